@@ -1,0 +1,32 @@
+//! Every maximum in one place, with its reason. An error about a limit names it.
+
+/// Longest span anywhere: ten years, far below where milliseconds could overflow.
+pub const MAX_SPAN_MS: u64 = 3650 * 86_400_000;
+/// Stages in one graph after every expansion: what a 24 GiB machine can still check and draw.
+pub const MAX_STAGES: usize = 1_000_000;
+/// Edges in one graph: a matrix of 2,000 that needs a matrix of 2,000 still fits.
+pub const MAX_EDGES: usize = 8_000_000;
+/// Shards of one stage.
+pub const MAX_SHARDS: u64 = 2_000_000;
+/// Bytes of one plan file: a generated plan of 100,000 stages has about 20 MB.
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
+/// Nesting of values in a plan file. No hand-written plan passes 12.
+pub const MAX_DEPTH: usize = 64;
+/// Nodes that alias expansion may add to a YAML file, in all.
+pub const MAX_ALIAS_NODES: usize = 100_000;
+/// Plan and action files of one plan.
+pub const MAX_FILES: usize = 1000;
+/// Nesting of `uses: ./file.yaml`.
+pub const MAX_USES_DEPTH: usize = 16;
+/// Errors shown for one check; the rest is counted.
+pub const MAX_ERRORS: usize = 200;
+/// Attempts of one shard in one generation.
+pub const MAX_ATTEMPTS: u16 = 100;
+/// Attempts at once in one engine.
+pub const MAX_PARALLEL: u32 = 4096;
+/// Bytes a stage may write to `$ENGINE_OUTPUT`.
+pub const MAX_OUTPUT_VALUES_BYTES: u64 = 1 << 20;
+/// Instructions one expression or template may take, so that none loops for ever.
+pub const RENDER_FUEL: u64 = 200_000;
+/// Bytes of one journal frame's events.
+pub const MAX_FRAME_BYTES: u32 = 64 << 20;

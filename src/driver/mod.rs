@@ -1,0 +1,1 @@
+//! The one room where clock, journal, executor and core meet.

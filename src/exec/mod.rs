@@ -1,0 +1,1 @@
+//! Carries out commands: starts processes, stops them, captures what they print, and leaves nothing behind.

@@ -1,0 +1,424 @@
+//! What a graph is made of.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Digest, IdVec, NodeIx, PoolIx, ScopeIx, Span};
+use crate::plan::Place;
+use crate::plan::model::{Lifetime, RetryWhen, Shell, Signal};
+use crate::render::Value;
+
+/// A frozen graph. Made by [`Graph::assemble`] only, so that its edges, order and priorities agree.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// The plan's name.
+    pub name: String,
+    /// Nodes in written order; matrix cells and sub-stages beside each other.
+    pub nodes: IdVec<NodeIx, Node>,
+    /// Failure scopes; number 0 is the plan itself.
+    pub scopes: IdVec<ScopeIx, Scope>,
+    /// Pools of the plan, then the implicit ones (`max-parallel` of a matrix or of a stage's shards).
+    pub pools: IdVec<PoolIx, Pool>,
+    /// What nodes fold into when drawn: groups, matrices, `uses` files.
+    pub folds: Vec<Fold>,
+    /// Naming contexts for expressions; a node points at its own.
+    pub frames: Vec<Frame>,
+    /// Limits of the run.
+    pub settings: Settings,
+    /// Who needs a node: the reverse of `Node::needs`, as one list with offsets.
+    pub(super) dependents: Vec<NodeIx>,
+    /// Where each node's dependents begin; one longer than `nodes`.
+    pub(super) dependent_offsets: Vec<u32>,
+    /// A topological order.
+    pub(super) order: Vec<NodeIx>,
+    /// Critical-path weight: longest expected time from a node's start to the end of the run, in ms.
+    pub(super) priority: IdVec<NodeIx, u64>,
+}
+
+/// Limits and facts of the whole run.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// `max-parallel` of the plan, `-j` when given, else the number of processors.
+    pub max_parallel: u32,
+    /// `timeout` of the run.
+    pub timeout: Option<Span>,
+    /// `finally.budget`.
+    pub finally_budget: Option<Span>,
+    /// `lock`, resolved.
+    pub lock: Option<LockRule>,
+}
+
+/// The run lock, resolved.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LockRule {
+    /// The lock's name.
+    pub name: String,
+    /// What to do when it is held.
+    pub on_busy: crate::plan::model::OnBusy,
+    /// How long to wait; without end when absent.
+    pub wait: Option<Span>,
+}
+
+/// A failure scope.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scope {
+    /// The scope around it; the plan's own has none.
+    pub parent: Option<ScopeIx>,
+    /// What people call it: `plan`, `group runtime`, `matrix rollout`, `stage deploy`.
+    pub name: String,
+    /// What happens when one of its stages fails.
+    pub policy: Policy,
+}
+
+/// A failure policy, resolved: a scope without a word of its own has its parent's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Policy {
+    /// What runs ends, nothing new starts in the run.
+    Drain,
+    /// As `Drain`, and the scope's running stages are stopped.
+    Kill,
+    /// The failure stays in the scope: dependants are blocked, the rest goes on.
+    Continue,
+}
+
+/// A weighted limit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pool {
+    /// `database`, or `rollout max-parallel`.
+    pub name: String,
+    /// How much may be in use at once; at least 1.
+    pub capacity: u32,
+}
+
+/// Something several nodes fold into when drawn.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fold {
+    /// The fold around it, an index into `Graph::folds`.
+    pub parent: Option<u32>,
+    /// Its name: the group's, or the id before `:` or `/`.
+    pub name: String,
+    /// What it is.
+    pub kind: FoldKind,
+}
+
+/// Why nodes fold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FoldKind {
+    /// A group of the plan.
+    Group,
+    /// The cells of a matrix.
+    Matrix,
+    /// The sub-stages of a `uses: ./file.yaml` stage.
+    File,
+}
+
+/// A naming context: what `inputs`, `vars` and `matrix` mean for the expressions of some nodes.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Frame {
+    /// `inputs.…` (of the plan, or of the action file, or of the action).
+    pub inputs: Arc<serde_json::Map<String, Value>>,
+    /// `vars.…`, resolved.
+    pub vars: Arc<serde_json::Map<String, Value>>,
+    /// `matrix.…` of the cell.
+    pub matrix: Arc<serde_json::Map<String, Value>>,
+    /// `group.name`.
+    pub group: Option<String>,
+}
+
+/// Which frame.
+pub type FrameIx = u32;
+
+/// A stage as a vertex.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// `deploy/migrate`, `rollout:eu,blue`.
+    pub id: Box<str>,
+    /// The stage's own id in its file, for messages and for `needs.…`.
+    pub stage: Box<str>,
+    /// The stage's description.
+    pub description: Option<Box<str>>,
+    /// Where the stage is written.
+    pub place: Place,
+    /// Main or finally.
+    pub phase: Phase,
+    /// The group, by name.
+    pub group: Option<Box<str>>,
+    /// What it folds into.
+    pub fold: Option<u32>,
+    /// The innermost failure scope.
+    pub scope: ScopeIx,
+    /// What must have ended before it may start.
+    pub needs: Vec<Need>,
+    /// What `needs.NAME` means in its expressions.
+    pub views: Vec<View>,
+    /// `if` of the stage and of the `uses` stages around it; all must be true.
+    pub conditions: Vec<Condition>,
+    /// What it does.
+    pub work: Work,
+    /// Selected by `--only`, `--skip`, `--from`, `--to`. An unselected node is skipped at once and its
+    /// dependents take it as accepted.
+    pub selected: bool,
+    /// The rules `run` goes by.
+    pub rules: Rules,
+    /// Its naming context.
+    pub frame: FrameIx,
+}
+
+/// Main stages, or the clean-up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Phase {
+    /// `stages`.
+    Main,
+    /// `finally.stages`: start when the main phase is over.
+    Finally,
+}
+
+/// One edge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Need {
+    /// Who must have ended.
+    pub node: NodeIx,
+    /// With what.
+    pub accept: Accept,
+}
+
+/// A set of end states.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Accept {
+    /// success, cached, allowed-failure.
+    pub success: bool,
+    /// skipped.
+    pub skipped: bool,
+    /// failed, timed-out, blocked.
+    pub failed: bool,
+}
+
+impl Accept {
+    /// What a need without `accept` takes.
+    pub const DEFAULT: Self = Self { success: true, skipped: true, failed: false };
+}
+
+/// What `needs.NAME` resolves to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct View {
+    /// The name as an expression writes it (`-` became `_`).
+    pub name: Box<str>,
+    /// What it means.
+    pub target: Target,
+}
+
+/// See [`View`].
+#[derive(Clone, PartialEq, Debug)]
+pub enum Target {
+    /// One node: `.state`, `.outputs.x`.
+    Node(NodeIx),
+    /// A matrix: `.outputs` maps cell label to outputs; `.state` is the worst state.
+    Cells(Vec<(Box<str>, NodeIx)>),
+    /// A `uses: ./file.yaml` stage: its declared outputs, over the views of the file.
+    File {
+        /// All sub-stages, for `.state`.
+        nodes: Vec<NodeIx>,
+        /// Output name, its template text, the frame and the views it is rendered with.
+        outputs: Vec<(Box<str>, Box<str>)>,
+        /// The file's own frame.
+        frame: FrameIx,
+        /// The file's own views.
+        views: Vec<View>,
+    },
+}
+
+/// An `if`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Condition {
+    /// The bare expression.
+    pub text: Box<str>,
+    /// Where it is written.
+    pub place: Place,
+    /// What its names mean.
+    pub frame: FrameIx,
+    /// What `needs.…` means to it (for an outer `uses` stage these are the outer stage's needs).
+    pub views: Vec<View>,
+}
+
+/// What a node does.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Work {
+    /// Runs a process.
+    Process(Box<Process>),
+    /// Waits for a person.
+    Approval {
+        /// What to ask; may hold templates.
+        prompt: Option<Box<str>>,
+    },
+}
+
+/// How to run a process; texts may hold `{{ … }}` until the moment of start.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Process {
+    /// Script or words.
+    pub command: Command,
+    /// `env` in order, the plan's defaults first.
+    pub env: Vec<(Box<str>, Box<str>)>,
+    /// Names, or a prefix with `*`.
+    pub pass_env: Vec<Box<str>>,
+    /// Relative to the root.
+    pub cwd: Option<Box<str>>,
+    /// Declared outputs: name and type.
+    pub outputs: Vec<(Box<str>, crate::plan::model::Type)>,
+    /// Globs of artifacts, relative to `cwd`.
+    pub artifacts: Vec<Box<str>>,
+    /// `cache`.
+    pub cache: Option<Cache>,
+    /// `done-if`.
+    pub done_if: Option<Command>,
+    /// `lifetime`.
+    pub lifetime: Lifetime,
+    /// The items of its shards; none for an unsharded stage.
+    pub items: Items,
+    /// How to stop an attempt.
+    pub stop: (Signal, Span),
+}
+
+/// A script or an argv.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    /// A script, verbatim, and its shell.
+    Script {
+        /// The text.
+        text: Arc<str>,
+        /// Who runs it.
+        shell: Shell,
+    },
+    /// Words; each may be a template.
+    Argv(Vec<Box<str>>),
+}
+
+/// `cache`, resolved.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cache {
+    /// Globs from the root.
+    pub sources: Vec<Box<str>>,
+    /// Environment names that count.
+    pub env: Vec<Box<str>>,
+}
+
+/// A stage's frozen items.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub enum Items {
+    /// Not sharded.
+    #[default]
+    None,
+    /// 0 up to `count`.
+    Range {
+        /// How many.
+        count: u64,
+        /// Items for each shard.
+        size: u32,
+    },
+    /// Listed items.
+    List {
+        /// The items as text, in order.
+        items: Arc<Vec<Box<str>>>,
+        /// Items for each shard.
+        size: u32,
+    },
+}
+
+/// What the core needs to know of a node; plain numbers, nothing to render.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Rules {
+    /// How many shards, 1 for an unsharded stage, 0 only for a stage with an empty list of items.
+    pub shards: u32,
+    /// Whether it waits for a person instead of running something.
+    pub is_approval: bool,
+    /// `timeout` of one attempt, or of an approval's whole wait.
+    pub timeout: Option<Span>,
+    /// `idle-timeout`.
+    pub idle: Option<Span>,
+    /// `queue-timeout`.
+    pub queue: Option<Span>,
+    /// Time between the stop signal and KILL.
+    pub grace: Span,
+    /// `retry`.
+    pub retry: Option<Retry>,
+    /// Pools and weights.
+    pub pools: Vec<(PoolIx, u32)>,
+    /// `allow-failure`.
+    pub allow_failure: crate::plan::model::AllowFailure,
+    /// `idempotent`.
+    pub idempotent: bool,
+    /// Whether a `done-if` can be asked.
+    pub has_done_if: bool,
+    /// Whether the cache is to be asked before the first start.
+    pub has_cache: bool,
+    /// Expected time, from history or a guess; for priority only.
+    pub expected: Span,
+}
+
+/// `retry`, resolved.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Retry {
+    /// Re-tries after the first attempt.
+    pub max: u32,
+    /// Before the first re-try.
+    pub delay: Span,
+    /// Each delay times this.
+    pub backoff: f64,
+    /// No delay is longer.
+    pub max_delay: Option<Span>,
+    /// Spread delays over 50 % to 100 % of their length.
+    pub jitter: bool,
+    /// What to retry; everything when empty.
+    pub when: Vec<RetryWhen>,
+    /// All attempts and delays of a shard together.
+    pub within: Option<Span>,
+}
+
+impl Default for Rules {
+    /// A plain stage with one shard and no limits.
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            is_approval: false,
+            timeout: None,
+            idle: None,
+            queue: None,
+            grace: Span::from_secs(10),
+            retry: None,
+            pools: Vec::new(),
+            allow_failure: crate::plan::model::AllowFailure::No,
+            idempotent: true,
+            has_done_if: false,
+            has_cache: false,
+            expected: Span::from_secs(1),
+        }
+    }
+}
+
+impl Graph {
+    /// Who needs `node`.
+    pub fn dependents(&self, node: NodeIx) -> &[NodeIx] {
+        let at = node.raw() as usize;
+        let (from, to) = (self.dependent_offsets[at], self.dependent_offsets[at + 1]);
+        &self.dependents[from as usize..to as usize]
+    }
+
+    /// A topological order: needs before those who need them.
+    pub fn order(&self) -> &[NodeIx] {
+        &self.order
+    }
+
+    /// Critical-path weight of `node`, in ms: the larger, the sooner it should start.
+    pub fn priority(&self, node: NodeIx) -> u64 {
+        self.priority[node]
+    }
+
+    /// The node called `id`.
+    pub fn find(&self, id: &str) -> Option<NodeIx> {
+        self.nodes.pairs().find(|(_, node)| &*node.id == id).map(|(ix, _)| ix)
+    }
+}
+
+/// A digest of everything in the graph that decides what runs; recorded when a run begins.
+pub type GraphDigest = Digest;

@@ -1,0 +1,97 @@
+//! What is wrong with a plan: our own data, rendered as text, JSON, SARIF or GitHub annotations elsewhere.
+
+use super::source::Place;
+
+/// One error or warning.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Diagnostic {
+    /// Stable code, `plan::unknown-stage`. Every code has a page behind `engine explain CODE`.
+    pub code: &'static str,
+    /// An error stops the run, a warning does not.
+    pub severity: Severity,
+    /// Lower-case fragment, backticks round the user's names, no full stop.
+    pub message: String,
+    /// The token that is wrong.
+    pub at: Place,
+    /// What the mark under the token says; may be empty.
+    pub label: String,
+    /// Other places that belong to it: the first of two duplicates, the steps of a cycle.
+    pub related: Vec<(Place, String)>,
+    /// How to mend it, if we can guess.
+    pub help: Option<String>,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// The plan may run.
+    Warning,
+    /// The plan must not run.
+    Error,
+}
+
+impl Diagnostic {
+    /// An error at `at`.
+    pub fn error(code: &'static str, at: Place, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            at,
+            label: String::new(),
+            related: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// A warning at `at`.
+    pub fn warning(code: &'static str, at: Place, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, at, message) }
+    }
+
+    /// With words under the mark.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// With help.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// With another place that belongs to it.
+    #[must_use]
+    pub fn related(mut self, at: Place, words: impl Into<String>) -> Self {
+        self.related.push((at, words.into()));
+        self
+    }
+}
+
+/// All that was found, in the order it was found; sorted by place when shown.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Report {
+    /// Adds one finding.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Whether anything found must stop the plan.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|one| one.severity == Severity::Error)
+    }
+
+    /// Everything found, by file and place, errors that are equal only once.
+    pub fn sorted(mut self) -> Vec<Diagnostic> {
+        self.diagnostics.sort_by(|a, b| (a.at, a.code, &a.message).cmp(&(b.at, b.code, &b.message)));
+        self.diagnostics.dedup();
+        self.diagnostics
+    }
+}

@@ -1,0 +1,14 @@
+//! The plan front end: text becomes a typed, spanned, fully checked [`model::Plan`].
+//!
+//! `source` holds files, `yaml` and `toml` turn text into one spanned [`tree::Tree`], `decode` reads the
+//! tree by the tables of `schema` into `model`, `validate` checks what one file alone can know. All errors
+//! of all files are collected in a [`error::Report`]; nothing stops at the first. Nothing here runs anything.
+
+pub mod error;
+pub mod model;
+pub mod source;
+pub mod tree;
+
+pub use error::{Diagnostic, Report};
+pub use model::Plan;
+pub use source::{FileIx, Place, Sources};

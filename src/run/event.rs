@@ -1,0 +1,465 @@
+//! Facts. Past tense, never taken back. `journal/codec` stores them; old tags never change meaning.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Digest, Millis, NodeIx, RunId, Span};
+use crate::graph::model::Policy;
+
+/// One try of one shard; the fence: an answer counts only for the attempt that runs now.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The stage.
+    pub node: NodeIx,
+    /// The slice; 0 for an unsharded stage.
+    pub shard: u32,
+    /// From 1, rising over retries, crashes and generations; never used twice.
+    pub number: u16,
+}
+
+/// A fact of a run.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Event {
+    /// The run exists.
+    RunBegan(Box<Began>),
+    /// Another engine took the run over. Attempts in flight are lost (one `ShardLost` each follows).
+    RunResumed(Box<Resumed>),
+    /// The rest of the run goes by another version of the plan (`plan.2`, …); nodes are matched by id.
+    PlanChanged {
+        /// Version number, from 2.
+        version: u32,
+    },
+    /// Shards `first..first + count` started, attempt number 1 (of an unsharded stage: shard 0).
+    ShardsStarted {
+        /// The stage.
+        node: NodeIx,
+        /// First shard.
+        first: u32,
+        /// How many.
+        count: u32,
+    },
+    /// A later attempt started.
+    ShardRetried {
+        /// Which.
+        attempt: Attempt,
+    },
+    /// An attempt ended and its outcome is known.
+    ShardFinished {
+        /// Which.
+        attempt: Attempt,
+        /// How.
+        outcome: Outcome,
+        /// How long it ran.
+        took: Span,
+        /// What it left.
+        result: Box<ShardResult>,
+    },
+    /// The next attempt will start at `at`.
+    RetryScheduled {
+        /// The attempt to come.
+        attempt: Attempt,
+        /// When (jitter is decided here, once).
+        at: Millis,
+    },
+    /// An attempt was asked to stop.
+    StopRequested {
+        /// Which.
+        attempt: Attempt,
+        /// How hard.
+        how: StopKind,
+        /// Why.
+        why: StopReason,
+    },
+    /// An attempt's outcome is not known: the engine died, or it would not die.
+    ShardLost {
+        /// Which.
+        attempt: Attempt,
+    },
+    /// A question was put to the outside about a shard: `done-if`, or the cache.
+    CheckStarted {
+        /// The stage.
+        node: NodeIx,
+        /// The shard.
+        shard: u32,
+        /// Which question.
+        kind: CheckKind,
+    },
+    /// Its answer.
+    CheckAnswered {
+        /// The stage.
+        node: NodeIx,
+        /// The shard.
+        shard: u32,
+        /// Which question.
+        kind: CheckKind,
+        /// What came back.
+        answer: Answer,
+    },
+    /// An approval waits for a person.
+    GateOpened {
+        /// The stage.
+        node: NodeIx,
+        /// When the wait ends by itself.
+        expires: Option<Millis>,
+    },
+    /// A person decided.
+    GateDecided {
+        /// The stage.
+        node: NodeIx,
+        /// Yes or no.
+        approved: bool,
+        /// Who.
+        by: String,
+        /// Their words.
+        note: String,
+    },
+    /// A clock of the stage ran out while no attempt ran (queue, within, an approval's wait).
+    NodeExpired {
+        /// The stage.
+        node: NodeIx,
+        /// Which clock.
+        clock: Clock,
+    },
+    /// A stage reached an end state.
+    NodeFinished {
+        /// The stage.
+        node: NodeIx,
+        /// success, cached, failed, allowed-failure, timed-out, cancelled, unknown.
+        state: NodeState,
+        /// Why, when that is not plain from its last attempt; for people.
+        reason: String,
+    },
+    /// A stage will not run.
+    NodeSkipped {
+        /// The stage.
+        node: NodeIx,
+        /// Why; `Blocked` makes its state `blocked`, everything else `skipped`.
+        why: SkipReason,
+    },
+    /// An ended stage is pending again.
+    NodeReopened {
+        /// The stage.
+        node: NodeIx,
+        /// Why.
+        why: ReopenReason,
+    },
+    /// A person said what an unknown outcome was.
+    NodeResolved {
+        /// The stage.
+        node: NodeIx,
+        /// What it was.
+        resolution: Resolution,
+        /// Who said so.
+        by: String,
+        /// Their words.
+        note: String,
+    },
+    /// New starts are held back, or no longer.
+    PauseChanged {
+        /// Held back.
+        on: bool,
+    },
+    /// The run is being cancelled; the level only rises.
+    CancelRaised {
+        /// How hard.
+        level: CancelLevel,
+        /// Why.
+        why: CancelReason,
+        /// Who asked, if somebody did.
+        by: String,
+    },
+    /// The main phase is over and the clean-up begins.
+    FinallyBegan,
+    /// The engine leaves on purpose with work left: it waits for a person, hands over, or was told to go.
+    RunSuspended {
+        /// Why.
+        why: SuspendReason,
+    },
+    /// The run is over. (A failed or cancelled run may still be resumed by a person.)
+    RunFinished {
+        /// How.
+        verdict: Verdict,
+    },
+}
+
+/// What a run begins with.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Began {
+    /// The run.
+    pub run: RunId,
+    /// The plan's name.
+    pub plan: String,
+    /// The plan's path, relative to the root.
+    pub path: String,
+    /// Milliseconds since 1970 (UTC).
+    pub wall_ms: i64,
+    /// Attempts at once.
+    pub jobs: u32,
+    /// Decides jitter.
+    pub seed: u64,
+    /// Digest of the graph.
+    pub graph: Digest,
+    /// blake3 of every file under `plan/`, by path.
+    pub files: Vec<(String, Digest)>,
+    /// `--key`, or the git commit.
+    pub key: Option<String>,
+    /// Who started it.
+    pub by: String,
+    /// Version of the engine.
+    pub engine: String,
+}
+
+/// What a later engine begins with.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Milliseconds since 1970 (UTC).
+    pub wall_ms: i64,
+    /// How long no engine lived; it does not count for the run's timeout.
+    pub gap: Span,
+    /// Attempts at once.
+    pub jobs: u32,
+    /// Who resumed it.
+    pub by: String,
+    /// Version of the engine.
+    pub engine: String,
+}
+
+/// How an attempt ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Exit 0, and all declared outputs were written.
+    Success,
+    /// Another exit code.
+    Exit(i32),
+    /// Killed by a signal that was not ours.
+    Signal(i32),
+    /// Stopped by one of its clocks.
+    TimedOut(Clock),
+    /// Stopped because the run or its scope ended.
+    Cancelled,
+    /// It could not be started: a missing tool, a folder that is not there, an expression that failed.
+    NotStarted(String),
+    /// It exited with 0 but left something wrong: a declared output missing or of the wrong type.
+    BadResult(String),
+}
+
+/// What an attempt left.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct ShardResult {
+    /// What it printed.
+    pub output: Option<OutputRef>,
+    /// What it wrote to `$ENGINE_OUTPUT`, declared outputs only.
+    pub outputs: Vec<(String, serde_json::Value)>,
+    /// Digest of the manifest of its artifacts in `objects/`.
+    pub artifacts: Option<Digest>,
+    /// User and system time of the process tree, in microseconds.
+    pub cpu_us: u64,
+    /// Largest resident set, in KiB.
+    pub max_rss_kib: u64,
+    /// Warnings about it: processes that had to be swept, output that was cut.
+    pub notes: Vec<String>,
+}
+
+/// Where an attempt's output stands in the run's segments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct OutputRef {
+    /// Segment file number.
+    pub segment: u32,
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+/// How hard an attempt is asked to stop.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum StopKind {
+    /// The stage's stop signal, to the whole group.
+    Terminate,
+    /// KILL, to everything it started.
+    Kill,
+}
+
+/// Why an attempt is asked to stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum StopReason {
+    /// A clock ran out.
+    Clock(Clock),
+    /// The run is cancelled.
+    Cancel,
+    /// Its scope fails with `on-failure: kill`.
+    Scope(Policy),
+    /// It ignored the first request for its grace period.
+    Grace,
+}
+
+/// A clock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Clock {
+    /// `timeout` of the attempt.
+    Attempt,
+    /// `idle-timeout`.
+    Idle,
+    /// `queue-timeout`.
+    Queue,
+    /// `retry.within`.
+    Within,
+    /// `timeout` of an approval.
+    Gate,
+    /// `timeout` of the run (less the clean-up's budget).
+    Run,
+    /// `finally.budget`.
+    Finally,
+}
+
+/// A question to the outside.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum CheckKind {
+    /// Is it done already?
+    DoneIf,
+    /// Do we have its result from before?
+    Cache,
+}
+
+/// An answer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// Done, or found: with what it left then.
+    Yes(Box<ShardResult>),
+    /// Not done, or not found.
+    No,
+    /// Nobody knows; the words say why.
+    Unknown(String),
+}
+
+/// The states of a stage.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum NodeState {
+    /// Its needs have not ended.
+    Pending,
+    /// It could start, and waits for a slot, a pool, a check or a person.
+    Waiting,
+    /// An attempt runs.
+    Running,
+    /// Between two attempts.
+    Retrying,
+    /// Done.
+    Success,
+    /// Done in an earlier run, with the same inputs.
+    Cached,
+    /// Its own `if` was false, or it was not selected.
+    Skipped,
+    /// A need was not met.
+    Blocked,
+    /// Failed.
+    Failed,
+    /// Failed, and `allow-failure` says that this is fine.
+    AllowedFailure,
+    /// A clock ran out.
+    TimedOut,
+    /// Stopped before its end.
+    Cancelled,
+    /// Nobody knows what its last attempt did.
+    Unknown,
+    /// Rolled back.
+    Undone,
+}
+
+/// Why a stage will not run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum SkipReason {
+    /// Its `if` is false.
+    Condition,
+    /// A need ended in a state that it does not accept.
+    Blocked {
+        /// Which.
+        by: NodeIx,
+    },
+    /// It handles a failure that did not happen.
+    NotNeeded,
+    /// Left out on the command line.
+    NotSelected,
+}
+
+/// Why an ended stage is pending again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ReopenReason {
+    /// The run was resumed and the stage had not succeeded.
+    Resume,
+    /// `--rerun`, or `resolve --as rerun`.
+    Ordered,
+    /// Something it depends on is run again.
+    Upstream,
+    /// Its definition, or an approval's, changed.
+    Changed,
+}
+
+/// What an unknown outcome was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Resolution {
+    /// It had succeeded.
+    Success,
+    /// It had failed.
+    Failed,
+    /// Run it again.
+    Rerun,
+}
+
+/// How hard a run is cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum CancelLevel {
+    /// Nothing new starts; what runs may end.
+    Drain,
+    /// What runs is stopped with grace, then the clean-up runs.
+    Stop,
+    /// What runs is killed; no clean-up.
+    Kill,
+}
+
+/// Why a run is cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum CancelReason {
+    /// SIGINT, or the `cancel` verb.
+    Person,
+    /// SIGTERM or SIGHUP.
+    Terminated,
+    /// A stage failed and its scope says `drain` or `kill`.
+    Failure(NodeIx),
+    /// The run's timeout.
+    Timeout,
+}
+
+/// Why an engine leaves a run that is not over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum SuspendReason {
+    /// Only a person can go on: an approval or an unknown outcome.
+    Person,
+    /// The time box is over.
+    HandOver,
+}
+
+/// How a run ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Success, failed or cancelled.
+    pub state: RunEnd,
+    /// Stages that made it fail, in the order in which they did.
+    pub failed: Vec<NodeIx>,
+    /// The run's timeout was the cause.
+    pub timed_out: bool,
+    /// Why it was cancelled, when it was.
+    pub cancelled_by: Option<CancelReason>,
+}
+
+/// The end state of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunEnd {
+    /// Everything required succeeded.
+    Success,
+    /// Something required failed.
+    Failed,
+    /// Cancelled before its end.
+    Cancelled,
+}

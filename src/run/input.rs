@@ -1,0 +1,118 @@
+//! What reaches the core, and what it orders.
+
+use super::event::{
+    Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, Event, Outcome, Resolution, Resumed,
+    ShardResult, StopKind, SuspendReason,
+};
+use crate::base::{NodeIx, Span};
+
+/// News from the outside.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Input {
+    /// A new run begins.
+    Begin(Box<Began>),
+    /// Another engine takes the folded run over.
+    Recover {
+        /// Its facts.
+        resumed: Box<Resumed>,
+        /// A new plan version to go by, if the plan was changed and the change accepted.
+        plan_version: Option<u32>,
+        /// Stages whose definition changed (with `plan_version`): unfinished ones use the new text anyway;
+        /// approvals above a change are listed here and asked again.
+        changed: Vec<NodeIx>,
+        /// `--rerun`: these and all that depends on them.
+        rerun: Vec<NodeIx>,
+    },
+    /// Time passed.
+    Tick,
+    /// An attempt ended. `outcome` is what the process did (`Success`, `Exit`, `Signal`, `NotStarted`,
+    /// `BadResult`); the core turns it into `TimedOut` or `Cancelled` when it had asked it to stop.
+    Done {
+        /// Which.
+        attempt: Attempt,
+        /// How.
+        outcome: Outcome,
+        /// How long it ran.
+        took: Span,
+        /// What it left.
+        result: Box<ShardResult>,
+    },
+    /// An attempt has printed nothing for its `idle-timeout`.
+    Silent {
+        /// Which.
+        attempt: Attempt,
+    },
+    /// A question was answered.
+    Checked {
+        /// The stage.
+        node: NodeIx,
+        /// The shard.
+        shard: u32,
+        /// Which question.
+        kind: CheckKind,
+        /// What came back.
+        answer: Answer,
+    },
+    /// A person decided an approval.
+    Decide {
+        /// The stage.
+        node: NodeIx,
+        /// Yes or no.
+        approved: bool,
+        /// Who.
+        by: String,
+        /// Their words.
+        note: String,
+    },
+    /// A person said what an unknown outcome was.
+    Resolve {
+        /// The stage.
+        node: NodeIx,
+        /// What it was.
+        resolution: Resolution,
+        /// Who.
+        by: String,
+        /// Their words.
+        note: String,
+    },
+    /// Hold new starts back, or go on.
+    Pause(bool),
+    /// Cancel the run.
+    Cancel {
+        /// How hard.
+        level: CancelLevel,
+        /// Why.
+        why: CancelReason,
+        /// Who.
+        by: String,
+    },
+    /// The host leaves: nothing runs and only a person can go on, or its time is over.
+    Suspend(SuspendReason),
+}
+
+/// An order to the outside. The host carries it out once the event that it follows from is durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Start this attempt.
+    Start(Attempt),
+    /// Stop it.
+    Stop(Attempt, StopKind),
+    /// Put the question.
+    Check(NodeIx, u32, CheckKind),
+}
+
+/// What a fact orders; sees no state, so there is no outbox to lose. Starts of a block are given one by one
+/// to `order`.
+pub fn commands(event: &Event, mut order: impl FnMut(Command)) {
+    match event {
+        Event::ShardsStarted { node, first, count } => {
+            for shard in *first..first + count {
+                order(Command::Start(Attempt { node: *node, shard, number: 1 }));
+            }
+        }
+        Event::ShardRetried { attempt } => order(Command::Start(*attempt)),
+        Event::StopRequested { attempt, how, .. } => order(Command::Stop(*attempt, *how)),
+        Event::CheckStarted { node, shard, kind } => order(Command::Check(*node, *shard, *kind)),
+        _ => {}
+    }
+}
