@@ -1,12 +1,12 @@
 //! What a graph is made of.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Digest, IdVec, NodeIx, PoolIx, ScopeIx, Span};
-use crate::plan::Place;
 use crate::plan::model::{Lifetime, RetryWhen, Shell, Signal};
+use crate::plan::{FileIx, Place};
 use crate::render::Value;
 
 /// A frozen graph. Made by [`Graph::assemble`] only, so that its edges, order and priorities agree.
@@ -34,6 +34,8 @@ pub struct Graph {
     pub(super) order: Vec<NodeIx>,
     /// Critical-path weight: longest expected time from a node's start to the end of the run, in ms.
     pub(super) priority: IdVec<NodeIx, u64>,
+    /// Nodes by id, sorted when first asked for.
+    pub(super) by_id: OnceLock<Vec<NodeIx>>,
 }
 
 /// Limits and facts of the whole run.
@@ -396,6 +398,48 @@ impl Default for Rules {
     }
 }
 
+impl Node {
+    /// A node that runs `true`: in the plan's own scope, selected, needing nothing.
+    pub fn plain(id: &str) -> Self {
+        Self {
+            id: id.into(),
+            stage: id.into(),
+            description: None,
+            place: Place { file: FileIx(0), start: 0, end: 0 },
+            phase: Phase::Main,
+            group: None,
+            fold: None,
+            scope: ScopeIx::new(0),
+            needs: Vec::new(),
+            views: Vec::new(),
+            conditions: Vec::new(),
+            work: Work::Process(Box::default()),
+            selected: true,
+            rules: Rules::default(),
+            frame: 0,
+        }
+    }
+}
+
+impl Default for Process {
+    /// Runs `true`, without an environment of its own, stopped by TERM and ten seconds of grace.
+    fn default() -> Self {
+        Self {
+            command: Command::Argv(vec!["true".into()]),
+            env: Vec::new(),
+            pass_env: Vec::new(),
+            cwd: None,
+            outputs: Vec::new(),
+            artifacts: Vec::new(),
+            cache: None,
+            done_if: None,
+            lifetime: Lifetime::Stage,
+            items: Items::None,
+            stop: (Signal::Term, Span::from_secs(10)),
+        }
+    }
+}
+
 impl Graph {
     /// Who needs `node`.
     pub fn dependents(&self, node: NodeIx) -> &[NodeIx] {
@@ -416,7 +460,13 @@ impl Graph {
 
     /// The node called `id`.
     pub fn find(&self, id: &str) -> Option<NodeIx> {
-        self.nodes.pairs().find(|(_, node)| &*node.id == id).map(|(ix, _)| ix)
+        let sorted = self.by_id.get_or_init(|| {
+            let mut sorted: Vec<NodeIx> = self.nodes.indexes().collect();
+            sorted.sort_by(|&a, &b| self.nodes[a].id.cmp(&self.nodes[b].id));
+            sorted
+        });
+        let at = sorted.binary_search_by(|&node| (*self.nodes[node].id).cmp(id)).ok()?;
+        Some(sorted[at])
     }
 }
 
