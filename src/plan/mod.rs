@@ -4,11 +4,15 @@
 //! tree by the tables of `schema` into `model`, `validate` checks what one file alone can know. All errors
 //! of all files are collected in a [`error::Report`]; nothing stops at the first. Nothing here runs anything.
 
+pub mod codes;
 pub mod error;
+pub mod load;
 pub mod model;
+pub mod schema;
 pub mod source;
 pub mod tree;
 
 pub use error::{Diagnostic, Report};
+pub use load::{Loaded, load};
 pub use model::Plan;
 pub use source::{FileIx, Place, Sources};

@@ -44,6 +44,8 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     /// `finally`.
     pub finally: Option<Finally>,
+    /// Something in the file was wrong and is missing here, so a name that is not found may still be right.
+    pub partial: bool,
 }
 
 /// A value that is written out or computed by a `{{ … }}` template when the graph is built.

@@ -1,0 +1,131 @@
+//! The JSON Schema (draft 2020-12) of a plan, printed from the tables.
+
+use serde_json::{Map, Value, json};
+
+use super::tables::{self, FILE, ITEMS, STAGE};
+use super::{Choice, Key, NameRule, Named, Shape, Table};
+
+/// What a template looks like to a schema.
+const TEMPLATE: &str = r"\{\{";
+/// What a duration looks like: descending units, at least one.
+const DURATION: &str = r"^(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$";
+
+/// The JSON Schema that editors complete and check plans with. It accepts what the engine reads; a key that
+/// is known but not built yet is described and refused.
+pub fn json_schema() -> Value {
+    let mut root = object(&FILE);
+    let defs: Map<String, Value> =
+        tables::ALL.iter().skip(1).map(|table| (table.name.to_owned(), Value::Object(object(table)))).collect();
+    let mut schema = Map::new();
+    schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+    schema.insert("title".to_owned(), json!("engine plan"));
+    schema.append(&mut root);
+    schema.insert("$defs".to_owned(), Value::Object(defs));
+    Value::Object(schema)
+}
+
+/// The schema of a map with known keys.
+fn object(table: &Table) -> Map<String, Value> {
+    let properties: Map<String, Value> =
+        table.keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    let required: Vec<_> = table.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    let mut out = Map::new();
+    out.insert("type".to_owned(), json!("object"));
+    out.insert("description".to_owned(), json!(table.doc));
+    out.insert("properties".to_owned(), Value::Object(properties));
+    if !required.is_empty() {
+        out.insert("required".to_owned(), json!(required));
+    }
+    match table.open {
+        Some(named) => {
+            out.insert("propertyNames".to_owned(), json!({"pattern": name_pattern(named.rule)}));
+            out.insert("additionalProperties".to_owned(), shape(named.of));
+        }
+        None => {
+            out.insert("additionalProperties".to_owned(), json!(false));
+        }
+    }
+    if std::ptr::eq(table, &raw const STAGE) {
+        out.insert("oneOf".to_owned(), json!([{"required": ["run"]}, {"required": ["uses"]}]));
+    }
+    if std::ptr::eq(table, &raw const ITEMS) {
+        out.insert("minProperties".to_owned(), json!(1));
+        out.insert("maxProperties".to_owned(), json!(1));
+    }
+    out
+}
+
+/// The schema of one key's value, with its documentation.
+fn property(key: &Key) -> Value {
+    if let Some(feature) = key.since {
+        return json!({"not": {}, "description": format!("{} (not built yet: comes with {feature})", key.doc)});
+    }
+    let mut value = shape(&key.shape);
+    let map = value.as_object_mut().expect("every shape prints as an object");
+    map.insert("description".to_owned(), json!(key.doc));
+    if let Some(default) = key.default {
+        let text = map["description"].as_str().unwrap_or_default().to_owned();
+        map.insert("description".to_owned(), json!(format!("{text} (when absent: {default})")));
+    }
+    value
+}
+
+/// The schema of a shape.
+fn shape(shape: &Shape) -> Value {
+    match shape {
+        Shape::Version => json!({"const": 1}),
+        Shape::Text(_) | Shape::Template => json!({"type": "string"}),
+        Shape::Expression => json!({"type": ["string", "boolean"]}),
+        Shape::Id(_) => json!({"type": "string", "pattern": name_pattern(NameRule::Id)}),
+        Shape::Bool => json!({"type": "boolean"}),
+        Shape::Count { min, max } => json!({"anyOf": [
+            {"type": "integer", "minimum": min, "maximum": max}, {"type": "string", "pattern": TEMPLATE}]}),
+        Shape::Factor => json!({"type": "number", "minimum": 1}),
+        Shape::Duration { .. } => json!({"anyOf": [
+            {"type": "string", "pattern": DURATION}, {"type": "string", "pattern": TEMPLATE}]}),
+        Shape::ExitCode => json!({"type": "integer", "minimum": 0, "maximum": 255}),
+        Shape::Word(choices) => words(choices),
+        Shape::EnvValue => json!({"type": ["string", "integer", "boolean"]}),
+        Shape::Any => json!({}),
+        Shape::List { of, empty } => {
+            json!({"type": "array", "items": self::shape(of), "minItems": u8::from(!empty)})
+        }
+        Shape::Map(table) => json!({"$ref": format!("#/$defs/{}", table.name)}),
+        Shape::Named(named) => names(named),
+        Shape::Stages(named) => json!({"anyOf": [names(named), stage_list(named)]}),
+        Shape::Either(shapes) => json!({"anyOf": shapes.iter().map(self::shape).collect::<Vec<_>>()}),
+    }
+}
+
+/// The schema of a map with the user's names as keys.
+fn names(named: &Named) -> Value {
+    json!({
+        "type": "object",
+        "propertyNames": {"pattern": name_pattern(named.rule)},
+        "additionalProperties": shape(named.of),
+    })
+}
+
+/// The schema of stages as a list. Its items have one key more than a stage, so they are described by that
+/// key; the rest is left to `engine check`.
+fn stage_list(named: &Named) -> Value {
+    json!({"type": "array", "items": {
+        "type": "object",
+        "required": ["id"],
+        "properties": {"id": {"type": "string", "pattern": name_pattern(named.rule)}},
+    }})
+}
+
+/// The schema of a closed set, without the words that are not built.
+fn words(choices: &[Choice]) -> Value {
+    let built: Vec<_> = choices.iter().filter(|choice| choice.since.is_none()).map(|choice| choice.word).collect();
+    if built.is_empty() { json!({"not": {}}) } else { json!({"enum": built}) }
+}
+
+/// What a name must look like, as a pattern.
+fn name_pattern(rule: NameRule) -> &'static str {
+    match rule {
+        NameRule::Id => "^[a-z][a-z0-9_-]{0,63}$",
+        NameRule::Env => "^[A-Za-z_][A-Za-z0-9_]*$",
+    }
+}

@@ -1,0 +1,112 @@
+//! The plan reference, `docs/plan-reference.md`, printed from the tables.
+
+use std::fmt::Write;
+
+use super::tables::{self, ACCEPT, FAILURE, LIFETIME, ON_BUSY, SHELL, SIGNAL, TYPE, WHEN};
+use super::{Choice, Key, Shape, Table};
+
+/// What stands before the tables.
+const HEAD: &str = "# Plan reference
+
+Every key of the plan language. This file is printed from the tables that read plans (`src/plan/schema`): change
+those, then run `ENGINE_BLESS=1 cargo test --lib plan::schema`.
+
+YAML and TOML are two spellings of one model. Keys are kebab-case. A duration is text with units that descend: `90s`,
+`1h30m`, `250ms`, `2d`. Where a number or a duration is wanted, text with `{{ … }}` may give it. Ids and names match
+`[a-z][a-z0-9_-]{0,63}`. A key marked *not built yet* is known and refused, never ignored.
+";
+
+/// The whole reference as Markdown.
+pub fn reference() -> String {
+    let mut out = HEAD.to_owned();
+    for table in tables::ALL {
+        print_table(&mut out, table);
+    }
+    out.push_str("\n## Words\n");
+    for (title, choices) in [
+        ("Types", TYPE),
+        ("`on-failure`", FAILURE),
+        ("`accept`", ACCEPT),
+        ("`retry.when`", WHEN),
+        ("`shell`", SHELL),
+        ("`lifetime`", LIFETIME),
+        ("`stop.signal`", SIGNAL),
+        ("`lock.on-busy`", ON_BUSY),
+    ] {
+        print_words(&mut out, title, choices);
+    }
+    out
+}
+
+/// One table: its sentence, a line for each key, and an example.
+fn print_table(out: &mut String, table: &Table) {
+    let _ = write!(out, "\n## {}\n\n{}\n\n", table.name, table.doc);
+    out.push_str("| key | value | meaning | when absent |\n| --- | --- | --- | --- |\n");
+    for key in table.keys {
+        let _ = writeln!(out, "| `{}` | {} | {} | {} |", key.name, value(key), meaning(key), absent(key));
+    }
+    if let Some(named) = table.open {
+        let _ = writeln!(
+            out,
+            "| any other name | {} | {} {} | |",
+            cell(&words(named.of)),
+            article(named.what),
+            named.what
+        );
+    }
+    out.push_str("\n```yaml\n");
+    for key in table.keys.iter().filter(|key| key.since.is_none()) {
+        let _ = writeln!(out, "{}: {}", key.name, key.example);
+    }
+    out.push_str("```\n");
+}
+
+/// The value column.
+fn value(key: &Key) -> String {
+    if key.since.is_some() { String::new() } else { cell(&words(&key.shape)) }
+}
+
+/// The meaning column.
+fn meaning(key: &Key) -> String {
+    let scope = if key.in_action_file { " *(action files too)*" } else { "" };
+    match key.since {
+        Some(feature) => format!("{} *(not built yet: {feature})*", cell(key.doc)),
+        None => format!("{}{scope}", cell(key.doc)),
+    }
+}
+
+/// The last column.
+fn absent(key: &Key) -> String {
+    if key.required { "**required**".to_owned() } else { cell(key.default.unwrap_or_default()) }
+}
+
+/// The shape in words, with a link where it is another table.
+fn words(shape: &Shape) -> String {
+    match shape {
+        Shape::Map(table) => format!("[{0}](#{0})", table.name),
+        Shape::Named(named) | Shape::Stages(named) => format!("map of {} to {}", named.what, words(named.of)),
+        Shape::List { of, .. } => format!("list of {}", words(of)),
+        Shape::Either(shapes) => shapes.iter().map(words).collect::<Vec<_>>().join(", or "),
+        Shape::Count { min, max } => format!("{min} to {max}"),
+        other => other.words(),
+    }
+}
+
+/// The words of a closed set.
+fn print_words(out: &mut String, title: &str, choices: &[Choice]) {
+    let _ = write!(out, "\n### {title}\n\n| word | meaning |\n| --- | --- |\n");
+    for choice in choices {
+        let later = choice.since.map(|feature| format!(" *(not built yet: {feature})*")).unwrap_or_default();
+        let _ = writeln!(out, "| `{}` | {}{later} |", choice.word, cell(choice.doc));
+    }
+}
+
+/// Text that may stand in a cell of a Markdown table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+/// `a` or `an`.
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+}

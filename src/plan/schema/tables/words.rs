@@ -1,0 +1,70 @@
+//! The closed sets of words.
+
+use crate::plan::schema::Choice;
+
+/// The types of inputs and outputs.
+pub static TYPE: &[Choice] = &[
+    Choice::new("string", "text"),
+    Choice::new("int", "a whole number"),
+    Choice::new("float", "a number"),
+    Choice::new("bool", "`true` or `false`"),
+    Choice::new("duration", "`90s`, `1h30m`"),
+    Choice::new("size", "bytes with a unit: `10MiB`, `4kB`, `12B`"),
+    Choice::new("url", "an absolute URL"),
+    Choice::new("list", "a list"),
+    Choice::new("map", "a map"),
+];
+
+/// What a failure in a scope does to the rest.
+pub static FAILURE: &[Choice] = &[
+    Choice::new("drain", "what runs ends, nothing new starts in the run"),
+    Choice::new("kill", "as `drain`, and the running stages of the scope are stopped"),
+    Choice::new("continue", "the failure stays in the scope; its dependants are blocked, the rest goes on"),
+    Choice::later("rollback", "drain, then undo what the scope has done", "rollback"),
+];
+
+/// What to do when another run holds the lock.
+pub static ON_BUSY: &[Choice] = &[
+    Choice::new("wait", "wait for it, at most `wait` long"),
+    Choice::new("fail", "exit 7 at once"),
+    Choice::new("skip", "end with success, doing nothing"),
+];
+
+/// Which shell runs a script.
+pub static SHELL: &[Choice] = &[
+    Choice::new("strict", "bash without profile, `-euo pipefail` and `inherit_errexit`"),
+    Choice::new("bash", "bash without profile, nothing set"),
+    Choice::new("sh", "`sh -e`"),
+];
+
+/// How long what a stage started may live.
+pub static LIFETIME: &[Choice] = &[
+    Choice::new("stage", "until its stage ends"),
+    Choice::new("run", "until the run ends; stopped in reverse order, started again on resume"),
+    Choice::new("host", "handed to the machine when the stage succeeded"),
+];
+
+/// What a stage may be stopped with.
+pub static SIGNAL: &[Choice] = &[
+    Choice::new("INT", "SIGINT"),
+    Choice::new("TERM", "SIGTERM"),
+    Choice::new("HUP", "SIGHUP"),
+    Choice::new("QUIT", "SIGQUIT"),
+    Choice::new("USR1", "SIGUSR1"),
+    Choice::new("USR2", "SIGUSR2"),
+    Choice::new("KILL", "SIGKILL, at once"),
+];
+
+/// Which ends of a need are good enough.
+pub static ACCEPT: &[Choice] = &[
+    Choice::new("success", "success, cached, allowed-failure"),
+    Choice::new("skipped", "its own `if` was false"),
+    Choice::new("failed", "failed, timed-out, blocked"),
+];
+
+/// What is tried again.
+pub static WHEN: &[Choice] = &[
+    Choice::new("timeout", "the attempt ran into `timeout` or `idle-timeout`"),
+    Choice::new("failure", "any failure"),
+    Choice::new("signal", "killed by a signal that the engine did not send"),
+];
