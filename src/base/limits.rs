@@ -28,5 +28,7 @@ pub const MAX_PARALLEL: u32 = 4096;
 pub const MAX_OUTPUT_VALUES_BYTES: u64 = 1 << 20;
 /// Instructions one expression or template may take, so that none loops for ever.
 pub const RENDER_FUEL: u64 = 200_000;
+/// Words and signs of one expression: minijinja compiles a chain of operators recursively.
+pub const MAX_EXPRESSION_TOKENS: usize = 1000;
 /// Bytes of one journal frame's events.
 pub const MAX_FRAME_BYTES: u32 = 64 << 20;
