@@ -28,6 +28,12 @@ pub enum Event {
         /// Version number, from 2.
         version: u32,
     },
+    /// The `if` of a stage whose needs are met holds: it waits for its turn. Only stages with an `if` have this
+    /// fact, for every other stage it follows from its needs.
+    NodeAdmitted {
+        /// The stage.
+        node: NodeIx,
+    },
     /// Shards `first..first + count` started, attempt number 1 (of an unsharded stage: shard 0).
     ShardsStarted {
         /// The stage.
