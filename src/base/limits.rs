@@ -32,3 +32,7 @@ pub const RENDER_FUEL: u64 = 200_000;
 pub const MAX_EXPRESSION_TOKENS: usize = 1000;
 /// Bytes of one journal frame's events.
 pub const MAX_FRAME_BYTES: u32 = 64 << 20;
+/// Records that may wait for the disk: a graph of `MAX_STAGES` skips all its stages at once, three records each.
+pub const MAX_QUEUED_EVENTS: usize = 4_000_000;
+/// Bytes of one request in a run's inbox: a person's words, not a file.
+pub const MAX_REQUEST_BYTES: u64 = 64 << 10;

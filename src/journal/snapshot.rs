@@ -1,0 +1,217 @@
+//! `plan/`: what a run was started with, byte for byte. The caller decides what it writes there (sources,
+//! resolved inputs, frozen answers of the world, options); no secret value is ever among it.
+//!
+//! The digests of `plan/` are in the journal's first event. A later version `plan.N/` carries a file
+//! `digests` that names the others.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::thread;
+
+use super::disk::{Disk, aside};
+use super::{Error, RunDir};
+use crate::base::{Digest, limits};
+
+/// The file of a snapshot that lists the ids of its stages, one a line, in the order of their indexes. The
+/// summary of a run is rebuilt with it.
+pub const STAGES: &str = "stages.txt";
+
+/// The file of a later version that names the digests of the others.
+const DIGESTS: &str = "digests";
+
+/// Threads that sync a snapshot's files: syncs at the same time share flushes of the disk.
+const SYNCERS: usize = 8;
+
+/// The snapshot file [`STAGES`] for stages called `ids`.
+pub fn stages_file<'a>(ids: impl IntoIterator<Item = &'a str>) -> (String, Vec<u8>) {
+    let mut text = String::new();
+    for id in ids {
+        text.push_str(id);
+        text.push('\n');
+    }
+    (STAGES.to_owned(), text.into_bytes())
+}
+
+/// Path and digest of each of `files`, as the first event of a run records them.
+pub fn digests(files: &[(String, Vec<u8>)]) -> Vec<(String, Digest)> {
+    let mut list: Vec<_> = files.iter().map(|(name, bytes)| (name.clone(), Digest::of(bytes))).collect();
+    list.sort_unstable();
+    list
+}
+
+/// Writes version `version` (from 2) of the plan, atomically and durably. The event that refers to it comes
+/// after; a version that no event refers to is replaced.
+///
+/// # Errors
+/// A name is unsafe, or the disk refuses.
+pub fn write_version(run: &RunDir, version: u32, files: &[(String, Vec<u8>)]) -> Result<(), Error> {
+    let path = run.plan_path(version.max(2));
+    let aside = aside(&path);
+    let list: BTreeMap<_, _> = digests(files).into_iter().collect();
+    let body = serde_json::to_vec(&list).expect("names and digests are text");
+    let mut all = files.to_vec();
+    let mut sealed = Digest::of(&body).to_string().into_bytes();
+    sealed.push(b'\n');
+    sealed.extend_from_slice(&body);
+    all.push((DIGESTS.to_owned(), sealed));
+    let written = write_files(run.disk(), &aside, &all).and_then(|()| {
+        run.disk().remove_dir(&path)?;
+        run.disk().rename(&aside, &path)?;
+        run.disk().sync_dir(run.path())
+    });
+    if written.is_err() {
+        // What was built is rubbish; the error that matters is the first one.
+        drop(fs::remove_dir_all(&aside));
+    }
+    written
+}
+
+/// The files of a version of the plan, each checked against its digest; sorted by path. `began` are the
+/// digests that the journal's first event holds (used for version 1).
+///
+/// # Errors
+/// [`Error::Damage`] names the first file that is missing, altered or not recorded.
+pub fn read(run: &RunDir, version: u32, began: &[(String, Digest)]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let mut files = Vec::new();
+    check(run, version, began, &mut |name, bytes| files.push((name.to_owned(), bytes)))
+        .into_iter()
+        .next()
+        .map_or(Ok(files), Err)
+}
+
+/// Checks every file of a version, gives the good ones to `each` and returns all damage.
+pub(super) fn check(
+    run: &RunDir,
+    version: u32,
+    began: &[(String, Digest)],
+    each: &mut dyn FnMut(&str, Vec<u8>),
+) -> Vec<Error> {
+    let root = run.plan_path(version);
+    let mut expected: BTreeMap<String, Digest> = if version <= 1 {
+        began.iter().cloned().collect()
+    } else {
+        match read_digests(&root) {
+            Ok(list) => list,
+            Err(error) => return vec![error],
+        }
+    };
+    let mut damage = Vec::new();
+    let mut found = Vec::new();
+    if let Err(error) = walk(&root, &root, 0, &mut found) {
+        return vec![error];
+    }
+    found.sort_unstable();
+    for name in found.into_iter().filter(|name| version <= 1 || name != DIGESTS) {
+        let path = root.join(&name);
+        let Some(digest) = expected.remove(&name) else {
+            damage.push(Error::damage(&path, 0, "the run did not record this file"));
+            continue;
+        };
+        match fs::read(&path).map_err(Error::io("read", &path)) {
+            Ok(bytes) if Digest::of(&bytes) == digest => each(&name, bytes),
+            Ok(bytes) => {
+                let what = format!("its blake3 is {}, recorded was {digest}", Digest::of(&bytes));
+                damage.push(Error::damage(&path, 0, what));
+            }
+            Err(error) => damage.push(error),
+        }
+    }
+    damage.extend(expected.keys().map(|name| Error::damage(&root.join(name), 0, "the file is missing")));
+    damage
+}
+
+/// Every version there is, in order.
+pub(super) fn versions(run: &RunDir) -> Result<Vec<u32>, Error> {
+    let mut versions: Vec<u32> = super::state_dir::names(run.path())?
+        .iter()
+        .filter_map(|name| if name == "plan" { Some(1) } else { name.strip_prefix("plan.")?.parse().ok() })
+        .collect();
+    versions.sort_unstable();
+    Ok(versions)
+}
+
+fn read_digests(root: &Path) -> Result<BTreeMap<String, Digest>, Error> {
+    let path = root.join(DIGESTS);
+    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+    let damaged = || Error::damage(&path, 0, "its first line is not the blake3 of the rest");
+    let (seal, body) = bytes.split_at_checked(65).ok_or_else(damaged)?;
+    let sealed = seal.strip_suffix(b"\n").and_then(|hex| Digest::parse(std::str::from_utf8(hex).ok()?));
+    // The seal is compared as written, so that a changed case of a digit is damage too.
+    if sealed != Some(Digest::of(body)) || seal.iter().any(u8::is_ascii_uppercase) {
+        return Err(damaged());
+    }
+    serde_json::from_slice(body).map_err(|_| damaged())
+}
+
+/// Collects the paths of all files below `at`, relative to `root`, with `/`.
+fn walk(root: &Path, at: &Path, depth: usize, found: &mut Vec<String>) -> Result<(), Error> {
+    if depth > limits::MAX_DEPTH {
+        return Err(Error::damage(at, 0, "directories are nested deeper than limit `MAX_DEPTH`"));
+    }
+    for entry in fs::read_dir(at).map_err(Error::io("list", at))? {
+        let entry = entry.map_err(Error::io("list", at))?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(Error::io("look at", &path))?;
+        if kind.is_dir() {
+            walk(root, &path, depth + 1, found)?;
+            continue;
+        }
+        let name = path.strip_prefix(root).ok().and_then(Path::to_str);
+        let Some(name) = name.filter(|_| kind.is_file()) else {
+            return Err(Error::damage(&path, 0, "the run did not record this file"));
+        };
+        found.push(name.to_owned());
+    }
+    Ok(())
+}
+
+/// Makes `root`, writes `files` below it and syncs all of it but `root`'s own entry.
+pub(super) fn write_files(disk: &Disk, root: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Error> {
+    disk.make_dirs(root)?;
+    let mut written = Vec::with_capacity(files.len());
+    let mut dirs = vec![root.to_path_buf()];
+    for (name, bytes) in files {
+        let path = inside(root, name)?;
+        let parent = path.parent().unwrap_or(root);
+        if !dirs.iter().any(|dir| dir == parent) {
+            disk.make_dirs(parent)?;
+            let between = parent.ancestors().take_while(|dir| *dir != root);
+            dirs.extend(between.map(Path::to_path_buf));
+        }
+        let file = disk.create(&path)?;
+        disk.write_at(&file, &path, bytes, 0)?;
+        written.push((file, path));
+    }
+    dirs.sort_unstable();
+    dirs.dedup();
+    in_parallel(&written, |(file, path)| disk.sync(file, path))?;
+    in_parallel(&dirs, |dir| disk.sync_dir(dir))
+}
+
+/// `root`/`name`, if that is a plain path below `root`.
+pub(super) fn inside(root: &Path, name: &str) -> Result<PathBuf, Error> {
+    let is_plain = !name.is_empty()
+        && !name.contains(['\0', '\\'])
+        && name.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+        && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    if is_plain {
+        Ok(root.join(name))
+    } else {
+        Err(Error::UnsafePath { name: name.to_owned(), parent: root.to_path_buf() })
+    }
+}
+
+/// Does `work` for each of `items` on a few threads; the first error in order of items.
+fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<(), Error> + Sync) -> Result<(), Error> {
+    if items.len() < 2 {
+        return items.iter().try_for_each(work);
+    }
+    let share = items.len().div_ceil(SYNCERS);
+    thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> =
+            items.chunks(share).map(|chunk| scope.spawn(move || chunk.iter().try_for_each(work))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("syncing files does not panic"))
+    })
+}
