@@ -37,6 +37,7 @@ pub(super) mod tag {
     pub(crate) const FINALLY_BEGAN: u64 = 23;
     pub(crate) const RUN_SUSPENDED: u64 = 24;
     pub(crate) const RUN_FINISHED: u64 = 25;
+    pub(crate) const NODE_ADMITTED: u64 = 26;
     /// From here on a length follows the tag.
     pub(crate) const FIRST_SIZED: u64 = 64;
 }
@@ -131,6 +132,7 @@ fn put_rare(out: &mut Vec<u8>, event: &Event) {
             approved.put(out);
             put_words(out, by, note);
         }
+        Event::NodeAdmitted { node } => put_node(out, tag::NODE_ADMITTED, *node),
         Event::NodeExpired { node, clock } => put_coded(out, tag::NODE_EXPIRED, *node, clock),
         Event::NodeFinished { node, state, reason } => {
             put_coded(out, tag::NODE_FINISHED, *node, state);
@@ -397,6 +399,7 @@ fn take_rare(tag: u64, from: &mut Take<'_>) -> Result<Event, Fault> {
         tag::CANCEL_RAISED => {
             Event::CancelRaised { level: Stored::take(from)?, why: Stored::take(from)?, by: from.text()? }
         }
+        tag::NODE_ADMITTED => Event::NodeAdmitted { node: Stored::take(from)? },
         tag::FINALLY_BEGAN => Event::FinallyBegan,
         tag::RUN_SUSPENDED => Event::RunSuspended { why: Stored::take(from)? },
         _ => return Err("an event has a tag that no engine writes"),
