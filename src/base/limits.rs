@@ -14,6 +14,10 @@ pub const MAX_FILE_BYTES: u64 = 64 << 20;
 pub const MAX_DEPTH: usize = 64;
 /// Nodes that alias expansion may add to a YAML file, in all.
 pub const MAX_ALIAS_NODES: usize = 100_000;
+/// Entries of a folder that are compared with the name of a missing file.
+pub const MAX_NEIGHBOURS: usize = 10_000;
+/// Columns of a source line shown in an error: what fits a terminal beside the gutter.
+pub const MAX_EXCERPT_COLUMNS: usize = 100;
 /// Plan and action files of one plan.
 pub const MAX_FILES: usize = 1000;
 /// Nesting of `uses: ./file.yaml`.

@@ -1,18 +1,23 @@
 //! The plan front end: text becomes a typed, spanned, fully checked [`model::Plan`].
 //!
-//! `source` holds files, `yaml` and `toml` turn text into one spanned [`tree::Tree`], `decode` reads the
+//! `source` holds files, `yaml`, `toml` and `json` turn text into one spanned [`tree::Tree`], `decode` reads the
 //! tree by the tables of `schema` into `model`, `validate` checks what one file alone can know. All errors
 //! of all files are collected in a [`error::Report`]; nothing stops at the first. Nothing here runs anything.
 
 pub mod codes;
 pub mod error;
+mod json;
 pub mod load;
 pub mod model;
 pub mod schema;
 pub mod source;
+mod syntax;
+mod toml;
 pub mod tree;
+mod yaml;
 
 pub use error::{Diagnostic, Report};
 pub use load::{Loaded, load};
 pub use model::Plan;
 pub use source::{FileIx, Place, Sources};
+pub use syntax::read;

@@ -1,4 +1,13 @@
-//! What is wrong with a plan: our own data, rendered as text, JSON, SARIF or GitHub annotations elsewhere.
+//! What is wrong with a plan: our own data, rendered by [`text`] for people and by [`json`], [`sarif`] and
+//! [`github`] for programs.
+
+mod machine;
+mod nearest;
+mod text;
+
+pub use machine::{github, json, sarif};
+pub use nearest::nearest;
+pub use text::{summary, text};
 
 use super::source::Place;
 
@@ -81,6 +90,12 @@ impl Report {
     /// Adds one finding.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
+    }
+
+    /// Adds one finding, which the caller may still complete.
+    pub(super) fn push_mut(&mut self, diagnostic: Diagnostic) -> &mut Diagnostic {
+        self.diagnostics.push(diagnostic);
+        self.diagnostics.last_mut().expect("it was just pushed")
     }
 
     /// Whether anything found must stop the plan.
