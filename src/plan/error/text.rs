@@ -117,7 +117,8 @@ impl Page<'_> {
         let path = visible(&self.sources.file(at.file).path);
         let _ = writeln!(self.out, "{:gutter$} {frame}{corner}{frame:#} {path}:{line}:{column}", "");
         let cut = Cut::new(self.sources, at, line);
-        let _ = writeln!(self.out, "{frame}{line:>gutter$} │{frame:#} {}", cut.text);
+        let space = if cut.text.is_empty() { "" } else { " " };
+        let _ = writeln!(self.out, "{frame}{line:>gutter$} │{frame:#}{space}{}", cut.text);
         let (label, style) = mark;
         let (lead, bar) = (" ".repeat(cut.lead), "─".repeat(cut.width));
         let label = visible(label);

@@ -98,207 +98,277 @@ fn duplicate_keys_show_both_places() {
     "#);
 }
 
+/// Every text with the report it gets, without blank lines and summaries.
+fn gallery(name: &str, texts: &[&str]) -> String {
+    let mut out = String::new();
+    for text in texts {
+        let found = faults(name, text);
+        assert!(found.contains(&format!("─ {name}:")), "a fault with a place in {text:?}: {found}");
+        let lines = found.lines().filter(|line| !line.is_empty() && !line.ends_with(" in 1 file"));
+        lines.for_each(|line| out.extend([line, "\n"]));
+    }
+    out
+}
+
 #[test]
-fn yaml_faults_in_words() {
-    let all = [
-        ("tab", "a:\n\tb: 1\n"),
-        ("flow tab", "a: [\n\t1]\n"),
-        ("colon", "a: b: c\n"),
-        ("quote", "a: \"b\nc: d\n"),
-        ("bracket", "a: [1, 2\nb: c\n"),
-        ("template", "a: {{ inputs.x }}\n"),
-        ("template and more", "a: {{ inputs.x }}-b\n"),
-        ("at", "a: @b\n"),
-        ("number key", "8080: a\n"),
-        ("map key", "? {a: 1}\n: b\n"),
-        ("tag", "a: !secret b\n"),
-        ("big", "a: 99999999999999999999\n"),
-        ("zero", "a: 0644\n"),
-        ("documents", "a: 1\n---\nb: 2\n"),
-        ("alias", "a: *x\n"),
-        ("itself", "a: &x [*x]\n"),
-        ("merge", "a: {<<: 5}\n"),
-        ("surrogate", "a: \"\\ud800\"\n"),
-        ("indent", "a:\n    b: 1\n  c: 2\n"),
+fn yaml_structure_in_words() {
+    let texts = [
+        "a:\n\tb: 1\n",
+        "a: [\n\t1]\n",
+        "a: b: c\n",
+        "a: \"b\nc: d\n",
+        "a: [1, 2\nb: c\n",
+        "a: {{ inputs.x }}\n",
+        "a: {{ inputs.x }}-b\n",
+        "a:\n    b: 1\n  c: 2\n",
+        "a: 1\n---\nb: 2\n",
+        "a: [1, 2}\n",
+        "a: 'b' c\n",
     ];
-    let shown: String =
-        all.iter().map(|(name, text)| format!("--- {name}\n{}\n", faults("a.yaml", text))).collect();
-    insta::assert_snapshot!(shown, @r#"
-    --- tab
+    insta::assert_snapshot!(gallery("a.yaml", &texts), @r#"
     error[plan::tab]: a tab indents this line; YAML is indented with spaces
       ╭─ a.yaml:2:1
     2 │     b: 1
       │ ──── a tab
       ╰─ help: replace it by spaces
-
-    1 error in 1 file
-
-    --- flow tab
     error[plan::tab]: a tab indents this line; YAML is indented with spaces
       ╭─ a.yaml:2:1
     2 │     1]
       │ ──── a tab
       ╰─ help: replace it by spaces
-
-    1 error in 1 file
-
-    --- colon
     error[plan::syntax-yaml]: a `:` is not expected here
       ╭─ a.yaml:1:5
     1 │ a: b: c
       │     ─
       ╰─ help: quote a value that contains `: `, or check the indentation
-
-    1 error in 1 file
-
-    --- quote
     error[plan::syntax-yaml]: this line is indented wrongly
       ╭─ a.yaml:2:1
     2 │ c: d
       │ ─
       ╰─ help: a line belongs to the value above it only when it is indented more
-
-    1 error in 1 file
-
-    --- bracket
     error[plan::syntax-yaml]: illegal placement of `:` indicator
       ╭─ a.yaml:2:2
     2 │ b: c
       │  ─
       ╰─
-
-    1 error in 1 file
-
-    --- template
     error[plan::unquoted-template]: YAML reads `{{` as the start of a map; a template needs quotes
       ╭─ a.yaml:1:4
     1 │ a: {{ inputs.x }}
       │    ──────────────
       ╰─ help: quote the whole value: `"{{ inputs.x }}"`
-
-    1 error in 1 file
-
-    --- template and more
     error[plan::unquoted-template]: YAML reads `{{` as the start of a map; a template needs quotes
       ╭─ a.yaml:1:4
     1 │ a: {{ inputs.x }}-b
       │    ──────────────
       ╰─ help: quote the whole value: `"{{ inputs.x }}"`
-
     error[plan::syntax-yaml]: expected a key of the map that this line belongs to
       ╭─ a.yaml:1:18
     1 │ a: {{ inputs.x }}-b
       │                  ─
       ╰─ help: check the indentation, and quote values that begin with a quote or bracket and go on after it
-
-    2 errors in 1 file
-
-    --- at
-    error[plan::syntax-yaml]: no value can begin with `@`
-      ╭─ a.yaml:1:4
-    1 │ a: @b
-      │    ─
-      ╰─ help: quote the value
-
-    1 error in 1 file
-
-    --- number key
-    error[plan::key]: the key `8080` is a number; keys are strings
-      ╭─ a.yaml:1:1
-    1 │ 8080: a
-      │ ────
-      ╰─ help: quote it: `"8080"`
-
-    1 error in 1 file
-
-    --- map key
-    error[plan::key]: a map or list cannot be a key; keys are strings
-      ╭─ a.yaml:1:3
-    1 │ ? {a: 1}
-      │   ─
-      ╰─
-
-    1 error in 1 file
-
-    --- tag
-    error[plan::tag]: the tag `!secret` means nothing in a plan
-      ╭─ a.yaml:1:12
-    1 │ a: !secret b
-      │            ─
-      ╰─ help: take it away; only `!!str`, `!!int`, `!!float`, `!!bool`, `!!null` are read
-
-    1 error in 1 file
-
-    --- big
-    error[plan::number]: the number `99999999999999999999` is too large
-      ╭─ a.yaml:1:4
-    1 │ a: 99999999999999999999
-      │    ──────────────────── does not fit into 64 bits
-      ╰─ help: if it is a text, quote it: `"99999999999999999999"`
-
-    1 error in 1 file
-
-    --- zero
-    error[plan::number]: the number `0644` begins with a zero
-      ╭─ a.yaml:1:4
-    1 │ a: 0644
-      │    ──── a text, octal or decimal?
-      ╰─ help: write `"0644"` for the text, `0o644` for octal, `644` for decimal
-
-    1 error in 1 file
-
-    --- documents
-    error[plan::several-documents]: a second YAML document begins here
-      ╭─ a.yaml:2:1
-    2 │ ---
-      │ ───
-      ╰─ help: a file holds one document; put the other one into a file of its own
-
-    1 error in 1 file
-
-    --- alias
-    error[plan::unknown-anchor]: no anchor `&x` stands before this alias
-      ╭─ a.yaml:1:4
-    1 │ a: *x
-      │    ──
-      ╰─
-
-    1 error in 1 file
-
-    --- itself
-    error[plan::unknown-anchor]: this alias stands inside the value that it names
-      ╭─ a.yaml:1:8
-    1 │ a: &x [*x]
-      │        ──
-      ╰─
-
-    1 error in 1 file
-
-    --- merge
-    error[plan::merge]: `<<` takes a map or a list of maps
-      ╭─ a.yaml:1:5
-    1 │ a: {<<: 5}
-      │     ──
-      ╰─ help: for example `<<: *defaults` or `<<: [*a, *b]`; quote it for a plain key
-
-    1 error in 1 file
-
-    --- surrogate
-    error[plan::syntax-yaml]: this escape is half of a surrogate pair, which is no character
-      ╭─ a.yaml:1:4
-    1 │ a: "\ud800"
-      │    ─
-      ╰─ help: write the character itself
-
-    1 error in 1 file
-
-    --- indent
     error[plan::syntax-yaml]: expected a key of the map that this line belongs to
       ╭─ a.yaml:3:3
     3 │   c: 2
       │   ─
       ╰─ help: check the indentation, and quote values that begin with a quote or bracket and go on after it
+    error[plan::several-documents]: a second YAML document begins here
+      ╭─ a.yaml:2:1
+    2 │ ---
+      │ ───
+      ╰─ help: a file holds one document; put the other one into a file of its own
+    error[plan::syntax-yaml]: `[` is closed by `}`
+      ╭─ a.yaml:1:4
+    1 │ a: [1, 2}
+      │    ─
+      ╰─
+    error[plan::syntax-yaml]: the value goes on after its closing quote
+      ╭─ a.yaml:1:8
+    1 │ a: 'b' c
+      │        ─
+      ╰─ help: put the quotes round the whole value
+    "#);
+}
 
-    1 error in 1 file
+#[test]
+fn yaml_values_in_words() {
+    let texts = [
+        "a: @b\n",
+        "8080: a\n",
+        "? {a: 1}\n: b\n",
+        "a: !secret b\n",
+        "a: 99999999999999999999\n",
+        "a: 0644\n",
+        "a: *x\n",
+        "a: &x [*x]\n",
+        "a: {<<: 5}\n",
+        "a: \"\\ud800\"\n",
+        "a: \"\\d+\"\n",
+    ];
+    insta::assert_snapshot!(gallery("a.yaml", &texts), @r#"
+    error[plan::syntax-yaml]: no value can begin with `@`
+      ╭─ a.yaml:1:4
+    1 │ a: @b
+      │    ─
+      ╰─ help: quote the value
+    error[plan::key]: the key `8080` is a number; keys are strings
+      ╭─ a.yaml:1:1
+    1 │ 8080: a
+      │ ────
+      ╰─ help: quote it: `"8080"`
+    error[plan::key]: a map or list cannot be a key; keys are strings
+      ╭─ a.yaml:1:3
+    1 │ ? {a: 1}
+      │   ─
+      ╰─
+    error[plan::tag]: the tag `!secret` means nothing in a plan
+      ╭─ a.yaml:1:12
+    1 │ a: !secret b
+      │            ─
+      ╰─ help: take it away; only `!!str`, `!!int`, `!!float`, `!!bool`, `!!null` are read
+    error[plan::number]: the number `99999999999999999999` is too large
+      ╭─ a.yaml:1:4
+    1 │ a: 99999999999999999999
+      │    ──────────────────── does not fit into 64 bits
+      ╰─ help: if it is a text, quote it: `"99999999999999999999"`
+    error[plan::number]: the number `0644` begins with a zero
+      ╭─ a.yaml:1:4
+    1 │ a: 0644
+      │    ──── a text, octal or decimal?
+      ╰─ help: write `"0644"` for the text, `0o644` for octal, `644` for decimal
+    error[plan::unknown-anchor]: no anchor `&x` stands before this alias
+      ╭─ a.yaml:1:4
+    1 │ a: *x
+      │    ──
+      ╰─
+    error[plan::unknown-anchor]: this alias stands inside the value that it names
+      ╭─ a.yaml:1:8
+    1 │ a: &x [*x]
+      │        ──
+      ╰─
+    error[plan::merge]: `<<` takes a map or a list of maps
+      ╭─ a.yaml:1:5
+    1 │ a: {<<: 5}
+      │     ──
+      ╰─ help: for example `<<: *defaults` or `<<: [*a, *b]`; quote it for a plain key
+    error[plan::syntax-yaml]: this escape is half of a surrogate pair, which is no character
+      ╭─ a.yaml:1:4
+    1 │ a: "\ud800"
+      │    ─
+      ╰─ help: write the character itself
+    error[plan::syntax-yaml]: this escape does not exist
+      ╭─ a.yaml:1:4
+    1 │ a: "\d+"
+      │    ─
+      ╰─ help: in single quotes a `\` is nothing special: `'\d+'`
+    "#);
+}
+
+#[test]
+fn json_structure_in_words() {
+    let texts = [
+        "{\"a\": 1,}",
+        "{'a': 1}",
+        "{\"a\": tru}",
+        "{\"a\" 1}",
+        "[1 2]",
+        "// no\n{}",
+        "{\"a\": \"b\n\"}",
+        "[\n",
+        "",
+        "{} x",
+    ];
+    insta::assert_snapshot!(gallery("a.json", &texts), @r#"
+    error[plan::syntax-json]: JSON allows no comma after the last item
+      ╭─ a.json:1:9
+    1 │ {"a": 1,}
+      │         ─ found `}`
+      ╰─ help: take the comma away
+    error[plan::syntax-json]: expected a key in double quotes
+      ╭─ a.json:1:2
+    1 │ {'a': 1}
+      │  ─ found `'`
+      ╰─ help: strings are written with `"`
+    error[plan::syntax-json]: expected a value
+      ╭─ a.json:1:7
+    1 │ {"a": tru}
+      │       ─── found `tru`
+      ╰─
+    error[plan::syntax-json]: expected `:` after the key
+      ╭─ a.json:1:6
+    1 │ {"a" 1}
+      │      ─ found `1`
+      ╰─
+    error[plan::syntax-json]: expected `,` or `]` after an item of a list
+      ╭─ a.json:1:4
+    1 │ [1 2]
+      │    ─ found `2`
+      ╰─
+    error[plan::syntax-json]: expected a value
+      ╭─ a.json:1:1
+    1 │ // no
+      │ ─ found `/`
+      ╰─ help: JSON has no comments; YAML and TOML have
+    error[plan::syntax-json]: the string is not closed
+      ╭─ a.json:1:7
+    1 │ {"a": "b
+      │       ─ opened here
+      ╰─ help: end it with `"` on the same line; a line end inside is written `\n`
+    error[plan::syntax-json]: expected a value
+      ╭─ a.json:2:1
+    2 │
+      │ ─ the file ends here
+      ╰─
+    error[plan::syntax-json]: expected a value
+      ╭─ a.json:1:1
+    1 │
+      │ ─ the file ends here
+      ╰─
+    error[plan::syntax-json]: expected the end of the file after the value
+      ╭─ a.json:1:4
+    1 │ {} x
+      │    ─ found `x`
+      ╰─
+    "#);
+}
+
+#[test]
+fn json_values_in_words() {
+    let texts = ["[01, 1e999, 99999999999999999999]", "[\"\\x\", \"\\ud800\", \"\\u12\", \"\t\"]"];
+    insta::assert_snapshot!(gallery("a.json", &texts), @r#"
+    error[plan::number]: `01` is not a number
+      ╭─ a.json:1:2
+    1 │ [01, 1e999, 99999999999999999999]
+      │  ──
+      ╰─ help: JSON numbers look like `12`, `-0.5` and `1e9`, without leading zeros
+    error[plan::number]: the number `1e999` is too large
+      ╭─ a.json:1:6
+    1 │ [01, 1e999, 99999999999999999999]
+      │      ───── does not fit into 64 bits
+      ╰─ help: if it is a text, quote it: `"1e999"`
+    error[plan::number]: the number `99999999999999999999` is too large
+      ╭─ a.json:1:13
+    1 │ [01, 1e999, 99999999999999999999]
+      │             ──────────────────── does not fit into 64 bits
+      ╰─ help: if it is a text, quote it: `"99999999999999999999"`
+    error[plan::escape]: `\` must be followed by one of `" \ / b f n r t u`
+      ╭─ a.json:1:3
+    1 │ ["\x", "\ud800", "\u12", "    "]
+      │   ─
+      ╰─
+    error[plan::escape]: `\ud800` is half of a surrogate pair, which is no character
+      ╭─ a.json:1:9
+    1 │ ["\x", "\ud800", "\u12", "    "]
+      │         ──────
+      ╰─ help: write the character itself, or both halves
+    error[plan::escape]: `\u` must be followed by four hex digits
+      ╭─ a.json:1:19
+    1 │ ["\x", "\ud800", "\u12", "    "]
+      │                   ──
+      ╰─
+    error[plan::tab]: a tab inside a JSON string must be written `\t`
+      ╭─ a.json:1:27
+    1 │ ["\x", "\ud800", "\u12", "    "]
+      │                           ────
+      ╰─
     "#);
 }
