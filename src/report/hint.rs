@@ -1,0 +1,82 @@
+//! Command lines to copy: what a person types next.
+
+use crate::run::event::NodeState;
+
+use super::view::{RunWord, View};
+
+/// Continues the run.
+pub fn resume(run: &str) -> String {
+    format!("engine resume {run}")
+}
+
+/// Says yes to an approval.
+pub fn approve(run: &str, stage: &str) -> String {
+    format!("engine approve {run} {}", word(stage))
+}
+
+/// Says no to an approval.
+pub fn reject(run: &str, stage: &str) -> String {
+    format!("engine reject {run} {}", word(stage))
+}
+
+/// Says what an unknown outcome was.
+pub fn resolve(run: &str, stage: &str) -> String {
+    format!("engine resolve {run} {} --as success|failed|rerun", word(stage))
+}
+
+/// Shows everything that a stage printed.
+pub fn logs(run: &str, stage: &str) -> String {
+    format!("engine logs {run} {}", word(stage))
+}
+
+/// What to type now that an engine left the run, with why; none after a success.
+pub fn next(view: &View) -> Vec<(String, String)> {
+    let run = view.run_id();
+    let mut hints = Vec::new();
+    for (ix, node) in view.nodes() {
+        let id = view.id(ix);
+        if node.awaits_person() {
+            hints.push((format!("`{id}` waits for an approval"), approve(run, id)));
+        } else if node.state == NodeState::Unknown {
+            hints.push((format!("nobody knows what `{id}` did"), resolve(run, id)));
+        }
+        if hints.len() == MAX_HINTS {
+            break;
+        }
+    }
+    let go_on = match view.state() {
+        RunWord::Success | RunWord::RolledBack => None,
+        RunWord::Failed => Some("mend it, then go on with what is left"),
+        RunWord::Cancelled | RunWord::RollbackFailed => Some("go on with what is left"),
+        RunWord::HandedOver => Some("the time box is over; go on"),
+        RunWord::Waiting if hints.is_empty() => Some("go on"),
+        RunWord::Waiting => Some("then go on"),
+        RunWord::Running | RunWord::Interrupted => Some("go on where it stopped"),
+    };
+    hints.extend(go_on.map(|why| (why.to_owned(), resume(run))));
+    hints
+}
+
+/// More stages than this are not listed one by one.
+const MAX_HINTS: usize = 20;
+
+/// A stage id as one word of a POSIX shell. Ids hold nothing that needs quotes but the values of a matrix may.
+fn word(id: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+=".contains(c);
+    if !id.is_empty() && id.chars().all(plain) {
+        id.to_owned()
+    } else {
+        format!("'{}'", id.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_survive_a_shell() {
+        assert_eq!(approve("r1", "rollout:eu,blue"), "engine approve r1 rollout:eu,blue");
+        assert_eq!(reject("r1", "say:it's $x"), r"engine reject r1 'say:it'\''s $x'");
+    }
+}

@@ -1,0 +1,163 @@
+//! The last lines of what stages printed, bounded whatever they print.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::base::NodeIx;
+use crate::run::event::{Attempt, Event, Outcome};
+
+use super::clean::{self, Lines};
+use super::view::View;
+
+/// Lines shown of a failed stage.
+pub const TAIL_LINES: usize = 40;
+
+/// Bytes of one chunk that can matter for the last lines; the rest of a flood is not even looked at.
+const MAX_CHUNK_BYTES: usize = 64 << 10;
+
+/// Failed attempts whose last lines are kept; a run in which more failed is read with `engine logs`.
+const MAX_FAILED: usize = 200;
+
+/// Where the end of a stage's output comes from: kept in memory by [`Tails`], or read from the stored log.
+pub trait Logs {
+    /// At most `lines` last lines of the last attempt of `node` that says the most: of a sharded stage, of a
+    /// failed shard. Raw bytes of a line may be anything; the caller cleans them.
+    fn tail(&self, view: &View, node: NodeIx, lines: usize) -> Vec<String>;
+}
+
+/// No output at hand.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoLogs;
+
+impl Logs for NoLogs {
+    fn tail(&self, _: &View, _: NodeIx, _: usize) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// The last lines of attempts that run, and of those that failed.
+#[derive(Clone, Debug, Default)]
+pub struct Tails {
+    attempts: BTreeMap<(NodeIx, u32), Tail>,
+    failed: usize,
+}
+
+/// One attempt's.
+#[derive(Clone, Debug, Default)]
+struct Tail {
+    number: u16,
+    lines: Lines,
+    last: VecDeque<Vec<u8>>,
+    is_over: bool,
+}
+
+impl Tails {
+    /// Forgets what succeeded, keeps what failed.
+    pub fn record(&mut self, event: &Event) {
+        match event {
+            Event::ShardFinished { attempt, outcome, .. } => {
+                self.end(*attempt, matches!(outcome, Outcome::Success | Outcome::Cancelled));
+            }
+            Event::ShardLost { attempt } => self.end(*attempt, true),
+            Event::ShardRetried { attempt } => {
+                if self.attempts.remove(&(attempt.node, attempt.shard)).is_some_and(|tail| tail.is_over) {
+                    self.failed -= 1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes in what an attempt printed.
+    pub fn output(&mut self, attempt: Attempt, bytes: &[u8]) {
+        let tail = self.attempts.entry((attempt.node, attempt.shard)).or_default();
+        if tail.number != attempt.number {
+            self.failed -= usize::from(tail.is_over);
+            *tail = Tail { number: attempt.number, ..Tail::default() };
+        }
+        let bytes = &bytes[bytes.len().saturating_sub(MAX_CHUNK_BYTES)..];
+        let Tail { lines, last, .. } = tail;
+        lines.push(bytes, |line| keep(last, line));
+    }
+
+    /// The newest whole line of any running attempt of `node`.
+    pub fn newest(&self, node: NodeIx) -> Option<&[u8]> {
+        let all = self.attempts.range((node, 0)..=(node, u32::MAX));
+        all.filter(|(_, tail)| !tail.is_over).filter_map(|(_, tail)| tail.last.back()).next_back().map(Vec::as_slice)
+    }
+
+    /// An attempt is over.
+    fn end(&mut self, attempt: Attempt, is_fine: bool) {
+        let key = (attempt.node, attempt.shard);
+        let Some(tail) = self.attempts.get_mut(&key) else { return };
+        if is_fine || self.failed >= MAX_FAILED {
+            self.attempts.remove(&key);
+        } else if !tail.is_over {
+            tail.is_over = true;
+            self.failed += 1;
+            let Tail { lines, last, .. } = tail;
+            lines.finish(|line| keep(last, line));
+        }
+    }
+}
+
+impl Logs for Tails {
+    fn tail(&self, _: &View, node: NodeIx, lines: usize) -> Vec<String> {
+        let mut all = self.attempts.range((node, 0)..=(node, u32::MAX)).map(|(_, tail)| tail);
+        let Some(tail) = all.find(|tail| tail.is_over) else { return Vec::new() };
+        let skip = tail.last.len().saturating_sub(lines);
+        tail.last.iter().skip(skip).map(|line| clean::line(line, true)).collect()
+    }
+}
+
+/// Keeps a line and lets the oldest go.
+fn keep(last: &mut VecDeque<Vec<u8>>, line: &[u8]) {
+    if last.len() == TAIL_LINES {
+        last.pop_front();
+    }
+    last.push_back(line.to_vec());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Millis;
+    use crate::report::script;
+    use crate::run::event::ShardResult;
+
+    fn end(attempt: Attempt, outcome: Outcome) -> Event {
+        let result = Box::new(ShardResult::default());
+        Event::ShardFinished { attempt, outcome, took: Millis::new(5).since(Millis::ZERO), result }
+    }
+
+    #[test]
+    fn only_the_last_lines_of_failures_stay() {
+        let view = View::new(vec![script::graph()]);
+        let mut tails = Tails::default();
+        let node = NodeIx::new(0);
+        let one = Attempt { node, shard: 0, number: 1 };
+        for number in 0..1000 {
+            tails.output(one, format!("line {number}\n").as_bytes());
+        }
+        assert_eq!(tails.newest(node), Some(&b"line 999"[..]));
+        tails.output(one, b"the end");
+        tails.record(&end(one, Outcome::Exit(1)));
+        let last = tails.tail(&view, node, 40);
+        assert_eq!((last.len(), last[0].as_str(), last[39].as_str()), (40, "line 961", "the end"));
+
+        let two = Attempt { number: 2, ..one };
+        tails.record(&Event::ShardRetried { attempt: two });
+        tails.output(two, b"again\n");
+        tails.record(&end(two, Outcome::Success));
+        assert_eq!(tails.tail(&view, node, 40), Vec::<String>::new());
+        assert_eq!(tails.failed, 0);
+    }
+
+    #[test]
+    fn a_flood_costs_no_more_than_its_end() {
+        let mut tails = Tails::default();
+        let flood = vec![b'\n'; 10 << 20];
+        let attempt = Attempt { node: NodeIx::new(0), shard: 0, number: 1 };
+        tails.output(attempt, &flood);
+        assert_eq!(tails.attempts[&(attempt.node, 0)].last.len(), TAIL_LINES);
+    }
+}

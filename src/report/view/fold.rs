@@ -1,0 +1,369 @@
+//! Records become a view: the only place that changes one.
+
+use crate::base::{IdVec, Millis, NodeIx, Span};
+use crate::run::event::{
+    Answer, Attempt, CheckKind, Event, NodeState, Outcome, ReopenReason, Resolution, ShardResult, SkipReason,
+};
+
+use super::super::words;
+use super::node::{Bar, NodeView, Shards};
+use super::{Cancel, Session, View};
+
+impl View {
+    /// Takes a record in.
+    pub fn record(&mut self, seq: u64, at: Millis, event: &Event) {
+        self.seq = seq;
+        self.now = self.now.max(at);
+        match event {
+            Event::ShardsStarted { node, first, count } => self.start(*node, *first, *count, at),
+            Event::ShardRetried { attempt } => self.retry(*attempt, at),
+            Event::ShardFinished { attempt, outcome, took, result } => {
+                self.finish_shard(*attempt, outcome, (at, *took), result);
+            }
+            Event::RetryScheduled { attempt, at } => self.schedule(*attempt, *at),
+            Event::ShardLost { attempt } => self.lose(*attempt, at),
+            Event::StopRequested { attempt, why, .. } => {
+                self.edit(attempt.node, |node| node.stopping = Some(*why));
+            }
+            Event::CheckStarted { node, kind, .. } => self.edit(*node, |node| {
+                node.checking = Some(*kind);
+                if !words::is_ended(node.state) && node.shards.running == 0 {
+                    node.state = NodeState::Waiting;
+                }
+            }),
+            Event::CheckAnswered { node, kind, answer, .. } => {
+                self.edit(*node, |node| answer_check(node, *kind, answer));
+            }
+            Event::GateOpened { node, expires } => self.edit(*node, |node| {
+                node.state = NodeState::Waiting;
+                node.is_open = true;
+                node.started.get_or_insert(at);
+                node.expires = *expires;
+            }),
+            Event::GateDecided { node, approved, by, note } => self.edit(*node, |node| {
+                node.is_open = false;
+                node.decided_by = Some((by.clone(), note.clone()));
+                node.reason = say_decision(if *approved { "approved" } else { "rejected" }, by, note);
+            }),
+            Event::NodeExpired { node, clock } => {
+                self.edit(*node, |node| node.reason = format!("{} ran out", words::clock(*clock)));
+            }
+            Event::NodeFinished { node, state, reason } => self.finish(*node, *state, reason, at),
+            Event::NodeSkipped { node, why } => self.skip(*node, why, at),
+            Event::NodeReopened { node, why } => self.reopen(*node, *why),
+            Event::NodeResolved { node, resolution, by, note } => {
+                self.resolve(*node, *resolution, (by, note), at);
+            }
+            _ => self.record_of_run(at, event),
+        }
+    }
+
+    /// Records about the run as a whole.
+    fn record_of_run(&mut self, at: Millis, event: &Event) {
+        match event {
+            Event::RunBegan(began) => {
+                self.sessions.push(Session {
+                    at,
+                    gap: Span::ZERO,
+                    by: began.by.clone(),
+                    engine: began.engine.clone(),
+                    jobs: began.jobs,
+                });
+                self.began = Some(began.clone());
+            }
+            Event::RunResumed(resumed) => {
+                self.sessions.push(Session {
+                    at,
+                    gap: resumed.gap,
+                    by: resumed.by.clone(),
+                    engine: resumed.engine.clone(),
+                    jobs: resumed.jobs,
+                });
+                (self.suspended, self.verdict, self.ended, self.cancel) = (None, None, None, None);
+                self.cleaning = false;
+            }
+            Event::PlanChanged { version } => self.change_plan(*version),
+            Event::PauseChanged { on } => self.paused = *on,
+            Event::CancelRaised { level, why, by } => {
+                self.cancel = Some(Cancel { level: *level, why: *why, by: by.clone(), at });
+            }
+            Event::FinallyBegan => self.cleaning = true,
+            Event::RunSuspended { why } => (self.suspended, self.ended) = (Some(*why), Some(at)),
+            Event::RunFinished { verdict } => {
+                (self.verdict, self.ended) = (Some(verdict.clone()), Some(at));
+            }
+            _ => {}
+        }
+    }
+
+    /// Changes a stage and keeps the counts by state true.
+    fn edit(&mut self, ix: NodeIx, change: impl FnOnce(&mut NodeView)) {
+        if ix.raw() as usize >= self.nodes.len() {
+            return;
+        }
+        let node = &mut self.nodes[ix];
+        let before = node.state;
+        change(node);
+        let after = node.state;
+        self.counts[before as usize] -= 1;
+        self.counts[after as usize] += 1;
+    }
+
+    /// A block of first attempts.
+    fn start(&mut self, ix: NodeIx, first: u32, count: u32, at: Millis) {
+        self.inflight.extend((first..first.saturating_add(count)).map(|shard| ((ix, shard), (1, at))));
+        self.edit(ix, |node| {
+            node.shards.running += count;
+            node.attempts = node.attempts.max(1);
+            begin(node, at);
+        });
+    }
+
+    /// A later attempt.
+    fn retry(&mut self, attempt: Attempt, at: Millis) {
+        let was_due = self.retries.remove(&(attempt.node, attempt.shard)).is_some();
+        self.inflight.insert((attempt.node, attempt.shard), (attempt.number, at));
+        self.edit(attempt.node, |node| {
+            node.shards.retrying -= u32::from(was_due).min(node.shards.retrying);
+            node.shards.running += 1;
+            node.attempts = node.attempts.max(u32::from(attempt.number));
+            begin(node, at);
+        });
+    }
+
+    /// An attempt's end, at `when.0` after `when.1`.
+    fn finish_shard(
+        &mut self,
+        attempt: Attempt,
+        outcome: &Outcome,
+        when: (Millis, Span),
+        result: &ShardResult,
+    ) {
+        let (at, took) = when;
+        let known = self.inflight.remove(&(attempt.node, attempt.shard));
+        let start = known.map_or(Millis::new(at.since(Millis::ZERO + took).ms()), |(_, start)| start);
+        self.edit(attempt.node, |node| {
+            node.shards.running = node.shards.running.saturating_sub(1);
+            match outcome {
+                Outcome::Success => node.shards.done += 1,
+                _ => node.shards.failed += 1,
+            }
+            keep(node, result);
+            node.outcome = Some(outcome.clone());
+            node.bar(Bar {
+                shard: attempt.shard,
+                number: attempt.number,
+                start,
+                end: at,
+                outcome: Some(outcome.clone()),
+            });
+            settle(node);
+        });
+    }
+
+    /// A failed shard gets another attempt at `due`.
+    fn schedule(&mut self, attempt: Attempt, due: Millis) {
+        self.retries.insert((attempt.node, attempt.shard), due);
+        self.edit(attempt.node, |node| {
+            node.shards.failed = node.shards.failed.saturating_sub(1);
+            node.shards.retrying += 1;
+            settle(node);
+        });
+    }
+
+    /// Nobody knows how an attempt ended.
+    fn lose(&mut self, attempt: Attempt, at: Millis) {
+        let known = self.inflight.remove(&(attempt.node, attempt.shard));
+        let start = known.map_or(at, |(_, start)| start);
+        self.edit(attempt.node, |node| {
+            node.shards.running = node.shards.running.saturating_sub(1);
+            node.note(&format!("attempt {} was lost: the engine ended before it did", attempt.number));
+            node.bar(Bar { shard: attempt.shard, number: attempt.number, start, end: at, outcome: None });
+            settle(node);
+        });
+    }
+
+    /// A stage reached its end.
+    fn finish(&mut self, ix: NodeIx, state: NodeState, reason: &str, at: Millis) {
+        self.forget(ix);
+        self.edit(ix, |node| {
+            let said = std::mem::take(&mut node.reason);
+            node.reason = if !reason.is_empty() {
+                reason.to_owned()
+            } else if node.decided_by.is_some() || node.outcome.is_none() {
+                said
+            } else if words::is_good(state) && state != NodeState::AllowedFailure {
+                String::new()
+            } else {
+                node.outcome.as_ref().map(words::outcome).unwrap_or_default()
+            };
+            node.state = state;
+            node.ended = Some(at);
+            (node.stopping, node.checking, node.is_open) = (None, None, false);
+            (node.shards.running, node.shards.retrying) = (0, 0);
+        });
+    }
+
+    /// A stage will not run.
+    fn skip(&mut self, ix: NodeIx, why: &SkipReason, at: Millis) {
+        let reason = match why {
+            SkipReason::Condition => "its `if` is false".to_owned(),
+            SkipReason::NotNeeded => "it handles a failure that did not happen".to_owned(),
+            SkipReason::NotSelected => "left out on the command line".to_owned(),
+            SkipReason::Blocked { by } => {
+                let state = self.nodes.get(*by).map_or("not there", |node| words::state(node.state));
+                format!("`{}` is {state}", self.id(*by))
+            }
+        };
+        self.edit(ix, |node| {
+            node.state = NodeState::Skipped;
+            if let SkipReason::Blocked { by } = why {
+                node.state = NodeState::Blocked;
+                node.blocked_by = Some(*by);
+            }
+            node.reason = reason;
+            node.ended = Some(at);
+        });
+    }
+
+    /// An ended stage is pending again. Shards that are done stay so when the run is merely resumed.
+    fn reopen(&mut self, ix: NodeIx, why: ReopenReason) {
+        self.forget(ix);
+        self.edit(ix, |node| {
+            let done = if why == ReopenReason::Resume { node.shards.done } else { 0 };
+            node.shards = Shards { all: node.shards.all, done, ..Shards::default() };
+            node.state = NodeState::Pending;
+            node.reason = format!("runs again: {}", words::reopened(why));
+            (node.started, node.ended, node.outcome) = (None, None, None);
+            (node.blocked_by, node.decided_by, node.expires) = (None, None, None);
+            (node.stopping, node.checking, node.is_open) = (None, None, false);
+            node.outputs.clear();
+            node.reopened += 1;
+        });
+    }
+
+    /// A person said what an unknown outcome was.
+    fn resolve(&mut self, ix: NodeIx, resolution: Resolution, who: (&str, &str), at: Millis) {
+        let said = say_decision(&format!("resolved as {}", words::resolution(resolution)), who.0, who.1);
+        self.edit(ix, |node| {
+            node.decided_by = Some((who.0.to_owned(), who.1.to_owned()));
+            node.reason = said;
+            match resolution {
+                Resolution::Success => node.state = NodeState::Success,
+                Resolution::Failed => node.state = NodeState::Failed,
+                Resolution::Rerun => return,
+            }
+            node.ended = Some(at);
+        });
+    }
+
+    /// Nothing of this stage is in flight any more.
+    fn forget(&mut self, ix: NodeIx) {
+        let all = (ix, 0)..=(ix, u32::MAX);
+        let flying: Vec<_> = self.inflight.range(all.clone()).map(|(&key, _)| key).collect();
+        flying.iter().for_each(|key| drop(self.inflight.remove(key)));
+        let due: Vec<_> = self.retries.range(all).map(|(&key, _)| key).collect();
+        due.iter().for_each(|key| drop(self.retries.remove(key)));
+    }
+
+    /// The run goes by another version of the plan; what is known of a stage follows its id.
+    fn change_plan(&mut self, version: u32) {
+        let next = version as usize - 1;
+        if version == 0 || next >= self.graphs.len() {
+            return;
+        }
+        let old = self.graph().clone();
+        let by_id: std::collections::BTreeMap<&str, NodeIx> =
+            old.nodes.pairs().map(|(ix, node)| (&*node.id, ix)).collect();
+        self.version = next;
+        let new = self.graph().clone();
+        let mut moved = std::collections::BTreeMap::new();
+        let mut nodes = IdVec::new();
+        for (ix, node) in new.nodes.pairs() {
+            let mut seen = NodeView::new(node);
+            if let Some(&from) = by_id.get(&*node.id) {
+                moved.insert(from, ix);
+                let all = seen.shards.all;
+                seen = self.nodes[from].clone();
+                seen.shards.all = all;
+            }
+            nodes.push(seen);
+        }
+        for node in nodes.iter_mut() {
+            node.blocked_by = node.blocked_by.and_then(|by| moved.get(&by).copied());
+        }
+        self.nodes = nodes;
+        self.counts = [0; words::STATES.len()];
+        for node in &self.nodes {
+            self.counts[node.state as usize] += 1;
+        }
+        let usual = std::mem::take(&mut self.expected);
+        self.expected = usual.into_iter().filter_map(|(ix, span)| Some((*moved.get(&ix)?, span))).collect();
+        let flying = std::mem::take(&mut self.inflight);
+        self.inflight =
+            flying.into_iter().filter_map(|((ix, shard), v)| Some(((*moved.get(&ix)?, shard), v))).collect();
+        let due = std::mem::take(&mut self.retries);
+        self.retries =
+            due.into_iter().filter_map(|((ix, shard), v)| Some(((*moved.get(&ix)?, shard), v))).collect();
+    }
+}
+
+/// An attempt of the stage begins.
+fn begin(node: &mut NodeView, at: Millis) {
+    node.state = NodeState::Running;
+    node.started.get_or_insert(at);
+    (node.stopping, node.checking) = (None, None);
+    node.reason.clear();
+}
+
+/// The state of a stage that has not ended, by its shards.
+fn settle(node: &mut NodeView) {
+    let shards = node.shards;
+    if words::is_ended(node.state) || shards.running > 0 {
+        return;
+    }
+    node.stopping = None;
+    if shards.retrying > 0 {
+        node.state = NodeState::Retrying;
+    } else if shards.done + shards.failed < shards.all {
+        node.state = NodeState::Waiting;
+    }
+}
+
+/// What an attempt left.
+fn keep(node: &mut NodeView, result: &ShardResult) {
+    node.cpu_us = node.cpu_us.saturating_add(result.cpu_us);
+    node.max_rss_kib = node.max_rss_kib.max(result.max_rss_kib);
+    node.output = result.output.or(node.output);
+    if !result.outputs.is_empty() {
+        node.outputs.clone_from(&result.outputs);
+    }
+    for note in &result.notes {
+        node.note(note);
+    }
+}
+
+/// A question about the stage was answered.
+fn answer_check(node: &mut NodeView, kind: CheckKind, answer: &Answer) {
+    node.checking = None;
+    match answer {
+        Answer::Yes(result) => {
+            node.shards.done += 1;
+            node.shards.failed = node.shards.failed.saturating_sub(1);
+            keep(node, result);
+            node.reason = match kind {
+                CheckKind::DoneIf => "its `done-if` says that it is done".to_owned(),
+                CheckKind::Cache => String::new(),
+            };
+        }
+        Answer::No => {}
+        Answer::Unknown(why) => node.reason = format!("its `{}` cannot tell: {why}", words::check(kind)),
+    }
+}
+
+/// `approved by ana: ship it`.
+fn say_decision(what: &str, by: &str, note: &str) -> String {
+    let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
+    let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+    format!("{what}{by}{note}")
+}

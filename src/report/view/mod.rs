@@ -1,0 +1,391 @@
+//! What a run looks like: the fold of its records over its graph, with everything that people ask about.
+//!
+//! Every observer owns a view and folds what it hears; a report folds a journal. The fold cannot fail: an
+//! event about a stage that the graph does not have is left out, because a newer engine may know more.
+//! Shards are counts here, never objects; only what is in flight has an entry of its own.
+
+mod fold;
+mod node;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use crate::base::{IdVec, Millis, NodeIx, Span};
+use crate::graph::{Graph, Node};
+use crate::run::event::{Began, CancelLevel, CancelReason, Event, NodeState, SuspendReason, Verdict};
+
+pub use node::{Bar, NodeView, Shards};
+
+use super::words;
+
+/// A run as it stands after the records folded so far.
+#[derive(Clone, Debug)]
+pub struct View {
+    graphs: Vec<Arc<Graph>>,
+    version: usize,
+    began: Option<Box<Began>>,
+    nodes: IdVec<NodeIx, NodeView>,
+    expected: BTreeMap<NodeIx, Span>,
+    inflight: BTreeMap<(NodeIx, u32), (u16, Millis)>,
+    retries: BTreeMap<(NodeIx, u32), Millis>,
+    counts: [u32; words::STATES.len()],
+    sessions: Vec<Session>,
+    cancel: Option<Cancel>,
+    suspended: Option<SuspendReason>,
+    verdict: Option<Verdict>,
+    ended: Option<Millis>,
+    now: Millis,
+    seq: u64,
+    paused: bool,
+    cleaning: bool,
+}
+
+/// The state of a run, as the product names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunWord {
+    /// By its records it goes on; whether an engine lives is for its lock to tell.
+    Running,
+    /// An engine left it because only a person can go on.
+    Waiting,
+    /// By its records it goes on, but no engine lives (see [`View::state_given`]).
+    Interrupted,
+    /// Its time box was over.
+    HandedOver,
+    /// Everything required succeeded.
+    Success,
+    /// Something required failed.
+    Failed,
+    /// Cancelled before its end.
+    Cancelled,
+    /// Taken back.
+    RolledBack,
+    /// Taking it back failed.
+    RollbackFailed,
+}
+
+impl RunWord {
+    /// The word in every format.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Interrupted => "interrupted",
+            Self::HandedOver => "handed-over",
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::RolledBack => "rolled-back",
+            Self::RollbackFailed => "rollback-failed",
+        }
+    }
+}
+
+/// One engine's time with the run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Session {
+    /// When it took the run, in the run's time.
+    pub at: Millis,
+    /// How long no engine had lived before.
+    pub gap: Span,
+    /// Who started or resumed it.
+    pub by: String,
+    /// The engine's version.
+    pub engine: String,
+    /// Attempts at once.
+    pub jobs: u32,
+}
+
+/// A cancel, at its highest level so far.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cancel {
+    /// How hard.
+    pub level: CancelLevel,
+    /// Why.
+    pub why: CancelReason,
+    /// Who, if somebody did.
+    pub by: String,
+    /// When.
+    pub at: Millis,
+}
+
+/// How many stages are in which kind of state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Totals {
+    /// All stages.
+    pub all: u32,
+    /// success and allowed-failure.
+    pub done: u32,
+    /// cached.
+    pub cached: u32,
+    /// skipped.
+    pub skipped: u32,
+    /// failed and timed-out.
+    pub failed: u32,
+    /// blocked.
+    pub blocked: u32,
+    /// unknown.
+    pub unknown: u32,
+    /// cancelled and undone.
+    pub cancelled: u32,
+    /// running and retrying.
+    pub active: u32,
+    /// pending and waiting.
+    pub left: u32,
+}
+
+impl View {
+    /// Nothing has happened yet. `graphs` are the versions of the plan, the first one first; at least one.
+    pub fn new(graphs: Vec<Arc<Graph>>) -> Self {
+        let first = graphs.first().expect("a run has at least the plan that it began with");
+        let nodes: IdVec<_, _> = first.nodes.iter().map(NodeView::new).collect();
+        let mut counts = [0; words::STATES.len()];
+        counts[NodeState::Pending as usize] = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        Self {
+            graphs,
+            version: 0,
+            began: None,
+            nodes,
+            expected: BTreeMap::new(),
+            inflight: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            counts,
+            sessions: Vec::new(),
+            cancel: None,
+            suspended: None,
+            verdict: None,
+            ended: None,
+            now: Millis::ZERO,
+            seq: 0,
+            paused: false,
+            cleaning: false,
+        }
+    }
+
+    /// The view after `records` (sequence, run time, event), in order.
+    pub fn replay<'a>(
+        graphs: Vec<Arc<Graph>>,
+        records: impl IntoIterator<Item = (u64, Millis, &'a Event)>,
+    ) -> Self {
+        let mut view = Self::new(graphs);
+        for (seq, at, event) in records {
+            view.record(seq, at, event);
+        }
+        view
+    }
+
+    /// How long `node` took in earlier runs. Only stages with a history have an expected time.
+    pub fn expect(&mut self, node: NodeIx, usual: Span) {
+        self.expected.insert(node, usual);
+    }
+
+    /// The usual time of `node`, if there is a history.
+    pub fn expected(&self, node: NodeIx) -> Option<Span> {
+        self.expected.get(&node).copied()
+    }
+
+    /// The version of the graph that the run goes by now.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graphs[self.version]
+    }
+
+    /// The stage as the graph has it.
+    pub fn node(&self, ix: NodeIx) -> &Node {
+        &self.graph().nodes[ix]
+    }
+
+    /// The stage's id; `?` for a stage that the graph does not have.
+    pub fn id(&self, ix: NodeIx) -> &str {
+        self.graph().nodes.get(ix).map_or("?", |node| &node.id)
+    }
+
+    /// What became of the stage so far.
+    pub fn get(&self, ix: NodeIx) -> &NodeView {
+        &self.nodes[ix]
+    }
+
+    /// Every stage, in written order.
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeIx, &NodeView)> {
+        self.nodes.pairs()
+    }
+
+    /// Attempts in flight: stage, shard, attempt number, start.
+    pub fn inflight(&self) -> impl Iterator<Item = (NodeIx, u32, u16, Millis)> {
+        self.inflight.iter().map(|(&(node, shard), &(number, start))| (node, shard, number, start))
+    }
+
+    /// When the earliest of `node`'s retries is due.
+    pub fn retry_at(&self, node: NodeIx) -> Option<Millis> {
+        self.retries.range((node, 0)..=(node, u32::MAX)).map(|(_, &at)| at).min()
+    }
+
+    /// What the run began with.
+    pub fn began(&self) -> Option<&Began> {
+        self.began.as_deref()
+    }
+
+    /// The run's id, `?` before its first record.
+    pub fn run_id(&self) -> &str {
+        self.began().map_or("?", |began| began.run.as_str())
+    }
+
+    /// The plan's name.
+    pub fn plan(&self) -> &str {
+        self.began().map_or(&self.graph().name, |began| &began.plan)
+    }
+
+    /// Milliseconds since 1970 at the run's start.
+    pub fn wall_ms(&self) -> i64 {
+        self.began().map_or(0, |began| began.wall_ms)
+    }
+
+    /// A moment of the run for people.
+    pub fn local(&self, at: Millis, zone: &TimeZone) -> String {
+        words::local(self.wall_ms(), at, zone)
+    }
+
+    /// A moment of the run for machines.
+    pub fn utc(&self, at: Millis) -> String {
+        words::utc(self.wall_ms(), at)
+    }
+
+    /// Sequence number of the last record.
+    pub const fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Run time of the last record.
+    pub const fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// When the run ended or was left; none while it goes on.
+    pub const fn ended(&self) -> Option<Millis> {
+        self.ended
+    }
+
+    /// How long the run took so far at `now`: from its start, gaps between engines left out.
+    pub fn elapsed(&self, now: Millis) -> Span {
+        let gaps = self.sessions.iter().fold(Span::ZERO, |sum, session| sum + session.gap);
+        self.ended.unwrap_or(now).since(Millis::ZERO) - gaps
+    }
+
+    /// The engines that worked on the run, the first one first.
+    pub fn sessions(&self) -> &[Session] {
+        &self.sessions
+    }
+
+    /// The cancel, if there was one.
+    pub const fn cancel(&self) -> Option<&Cancel> {
+        self.cancel.as_ref()
+    }
+
+    /// Why nothing new starts, in words; none without a cancel.
+    pub fn say_cancel(&self) -> Option<String> {
+        let cancel = self.cancel.as_ref()?;
+        let by = if cancel.by.is_empty() { String::new() } else { format!(" by {}", cancel.by) };
+        Some(match cancel.why {
+            CancelReason::Person => format!("cancelled{by}"),
+            CancelReason::Terminated => "the engine was told to end".to_owned(),
+            CancelReason::Timeout => "the run's timeout ran out".to_owned(),
+            CancelReason::Failure(node) => format!("`{}` failed", self.id(node)),
+        })
+    }
+
+    /// The verdict, once there is one.
+    pub const fn verdict(&self) -> Option<&Verdict> {
+        self.verdict.as_ref()
+    }
+
+    /// Whether new starts are held back.
+    pub const fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Whether the clean-up has begun.
+    pub const fn is_cleaning_up(&self) -> bool {
+        self.cleaning
+    }
+
+    /// The run's state by its records.
+    pub fn state(&self) -> RunWord {
+        use crate::run::event::RunEnd;
+        match (&self.verdict, self.suspended) {
+            (Some(verdict), _) => match verdict.state {
+                RunEnd::Success => RunWord::Success,
+                RunEnd::Failed => RunWord::Failed,
+                RunEnd::Cancelled => RunWord::Cancelled,
+            },
+            (None, Some(SuspendReason::Person)) => RunWord::Waiting,
+            (None, Some(SuspendReason::HandOver)) => RunWord::HandedOver,
+            (None, None) => RunWord::Running,
+        }
+    }
+
+    /// The run's state, given whether an engine holds its lock.
+    pub fn state_given(&self, is_alive: bool) -> RunWord {
+        match self.state() {
+            RunWord::Running if !is_alive => RunWord::Interrupted,
+            word => word,
+        }
+    }
+
+    /// How many stages are in `state`.
+    pub const fn count(&self, state: NodeState) -> u32 {
+        self.counts[state as usize]
+    }
+
+    /// Stages by kind of state.
+    pub fn totals(&self) -> Totals {
+        let of = |state: NodeState| self.count(state);
+        Totals {
+            all: self.counts.iter().sum(),
+            done: of(NodeState::Success) + of(NodeState::AllowedFailure),
+            cached: of(NodeState::Cached),
+            skipped: of(NodeState::Skipped),
+            failed: of(NodeState::Failed) + of(NodeState::TimedOut),
+            blocked: of(NodeState::Blocked),
+            unknown: of(NodeState::Unknown),
+            cancelled: of(NodeState::Cancelled) + of(NodeState::Undone),
+            active: of(NodeState::Running) + of(NodeState::Retrying),
+            left: of(NodeState::Pending) + of(NodeState::Waiting),
+        }
+    }
+
+    /// The stages that held the end of the run back: from the one that ended last, back through the need that
+    /// ended last, to a stage that waited for none. In order of time.
+    pub fn critical_path(&self) -> Vec<NodeIx> {
+        let ran = |ix: &NodeIx| self.nodes[*ix].started.is_some();
+        let end = |ix: &NodeIx| self.nodes[*ix].ended.unwrap_or(self.now);
+        let mut path = Vec::new();
+        let mut at = self.nodes.indexes().filter(ran).max_by_key(end);
+        while let Some(ix) = at {
+            path.push(ix);
+            at = self.node(ix).needs.iter().map(|need| need.node).filter(ran).max_by_key(end);
+        }
+        path.reverse();
+        path
+    }
+
+    /// How long the run will still take at `now`, by the longest way through what is left. None when a stage
+    /// that is left has no history: a guess would be believed.
+    pub fn left(&self, now: Millis) -> Option<Span> {
+        let graph = self.graph();
+        let mut rest: IdVec<NodeIx, u64> = IdVec::filled(0, self.nodes.len());
+        let mut longest = 0;
+        for &ix in graph.order().iter().rev() {
+            let node = &self.nodes[ix];
+            let after = graph.dependents(ix).iter().map(|&next| rest[next]).max().unwrap_or(0);
+            let own = if words::is_ended(node.state) {
+                0
+            } else {
+                let spent = node.started.map_or(Span::ZERO, |start| now.since(start));
+                (self.expected(ix)? - spent).ms()
+            };
+            rest[ix] = own + after;
+            longest = longest.max(rest[ix]);
+        }
+        Some(Span::from_ms(longest))
+    }
+}

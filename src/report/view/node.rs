@@ -1,0 +1,140 @@
+//! What became of one stage.
+
+use serde_json::Value;
+
+use crate::base::{Millis, NodeIx, Span};
+use crate::graph::Node;
+use crate::run::event::{CheckKind, NodeState, Outcome, OutputRef, StopReason};
+
+/// A stage so far.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NodeView {
+    /// Its state by the records. What only a look at the whole run can tell (`waiting`) is in `why`.
+    pub state: NodeState,
+    /// Attempts begun; of a sharded stage the most that any shard took.
+    pub attempts: u32,
+    /// First start in this generation; of an approval, when it opened.
+    pub started: Option<Millis>,
+    /// When it reached its end state.
+    pub ended: Option<Millis>,
+    /// Why it is in its state, for people; empty when its state says all.
+    pub reason: String,
+    /// How its last finished attempt ended.
+    pub outcome: Option<Outcome>,
+    /// Its shards.
+    pub shards: Shards,
+    /// The need that blocks it.
+    pub blocked_by: Option<NodeIx>,
+    /// Why its running attempts are being stopped.
+    pub stopping: Option<StopReason>,
+    /// The question being asked about it.
+    pub checking: Option<CheckKind>,
+    /// When its approval's wait ends by itself.
+    pub expires: Option<Millis>,
+    /// Its approval was opened and not decided yet.
+    pub is_open: bool,
+    /// Who decided or resolved it, with their words.
+    pub decided_by: Option<(String, String)>,
+    /// Declared outputs of its last good attempt.
+    pub outputs: Vec<(String, Value)>,
+    /// Where the output of its last finished attempt stands.
+    pub output: Option<OutputRef>,
+    /// User and system time of all attempts, in microseconds.
+    pub cpu_us: u64,
+    /// Largest resident set of any attempt, in KiB.
+    pub max_rss_kib: u64,
+    /// Warnings about it.
+    pub notes: Vec<String>,
+    /// Its attempts on the time axis; of a sharded stage only the first [`MAX_BARS`].
+    pub bars: Vec<Bar>,
+    /// How often it was opened again.
+    pub reopened: u32,
+}
+
+/// Counts of a stage's shards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Shards {
+    /// All.
+    pub all: u32,
+    /// Succeeded.
+    pub done: u32,
+    /// Their last attempt failed and no other is scheduled.
+    pub failed: u32,
+    /// An attempt runs.
+    pub running: u32,
+    /// Between two attempts.
+    pub retrying: u32,
+}
+
+/// One attempt on the time axis.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bar {
+    /// The shard.
+    pub shard: u32,
+    /// The attempt's number.
+    pub number: u16,
+    /// Its start.
+    pub start: Millis,
+    /// Its end.
+    pub end: Millis,
+    /// How it ended; none when nobody knows.
+    pub outcome: Option<Outcome>,
+}
+
+/// Attempts kept for drawing, for each stage.
+pub const MAX_BARS: usize = 100;
+
+/// Warnings kept for each stage.
+pub(super) const MAX_NOTES: usize = 50;
+
+impl NodeView {
+    /// Nothing has happened to it.
+    pub(super) fn new(node: &Node) -> Self {
+        Self {
+            state: NodeState::Pending,
+            attempts: 0,
+            started: None,
+            ended: None,
+            reason: String::new(),
+            outcome: None,
+            shards: Shards { all: node.rules.shards, ..Shards::default() },
+            blocked_by: None,
+            stopping: None,
+            checking: None,
+            expires: None,
+            is_open: false,
+            decided_by: None,
+            outputs: Vec::new(),
+            output: None,
+            cpu_us: 0,
+            max_rss_kib: 0,
+            notes: Vec::new(),
+            bars: Vec::new(),
+            reopened: 0,
+        }
+    }
+
+    /// Whether it is an approval that nobody has decided.
+    pub fn awaits_person(&self) -> bool {
+        self.is_open && !super::words::is_ended(self.state)
+    }
+
+    /// From its first start to its end, or to `now`; none if it never started.
+    pub fn duration(&self, now: Millis) -> Option<Span> {
+        self.started.map(|start| self.ended.unwrap_or(now).since(start))
+    }
+
+    /// Keeps a warning, once.
+    pub(super) fn note(&mut self, text: &str) {
+        if self.notes.len() < MAX_NOTES && !self.notes.iter().any(|known| known == text) {
+            self.notes.push(text.to_owned());
+        }
+    }
+
+    /// Keeps an attempt for drawing.
+    pub(super) fn bar(&mut self, bar: Bar) {
+        if self.bars.len() < MAX_BARS {
+            self.bars.push(bar);
+        }
+    }
+}
