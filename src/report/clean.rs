@@ -29,7 +29,7 @@ impl Lines {
     pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n' || byte == b'\r') {
             let (text, end) = match piece.split_last() {
-                Some((&(end @ (b'\n' | b'\r')), text)) => (text, Some(end)),
+                Some((&end @ (b'\n' | b'\r'), text)) => (text, Some(end)),
                 _ => (piece, None),
             };
             if self.is_returned && !(text.is_empty() && end.is_some()) {

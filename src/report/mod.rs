@@ -12,6 +12,14 @@
 //! Invariants: nothing here fails a run. A console whose writer is gone goes quiet. Every buffer is bounded
 //! by [`crate::base::limits`] or by a constant beside it, whatever a stage prints. Time is an input.
 
+/// Appends formatted text to a `String`.
+macro_rules! put {
+    ($out:expr, $($text:tt)*) => {{
+        use std::fmt::Write as _;
+        write!($out, $($text)*).expect("a String takes everything")
+    }};
+}
+
 pub mod clean;
 pub mod console;
 pub mod diff;
@@ -29,6 +37,8 @@ pub mod words;
 
 #[cfg(test)]
 mod script;
+#[cfg(test)]
+mod tests;
 
 use crate::base::Millis;
 use crate::run::{Attempt, Event};

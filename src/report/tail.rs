@@ -59,9 +59,8 @@ impl Tails {
             }
             Event::ShardLost { attempt } => self.end(*attempt, true),
             Event::ShardRetried { attempt } => {
-                if self.attempts.remove(&(attempt.node, attempt.shard)).is_some_and(|tail| tail.is_over) {
-                    self.failed -= 1;
-                }
+                let old = self.attempts.remove(&(attempt.node, attempt.shard));
+                self.failed -= usize::from(old.is_some_and(|tail| tail.is_over));
             }
             _ => {}
         }
@@ -82,7 +81,10 @@ impl Tails {
     /// The newest whole line of any running attempt of `node`.
     pub fn newest(&self, node: NodeIx) -> Option<&[u8]> {
         let all = self.attempts.range((node, 0)..=(node, u32::MAX));
-        all.filter(|(_, tail)| !tail.is_over).filter_map(|(_, tail)| tail.last.back()).next_back().map(Vec::as_slice)
+        all.filter(|(_, tail)| !tail.is_over)
+            .filter_map(|(_, tail)| tail.last.back())
+            .next_back()
+            .map(Vec::as_slice)
     }
 
     /// An attempt is over.

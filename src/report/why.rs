@@ -111,10 +111,10 @@ fn explain_running(view: &View, ix: NodeIx, now: Millis) -> String {
     }
     if let Some(why) = node.stopping {
         parts.push(format!("being stopped: {}", words::stop_reason(why)));
-    } else if let (Some(spent), Some(usual)) = (node.duration(now), view.expected(ix)) {
-        if spent > usual {
-            parts.push(format!("{} longer than usual", words::length(spent - usual)));
-        }
+    } else if let (Some(spent), Some(usual)) = (node.duration(now), view.expected(ix))
+        && spent > usual
+    {
+        parts.push(format!("{} longer than usual", words::length(spent - usual)));
     }
     parts.join(", ")
 }
@@ -133,7 +133,7 @@ pub fn shards(node: &NodeView) -> String {
     let counts = node.shards;
     let mut text = format!("{}/{} shards", counts.done, counts.all);
     if counts.failed > 0 {
-        text.push_str(&format!(", {} failed", counts.failed));
+        put!(text, ", {} failed", counts.failed);
     }
     text
 }

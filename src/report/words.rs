@@ -214,7 +214,7 @@ pub fn length(span: Span) -> String {
     }
 }
 
-/// Seconds with three digits, as JUnit wants them.
+/// Seconds with three digits, as `JUnit` wants them.
 pub fn seconds(span: Span) -> String {
     format!("{}.{:03}", span.ms() / 1000, span.ms() % 1000)
 }

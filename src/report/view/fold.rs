@@ -132,13 +132,7 @@ impl View {
     }
 
     /// An attempt's end, at `when.0` after `when.1`.
-    fn finish_shard(
-        &mut self,
-        attempt: Attempt,
-        outcome: &Outcome,
-        when: (Millis, Span),
-        result: &ShardResult,
-    ) {
+    fn finish_shard(&mut self, attempt: Attempt, outcome: &Outcome, when: (Millis, Span), result: &ShardResult) {
         let (at, took) = when;
         let known = self.inflight.remove(&(attempt.node, attempt.shard));
         let start = known.map_or(Millis::new(at.since(Millis::ZERO + took).ms()), |(_, start)| start);
@@ -261,9 +255,13 @@ impl View {
     fn forget(&mut self, ix: NodeIx) {
         let all = (ix, 0)..=(ix, u32::MAX);
         let flying: Vec<_> = self.inflight.range(all.clone()).map(|(&key, _)| key).collect();
-        flying.iter().for_each(|key| drop(self.inflight.remove(key)));
+        for key in &flying {
+            self.inflight.remove(key);
+        }
         let due: Vec<_> = self.retries.range(all).map(|(&key, _)| key).collect();
-        due.iter().for_each(|key| drop(self.retries.remove(key)));
+        for key in &due {
+            self.retries.remove(key);
+        }
     }
 
     /// The run goes by another version of the plan; what is known of a stage follows its id.
@@ -289,7 +287,8 @@ impl View {
             }
             nodes.push(seen);
         }
-        for node in nodes.iter_mut() {
+        for ix in new.nodes.indexes() {
+            let node = &mut nodes[ix];
             node.blocked_by = node.blocked_by.and_then(|by| moved.get(&by).copied());
         }
         self.nodes = nodes;

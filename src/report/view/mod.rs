@@ -16,7 +16,7 @@ use crate::base::{IdVec, Millis, NodeIx, Span};
 use crate::graph::{Graph, Node};
 use crate::run::event::{Began, CancelLevel, CancelReason, Event, NodeState, SuspendReason, Verdict};
 
-pub use node::{Bar, NodeView, Shards};
+pub use node::{Bar, MAX_BARS, NodeView, Shards};
 
 use super::words;
 

@@ -1,0 +1,351 @@
+//! The story of a run, line by line: the same for every console.
+
+use std::collections::BTreeMap;
+
+use crate::base::{Millis, NodeIx, Span};
+use crate::run::Attempt;
+use crate::run::event::{
+    Answer, CancelLevel, CheckKind, Event, NodeState, Outcome, ReopenReason, StopReason, SuspendReason,
+};
+
+use super::super::view::{RunWord, View};
+use super::super::{Logs, Summary, clean, hint, tail, why, words};
+use super::Look;
+
+/// Columns of the word that begins a line.
+const WORD: usize = 9;
+
+/// Failures of single shards told for each stage; the rest is in its counts.
+const MAX_SHARD_LINES: u32 = 10;
+
+/// How often the progress of a sharded stage is told.
+const PROGRESS: Span = Span::from_secs(10);
+
+/// Failed stages shown with their last lines at the end.
+const MAX_FAILED: usize = 20;
+
+/// Skipped and blocked stages told one by one; the totals have the rest.
+const MAX_SKIPPED: u32 = 200;
+
+/// Tells a run. Remembers only what keeps it from saying too much.
+#[derive(Clone, Debug)]
+pub(super) struct Story {
+    look: Look,
+    is_live: bool,
+    shard_lines: BTreeMap<NodeIx, u32>,
+    told: BTreeMap<NodeIx, Millis>,
+    skipped: u32,
+}
+
+impl Story {
+    /// Has told nothing yet.
+    pub(super) const fn new(look: Look) -> Self {
+        Self { look, is_live: false, shard_lines: BTreeMap::new(), told: BTreeMap::new(), skipped: 0 }
+    }
+
+    /// Beside a live region, which shows what runs: starts and progress are left out.
+    pub(super) const fn beside_live(look: Look) -> Self {
+        Self { look, is_live: true, shard_lines: BTreeMap::new(), told: BTreeMap::new(), skipped: 0 }
+    }
+
+    /// How to write.
+    pub(super) const fn look(&self) -> Look {
+        self.look
+    }
+
+    /// The lines for `event`, each with its end; `view` is the run after it. Often nothing.
+    pub(super) fn tell(&mut self, view: &View, at: Millis, event: &Event) -> String {
+        match event {
+            Event::ShardsStarted { node, .. } => self.tell_start(view, *node, at),
+            Event::ShardRetried { attempt } => self.tell_retried(view, *attempt),
+            Event::ShardFinished { attempt, outcome, result, .. } => {
+                let mut text = String::new();
+                for note in &result.notes {
+                    text += &self.line(NodeState::Unknown, "warning", &stage(view, *attempt), note);
+                }
+                text + &self.tell_shard(view, *attempt, outcome, at)
+            }
+            Event::RetryScheduled { attempt, at: due } => self.tell_retry(view, *attempt, due.since(at)),
+            Event::StopRequested { attempt, why, .. } => self.tell_stop(view, *attempt, *why),
+            Event::ShardLost { attempt } => {
+                self.tell_bounded(view, *attempt, "lost", "nobody knows how this attempt ended")
+            }
+            Event::CheckAnswered { node, kind: CheckKind::DoneIf, answer, .. } => {
+                let said = match answer {
+                    Answer::Yes(_) => "it is done already".to_owned(),
+                    Answer::No => "it is not done yet".to_owned(),
+                    Answer::Unknown(why) => format!("cannot tell: {why}"),
+                };
+                self.line(NodeState::Waiting, "done-if", view.id(*node), &said)
+            }
+            Event::GateOpened { node, expires } => self.tell_gate(view, *node, *expires, at),
+            Event::GateDecided { node, approved, .. } => {
+                let (state, word) =
+                    if *approved { (NodeState::Success, "approved") } else { (NodeState::Failed, "rejected") };
+                let said = view.get(*node).reason.trim_start_matches(word).trim_start();
+                self.line(state, word, view.id(*node), said)
+            }
+            Event::NodeFinished { node, state, .. } => self.tell_end(view, *node, *state),
+            Event::NodeSkipped { node, .. } => self.tell_skip(view, *node),
+            Event::NodeReopened { node, why } if *why != ReopenReason::Resume => {
+                self.line(NodeState::Waiting, "reopened", view.id(*node), words::reopened(*why))
+            }
+            Event::NodeResolved { node, .. } => {
+                self.line(NodeState::Waiting, "resolved", view.id(*node), &view.get(*node).reason)
+            }
+            _ => self.tell_run(view, event),
+        }
+    }
+
+    /// Lines about the run.
+    fn tell_run(&self, view: &View, event: &Event) -> String {
+        match event {
+            Event::RunBegan(_) => format!("run {} {}\n", view.run_id(), clean::plain(view.plan())),
+            Event::RunResumed(resumed) => {
+                let totals = view.totals();
+                let done = totals.done + totals.cached + totals.skipped;
+                let gap = words::length(resumed.gap);
+                let plan = clean::plain(view.plan());
+                let head = format!("run {} {plan}\n", view.run_id());
+                let said = format!("after {gap}: {done} of {} stages are done", totals.all);
+                head + &self.line(NodeState::Waiting, "resumed", "", &said)
+            }
+            Event::PlanChanged { version } => {
+                let said = format!("what is left goes by version {version} of the plan");
+                self.line(NodeState::Waiting, "changed", "", &said)
+            }
+            Event::PauseChanged { on } => {
+                let said = if *on { "nothing new starts" } else { "goes on" };
+                self.line(NodeState::Waiting, if *on { "paused" } else { "unpaused" }, "", said)
+            }
+            Event::CancelRaised { level, .. } => {
+                let how = match level {
+                    CancelLevel::Drain => "nothing new starts",
+                    CancelLevel::Stop => "running stages are stopped",
+                    CancelLevel::Kill => "running stages are killed",
+                };
+                let why = view.say_cancel().unwrap_or_default();
+                self.line(NodeState::Cancelled, words::cancel_level(*level), "", &format!("{why}: {how}"))
+            }
+            Event::FinallyBegan => self.line(NodeState::Waiting, "finally", "", "the clean-up begins"),
+            Event::RunSuspended { why: SuspendReason::Person } => {
+                self.line(NodeState::Waiting, "waiting", "", "only a person can go on")
+            }
+            Event::RunSuspended { why: SuspendReason::HandOver } => {
+                self.line(NodeState::Waiting, "handover", "", "the time box is over")
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The first start of a stage.
+    fn tell_start(&mut self, view: &View, ix: NodeIx, at: Millis) -> String {
+        let node = view.get(ix);
+        if self.is_live || (self.told.contains_key(&ix) && node.shards.all != 1) {
+            return String::new();
+        }
+        self.told.insert(ix, at);
+        let mut said = Vec::new();
+        if node.shards.all != 1 {
+            said.push(format!("{} shards", node.shards.all));
+        }
+        said.extend(view.expected(ix).map(|usual| format!("usually {}", words::length(usual))));
+        self.line(NodeState::Running, "start", view.id(ix), &said.join(", "))
+    }
+
+    /// A later attempt starts.
+    fn tell_retried(&mut self, view: &View, attempt: Attempt) -> String {
+        if self.is_live || view.get(attempt.node).shards.all != 1 {
+            return String::new();
+        }
+        self.line(NodeState::Running, "start", view.id(attempt.node), &format!("attempt {}", attempt.number))
+    }
+
+    /// A shard's end: only failures, and progress now and then.
+    fn tell_shard(&mut self, view: &View, attempt: Attempt, outcome: &Outcome, at: Millis) -> String {
+        let node = view.get(attempt.node);
+        if node.shards.all == 1 {
+            return String::new();
+        }
+        let mut text = String::new();
+        if !matches!(outcome, Outcome::Success | Outcome::Cancelled) {
+            text += &self.tell_bounded(view, attempt, "failed", &words::outcome(outcome));
+        }
+        let last = self.told.entry(attempt.node).or_insert(at);
+        if !self.is_live && at.since(*last) >= PROGRESS {
+            *last = at;
+            let said = match estimate(view, attempt.node, at) {
+                Some(left) => format!("{}, about {} left", why::shards(node), words::length(left)),
+                None => why::shards(node),
+            };
+            text += &self.line(NodeState::Running, "shards", view.id(attempt.node), &said);
+        }
+        text
+    }
+
+    /// A line about one attempt, at most so many for each sharded stage.
+    fn tell_bounded(&mut self, view: &View, attempt: Attempt, word: &str, said: &str) -> String {
+        let told = self.shard_lines.entry(attempt.node).or_default();
+        *told += 1;
+        if *told > MAX_SHARD_LINES && view.get(attempt.node).shards.all != 1 {
+            return String::new();
+        }
+        self.line(NodeState::Retrying, word, &stage(view, attempt), said)
+    }
+
+    /// Another attempt will follow.
+    fn tell_retry(&mut self, view: &View, attempt: Attempt, delay: Span) -> String {
+        let node = view.get(attempt.node);
+        let after = node.outcome.as_ref().map_or_else(String::new, words::outcome);
+        let most = view.node(attempt.node).rules.retry.as_ref().map(|retry| retry.max + 1);
+        let most = most.filter(|&most| most >= u32::from(attempt.number) && node.reopened == 0);
+        let of = most.map_or_else(String::new, |most| format!(" of {most}"));
+        let said = format!("{after}; attempt {}{of} in {}", attempt.number, words::length(delay));
+        if node.shards.all == 1 {
+            self.line(NodeState::Retrying, "retry", view.id(attempt.node), &said)
+        } else {
+            self.tell_bounded(view, attempt, "retry", &said)
+        }
+    }
+
+    /// An attempt is being stopped.
+    fn tell_stop(&mut self, view: &View, attempt: Attempt, why: StopReason) -> String {
+        self.tell_bounded(view, attempt, "stop", words::stop_reason(why))
+    }
+
+    /// Somebody has to decide.
+    fn tell_gate(&self, view: &View, ix: NodeIx, expires: Option<Millis>, at: Millis) -> String {
+        let until = expires.map(|end| format!(" within {}", words::length(end.since(at))));
+        let said = format!("needs an approval{}", until.unwrap_or_default());
+        self.line(NodeState::Waiting, "approve?", view.id(ix), &said)
+            + &self.command(&hint::approve(view.run_id(), view.id(ix)))
+    }
+
+    /// A stage's end.
+    fn tell_end(&self, view: &View, ix: NodeIx, state: NodeState) -> String {
+        let node = view.get(ix);
+        let took = node.duration(view.now()).map(words::length);
+        let shards = (node.shards.all != 1).then(|| why::shards(node));
+        let reason = Some(node.reason.clone()).filter(|text| !text.is_empty());
+        let said: Vec<String> = [took, shards, reason].into_iter().flatten().collect();
+        let mut text = self.line(state, words::state(state), view.id(ix), &said.join(", "));
+        if state == NodeState::Unknown {
+            text += &self.command(&hint::resolve(view.run_id(), view.id(ix)));
+        }
+        text
+    }
+
+    /// A stage that will not run.
+    fn tell_skip(&mut self, view: &View, ix: NodeIx) -> String {
+        self.skipped += 1;
+        let node = view.get(ix);
+        match self.skipped.checked_sub(MAX_SKIPPED) {
+            None | Some(0) => self.line(node.state, words::state(node.state), view.id(ix), &node.reason),
+            Some(1) => self.line(node.state, "…", "", "further skipped and blocked stages are counted at the end"),
+            Some(_) => String::new(),
+        }
+    }
+
+    /// One line: a word in its column, the stage, what is said of it.
+    pub(super) fn line(&self, tone: NodeState, word: &str, stage: &str, said: &str) -> String {
+        let gap = " ".repeat(WORD.saturating_sub(clean::width(word)));
+        let said = clean::plain(said);
+        let stage = clean::plain(stage);
+        let between = if stage.is_empty() || said.is_empty() { "" } else { "  " };
+        format!("{gap}{}  {stage}{between}{said}\n", self.look.paint(tone, word))
+    }
+
+    /// A command to copy, on a line of its own.
+    fn command(&self, command: &str) -> String {
+        format!("{}{}\n", " ".repeat(WORD + 2), self.look.bold(command))
+    }
+
+    /// Failed stages with their last lines, totals, and what to type next.
+    pub(super) fn epilogue(&self, view: &View, logs: &dyn Logs, summary: &Summary) -> String {
+        let mut out = String::new();
+        let bad: Vec<NodeIx> =
+            view.nodes().filter(|(_, node)| words::is_bad(node.state)).map(|(ix, _)| ix).collect();
+        for &ix in bad.iter().take(MAX_FAILED) {
+            out += &self.failure(view, ix, logs);
+        }
+        if bad.len() > MAX_FAILED {
+            let more = format!("and {} more: engine status {}", bad.len() - MAX_FAILED, view.run_id());
+            out += &self.line(NodeState::Failed, "failed", "", &more);
+        }
+        out.push('\n');
+        out += &self.closing(view, summary);
+        for (why, command) in hint::next(view) {
+            out += &self.line(NodeState::Waiting, "next", "", &format!("{why}:"));
+            out += &self.command(&command);
+        }
+        for note in &summary.notes {
+            out += &self.line(NodeState::Unknown, "warning", "", note);
+        }
+        out
+    }
+
+    /// One failed stage, with the end of what it printed.
+    pub(super) fn failure(&self, view: &View, ix: NodeIx, logs: &dyn Logs) -> String {
+        let node = view.get(ix);
+        let lines = logs.tail(view, ix, tail::TAIL_LINES);
+        let reason = if node.reason.is_empty() { words::state(node.state) } else { &node.reason };
+        let mut out =
+            format!("\n{} {}: {}\n", self.look.paint(node.state, "──"), view.id(ix), clean::plain(reason));
+        for line in &lines {
+            put!(out, "   {} {}\n", self.look.dim("│"), clean::line(line.as_bytes(), self.look.colour));
+        }
+        if lines.len() >= tail::TAIL_LINES {
+            let all = hint::logs(view.run_id(), view.id(ix));
+            put!(out, "   {} the last {} lines; all of them: {all}\n", self.look.dim("╰"), lines.len());
+        }
+        out
+    }
+
+    /// How the run stands, in one line.
+    fn closing(&self, view: &View, summary: &Summary) -> String {
+        let state = view.state_given(false);
+        let tone = match state {
+            RunWord::Success => NodeState::Success,
+            RunWord::Failed | RunWord::RollbackFailed => NodeState::Failed,
+            _ => NodeState::Cancelled,
+        };
+        let took = words::length(view.elapsed(summary.at));
+        let said = format!("in {took}: {}", totals(view));
+        self.line(tone, state.word(), &format!("run {}", view.run_id()), &said)
+    }
+}
+
+/// `pack[3]` for a shard, else the stage.
+pub(super) fn stage(view: &View, attempt: Attempt) -> String {
+    let id = view.id(attempt.node);
+    let is_sharded = view.graph().nodes.get(attempt.node).is_some_and(|node| node.rules.shards != 1);
+    if is_sharded { format!("{id}[{}]", attempt.shard) } else { id.to_owned() }
+}
+
+/// How long the shards that are left will take, by the rate so far.
+pub(super) fn estimate(view: &View, ix: NodeIx, now: Millis) -> Option<Span> {
+    let node = view.get(ix);
+    let done = u64::from(node.shards.done + node.shards.failed);
+    let left = u64::from(node.shards.all) - done.min(u64::from(node.shards.all));
+    let spent = node.duration(now)?.ms();
+    (done > 0).then(|| Span::from_ms(spent.saturating_mul(left) / done))
+}
+
+/// `3 done, 1 failed, 2 blocked of 6 stages`.
+pub fn totals(view: &View) -> String {
+    let all = view.totals();
+    let parts = [
+        (all.done, "done"),
+        (all.cached, "cached"),
+        (all.failed, "failed"),
+        (all.unknown, "unknown"),
+        (all.cancelled, "cancelled"),
+        (all.skipped, "skipped"),
+        (all.blocked, "blocked"),
+        (all.active, "running"),
+        (all.left, "not started"),
+    ];
+    let said: Vec<String> =
+        parts.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();
+    format!("{} of {}", said.join(", "), words::count(all.all as usize, "stage"))
+}

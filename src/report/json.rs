@@ -1,0 +1,123 @@
+//! `status --json`, `runs --json`: documented in `docs/json.md`, versioned, and only ever added to.
+
+use serde_json::{Map, Value, json};
+
+use crate::base::{Millis, NodeIx};
+use crate::run::event::NodeState;
+
+use super::view::{NodeView, View};
+use super::{why, words};
+
+/// Version of the shapes of this file.
+pub const VERSION: u32 = 1;
+
+/// The run as `status --json` shows it at `now`. `is_alive`: whether an engine holds its lock.
+pub fn status(view: &View, now: Millis, is_alive: bool) -> Value {
+    let mut out = head(view, now, is_alive);
+    let stages = view.nodes().map(|(ix, node)| stage(view, ix, node, now)).collect();
+    out.insert("stages".to_owned(), Value::Array(stages));
+    Value::Object(out)
+}
+
+/// The run as one item of `runs --json`: all but the stages.
+pub fn head(view: &View, now: Millis, is_alive: bool) -> Map<String, Value> {
+    let began = view.began();
+    let verdict = view.verdict();
+    let ids = |list: &[NodeIx]| list.iter().map(|&ix| view.id(ix).to_owned()).collect::<Vec<_>>();
+    let sessions: Vec<Value> = view
+        .sessions()
+        .iter()
+        .map(|session| {
+            json!({
+                "at": view.utc(session.at),
+                "gap_ms": session.gap.ms(),
+                "by": session.by,
+                "engine": session.engine,
+                "jobs": session.jobs,
+            })
+        })
+        .collect();
+    let cancel = view.cancel().map(|cancel| {
+        json!({
+            "level": words::cancel_level(cancel.level),
+            "why": words::cancel_reason(cancel.why),
+            "by": cancel.by,
+            "at": view.utc(cancel.at),
+        })
+    });
+    let value = json!({
+        "version": VERSION,
+        "run": view.run_id(),
+        "plan": view.plan(),
+        "path": began.map(|began| &began.path),
+        "key": began.and_then(|began| began.key.as_ref()),
+        "by": began.map(|began| &began.by),
+        "state": view.state_given(is_alive).word(),
+        "alive": is_alive,
+        "paused": view.is_paused(),
+        "started": began.map(|_| view.utc(Millis::ZERO)),
+        "ended": view.ended().map(|at| view.utc(at)),
+        "duration_ms": view.elapsed(now).ms(),
+        "records": view.seq(),
+        "totals": totals(view),
+        "failed": verdict.map(|verdict| ids(&verdict.failed)).unwrap_or_default(),
+        "timed_out": verdict.is_some_and(|verdict| verdict.timed_out),
+        "cancel": cancel,
+        "sessions": sessions,
+    });
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// Stages by state; every state has its number.
+pub fn totals(view: &View) -> Value {
+    words::STATES.iter().map(|&state| (words::state(state).to_owned(), json!(view.count(state)))).collect()
+}
+
+/// One stage.
+fn stage(view: &View, ix: NodeIx, node: &NodeView, now: Millis) -> Value {
+    let utc = |at: Option<Millis>| at.map(|at| view.utc(at));
+    let mut out = json!({
+        "id": view.id(ix),
+        "state": words::state(why::state(view, ix)),
+        "attempts": node.attempts,
+        "started": utc(node.started),
+        "ended": utc(node.ended),
+        "duration_ms": node.duration(now).map(crate::base::Span::ms),
+        "expected_ms": view.expected(ix).map(crate::base::Span::ms),
+        "reason": why::explain(view, ix, now),
+        "needs": view.node(ix).needs.iter().map(|need| view.id(need.node)).collect::<Vec<_>>(),
+        "outputs": node.outputs.iter().cloned().collect::<Map<_, _>>(),
+        "group": view.node(ix).group,
+        "exit": exit_code(node),
+        "cpu_ms": node.cpu_us / 1000,
+        "max_rss_kib": node.max_rss_kib,
+        "notes": node.notes,
+    });
+    if node.shards.all != 1 {
+        let shards = node.shards;
+        out["shards"] = json!({
+            "all": shards.all, "done": shards.done, "failed": shards.failed,
+            "running": shards.running, "retrying": shards.retrying,
+        });
+    }
+    if node.awaits_person() {
+        out["expires"] = json!(utc(node.expires));
+        out["approve"] = json!(super::hint::approve(view.run_id(), view.id(ix)));
+    }
+    if node.state == NodeState::Unknown {
+        out["resolve"] = json!(super::hint::resolve(view.run_id(), view.id(ix)));
+    }
+    out
+}
+
+/// The exit code of the last attempt, if it exited.
+const fn exit_code(node: &NodeView) -> Option<i32> {
+    match node.outcome {
+        Some(crate::run::Outcome::Success) => Some(0),
+        Some(crate::run::Outcome::Exit(code)) => Some(code),
+        _ => None,
+    }
+}

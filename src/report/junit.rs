@@ -1,0 +1,156 @@
+//! `JUnit` XML, as CI hosts read it: a suite for the plan and one for each group, a case for each stage.
+
+use crate::base::{Millis, NodeIx, Span};
+use crate::run::event::NodeState;
+
+use super::tail::{Logs, TAIL_LINES};
+use super::view::View;
+use super::{clean, words};
+
+/// The run as `JUnit` XML.
+pub fn render(view: &View, logs: &dyn Logs) -> String {
+    let groups = suites(view);
+    let totals = Count::of(view, view.nodes().map(|(ix, _)| ix));
+    let time = words::seconds(view.elapsed(view.now()));
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    put!(out, "<testsuites name=\"{}\" {} time=\"{time}\">\n", escape(view.plan()), totals.attributes());
+    for (name, nodes) in groups {
+        let count = Count::of(view, nodes.iter().copied());
+        let time = nodes.iter().filter_map(|&ix| view.get(ix).duration(view.now())).fold(Span::ZERO, |a, b| a + b);
+        put!(
+            out,
+            "  <testsuite name=\"{}\" {} time=\"{}\" timestamp=\"{}\">\n",
+            escape(&name),
+            count.attributes(),
+            words::seconds(time),
+            view.utc(Millis::ZERO).trim_end_matches('Z'),
+        );
+        put!(
+            out,
+            "    <properties>\n      <property name=\"run\" value=\"{}\"/>\n      <property name=\"state\" value=\"{}\"/>\n    </properties>\n",
+            escape(view.run_id()),
+            view.state().word(),
+        );
+        for ix in nodes {
+            out += &case(view, ix, &name, logs);
+        }
+        out += "  </testsuite>\n";
+    }
+    out + "</testsuites>\n"
+}
+
+/// Suites by name: stages without a group first, then groups by their first stage.
+fn suites(view: &View) -> Vec<(String, Vec<NodeIx>)> {
+    let mut out: Vec<(String, Vec<NodeIx>)> = vec![(view.plan().to_owned(), Vec::new())];
+    let mut known = std::collections::BTreeMap::new();
+    for (ix, _) in view.nodes() {
+        let at = match &view.node(ix).group {
+            None => 0,
+            Some(group) => *known.entry(group.clone()).or_insert_with(|| {
+                out.push((format!("{}/{group}", view.plan()), Vec::new()));
+                out.len() - 1
+            }),
+        };
+        out[at].1.push(ix);
+    }
+    out.retain(|(_, nodes)| !nodes.is_empty());
+    out
+}
+
+/// What the attributes of a suite count.
+#[derive(Default)]
+struct Count {
+    tests: usize,
+    failures: usize,
+    errors: usize,
+    skipped: usize,
+}
+
+impl Count {
+    /// Of these stages.
+    fn of(view: &View, nodes: impl Iterator<Item = NodeIx>) -> Self {
+        let mut count = Self::default();
+        for ix in nodes {
+            count.tests += 1;
+            match kind(view.get(ix).state) {
+                Kind::Passed => {}
+                Kind::Failure => count.failures += 1,
+                Kind::Error => count.errors += 1,
+                Kind::Skipped => count.skipped += 1,
+            }
+        }
+        count
+    }
+
+    /// As attributes.
+    fn attributes(&self) -> String {
+        let Self { tests, failures, errors, skipped } = self;
+        format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\"")
+    }
+}
+
+/// `JUnit`'s four kinds of result.
+enum Kind {
+    Passed,
+    Failure,
+    Error,
+    Skipped,
+}
+
+/// What `JUnit` calls a state: a stage that we know failed is a failure, one that we know nothing of an error.
+const fn kind(state: NodeState) -> Kind {
+    match state {
+        NodeState::Success | NodeState::Cached | NodeState::AllowedFailure => Kind::Passed,
+        NodeState::Failed | NodeState::TimedOut => Kind::Failure,
+        NodeState::Unknown => Kind::Error,
+        _ => Kind::Skipped,
+    }
+}
+
+/// One stage.
+fn case(view: &View, ix: NodeIx, suite: &str, logs: &dyn Logs) -> String {
+    let node = view.get(ix);
+    let time = words::seconds(node.duration(view.now()).unwrap_or_default());
+    let word = words::state(node.state);
+    let reason = if node.reason.is_empty() { word } else { &node.reason };
+    let mut body = String::new();
+    let element = match kind(node.state) {
+        Kind::Passed => None,
+        Kind::Skipped => {
+            put!(body, "      <skipped message=\"{}\"/>\n", escape(&format!("{word}: {reason}")));
+            None
+        }
+        Kind::Failure => Some("failure"),
+        Kind::Error => Some("error"),
+    };
+    if let Some(element) = element {
+        let tail = logs.tail(view, ix, TAIL_LINES).iter().map(|line| escape(line)).collect::<Vec<_>>().join("\n");
+        put!(body, "      <{element} message=\"{}\" type=\"{word}\">{tail}</{element}>\n", escape(reason));
+    }
+    if node.state == NodeState::AllowedFailure {
+        put!(body, "      <system-out>allowed failure: {}</system-out>\n", escape(reason));
+    }
+    let head = format!(
+        "    <testcase name=\"{}\" classname=\"{}\" time=\"{time}\"",
+        escape(view.id(ix)),
+        escape(&suite.replace('/', "."))
+    );
+    if body.is_empty() { format!("{head}/>\n") } else { format!("{head}>\n{body}    </testcase>\n") }
+}
+
+/// Text for XML and HTML: no control characters or non-characters, which XML cannot hold, and no mark-up.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in clean::plain(text).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}

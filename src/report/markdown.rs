@@ -1,0 +1,129 @@
+//! The run as Markdown: GitHub's step summary, a comment, a ticket.
+
+use crate::base::NodeIx;
+use crate::run::event::NodeState;
+
+use super::console::totals;
+use super::tail::Logs;
+use super::view::{RunWord, View};
+use super::{clean, hint, words};
+
+/// Stages in the table; GitHub cuts a summary at 1 MiB.
+const MAX_STAGES: usize = 500;
+
+/// Failed stages with their last lines.
+const MAX_FAILED: usize = 10;
+
+/// Last lines of each.
+const LINES: usize = 40;
+
+/// The run as Markdown.
+pub fn render(view: &View, logs: &dyn Logs) -> String {
+    let state = view.state();
+    let mark = match state {
+        RunWord::Success => "✅",
+        RunWord::Failed | RunWord::RollbackFailed => "❌",
+        _ => "⏸️",
+    };
+    let took = words::length(view.elapsed(view.now()));
+    let mut out = format!("## {mark} {}: {} in {took}\n\n", inline(view.plan()), state.word());
+    put!(out, "Run `{}`, {}.\n\n", view.run_id(), totals(view));
+    for (why, command) in hint::next(view) {
+        put!(out, "{}: {}\n\n", sentence(&why), code(&command));
+    }
+    out += &failures(view, logs);
+    out += &table(view);
+    out
+}
+
+/// Failed stages, each folded open with its last lines.
+fn failures(view: &View, logs: &dyn Logs) -> String {
+    let mut out = String::new();
+    let bad = view.nodes().filter(|(_, node)| words::is_bad(node.state));
+    for (ix, node) in bad.take(MAX_FAILED) {
+        let lines = logs.tail(view, ix, LINES);
+        let reason = if node.reason.is_empty() { words::state(node.state) } else { &node.reason };
+        put!(out, "### {} {}\n\n{}\n\n", code(view.id(ix)), words::state(node.state), inline(reason));
+        if !lines.is_empty() {
+            let text: Vec<String> = lines.iter().map(|line| clean::plain(line)).collect();
+            let text = text.join("\n");
+            let fence = fence(&text);
+            put!(
+                out,
+                "<details open><summary>last {}</summary>\n\n{fence}text\n{text}\n{fence}\n\n</details>\n\n",
+                words::count(lines.len(), "line")
+            );
+        }
+    }
+    out
+}
+
+/// Every stage: what needs somebody first, then in written order.
+fn table(view: &View) -> String {
+    let mut out = String::from("| | stage | state | attempts | time | why |\n|---|---|---|---:|---:|---|\n");
+    let mut all: Vec<NodeIx> = view.nodes().map(|(ix, _)| ix).collect();
+    all.sort_by_key(|&ix| !words::is_bad(view.get(ix).state));
+    for &ix in all.iter().take(MAX_STAGES) {
+        let node = view.get(ix);
+        let mark = match node.state {
+            NodeState::Success | NodeState::Cached => "✅",
+            NodeState::Failed | NodeState::TimedOut | NodeState::Unknown => "❌",
+            NodeState::AllowedFailure => "⚠️",
+            _ => "⚪",
+        };
+        let took = node.duration(view.now()).map(words::length).unwrap_or_default();
+        let (id, state) = (cell(&code(view.id(ix))), words::state(node.state));
+        put!(out, "| {mark} | {id} | {state} | {} | {took} | {} |\n", node.attempts, cell(&inline(&node.reason)));
+    }
+    if all.len() > MAX_STAGES {
+        put!(out, "\n{} more stages are in the full report.\n", all.len() - MAX_STAGES);
+    }
+    out
+}
+
+/// Text that Markdown shows as it is; our own back-quotes stay.
+fn inline(text: &str) -> String {
+    let mut out = String::new();
+    for c in clean::plain(text).chars() {
+        if "\\*_[]<>#~&$@!".contains(c) {
+            match c {
+                '<' => out.push_str("&lt;"),
+                '>' => out.push_str("&gt;"),
+                '&' => out.push_str("&amp;"),
+                '@' => out.push_str("&#64;"),
+                c => out.extend(['\\', c]),
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Text as a code span, whatever back-quotes it holds.
+fn code(text: &str) -> String {
+    let text = clean::plain(text);
+    if text.contains('`') { format!("`` {text} ``") } else { format!("`{text}`") }
+}
+
+/// Text inside a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+/// A fence longer than any run of back-quotes in `text`.
+fn fence(text: &str) -> String {
+    let mut longest = 0;
+    let mut run = 0;
+    for c in text.chars() {
+        run = if c == '`' { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    "`".repeat(longest.max(2) + 1)
+}
+
+/// With a capital.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + chars.as_str())
+}

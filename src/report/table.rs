@@ -1,0 +1,148 @@
+//! `status` and `runs` as text for 80 columns.
+
+use jiff::tz::TimeZone;
+
+use crate::base::{Millis, NodeIx};
+
+use super::console::Look;
+use super::view::View;
+use super::{clean, hint, why, words};
+
+/// Columns of a table; a wider terminal shows the same.
+const WIDTH: usize = 80;
+
+/// Longest column of stage ids before they are cut.
+const MAX_ID: usize = 32;
+
+/// When and by what light a table is written.
+#[derive(Clone, Debug)]
+pub struct Setting<'a> {
+    /// Now, in the run's time.
+    pub now: Millis,
+    /// Whether an engine holds the run's lock.
+    pub is_alive: bool,
+    /// The zone of people's times.
+    pub zone: &'a TimeZone,
+    /// Colours.
+    pub look: Look,
+}
+
+/// `engine status RUN`.
+pub fn status(view: &View, with: &Setting<'_>) -> String {
+    let state = view.state_given(with.is_alive);
+    let mut out = format!("run {} {}\n", view.run_id(), clean::plain(view.plan()));
+    let began = view.began().map_or_else(|| "not yet".to_owned(), |_| view.local(Millis::ZERO, with.zone));
+    let by = view.began().map(|began| began.by.as_str()).filter(|by| !by.is_empty());
+    let by = by.map_or_else(String::new, |by| format!(" by {}", clean::plain(by)));
+    put!(out, "state   {}\n", with.look.bold(state.word()));
+    put!(out, "started {began}{by}\n");
+    if let Some(end) = view.ended() {
+        put!(out, "ended   {}\n", view.local(end, with.zone));
+    }
+    put!(out, "took    {}", words::length(view.elapsed(with.now)));
+    if view.sessions().len() > 1 {
+        put!(out, ", resumed {}", words::count(view.sessions().len() - 1, "time"));
+    }
+    if let Some(why) = view.say_cancel() {
+        put!(out, "\nending  {}", clean::plain(&why));
+    }
+    out += "\n\n";
+    out += &stages(view, with);
+    put!(out, "\n{}\n", super::console::totals(view));
+    if !with.is_alive {
+        for (why, command) in hint::next(view) {
+            put!(out, "{why}:\n  {}\n", with.look.bold(&command));
+        }
+    }
+    out
+}
+
+/// The stages of a run, a line each.
+fn stages(view: &View, with: &Setting<'_>) -> String {
+    let id = view.nodes().map(|(ix, _)| clean::width(view.id(ix))).max().unwrap_or(0).clamp(5, MAX_ID);
+    let mut out =
+        with.look.dim(&format!("{:<15}  {}  {:>4}  {:>7}  why", "state", clean::pad("stage", id), "try", "time"));
+    out.push('\n');
+    for (ix, node) in view.nodes() {
+        let state = why::state(view, ix);
+        let word = with.look.paint(state, &format!("{:<15}", words::state(state)));
+        let tries = if node.attempts == 0 { String::new() } else { node.attempts.to_string() };
+        let time = node.duration(with.now).map(words::length).unwrap_or_default();
+        let name = clean::pad(&clean::plain(view.id(ix)), id);
+        let head = format!("{word}  {name}  {tries:>4}  {time:>7}  ");
+        let said = clean::plain(&said(view, ix, with.now));
+        let room = WIDTH.saturating_sub(clean::width(&head));
+        out += format!("{head}{}", clean::fit(&said, room)).trim_end();
+        out.push('\n');
+    }
+    out
+}
+
+/// Why, or how far its shards are.
+fn said(view: &View, ix: NodeIx, now: Millis) -> String {
+    let node = view.get(ix);
+    let text = why::explain(view, ix, now);
+    if text.is_empty() && node.shards.all > 1 && node.started.is_some() { why::shards(node) } else { text }
+}
+
+/// One line of `engine runs`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// The run.
+    pub run: String,
+    /// The plan's name.
+    pub plan: String,
+    /// The state's word; `damaged` for a run that cannot be read.
+    pub state: String,
+    /// When it began, for people.
+    pub started: String,
+    /// How long it took so far.
+    pub took: String,
+    /// Its stages in few words.
+    pub stages: String,
+}
+
+impl Row {
+    /// The line of `view`.
+    pub fn of(view: &View, with: &Setting<'_>) -> Self {
+        let totals = view.totals();
+        let failed = if totals.failed > 0 { format!(", {} failed", totals.failed) } else { String::new() };
+        let done = totals.done + totals.cached + totals.skipped;
+        Self {
+            run: view.run_id().to_owned(),
+            plan: view.plan().to_owned(),
+            state: view.state_given(with.is_alive).word().to_owned(),
+            started: view.local(Millis::ZERO, with.zone).chars().take(16).collect(),
+            took: words::length(view.elapsed(with.now)),
+            stages: format!("{done}/{}{failed}", totals.all),
+        }
+    }
+}
+
+/// `engine runs`: the newest first, as the caller orders them.
+pub fn runs(rows: &[Row], look: Look) -> String {
+    let run = rows.iter().map(|row| clean::width(&row.run)).max().unwrap_or(0).clamp(3, 24);
+    let mut out = look.dim(&format!(
+        "{}  {:<11}  {:<16}  {:>6}  {}",
+        clean::pad("run", run),
+        "state",
+        "started",
+        "time",
+        "plan"
+    ));
+    out.push('\n');
+    for row in rows {
+        let head = format!(
+            "{}  {}  {}  {:>6}  ",
+            clean::pad(&row.run, run),
+            clean::pad(&row.state, 11),
+            clean::pad(&row.started, 16),
+            row.took,
+        );
+        let tail = clean::plain(&format!("{} {}", row.plan, row.stages));
+        out += &head;
+        out += &clean::fit(&tail, WIDTH.saturating_sub(clean::width(&head)));
+        out.push('\n');
+    }
+    out
+}
