@@ -5,6 +5,7 @@
 //! of all files are collected in a [`error::Report`]; nothing stops at the first. Nothing here runs anything.
 
 pub mod codes;
+pub mod decode;
 pub mod error;
 mod json;
 pub mod load;
@@ -14,6 +15,7 @@ pub mod source;
 mod syntax;
 mod toml;
 pub mod tree;
+pub mod validate;
 mod yaml;
 
 pub use error::{Diagnostic, Report};

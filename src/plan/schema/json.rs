@@ -76,7 +76,7 @@ fn shape(shape: &Shape) -> Value {
         Shape::Version => json!({"const": 1}),
         Shape::Text(_) | Shape::Template => json!({"type": "string"}),
         Shape::Expression => json!({"type": ["string", "boolean"]}),
-        Shape::Id(_) => json!({"type": "string", "pattern": name_pattern(NameRule::Id)}),
+        Shape::Id(_) | Shape::Name => json!({"type": "string", "pattern": name_pattern(NameRule::Id)}),
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Count { min, max } => json!({"anyOf": [
             {"type": "integer", "minimum": min, "maximum": max}, {"type": "string", "pattern": TEMPLATE}]}),

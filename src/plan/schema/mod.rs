@@ -87,8 +87,10 @@ pub enum Shape {
     Template,
     /// A bare expression, or a boolean.
     Expression,
-    /// An id or a name.
+    /// The name of something else in the file; the words say of what.
     Id(&'static str),
+    /// A name that is given here.
+    Name,
     /// `true` or `false`.
     Bool,
     /// A whole number, or a template that gives one.
@@ -191,6 +193,7 @@ impl Shape {
             Self::Version => "the number 1".to_owned(),
             Self::Text(what) | Self::Id(what) => (*what).to_owned(),
             Self::Template => "text".to_owned(),
+            Self::Name => "a name".to_owned(),
             Self::Expression => "an expression".to_owned(),
             Self::Bool => "`true` or `false`".to_owned(),
             Self::Count { .. } => "a whole number".to_owned(),

@@ -15,7 +15,7 @@ pub static FILE: Table = Table {
           `action files`; its stages become `stage/sub-stage` of the plan.",
     keys: &[
         Key::new("version", Shape::Version, "the version of the language", "1").required().in_action_file(),
-        Key::new("name", Shape::Id("a name"), "the name of the plan", "shop-release")
+        Key::new("name", Shape::Name, "the name of the plan", "shop-release")
             .or("the file's name without its ending")
             .in_action_file(),
         Key::new("description", Shape::Text("text"), "what the plan is for", "Build and roll out the shop").in_action_file(),

@@ -1,0 +1,186 @@
+//! What a stage does: `run` or `uses`, and which keys may stand beside it.
+
+use super::check::Check;
+use super::values::{entries, named, text};
+use crate::plan::error::{Diagnostic, nearest};
+use crate::plan::model::{Body, Command};
+use crate::plan::schema::tables::APPROVAL;
+use crate::plan::source::{Place, Spanned};
+use crate::plan::tree::{Key, Kind, Tree};
+
+/// The actions that are built in; all but `approval` come with the feature `gates`.
+pub(in crate::plan) const BUILT_INS: &[&str] = &[
+    "approval",
+    "http",
+    "tcp",
+    "command",
+    "prometheus",
+    "log",
+    "soak",
+    "watch",
+    "canary",
+    "burn-rate",
+    "attest",
+    "env.check",
+    "env.render",
+    "env.diff",
+    "env.parity",
+    "env.explain",
+];
+
+/// Keys that every stage may have.
+const ALWAYS: &[&str] = &["description", "group", "needs", "if", "matrix"];
+/// Keys that `uses: approval` may have besides.
+const GATE: &[&str] = &["uses", "with", "timeout", "allow-failure"];
+/// Keys that `uses: ./file` may have besides.
+const FILE: &[&str] = &["uses", "with", "on-failure"];
+
+/// The two keys that say what a stage does, and `with`.
+#[derive(Default)]
+pub(super) struct Parts {
+    /// `run` and its key's place.
+    pub run: Option<(Place, Tree)>,
+    /// `uses` and its key's place.
+    pub uses: Option<(Place, Tree)>,
+    /// `with`.
+    pub with: Option<Tree>,
+}
+
+/// A key of the stage, for the rules below.
+pub(super) type Written = (Box<str>, Place);
+
+/// The body of the stage `id`; a body that does nothing when it could not be read.
+pub(super) fn read(id: &Spanned<String>, parts: Parts, keys: &[Written], check: &mut Check<'_>) -> Body {
+    let nothing = Body::Run(Command::Argv(id.at, Vec::new()));
+    match (parts.run, parts.uses) {
+        (Some((run, _)), Some((uses, _))) => {
+            let message = format!("stage `{}` has both `run` and `uses`", id.value);
+            let help = "a stage does one thing: keep one of them";
+            check.push(
+                Diagnostic::error("plan::one-of", uses, message).related(run, "`run` stands here").help(help),
+            );
+            nothing
+        }
+        (None, None) => {
+            let message = format!("stage `{}` has neither `run` nor `uses`", id.value);
+            let help = "add `run: make` for a script, or `uses: ./file.yaml` for an action";
+            check.push(Diagnostic::error("plan::one-of", id.at, message).help(help));
+            nothing
+        }
+        (Some((_, run)), None) => run_body(run, keys, check).unwrap_or(nothing),
+        (None, Some((_, uses))) => match text(uses) {
+            Some(uses) => uses_body(uses, parts.with, keys, check).unwrap_or(nothing),
+            None => nothing,
+        },
+    }
+}
+
+fn run_body(run: Tree, keys: &[Written], check: &mut Check<'_>) -> Option<Body> {
+    refuse(keys, "with", "`with` gives values to what a stage `uses`; a `run` gets them through `env`", check);
+    refuse(keys, "on-failure", NO_SCOPE, check);
+    if matches!(run.kind, Kind::List(_)) {
+        refuse(keys, "shell", "a list is run without a shell; write `run` as text to use one", check);
+    }
+    super::parts::command(run).map(Body::Run)
+}
+
+/// Why `on-failure` does not fit an ordinary stage.
+const NO_SCOPE: &str = "a failure policy belongs to the plan, a group, a matrix (`matrix: {on-failure: …}`) or a `uses: ./file` stage";
+
+/// Refuses one key.
+fn refuse(keys: &[Written], name: &str, why: &str, check: &mut Check<'_>) {
+    if let Some((key, at)) = keys.iter().find(|(key, _)| **key == *name) {
+        let message = format!("`{key}` does not fit this stage");
+        check.push(Diagnostic::error("plan::misplaced-key", *at, message).help(why));
+    }
+}
+
+fn uses_body(uses: Spanned<String>, with: Option<Tree>, keys: &[Written], check: &mut Check<'_>) -> Option<Body> {
+    let name = uses.value.as_str();
+    if name.contains("{{") {
+        let message = "`uses` must be written out: what a plan consists of is known before anything runs";
+        let help = "use two stages with an `if` each, or a `matrix`";
+        check.push(Diagnostic::error("plan::bad-uses", uses.at, message).help(help));
+        return None;
+    }
+    if is_file(name) {
+        only(keys, &[ALWAYS, FILE], "a `uses: ./file` stage", check);
+        let with = with.map(named).unwrap_or_default();
+        return Some(Body::File { uses, action: usize::MAX, with });
+    }
+    if name == "approval" {
+        return Some(approval(uses.at, with, keys, check));
+    }
+    refuse(keys, "on-failure", NO_SCOPE, check);
+    if BUILT_INS.contains(&name) || name.starts_with("env.") {
+        check.not_yet(uses.at, &format!("the built-in action `{name}`"), "gates");
+        return None;
+    }
+    if let Some(help) = looks_like_file(name) {
+        let message = format!("`{name}` is no action's name");
+        check.push(Diagnostic::error("plan::bad-uses", uses.at, message).help(help));
+        return None;
+    }
+    Some(Body::Action { uses, with: with.map(named).unwrap_or_default() })
+}
+
+/// Whether `uses` names a file.
+fn is_file(name: &str) -> bool {
+    name.starts_with("./") || name.starts_with("../")
+}
+
+/// Help for a file's name without `./`.
+fn looks_like_file(name: &str) -> Option<String> {
+    let ends = [".yaml", ".yml", ".toml", ".json"].iter().any(|ending| name.ends_with(ending));
+    if name.starts_with('/') {
+        return Some("name a file from the file that uses it: `./lib/switch.yaml`".to_owned());
+    }
+    if name.contains("://") || name.contains('@') {
+        return Some("files from elsewhere are not fetched: copy it into the project and use `./…`".to_owned());
+    }
+    (ends || name.contains('/')).then(|| format!("a file begins with `./`: write `./{name}`"))
+}
+
+fn approval(at: Place, with: Option<Tree>, keys: &[Written], check: &mut Check<'_>) -> Body {
+    only(keys, &[ALWAYS, GATE], "an approval", check);
+    let mut prompt = None;
+    if let Some(with) = with
+        && matches!(with.kind, Kind::Map(_))
+    {
+        let place = with.at;
+        let written = entries(with);
+        check.table(place, &written, &APPROVAL);
+        prompt = written.into_iter().find(|(key, _)| is_prompt(key)).map(|(_, value)| value);
+    }
+    Body::Approval { at, prompt: prompt.filter(|prompt| prompt.as_str().is_some()) }
+}
+
+fn is_prompt(key: &Key) -> bool {
+    &*key.text == "prompt"
+}
+
+/// Refuses every key that is not in one of `sets`.
+fn only(keys: &[Written], sets: &[&[&str]], what: &str, check: &mut Check<'_>) {
+    let known = |key: &str| sets.iter().any(|set| set.contains(&key));
+    for (key, at) in keys.iter().filter(|(key, _)| !known(key)) {
+        let message = format!("`{key}` does not fit {what}");
+        let help = match &**key {
+            "run" => continue,
+            "done-if" | "idempotent" | "retry" | "idle-timeout" => {
+                "it belongs to a stage that runs a process".to_owned()
+            }
+            "shards" => "put it at the stage of the file that has the items, or use `matrix`".to_owned(),
+            "env" | "secrets" => "values reach a file through `with`, as `inputs`".to_owned(),
+            other => match nearest(other, sets.iter().flat_map(|set| set.iter().copied())) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("{what} may have {}", listed(sets)),
+            },
+        };
+        check.push(Diagnostic::error("plan::misplaced-key", *at, message).help(help));
+    }
+}
+
+/// The keys of `sets` in backticks.
+fn listed(sets: &[&[&str]]) -> String {
+    sets.iter().flat_map(|set| set.iter()).map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,43 @@
+//! Tree to model: first `check` compares the whole tree with the tables of `schema` and reports everything that
+//! does not fit, then the readers here move what fits into [`Plan`].
+//!
+//! The readers are silent: what they leave out has been reported already, and the plan is then marked
+//! [`Plan::partial`]. They take trees by value, so nothing is copied that stays as it is.
+
+mod body;
+mod check;
+mod file;
+mod hints;
+mod parts;
+mod stage;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub(in crate::plan) use body::BUILT_INS;
+pub(in crate::plan) use check::is_env_name;
+pub(in crate::plan) use file::empty;
+
+use super::error::Report;
+use super::model::Plan;
+use super::source::Sources;
+use super::tree::Tree;
+
+/// Whether a file is the plan itself or used by one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// The file that was asked for.
+    Plan,
+    /// A file that `uses: ./file` named.
+    Action,
+}
+
+/// Reads `tree` as a plan, reporting all that is wrong and giving back as much as could be read.
+pub fn decode(tree: Tree, role: Role, sources: &Sources, report: &mut Report) -> Plan {
+    let mut check = check::Check::new(sources, report);
+    check.file(&tree, role);
+    let mut plan = file::read(tree, sources, &mut check);
+    plan.partial = check.found_errors();
+    plan
+}

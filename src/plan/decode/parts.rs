@@ -1,0 +1,292 @@
+//! The maps inside a stage.
+
+use super::check::Check;
+use super::file::on_failure;
+use super::values::{boolean, count, entries, exits, ignored, items, named, number, span, text, texts, word};
+use crate::plan::error::Diagnostic;
+use crate::plan::model::{
+    Accept, AllowFailure, Cache, Command, Common, Items, Matrix, Need, Retry, RetryWhen, Setting, Shards, Shell,
+    Signal, Stop,
+};
+use crate::plan::schema::tables::{CACHE, DEFAULTS, ITEMS, MATRIX, NEED, RETRY, SHARDS, STOP};
+use crate::plan::source::{Place, Spanned};
+use crate::plan::tree::{Key, Kind, Tree};
+
+/// `defaults`.
+pub(super) fn defaults(tree: Tree) -> Common {
+    let mut common = Common::default();
+    for (key, value) in entries(tree) {
+        if let Some(_unread) = shared(&mut common, &key, value) {
+            ignored(&key, &DEFAULTS);
+        }
+    }
+    common
+}
+
+/// Reads a key that `defaults` and stages share; gives the value back when it is another key.
+pub(super) fn shared(common: &mut Common, key: &Key, value: Tree) -> Option<Tree> {
+    match &*key.text {
+        "timeout" => common.timeout = span(value),
+        "idle-timeout" => common.idle_timeout = span(value),
+        "queue-timeout" => common.queue_timeout = span(value),
+        "stop" => common.stop = Some(stop(value)),
+        "retry" => common.retry = retry(value),
+        "shell" => common.shell = shell(value),
+        "env" => common.env = variables(value),
+        "pass-env" => common.pass_env = texts(value),
+        "cwd" => common.cwd = value.as_str().is_some().then_some(value),
+        _ => return Some(value),
+    }
+    None
+}
+
+/// `env`.
+fn variables(tree: Tree) -> Vec<(Spanned<String>, Tree)> {
+    named(tree).into_iter().filter_map(|(name, value)| Some((name, env(value)?))).collect()
+}
+
+/// A variable's value, always as text. The check has made sure that a number prints as it was written.
+fn env(tree: Tree) -> Option<Tree> {
+    let text = match &tree.kind {
+        Kind::Str { .. } => return Some(tree),
+        Kind::Int(number) => number.to_string(),
+        Kind::Bool(on) => on.to_string(),
+        _ => return None,
+    };
+    Some(Tree { at: tree.at, kind: Kind::Str { text: text.into(), plain: Some(tree.at.start) } })
+}
+
+fn stop(tree: Tree) -> Stop {
+    let mut stop = Stop { signal: None, grace: None };
+    for (key, value) in entries(tree) {
+        match &*key.text {
+            "signal" => stop.signal = signal(&value),
+            "grace" => stop.grace = span(value),
+            _ => ignored(&key, &STOP),
+        }
+    }
+    stop
+}
+
+fn signal(tree: &Tree) -> Option<Spanned<Signal>> {
+    let signals = [
+        ("INT", Signal::Int),
+        ("TERM", Signal::Term),
+        ("HUP", Signal::Hup),
+        ("QUIT", Signal::Quit),
+        ("USR1", Signal::Usr1),
+        ("USR2", Signal::Usr2),
+        ("KILL", Signal::Kill),
+    ];
+    word(tree, &signals)
+}
+
+fn shell(tree: Tree) -> Option<Spanned<Shell>> {
+    let at = tree.at;
+    if let Kind::List(words) = tree.kind {
+        let words = words.into_iter().filter_map(|word| text(word).map(|word| word.value)).collect();
+        return Some(Spanned::new(Shell::Argv(words), at));
+    }
+    let shell = match tree.as_str()? {
+        "strict" => Shell::Strict,
+        "bash" => Shell::Bash,
+        "sh" => Shell::Sh,
+        _ => return None,
+    };
+    Some(Spanned::new(shell, at))
+}
+
+fn retry(tree: Tree) -> Option<Retry> {
+    let at = tree.at;
+    let mut retry = Retry {
+        at,
+        max: Setting::Value(Spanned::new(0, at)),
+        delay: None,
+        backoff: None,
+        max_delay: None,
+        jitter: false,
+        when: None,
+        within: None,
+    };
+    if !matches!(tree.kind, Kind::Map(_)) {
+        retry.max = count(tree)?;
+        return Some(retry);
+    }
+    for (key, value) in entries(tree) {
+        match &*key.text {
+            "max" => retry.max = count(value).unwrap_or(retry.max),
+            "delay" => retry.delay = span(value),
+            "backoff" => retry.backoff = number(&value).map(|factor| Spanned::new(factor, value.at)),
+            "max-delay" => retry.max_delay = span(value),
+            "jitter" => retry.jitter = boolean(&value).is_some_and(|on| on.value),
+            "when" => retry.when = Some(items(value).into_iter().filter_map(retry_when).collect()),
+            "within" => retry.within = span(value),
+            _ => ignored(&key, &RETRY),
+        }
+    }
+    Some(retry)
+}
+
+fn retry_when(tree: Tree) -> Option<RetryWhen> {
+    match &tree.kind {
+        Kind::Map(_) => Some(RetryWhen::Exit(exits(tree))),
+        Kind::Str { text, .. } => match &**text {
+            "timeout" => Some(RetryWhen::Timeout),
+            "failure" => Some(RetryWhen::Failure),
+            "signal" => Some(RetryWhen::Signal),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// `run`, wherever it stands.
+pub(super) fn command(tree: Tree) -> Option<Command> {
+    match tree.kind {
+        Kind::Str { .. } => Some(Command::Script(tree)),
+        Kind::List(words) => {
+            Some(Command::Argv(tree.at, words.into_iter().filter(|word| word.as_str().is_some()).collect()))
+        }
+        _ => None,
+    }
+}
+
+/// One item of `needs`.
+pub(super) fn need(tree: Tree) -> Option<Need> {
+    if tree.as_str().is_some() {
+        return text(tree).map(|stage| Need { stage, accept: None, same: Vec::new() });
+    }
+    let (mut stage, mut accept, mut same) = (None, None, Vec::new());
+    for (key, value) in entries(tree) {
+        match &*key.text {
+            "stage" => stage = text(value),
+            "accept" => accept = Some(items(value).iter().filter_map(accepted).collect()),
+            "same" => same = texts(value),
+            _ => ignored(&key, &NEED),
+        }
+    }
+    Some(Need { stage: stage?, accept, same })
+}
+
+fn accepted(tree: &Tree) -> Option<Spanned<Accept>> {
+    word(tree, &[("success", Accept::Success), ("skipped", Accept::Skipped), ("failed", Accept::Failed)])
+}
+
+/// `pools` of a stage: names, or names with weights.
+pub(super) fn weights(tree: Tree) -> Vec<(Spanned<String>, Setting<u32>)> {
+    match tree.kind {
+        Kind::List(items) => {
+            let one = |name: Spanned<String>| {
+                let weight = Setting::Value(Spanned::new(1, name.at));
+                (name, weight)
+            };
+            items.into_iter().filter_map(text).map(one).collect()
+        }
+        _ => super::file::counts(tree),
+    }
+}
+
+/// `allow-failure`.
+pub(super) fn allow_failure(tree: Tree) -> AllowFailure {
+    match tree.kind {
+        Kind::Bool(true) => AllowFailure::Any,
+        Kind::Map(_) => AllowFailure::Exit(exits(tree)),
+        _ => AllowFailure::No,
+    }
+}
+
+/// `cache`.
+pub(super) fn cache(tree: Tree) -> Cache {
+    let mut cache = Cache { at: tree.at, sources: Vec::new(), env: Vec::new() };
+    for (key, value) in entries(tree) {
+        match &*key.text {
+            "sources" => cache.sources = texts(value),
+            "env" => cache.env = texts(value),
+            _ => ignored(&key, &CACHE),
+        }
+    }
+    cache
+}
+
+/// `matrix`.
+pub(super) fn matrix(tree: Tree, check: &mut Check<'_>) -> Matrix {
+    let at = tree.at;
+    let mut matrix = Matrix {
+        at,
+        axes: Vec::new(),
+        include: Vec::new(),
+        exclude: Vec::new(),
+        max_parallel: None,
+        on_failure: None,
+    };
+    for (key, value) in entries(tree) {
+        match &*key.text {
+            "include" => matrix.include = items(value),
+            "exclude" => matrix.exclude = items(value),
+            "max-parallel" => matrix.max_parallel = count(value),
+            "on-failure" => matrix.on_failure = on_failure(&value),
+            _ if MATRIX.key(&key.text).is_some() => ignored(&key, &MATRIX),
+            _ => matrix.axes.push((super::values::name(key), value)),
+        }
+    }
+    if matrix.axes.is_empty() && matrix.include.is_empty() {
+        check.empty("matrix", at, "axis");
+    }
+    matrix.axes.retain(|(_, axis)| matches!(axis.kind, Kind::List(_) | Kind::Str { .. }));
+    matrix
+}
+
+/// `shards`.
+pub(super) fn shards(tree: Tree, check: &mut Check<'_>) -> Option<Shards> {
+    let at = tree.at;
+    let (mut items, mut size, mut max_parallel) = (None, None, None);
+    for (key, value) in entries(tree) {
+        match &*key.text {
+            "items" => items = shard_items(value, check),
+            "size" => size = count(value),
+            "max-parallel" => max_parallel = count(value),
+            _ => ignored(&key, &SHARDS),
+        }
+    }
+    Some(Shards { at, items: items?, size, max_parallel })
+}
+
+/// `items`: a list, a template, or a map with exactly one source.
+fn shard_items(tree: Tree, check: &mut Check<'_>) -> Option<Items> {
+    let at = tree.at;
+    if !matches!(tree.kind, Kind::Map(_)) {
+        return matches!(tree.kind, Kind::List(_) | Kind::Str { .. }).then_some(Items::List(tree));
+    }
+    let (mut found, mut places) = (None, Vec::new());
+    for (key, value) in entries(tree) {
+        let items = match &*key.text {
+            "glob" => text(value).map(Items::Glob),
+            "file" => value.as_str().is_some().then_some(Items::File(value)),
+            "range" => count(value).map(Items::Range),
+            _ => {
+                ignored(&key, &ITEMS);
+                // A source that is not built was refused already; it still counts as one.
+                if &*key.text == "from" {
+                    places.push(key.at);
+                }
+                continue;
+            }
+        };
+        places.push(key.at);
+        found = found.or(items);
+    }
+    one_source(at, &places, check);
+    found
+}
+
+/// Refuses none or several sources of items.
+fn one_source(at: Place, places: &[Place], check: &mut Check<'_>) {
+    let diagnostic = match places {
+        [_] => return,
+        [] => Diagnostic::error("plan::one-of", at, "`items` says nothing about where the items come from"),
+        [first, second, ..] => {
+            Diagnostic::error("plan::one-of", *second, "`items` has two sources").related(*first, "the first one")
+        }
+    };
+    check.push(diagnostic.help("write one of `{glob: …}`, `{file: …}`, `{range: …}`, or a list"));
+}

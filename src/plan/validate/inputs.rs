@@ -1,0 +1,202 @@
+//! Inputs: defaults, enums, patterns and bounds fit their type.
+
+use regex::Regex;
+
+use super::Check;
+use crate::base::Span;
+use crate::plan::model::{Input, Type};
+use crate::plan::tree::{Kind, Tree};
+
+/// Every declared input.
+pub(super) fn check(check: &mut Check<'_>) {
+    for input in &check.plan.inputs {
+        let pattern = pattern(check, input);
+        bounds(check, input);
+        for value in input.one_of.iter().flatten() {
+            typed(check, input, value, "a value of `enum`");
+        }
+        if let Some(default) = &input.default
+            && typed(check, input, default, "the default")
+        {
+            allowed(check, input, default, pattern.as_ref());
+        }
+    }
+}
+
+fn pattern(check: &mut Check<'_>, input: &Input) -> Option<Regex> {
+    let pattern = input.pattern.as_ref()?;
+    if !matches!(input.kind, Type::String | Type::Url) {
+        let message = format!("input `{}` has a `pattern`, but is no text", input.name.value);
+        check.error("plan::bad-default", pattern.at, message, "use `min`, `max` or `enum`");
+        return None;
+    }
+    match Regex::new(&pattern.value) {
+        Ok(regex) => Some(regex),
+        Err(error) => {
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let message =
+                format!("the pattern of input `{}` is no regular expression: {reason}", input.name.value);
+            check.error("plan::bad-pattern", pattern.at, message, "the syntax is that of the Rust crate `regex`");
+            None
+        }
+    }
+}
+
+fn bounds(check: &mut Check<'_>, input: &Input) {
+    for bound in input.min.iter().chain(&input.max) {
+        if measure(input.kind, bound).is_none() {
+            let message =
+                format!("a bound of input `{}` does not fit its type, {}", input.name.value, noun(input.kind));
+            check.error(
+                "plan::bad-default",
+                bound.at,
+                message,
+                "`min` and `max` are for numbers, durations and sizes",
+            );
+        }
+    }
+    if let (Some(min), Some(max)) = (&input.min, &input.max)
+        && measure(input.kind, min) > measure(input.kind, max)
+    {
+        let message = format!("`min` of input `{}` is above its `max`", input.name.value);
+        check.error("plan::bad-default", min.at, message, "swap them");
+    }
+}
+
+/// Whether `value` has the input's type; reports it when not.
+fn typed(check: &mut Check<'_>, input: &Input, value: &Tree, what: &str) -> bool {
+    let fits = is_of(input.kind, value);
+    if !fits {
+        let message =
+            format!("{what} of input `{}` is {}, not {}", input.name.value, value.noun(), noun(input.kind));
+        check.error("plan::bad-default", value.at, message, example(input.kind));
+    }
+    fits
+}
+
+/// The default keeps the rules that every value must keep.
+fn allowed(check: &mut Check<'_>, input: &Input, default: &Tree, pattern: Option<&Regex>) {
+    let name = &input.name.value;
+    if let Some(values) = &input.one_of
+        && !values.iter().any(|value| is_same(value, default))
+    {
+        let message = format!("the default of input `{name}` is not in its `enum`");
+        check.error(
+            "plan::bad-default",
+            default.at,
+            message,
+            "use one of the listed values, or add it to the list",
+        );
+    }
+    if let (Some(pattern), Some(text)) = (pattern, default.as_str())
+        && !pattern.is_match(text)
+    {
+        let message = format!("the default of input `{name}` does not match its `pattern`");
+        check.error("plan::bad-default", default.at, message, "mend one of the two");
+    }
+    let value = measure(input.kind, default);
+    let below = input.min.as_ref().and_then(|min| measure(input.kind, min)).is_some_and(|min| value < Some(min));
+    let above = input.max.as_ref().and_then(|max| measure(input.kind, max)).is_some_and(|max| value > Some(max));
+    if below || above {
+        let message = format!("the default of input `{name}` is outside `min` and `max`");
+        check.error("plan::bad-default", default.at, message, "mend one of them");
+    }
+}
+
+/// Whether `tree` is a value of `kind`.
+fn is_of(kind: Type, tree: &Tree) -> bool {
+    match (kind, &tree.kind) {
+        (Type::String, Kind::Str { .. })
+        | (Type::Int, Kind::Int(_))
+        | (Type::Float, Kind::Int(_) | Kind::Float(_))
+        | (Type::Bool, Kind::Bool(_))
+        | (Type::List, Kind::List(_))
+        | (Type::Map, Kind::Map(_)) => true,
+        (Type::Duration, Kind::Str { text, .. }) => Span::parse(text).is_some(),
+        (Type::Size, Kind::Str { text, .. }) => bytes(text).is_some(),
+        (Type::Url, Kind::Str { text, .. }) => is_url(text),
+        _ => false,
+    }
+}
+
+/// Whether two values are the same, wherever they stand.
+fn is_same(a: &Tree, b: &Tree) -> bool {
+    match (&a.kind, &b.kind) {
+        (Kind::Str { text: a, .. }, Kind::Str { text: b, .. }) => a == b,
+        (Kind::List(a), Kind::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b)),
+        (Kind::Map(a), Kind::Map(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|((x, a), (y, b))| x.text == y.text && is_same(a, b))
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// The value as a number to compare, for types that have an order.
+#[expect(clippy::cast_precision_loss, reason = "only compared with bounds that people write")]
+fn measure(kind: Type, tree: &Tree) -> Option<f64> {
+    match (kind, &tree.kind) {
+        (Type::Int | Type::Float, Kind::Int(number)) => Some(*number as f64),
+        (Type::Float, Kind::Float(number)) => Some(*number),
+        (Type::Duration, Kind::Str { text, .. }) => Span::parse(text).map(|span| span.ms() as f64),
+        (Type::Size, Kind::Str { text, .. }) => bytes(text).map(|bytes| bytes as f64),
+        _ => None,
+    }
+}
+
+/// Bytes of `10MiB`, `4kB`, `12B`.
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text.get(..digits)?.parse().ok()?;
+    let scale: u64 = match &text[digits..] {
+        "B" => 1,
+        "kB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return None,
+    };
+    number.checked_mul(scale)
+}
+
+/// Whether `text` is an absolute URL: a scheme, `://`, and something after it.
+fn is_url(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, rest)| {
+        scheme.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+            && scheme.bytes().all(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c))
+            && !rest.is_empty()
+            && !text.bytes().any(|c| c.is_ascii_whitespace() || c.is_ascii_control())
+    })
+}
+
+fn noun(kind: Type) -> &'static str {
+    match kind {
+        Type::String => "a string",
+        Type::Int => "a whole number",
+        Type::Float => "a number",
+        Type::Bool => "a boolean",
+        Type::Duration => "a duration",
+        Type::Size => "a size",
+        Type::Url => "a URL",
+        Type::List => "a list",
+        Type::Map => "a map",
+    }
+}
+
+fn example(kind: Type) -> &'static str {
+    match kind {
+        Type::String => "put it in quotes, or declare another `type`",
+        Type::Int => "write it like `8`, without quotes",
+        Type::Float => "write it like `1.5`, without quotes",
+        Type::Bool => "write `true` or `false`, without quotes",
+        Type::Duration => "write it like `90s` or `1h30m`",
+        Type::Size => "write it like `10MiB`, `4kB` or `12B`",
+        Type::Url => "write it like `https://example.org/path`",
+        Type::List => "write it like `[a, b]`",
+        Type::Map => "write it like `{a: 1}`",
+    }
+}

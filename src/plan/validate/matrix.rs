@@ -1,0 +1,129 @@
+//! Matrices: every cell is written once and has all its axes.
+
+use std::collections::HashMap;
+
+use super::Check;
+use crate::plan::error::{Diagnostic, nearest};
+use crate::plan::model::{Matrix, Stage};
+use crate::plan::source::Place;
+use crate::plan::tree::{Key, Kind, Tree};
+
+/// The matrix of `stage`, if it has one.
+pub(super) fn check(check: &mut Check<'_>, stage: &Stage) {
+    let Some(matrix) = &stage.matrix else { return };
+
+    for (name, axis) in &matrix.axes {
+        if let Kind::List(values) = &axis.kind {
+            values_of(check, &name.value, values);
+        }
+    }
+    let axes: Vec<&str> = match matrix.axes.as_slice() {
+        // Without axes the first cell says which there are.
+        [] => matrix
+            .include
+            .first()
+            .map(|first| cell(first).map(|(key, _)| &*key.text).collect())
+            .unwrap_or_default(),
+        axes => axes.iter().map(|(name, _)| name.value.as_str()).collect(),
+    };
+    for tree in &matrix.include {
+        known_axes(check, tree, &axes);
+        complete(check, tree, &axes);
+    }
+    for tree in &matrix.exclude {
+        known_axes(check, tree, &axes);
+        excludes(check, tree, matrix);
+    }
+}
+
+/// The entries of a cell.
+pub(super) fn cell(tree: &Tree) -> impl Iterator<Item = &(Key, Tree)> {
+    match &tree.kind {
+        Kind::Map(entries) => entries.iter(),
+        _ => [].iter(),
+    }
+}
+
+/// The values of an axis: scalars that can stand in an id, each once.
+fn values_of(check: &mut Check<'_>, axis: &str, values: &[Tree]) {
+    let mut seen: HashMap<String, Place> = HashMap::with_capacity(values.len());
+    for value in values {
+        let Some(text) = scalar(check, axis, value) else { continue };
+        let first = *seen.entry(text.clone()).or_insert(value.at);
+        if first != value.at {
+            let message = format!("axis `{axis}` has `{text}` twice");
+            let diagnostic = Diagnostic::error("plan::duplicate-cell", value.at, message);
+            check
+                .report
+                .push(diagnostic.related(first, "the first one").help("each value makes one cell: name it once"));
+        }
+    }
+}
+
+/// The text of a value that can name a cell.
+fn scalar(check: &mut Check<'_>, axis: &str, value: &Tree) -> Option<String> {
+    match &value.kind {
+        Kind::Str { text, .. } => return Some(text.to_string()),
+        Kind::Int(number) => return Some(number.to_string()),
+        Kind::Bool(on) => return Some(on.to_string()),
+        Kind::Float(_) => {
+            let message = format!("a value of axis `{axis}` is a number with a fraction");
+            let help = "put it in quotes, so that `1.10` stays `1.10`";
+            check.error("plan::unquoted", value.at, message, help);
+        }
+        _ => {
+            let message = format!("a value of axis `{axis}` is {}", value.noun());
+            check.error("plan::wrong-type", value.at, message, "an axis has strings, whole numbers or booleans");
+        }
+    }
+    None
+}
+
+fn known_axes(check: &mut Check<'_>, tree: &Tree, axes: &[&str]) {
+    for (key, value) in cell(tree) {
+        scalar(check, &key.text, value);
+        if !axes.contains(&&*key.text) {
+            let message = format!("the matrix has no axis `{}`", key.text);
+            let help = match nearest(&key.text, axes.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("its axes: {}", quoted(axes)),
+            };
+            check.error("plan::unknown-axis", key.at, message, &help);
+        }
+    }
+}
+
+fn complete(check: &mut Check<'_>, tree: &Tree, axes: &[&str]) {
+    let missing: Vec<_> =
+        axes.iter().copied().filter(|axis| !cell(tree).any(|(key, _)| &*key.text == *axis)).collect();
+    if !missing.is_empty() {
+        let message = format!("a cell of `include` has no value for {}", quoted(&missing));
+        check.error("plan::matrix-cell", tree.at, message, "a cell has one value for each axis");
+    }
+}
+
+/// A cell to leave out must be there; checked where the axis is written out.
+fn excludes(check: &mut Check<'_>, tree: &Tree, matrix: &Matrix) {
+    for (key, value) in cell(tree) {
+        let axis = matrix.axes.iter().find(|(name, _)| name.value == *key.text);
+        let Some((_, Tree { kind: Kind::List(values), .. })) = axis else { continue };
+        if !values.iter().any(|known| text(known) == text(value)) {
+            let message = format!("`exclude` leaves nothing out: axis `{}` has no such value", key.text);
+            check.error("plan::matrix-cell", value.at, message, "mend the value, or take it out of `exclude`");
+        }
+    }
+}
+
+/// A scalar as it stands in a cell's id.
+fn text(tree: &Tree) -> Option<String> {
+    match &tree.kind {
+        Kind::Str { text, .. } => Some(text.to_string()),
+        Kind::Int(number) => Some(number.to_string()),
+        Kind::Bool(on) => Some(on.to_string()),
+        _ => None,
+    }
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
