@@ -12,6 +12,8 @@ pub const MAX_SHARDS: u64 = 2_000_000;
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
 /// Nesting of values in a plan file. No hand-written plan passes 12.
 pub const MAX_DEPTH: usize = 64;
+/// Values in one plan file: a plan of 100,000 stages has two million, and each takes about 80 bytes.
+pub const MAX_FILE_VALUES: usize = 5_000_000;
 /// Nodes that alias expansion may add to a YAML file, in all.
 pub const MAX_ALIAS_NODES: usize = 100_000;
 /// Entries of a folder that are compared with the name of a missing file.

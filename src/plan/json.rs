@@ -40,6 +40,10 @@ impl Reader<'_, '_, '_> {
     fn value(&mut self) -> Result<(), Stop> {
         loop {
             let start = self.at;
+            self.faults.count_value(start);
+            if self.faults.is_full() {
+                return Err(Stop);
+            }
             match self.peek() {
                 Some(b'{') => {
                     self.open(true)?;

@@ -7,8 +7,8 @@
 mod build;
 mod faults;
 
-pub(super) use build::{Builder, short, string, too_deep, too_large};
-pub(super) use faults::Faults;
+pub(in crate::plan) use build::{Builder, duplicate_key, short, string, too_deep, too_large};
+pub(in crate::plan) use faults::Faults;
 
 use super::error::Report;
 use super::source::{BOM, FileIx, Sources};

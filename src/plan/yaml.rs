@@ -123,6 +123,7 @@ impl Reader<'_, '_, '_> {
     }
 
     fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, about: About<'_>) {
+        self.faults.count_value(about.range.start);
         if self.skipping > 0 {
             return;
         }
@@ -160,6 +161,7 @@ impl Reader<'_, '_, '_> {
     }
 
     fn open(&mut self, is_map: bool, about: &About<'_>) -> Result<(), Stop> {
+        self.faults.count_value(about.range.start);
         if self.skipping > 0 {
             self.skipping += 1;
             return Ok(());

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::base::limits::MAX_FILE_VALUES;
 use crate::plan::error::{Diagnostic, Report};
 use crate::plan::source::{FileIx, Place};
 
@@ -14,13 +15,14 @@ pub(in crate::plan) struct Faults<'a> {
     text: &'a str,
     report: &'a mut Report,
     count: usize,
+    values: usize,
     spare: Diagnostic,
 }
 
 impl<'a> Faults<'a> {
     pub(in crate::plan) fn new(file: FileIx, text: &'a str, report: &'a mut Report) -> Self {
         let nowhere = Place { file, start: 0, end: 0 };
-        Self { file, text, report, count: 0, spare: Diagnostic::error("", nowhere, "") }
+        Self { file, text, report, count: 0, values: 0, spare: Diagnostic::error("", nowhere, "") }
     }
 
     /// The place of a byte range, moved inside the file and out to whole characters.
@@ -64,7 +66,22 @@ impl<'a> Faults<'a> {
 
     /// Whether so much is wrong that reading on helps nobody.
     pub(in crate::plan) const fn is_full(&self) -> bool {
-        self.count >= MAX_FAULTS
+        self.count >= MAX_FAULTS || self.values > MAX_FILE_VALUES
+    }
+
+    /// Counts a value that begins at byte `at`; one beyond [`MAX_FILE_VALUES`] is reported, once.
+    pub(in crate::plan) fn count_value(&mut self, at: usize) {
+        self.values += 1;
+        if self.values == MAX_FILE_VALUES + 1 {
+            self.too_many(at);
+        }
+    }
+
+    /// Reports that the file holds too many values.
+    pub(in crate::plan) fn too_many(&mut self, at: usize) {
+        let message = format!("the file holds more than {MAX_FILE_VALUES} values, the limit");
+        self.values = MAX_FILE_VALUES + 1;
+        self.push("plan::too-large", at..at, message);
     }
 
     /// The file's text.
