@@ -42,3 +42,7 @@ pub const MAX_FRAME_BYTES: u32 = 64 << 20;
 pub const MAX_QUEUED_EVENTS: usize = 4_000_000;
 /// Bytes of one request in a run's inbox: a person's words, not a file.
 pub const MAX_REQUEST_BYTES: u64 = 64 << 10;
+/// Bytes of one chunk of output: a pipe's buffer; longer reads are cut into pieces.
+pub const MAX_CHUNK_BYTES: usize = 64 << 10;
+/// Bytes of one segment of output before the next is begun: small enough to open in an editor.
+pub const MAX_SEGMENT_BYTES: u64 = 64 << 20;

@@ -146,10 +146,20 @@ impl Disk {
     /// Writes `bytes` beside `path`, syncs, and renames: a reader sees the old file or the whole new one.
     /// The directory is not synced.
     pub(super) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        self.replace_with(path, bytes, true)
+    }
+
+    /// As [`Disk::replace`] without the sync: after a power cut the file may be empty or cut. For what can be
+    /// rebuilt.
+    pub(super) fn replace_soft(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        self.replace_with(path, bytes, false)
+    }
+
+    fn replace_with(&self, path: &Path, bytes: &[u8], is_synced: bool) -> Result<(), Error> {
         let aside = aside(path);
         let written = self.create(&aside).and_then(|file| {
             self.write_at(&file, &aside, bytes, 0)?;
-            self.sync(&file, &aside)
+            if is_synced { self.sync(&file, &aside) } else { Ok(()) }
         });
         let named = written.and_then(|()| self.rename(&aside, path));
         if named.is_err() {

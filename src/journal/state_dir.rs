@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, aside};
+use super::disk::{ASIDE, Disk, aside};
 use super::format::{self, Head};
 use super::ownership::{self, Ownership};
 use super::{Error, Holder, reader, snapshot};
@@ -117,8 +117,10 @@ impl StateDir {
             return Err(Error::RunExists { run: id.clone(), state: self.root.clone() });
         }
         let aside = RunDir { path: aside(&run.path), ..run.clone() };
+        let mut is_ours = false;
         let built = self.build(&aside, files, holder).and_then(|ownership| {
             self.disk.rename(&aside.path, &run.path)?;
+            is_ours = true;
             self.disk.sync_dir(&self.runs_path())?;
             if is_new {
                 self.disk.sync_dir(&self.root)?;
@@ -126,22 +128,15 @@ impl StateDir {
             }
             Ok(ownership)
         });
-        match built {
-            Ok(ownership) => Ok((run, ownership)),
-            Err(error) => {
-                // What was built is rubbish that `gc` finds too.
-                drop(fs::remove_dir_all(&aside.path));
-                if !run.path.exists() || is_race(&error) {
-                    return Err(if is_race(&error) {
-                        Error::RunExists { run: id.clone(), state: self.root.clone() }
-                    } else {
-                        error
-                    });
-                }
-                drop(fs::remove_dir_all(&run.path));
-                Err(error)
+        built.map(|ownership| (run.clone(), ownership)).map_err(|error| {
+            // What was built is rubbish now; if it cannot be removed, `gc` finds it too.
+            drop(fs::remove_dir_all(if is_ours { &run.path } else { &aside.path }));
+            if !is_ours && run.path.exists() {
+                // Somebody made the same run in this instant.
+                return Error::RunExists { run: id.clone(), state: self.root.clone() };
             }
-        }
+            error
+        })
     }
 
     fn build(&self, run: &RunDir, files: &[(String, Vec<u8>)], holder: &Holder) -> Result<Ownership, Error> {
@@ -185,12 +180,12 @@ impl StateDir {
         runs.sort_by(|(a_ms, a), (b_ms, b)| b_ms.cmp(a_ms).then_with(|| b.dir.id.cmp(&a.dir.id)));
         Ok(runs.into_iter().map(|(_, entry)| entry).collect())
     }
-}
 
-/// Whether `error` says that somebody else made the same directory first.
-fn is_race(error: &Error) -> bool {
-    matches!(error, Error::Io { action: "create", source, .. }
-        if matches!(source.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists))
+    /// Directories that an engine which died left half-built.
+    pub(super) fn unfinished_paths(&self) -> Result<Vec<PathBuf>, Error> {
+        let runs = self.runs_path();
+        Ok(names(&runs)?.into_iter().filter(|name| name.starts_with(ASIDE)).map(|name| runs.join(name)).collect())
+    }
 }
 
 /// When a run began; for one whose journal cannot tell, when its directory was last changed.

@@ -1,0 +1,261 @@
+//! `runs/<id>/summary`: a run's outcome and durations, for lists and for history, without reading its
+//! journal. Rebuilt from the journal whenever it is missing, of another version, or behind `head`.
+
+use std::collections::HashMap;
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+use super::reader::{Reader, Step};
+use super::{Error, RunDir, snapshot};
+use crate::base::{Digest, Millis, NodeIx, RunId, Span};
+use crate::run::Event;
+use crate::run::event::{NodeState, SuspendReason, Verdict};
+
+/// Of the summary's own shape; another one is rebuilt.
+const VERSION: u32 = 1;
+
+/// A run in short.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    /// Of this shape.
+    pub version: u32,
+    /// The journal's last event when this was made.
+    pub sequence: u64,
+    /// The journal's chain there.
+    pub chain: Digest,
+    /// The run; `None` when it never began.
+    pub run: Option<RunId>,
+    /// The plan's name.
+    pub plan: String,
+    /// The plan's path.
+    pub path: String,
+    /// When it began, in milliseconds since 1970 (UTC).
+    pub wall_ms: i64,
+    /// `--key`, or the git commit.
+    pub key: Option<String>,
+    /// Who started it.
+    pub by: String,
+    /// How it stands.
+    pub state: RunState,
+    /// How it ended, if it did.
+    pub verdict: Option<Verdict>,
+    /// From its begin to its last event, the time without an engine included.
+    pub took: Span,
+    /// How often an engine took it over.
+    pub resumes: u32,
+    /// Its stages, in the order of the plan.
+    pub stages: Vec<StageSummary>,
+}
+
+/// How a run stands by its journal. Whether an engine lives is read from the run's lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// Begun, not ended, not left on purpose: `running` while an engine lives, else `interrupted`.
+    Open,
+    /// Only a person can go on.
+    Waiting,
+    /// Its time box is over.
+    HandedOver,
+    /// Everything required succeeded.
+    Success,
+    /// Something required failed.
+    Failed,
+    /// Cancelled.
+    Cancelled,
+}
+
+impl RunState {
+    /// Whether the run is over (a person may still resume a failed or cancelled one).
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Success | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// A stage in short.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StageSummary {
+    /// Its id.
+    pub id: String,
+    /// Its state, by its last event.
+    pub state: NodeState,
+    /// Attempts started, of all shards.
+    pub attempts: u64,
+    /// When its last generation began to run, in milliseconds since the run began.
+    pub started: Option<Millis>,
+    /// From there to its end; `None` while it has not ended, or when it never ran.
+    pub took: Option<Span>,
+}
+
+/// The summary of `run`: the stored one if it is up to date, else made from the journal, and stored when the
+/// run is over.
+///
+/// # Errors
+/// The journal cannot be read or is damaged.
+pub fn of(run: &RunDir) -> Result<Summary, Error> {
+    let head = Reader::open(run)?.end().head;
+    let stored = fs::read(run.summary_path()).ok().and_then(|text| serde_json::from_slice::<Summary>(&text).ok());
+    let is_fresh = |summary: &Summary| {
+        let at = head.map(|head| (head.sequence, head.hash));
+        summary.version == VERSION && at == Some((summary.sequence, summary.chain))
+    };
+    if let Some(summary) = stored.filter(is_fresh) {
+        return Ok(summary);
+    }
+    let summary = make(run)?;
+    if summary.state.is_over() {
+        let text = serde_json::to_vec(&summary).expect("a summary is made of texts and numbers");
+        // A state directory that cannot be written can still be read; the next reader makes it again.
+        drop(run.disk().replace_soft(&run.summary_path(), &text));
+    }
+    Ok(summary)
+}
+
+/// Makes the summary from the journal.
+fn make(run: &RunDir) -> Result<Summary, Error> {
+    let mut reader = Reader::open(run)?;
+    let mut folded = Folding::new(run);
+    while let Step::Frame = reader.next_frame(&mut |_, at, event| folded.fold(at, event))? {}
+    let end = reader.end().last;
+    folded.summary.sequence = end.sequence;
+    folded.summary.chain = end.hash;
+    Ok(folded.summary)
+}
+
+/// A summary in the making.
+struct Folding<'a> {
+    run: &'a RunDir,
+    summary: Summary,
+    /// Place in `summary.stages` of each stage of the present plan.
+    slots: Vec<usize>,
+    by_id: HashMap<String, usize>,
+}
+
+impl<'a> Folding<'a> {
+    fn new(run: &'a RunDir) -> Self {
+        let summary = Summary {
+            version: VERSION,
+            sequence: 0,
+            chain: Digest::ZERO,
+            run: None,
+            plan: String::new(),
+            path: String::new(),
+            wall_ms: 0,
+            key: None,
+            by: String::new(),
+            state: RunState::Open,
+            verdict: None,
+            took: Span::ZERO,
+            resumes: 0,
+            stages: Vec::new(),
+        };
+        Self { run, summary, slots: Vec::new(), by_id: HashMap::new() }
+    }
+
+    fn fold(&mut self, at: Millis, event: Event) {
+        self.summary.took = at.since(Millis::ZERO);
+        match event {
+            Event::RunBegan(began) => {
+                self.summary.run = Some(began.run);
+                self.summary.plan = began.plan;
+                self.summary.path = began.path;
+                self.summary.wall_ms = began.wall_ms;
+                self.summary.key = began.key;
+                self.summary.by = began.by;
+                self.name_stages(1);
+            }
+            Event::RunResumed(_) => {
+                self.summary.resumes += 1;
+                self.summary.state = RunState::Open;
+                self.summary.verdict = None;
+            }
+            Event::PlanChanged { version } => self.name_stages(version),
+            Event::RunSuspended { why } => {
+                self.summary.state = match why {
+                    SuspendReason::Person => RunState::Waiting,
+                    SuspendReason::HandOver => RunState::HandedOver,
+                };
+            }
+            Event::RunFinished { verdict } => {
+                use crate::run::event::RunEnd;
+                self.summary.state = match verdict.state {
+                    RunEnd::Success => RunState::Success,
+                    RunEnd::Failed => RunState::Failed,
+                    RunEnd::Cancelled => RunState::Cancelled,
+                };
+                self.summary.verdict = Some(verdict);
+            }
+            other => self.fold_stage(at, &other),
+        }
+    }
+
+    fn fold_stage(&mut self, at: Millis, event: &Event) {
+        match event {
+            Event::ShardsStarted { node, count, .. } => self.start(*node, at, u64::from(*count)),
+            Event::ShardRetried { attempt } => self.start(attempt.node, at, 1),
+            Event::RetryScheduled { attempt, .. } => self.stage(attempt.node).state = NodeState::Retrying,
+            Event::GateOpened { node, .. } => {
+                self.start(*node, at, 0);
+                self.stage(*node).state = NodeState::Waiting;
+            }
+            Event::NodeAdmitted { node } => self.stage(*node).state = NodeState::Waiting,
+            Event::NodeFinished { node, state, .. } => {
+                let stage = self.stage(*node);
+                stage.state = *state;
+                stage.took = stage.started.map(|started| at.since(started));
+            }
+            Event::NodeSkipped { node, why } => {
+                let is_blocked = matches!(why, crate::run::event::SkipReason::Blocked { .. });
+                self.stage(*node).state = if is_blocked { NodeState::Blocked } else { NodeState::Skipped };
+            }
+            Event::NodeReopened { node, .. } => {
+                let stage = self.stage(*node);
+                stage.state = NodeState::Pending;
+                stage.started = None;
+                stage.took = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, node: NodeIx, at: Millis, attempts: u64) {
+        let stage = self.stage(node);
+        stage.state = NodeState::Running;
+        stage.started.get_or_insert(at);
+        stage.attempts += attempts;
+    }
+
+    /// Reads the ids of a version's stages. Without them (an older engine, a damaged file) stages go by their
+    /// number.
+    fn name_stages(&mut self, version: u32) {
+        let path = self.run.plan_path(version).join(snapshot::STAGES);
+        let text = fs::read_to_string(path).unwrap_or_default();
+        self.slots = text.lines().map(|id| self.slot(id)).collect();
+    }
+
+    fn slot(&mut self, id: &str) -> usize {
+        if let Some(&slot) = self.by_id.get(id) {
+            return slot;
+        }
+        let slot = self.summary.stages.len();
+        self.by_id.insert(id.to_owned(), slot);
+        let id = id.to_owned();
+        self.summary.stages.push(StageSummary {
+            id,
+            state: NodeState::Pending,
+            attempts: 0,
+            started: None,
+            took: None,
+        });
+        slot
+    }
+
+    fn stage(&mut self, node: NodeIx) -> &mut StageSummary {
+        let slot = match self.slots.get(node.raw() as usize) {
+            Some(&slot) => slot,
+            None => self.slot(&format!("#{}", node.raw())),
+        };
+        &mut self.summary.stages[slot]
+    }
+}
