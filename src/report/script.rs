@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base::{Digest, Millis, NodeIx, RunId, Span};
 use crate::graph::Parts;
-use crate::graph::model::{Accept, Need, Retry, Work};
+use crate::graph::model::{Accept, Fold, FoldKind, Need, Retry, Work};
 use crate::graph::{Graph, Node};
 use crate::run::Attempt;
 use crate::run::event::{
@@ -225,4 +225,40 @@ pub(super) fn view(steps: &[Step]) -> View {
         .collect();
     let each = records.iter().zip(1..).map(|((at, event), seq)| (seq, Millis::new(*at), event));
     View::replay(vec![graph()], each)
+}
+
+/// 2,000 stages in 20 groups, every 333rd failed.
+pub(super) fn large() -> View {
+    let mut nodes = Vec::new();
+    let mut folds = Vec::new();
+    for at in 0..2000_u32 {
+        let group = at / 100;
+        if at % 100 == 0 {
+            folds.push(Fold { parent: None, name: format!("group-{group}"), kind: FoldKind::Group });
+        }
+        let mut node = Node::plain(&format!("stage-{at}"));
+        node.fold = (at < 1000).then_some(group);
+        if at >= 100 {
+            node.needs = vec![Need { node: NodeIx::new(at - 100), accept: Accept::DEFAULT }];
+        }
+        nodes.push(node);
+    }
+    let parts = Parts { folds, ..Parts::of("large", nodes) };
+    let mut view = View::new(vec![Arc::new(Graph::assemble(parts).expect("no cycle"))]);
+    view.record(1, Millis::ZERO, &began());
+    for at in 0..2000_u32 {
+        let node = NodeIx::new(at);
+        let begin = u64::from(at / 100) * 4000 + u64::from(at % 7) * 300;
+        let (outcome, state) = if at % 333 == 332 {
+            (Outcome::Exit(1), NodeState::Failed)
+        } else {
+            (Outcome::Success, NodeState::Success)
+        };
+        view.record(2, Millis::new(begin), &started(node, 0, 1));
+        let end = Millis::new(begin + 1500 + u64::from(at % 11) * 100);
+        view.record(3, end, &finished(attempt(node, 0, 1), outcome, 1500));
+        view.record(4, end, &ended(node, state));
+    }
+    view.record(5, Millis::new(90_000), &Event::RunFinished { verdict: failed(&[NodeIx::new(332)]) });
+    view
 }

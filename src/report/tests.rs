@@ -31,7 +31,9 @@ fn told<O: Observer>(make: impl FnOnce(View) -> O, into: impl FnOnce(O) -> Vec<u
 /// Without the middle of a stage's output.
 fn short(text: &str) -> String {
     let is_middle = |line: &str| {
-        line.contains("case ") && !["case 1 ", "case 22 ", "case 60 "].iter().any(|end| line.contains(end))
+        line.contains("case ")
+            && line.contains("ok")
+            && !["case 1 ", "case 22 ", "case 60 "].iter().any(|end| line.contains(end))
     };
     let lines: Vec<&str> = text.lines().filter(|line| !is_middle(line)).collect();
     lines.join("\n")
@@ -280,12 +282,17 @@ fn junit_counts_and_escapes() {
           <property name="run" value="20261121-033105-7f3a"/>
           <property name="state" value="failed"/>
         </properties>
+        <testcase name="build" classname="shop-release" time="12.301"/>
+        <testcase name="test" classname="shop-release" time="377.790">
           <failure message="timeout ran out" type="timed-out">case 22 &amp; &lt;ok&gt;
     case 60 &amp; &lt;ok&gt;
     assertion failed: � left != ``` right ::error::</failure>
         </testcase>
+        <testcase name="approve" classname="shop-release" time="68.899"/>
+        <testcase name="deploy" classname="shop-release" time="0.000">
           <skipped message="blocked: `test` is timed-out"/>
         </testcase>
+        <testcase name="notify" classname="shop-release" time="0.000">
           <skipped message="skipped: its `if` is false"/>
         </testcase>
       </testsuite>
@@ -294,6 +301,7 @@ fn junit_counts_and_escapes() {
           <property name="run" value="20261121-033105-7f3a"/>
           <property name="state" value="failed"/>
         </properties>
+        <testcase name="pack" classname="shop-release.assets" time="13.790"/>
       </testsuite>
     </testsuites>
     "#);
@@ -354,4 +362,17 @@ fn two_runs_differ() {
     no stage differs
     "#);
     assert_eq!(diff::json(&a, &b)["stages"].as_array().map(Vec::len), Some(diff::compare(&a, &b).len()));
+}
+
+/// 2,000 stages in groups, and a few that failed; written for a person to look at.
+#[test]
+#[ignore = "writes files to look at, to the folder in REPORT_DIR"]
+fn pages_to_look_at() {
+    let folder = std::path::PathBuf::from(std::env::var("REPORT_DIR").expect("REPORT_DIR is set"));
+    let zone = TimeZone::fixed(jiff::tz::offset(1));
+    let steps = script::failing();
+    let small = html::render(&script::view(&steps), &tails(&steps), &zone);
+    std::fs::write(folder.join("small.html"), small).expect("a folder to write to");
+    let large = html::render(&script::large(), &tail::NoLogs, &zone);
+    std::fs::write(folder.join("large.html"), large).expect("a folder to write to");
 }
