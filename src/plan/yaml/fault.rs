@@ -15,6 +15,9 @@ pub(super) fn explain(faults: &mut Faults<'_>, base: usize, fault: &ScanError) {
         });
     let at = text.floor_char_boundary(at);
     let length = text[at..].chars().next().filter(|c| !c.is_control()).map_or(0, char::len_utf8);
+    if let Some(at) = tab_indent_near(text, at) {
+        return tab(faults, at);
+    }
     if is_tab(fault.kind()) {
         return tab(faults, tab_near(text, at));
     }
@@ -36,6 +39,20 @@ pub(super) fn tab(faults: &mut Faults<'_>, at: usize) {
     let fault = faults.add("plan::tab", at..at + 1, "a tab indents this line; YAML is indented with spaces");
     fault.label = "a tab".into();
     fault.help = Some("replace it by spaces".to_owned());
+}
+
+/// A tab that indents the line of a fault or the next one: a plain value goes on over lines, so that the
+/// parser takes such a line for its rest and finds something else wrong.
+fn tab_indent_near(text: &str, at: usize) -> Option<usize> {
+    let mut start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    for line in text[start..].split_inclusive('\n').take(2) {
+        let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+        if let Some(tab) = line[..indent].find('\t') {
+            return Some(start + tab);
+        }
+        start += line.len();
+    }
+    None
 }
 
 /// The tab that a fault at `at` is about: on its line, else the next one.
