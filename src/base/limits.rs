@@ -46,3 +46,11 @@ pub const MAX_REQUEST_BYTES: u64 = 64 << 10;
 pub const MAX_CHUNK_BYTES: usize = 64 << 10;
 /// Bytes of one segment of output before the next is begun: small enough to open in an editor.
 pub const MAX_SEGMENT_BYTES: u64 = 64 << 20;
+/// Threads that spawn processes: each sleeps until its child has run exec, and eight keep any machine busy.
+pub const MAX_SPAWN_THREADS: usize = 8;
+/// Bytes taken from a stage's pipe at once: the size of a pipe's buffer.
+pub const OUTPUT_READ_BYTES: usize = 64 << 10;
+/// Bytes still taken from a pipe after its stage ended, if somebody keeps writing: the largest pipe buffer.
+pub const OUTPUT_DRAIN_BYTES: usize = 1 << 20;
+/// Time for killed processes to be gone; what is left then sleeps in the kernel or belongs to somebody else.
+pub const KILL_PATIENCE_MS: u64 = 2_000;

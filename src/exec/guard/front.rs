@@ -1,0 +1,178 @@
+//! The front: starts the worker, passes signals on, and cleans up when the worker dies.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Caught, VARIABLE, sweep};
+use crate::base::limits;
+use crate::exec::Error;
+use crate::exec::unix::{self, Ident};
+
+/// What the worker has said.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Talk {
+    line: Option<String>,
+    spared: Vec<Ident>,
+    has_left: bool,
+}
+
+/// Runs this program once more as the worker, with the same arguments (`args` without the program's name),
+/// waits for it, and cleans up after it. Answers with the exit code: the worker's, or 128 + its signal.
+///
+/// Call it first of all in `main`, before any thread exists, and only when not [`is_worker`](super::is_worker).
+///
+/// # Errors
+/// When the worker cannot be started.
+pub fn run_guarded(name: &OsString, args: &[OsString]) -> Result<u8, Error> {
+    let setup = |what| move |source| Error::Setup { what, source };
+    let me = unix::raw(std::process::id());
+    rustix::process::set_child_subreaper(me)
+        .map_err(|error| Error::Setup { what: "adopt orphaned processes", source: error.into() })?;
+    // A shell that became us by `exec` may have left children of its own.
+    let strangers: Vec<Ident> = unix::children(std::process::id())
+        .into_iter()
+        .filter_map(|pid| unix::stat(pid).map(|one| one.ident))
+        .collect();
+    let (life_read, life) = io::pipe().map_err(setup("create a pipe"))?;
+    let (mut talk, talk_write) = io::pipe().map_err(setup("create a pipe"))?;
+    let address = format!("{}:{}:{}", std::process::id(), life_read.as_raw_fd(), talk_write.as_raw_fd());
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(name).args(args).env(VARIABLE, address);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(setup("listen to signals"))?;
+    let status = runtime.block_on(attend(command, life)).map_err(setup("start the engine's worker"))?;
+    drop((talk_write, life_read));
+    let _blocking = rustix::fs::fcntl_setfl(&talk, rustix::fs::OFlags::NONBLOCK);
+    let mut said = Vec::new();
+    // A process between fork and exec may hold the other end for a moment: take what is there.
+    let _partial = talk.read_to_end(&mut said);
+    let mut heard = understand(&said);
+    if !heard.has_left {
+        heard.spared.extend(strangers);
+        clean_up(status, &heard);
+    }
+    Ok(code(status))
+}
+
+async fn attend(mut command: Command, mut life: io::PipeWriter) -> io::Result<ExitStatus> {
+    let ignored = ignored_signals();
+    let mut child = signal(SignalKind::child())?;
+    let mut int = listen(SignalKind::interrupt(), ignored)?;
+    let mut term = listen(SignalKind::terminate(), ignored)?;
+    let mut hup = listen(SignalKind::hangup(), ignored)?;
+    let mut quit = listen(SignalKind::quit(), ignored)?;
+    let mut worker = command.spawn()?;
+    loop {
+        if let Some(status) = worker.try_wait()? {
+            return Ok(status);
+        }
+        let caught = tokio::select! {
+            _ = child.recv() => continue,
+            () = next(&mut int) => Caught::Int,
+            () = next(&mut term) => Caught::Term,
+            () = next(&mut hup) => Caught::Hup,
+            () = next(&mut quit) => {
+                dump(&worker);
+                continue;
+            }
+        };
+        // A worker that does not listen yet or any more finds the byte in the pipe, or needs none.
+        let _closed = life.write_all(&[caught.byte()]);
+    }
+}
+
+/// Ctrl-\ asks for a core dump of the worker; the front outlives it to clean up.
+fn dump(worker: &Child) {
+    if let Some(pid) = unix::raw(worker.id()) {
+        let _gone = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
+    }
+}
+
+/// A signal that we were told to ignore (`nohup`) stays ignored, here and in the worker.
+fn listen(kind: SignalKind, ignored: u64) -> io::Result<Option<Signal>> {
+    let bit = 1 << (kind.as_raw_value() - 1);
+    if ignored & bit != 0 { Ok(None) } else { signal(kind).map(Some) }
+}
+
+async fn next(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    u64::from_str_radix(mask.trim(), 16).unwrap_or(0)
+}
+
+fn understand(said: &[u8]) -> Talk {
+    let mut talk = Talk::default();
+    for line in String::from_utf8_lossy(said).lines() {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match verb {
+            "say" => talk.line = Some(rest.to_owned()),
+            "spare" => talk.spared.extend(parse_ident(rest)),
+            "bye" => talk.has_left = true,
+            _ => {}
+        }
+    }
+    talk
+}
+
+fn parse_ident(text: &str) -> Option<Ident> {
+    let (pid, started) = text.split_once(' ')?;
+    Some(Ident { pid: pid.parse().ok()?, started: started.parse().ok()? })
+}
+
+fn clean_up(status: ExitStatus, talk: &Talk) {
+    let left = sweep::kill_below(&talk.spared, Duration::from_millis(limits::KILL_PATIENCE_MS), true);
+    let mut line = match status.signal() {
+        Some(signal) => format!("run interrupted: the engine was killed by signal {signal}"),
+        None => format!("run interrupted: the engine ended with {}", code(status)),
+    };
+    if let Some(how) = &talk.line {
+        line.push_str("; ");
+        line.push_str(how);
+    }
+    if !left.is_empty() {
+        line.push_str("; still alive although killed: ");
+        line.push_str(&unix::listed(&left));
+    }
+    // Without a standard error there is nobody to tell.
+    let _unheard = writeln!(io::stderr(), "{line}");
+}
+
+fn code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(70)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn understands_what_the_worker_says_and_survives_half_a_line() {
+        let talk = understand(b"say resume with `x`\nspare 12 34\nspare nonsense\nspare 5");
+        assert_eq!(talk.line.as_deref(), Some("resume with `x`"));
+        assert_eq!(talk.spared, [Ident { pid: 12, started: 34 }]);
+        assert!(!talk.has_left, "only `bye` is a goodbye");
+        assert!(understand(b"bye\n").has_left);
+    }
+
+    #[test]
+    fn exit_codes_follow_the_shells_rule() {
+        assert_eq!(code(ExitStatus::from_raw(9)), 137);
+        assert_eq!(code(ExitStatus::from_raw(75 << 8)), 75);
+    }
+}

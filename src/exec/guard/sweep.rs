@@ -1,0 +1,115 @@
+//! Kills what is below this process, or what a dead engine left anywhere on the machine.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rustix::process::Signal as RawSignal;
+
+use super::super::Error;
+use super::super::local::now;
+use super::super::unix::{self, Ident, Named};
+
+/// Longest pause between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Kills everything below this process but `spared` and what is below those, until it is gone or `patience`
+/// is over; answers with what is left. With `reaps`, ended direct children are reaped.
+pub(super) fn kill_below(spared: &[Ident], patience: Duration, reaps: bool) -> Vec<Named> {
+    let until = now() + patience;
+    loop {
+        let alive = alive_below(spared, reaps);
+        let left = until.saturating_duration_since(now());
+        if alive.is_empty() || left.is_zero() {
+            return alive;
+        }
+        for process in &alive {
+            unix::signal(process.ident, RawSignal::KILL);
+        }
+        unix::wait_any(&alive, left.min(LOOK));
+    }
+}
+
+fn alive_below(spared: &[Ident], reaps: bool) -> Vec<Named> {
+    let mut alive = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut todo = unix::children(std::process::id());
+    let direct: BTreeSet<u32> = todo.iter().copied().collect();
+    while let Some(pid) = todo.pop() {
+        if !seen.insert(pid) {
+            continue;
+        }
+        let Some(found) = unix::stat(pid) else { continue };
+        if spared.contains(&found.ident) {
+            continue;
+        }
+        if found.is_dead() {
+            if reaps && direct.contains(&pid) {
+                // An error means that it is gone, which is what we want.
+                let _reaped = wait4::try_wait4_pid(pid);
+            }
+        } else {
+            alive.push(found.named());
+        }
+        // A dead process may still have threads, and those children.
+        todo.extend(unix::children(pid));
+    }
+    alive
+}
+
+/// Kills what a dead engine left of a run: processes of this user with its `ENGINE_RUN_ID`, and all below
+/// them, but not this process or its ancestors. Waits until they are gone, so that whoever resumes starts
+/// nothing before that. Answers with what was killed.
+///
+/// `is_spared` is asked with a process's `ENGINE_ATTEMPT_KEY`: true for what was handed to the machine.
+///
+/// # Errors
+/// [`Error::Left`] when some are alive after `patience`.
+pub fn sweep_run(run: &str, is_spared: &dyn Fn(&[u8]) -> bool, patience: Duration) -> Result<Vec<Named>, Error> {
+    let until = now() + patience;
+    let untouchable = ancestors();
+    let mut killed: BTreeSet<Ident> = BTreeSet::new();
+    let mut names = Vec::new();
+    loop {
+        let alive = alive_of(run, is_spared, &untouchable);
+        if alive.is_empty() {
+            return Ok(names);
+        }
+        let left = until.saturating_duration_since(now());
+        if left.is_zero() {
+            return Err(Error::Left { run: run.to_owned(), left: alive });
+        }
+        for process in &alive {
+            unix::signal(process.ident, RawSignal::KILL);
+            if killed.insert(process.ident) {
+                names.push(process.clone());
+            }
+        }
+        unix::wait_any(&alive, left.min(LOOK));
+    }
+}
+
+fn alive_of(run: &str, is_spared: &dyn Fn(&[u8]) -> bool, untouchable: &BTreeSet<u32>) -> Vec<Named> {
+    let mut found = BTreeSet::new();
+    let is_ours = |pid: u32| unix::environ(pid, "ENGINE_RUN_ID").is_some_and(|value| value == run.as_bytes());
+    let is_kept = |pid: u32| unix::environ(pid, "ENGINE_ATTEMPT_KEY").is_some_and(|tag| is_spared(&tag));
+    for pid in unix::all() {
+        if untouchable.contains(&pid) || !is_ours(pid) || is_kept(pid) {
+            continue;
+        }
+        found.insert(pid);
+        // Children with a cleared environment are found through their parents, while these live.
+        found.extend(unix::descendants(pid).into_iter().filter(|below| !is_kept(*below)));
+    }
+    let alive = |pid: u32| unix::stat(pid).filter(|one| !one.is_dead()).map(|one| one.named());
+    found.into_iter().filter(|pid| !untouchable.contains(pid)).filter_map(alive).collect()
+}
+
+/// This process and all above it.
+fn ancestors() -> BTreeSet<u32> {
+    let mut above = BTreeSet::new();
+    let mut pid = std::process::id();
+    while pid != 0 && above.insert(pid) {
+        pid = unix::stat(pid).map_or(0, |one| one.parent);
+    }
+    above
+}

@@ -1,0 +1,196 @@
+//! One attempt: its descriptors, what it has printed, and how far its end has come.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{WaitId, WaitIdOptions};
+
+use super::{Shared, Spec, now, program};
+use crate::base::limits;
+use crate::exec::strays::{self, Serial, Traces};
+use crate::exec::{Exit, guard, unix};
+
+/// How far an attempt has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// The main process runs.
+    Running,
+    /// The main process has ended and what it left is being killed.
+    Sweeping {
+        /// When it ended.
+        since: Instant,
+    },
+    /// The attempt was reported lost, or its processes live on; what comes through the pipe is dropped.
+    Past,
+}
+
+/// An attempt that was spawned.
+pub(super) struct Attempt {
+    pub(super) spec: Spec,
+    pub(super) serial: Serial,
+    pub(super) pid: u32,
+    pub(super) pidfd: OwnedFd,
+    pub(super) pipe: Option<OwnedFd>,
+    pub(super) phase: Phase,
+    pub(super) begun: Instant,
+    pub(super) took: Duration,
+    pub(super) printed: Instant,
+    /// Somebody asked it to stop.
+    pub(super) was_stopped: bool,
+    /// When it was killed, while its main process ran.
+    pub(super) killed: Option<Instant>,
+    /// Its idle timer.
+    pub(super) idle_due: Option<Instant>,
+    pub(super) bytes: u64,
+    pub(super) notes: Vec<String>,
+}
+
+/// What a main process left to read once it is reaped.
+pub(super) struct Usage {
+    pub(super) exit: Exit,
+    pub(super) cpu_us: u64,
+    pub(super) max_rss_kib: u64,
+}
+
+impl Attempt {
+    /// Spawns the main process, in its own group, on the `posix_spawn` path.
+    pub(super) fn spawn(spec: Spec, shared: &Shared) -> Result<Self, String> {
+        let (pid, pidfd, pipe, begun) = Self::try_spawn(&spec, shared)?;
+        let inode = rustix::fs::fstat(&pipe).map_or(0, |stat| stat.st_ino);
+        let serial = strays::register(Traces { pid, tag: spec.tag.clone().into_bytes(), pipe: inode });
+        Ok(Self {
+            spec,
+            serial,
+            pid,
+            pidfd,
+            pipe: Some(pipe),
+            phase: Phase::Running,
+            begun,
+            took: Duration::ZERO,
+            printed: begun,
+            was_stopped: false,
+            killed: None,
+            idle_due: None,
+            bytes: 0,
+            notes: Vec::new(),
+        })
+    }
+
+    fn try_spawn(spec: &Spec, shared: &Shared) -> Result<(u32, OwnedFd, OwnedFd, Instant), String> {
+        let program = program::resolve(spec)?;
+        let (reader, writer) = pipe().map_err(|error| format!("the machine has no room for a pipe: {error}"))?;
+        let begun = now();
+        let pid = guard::while_open(|| spawn(spec, shared, &program, writer))
+            .map_err(|error| program::explain(&error, spec, &program))?;
+        let Some(pidfd) = unix::open(pid) else {
+            // Without a descriptor its end would never be heard. It is our child, so its id is still its own.
+            unix::signal_group(pid, rustix::process::Signal::KILL);
+            let _status = rustix::process::waitpid(unix::raw(pid), rustix::process::WaitOptions::empty());
+            return Err("the machine has no room for another descriptor".into());
+        };
+        Ok((pid, pidfd, reader, begun))
+    }
+
+    /// Reads what is there, at most `limit` bytes, and hands it on. `false` once the pipe is at its end.
+    pub(super) fn read(&mut self, shared: &Shared, buffer: &mut [u8], limit: usize) -> bool {
+        let Some(pipe) = &self.pipe else { return false };
+        let mut taken = 0;
+        while taken < limit {
+            match rustix::io::read(pipe, &mut *buffer) {
+                Ok(0) => return false,
+                Ok(len) => {
+                    taken += len;
+                    if self.phase != Phase::Past {
+                        self.bytes += len as u64;
+                        shared.sink.write(self.spec.key, &buffer[..len]);
+                    }
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(_) => return false,
+            }
+        }
+        if taken > 0 {
+            self.printed = now();
+        }
+        true
+    }
+
+    /// Whether the main process has ended with 0 although nobody asked it to stop. Leaves it unreaped.
+    pub(super) fn has_succeeded(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options);
+        !self.was_stopped && matches!(status, Ok(Some(status)) if status.exit_status() == Some(0))
+    }
+
+    /// Reaps the main process, which has ended.
+    pub(super) fn reap(&self, own_rss_kib: &mut u64) -> Usage {
+        match wait4::try_wait4_pid(self.pid) {
+            Ok(Some(used)) => {
+                let spent = used.rusage.utime + used.rusage.stime;
+                Usage {
+                    exit: exit_of(used.status),
+                    cpu_us: u64::try_from(spent.as_micros()).unwrap_or(u64::MAX),
+                    max_rss_kib: above_own(used.rusage.maxrss / 1024, own_rss_kib),
+                }
+            }
+            other => Usage {
+                exit: Exit::Lost(format!("its end could not be read: {other:?}")),
+                cpu_us: 0,
+                max_rss_kib: 0,
+            },
+        }
+    }
+
+    /// Bytes that may still be taken after the end: no writer can make the end wait for ever.
+    pub(super) fn drain(&mut self, shared: &Shared, buffer: &mut [u8]) -> bool {
+        self.pipe.is_some() && self.read(shared, buffer, limits::OUTPUT_DRAIN_BYTES)
+    }
+}
+
+fn exit_of(status: std::process::ExitStatus) -> Exit {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Lost(format!("it ended in a way that has no name: {status}")),
+    }
+}
+
+/// Exec keeps the resident mark of the memory it replaces, which after a vfork is ours. A mark that is not
+/// above ours says nothing.
+fn above_own(kib: u64, own_kib: &mut u64) -> u64 {
+    if kib > *own_kib {
+        *own_kib = unix::peak_rss_kib().unwrap_or(*own_kib).max(*own_kib);
+    }
+    if kib > *own_kib { kib } else { 0 }
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    // Only our end: the flag would confuse programs at the other.
+    rustix::fs::fcntl_setfl(reader.as_fd(), OFlags::NONBLOCK)?;
+    Ok((reader, writer))
+}
+
+fn spawn(spec: &Spec, shared: &Shared, program: &Path, writer: OwnedFd) -> io::Result<u32> {
+    let mut command = Command::new(program);
+    if let Some((name, arguments)) = spec.argv.split_first() {
+        command.arg0(name).args(arguments);
+    }
+    command
+        .env_clear()
+        .envs(spec.env.iter().map(|(name, value)| (name, value)))
+        .current_dir(&spec.cwd)
+        .process_group(0)
+        .stdin(Stdio::from(shared.null.try_clone()?))
+        .stdout(Stdio::from(writer.try_clone()?))
+        .stderr(Stdio::from(writer));
+    Ok(command.spawn()?.id())
+}

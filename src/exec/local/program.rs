@@ -1,0 +1,148 @@
+//! Finds the program of an attempt, and says in a person's words why one could not be started.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
+use rustix::io::Errno;
+
+use super::super::Spec;
+
+/// Names to look at for a suggestion; a `PATH` with more is not worth the wait.
+const MAX_NAMES: usize = 20_000;
+
+/// The program's absolute path, looked up as the stage itself would: in the `PATH` of its own environment and
+/// from its own working directory. Looked up anew each time, so that a tool installed by a stage is found by
+/// the next one; that takes a few microseconds.
+pub(super) fn resolve(spec: &Spec) -> Result<PathBuf, String> {
+    let Some(name) = spec.argv.first().filter(|name| !name.is_empty()) else {
+        return Err("the command is empty".into());
+    };
+    if name.as_bytes().contains(&b'/') {
+        return Ok(spec.cwd.join(name));
+    }
+    let path = search_path(spec);
+    let mut barred = None;
+    for folder in std::env::split_paths(path) {
+        let candidate = spec.cwd.join(folder).join(name);
+        if rustix::fs::access(&candidate, Access::EXEC_OK).is_ok() {
+            if candidate.is_file() {
+                return Ok(candidate);
+            }
+        } else if barred.is_none() && candidate.is_file() {
+            barred = Some(candidate);
+        }
+    }
+    Err(barred.map_or_else(|| not_found(spec, name, path), |file| not_executable(&file)))
+}
+
+fn search_path(spec: &Spec) -> &OsStr {
+    let set = spec.env.iter().rev().find(|(name, _)| name == "PATH");
+    set.map_or(OsStr::new("/bin:/usr/bin"), |(_, value)| value.as_os_str())
+}
+
+fn not_found(spec: &Spec, name: &OsStr, path: &OsStr) -> String {
+    if !spec.cwd.is_dir() {
+        return no_folder(&spec.cwd);
+    }
+    let mut text = format!(
+        "program `{}` is in no folder of the stage's `PATH` ({})",
+        name.to_string_lossy(),
+        path.to_string_lossy()
+    );
+    if let Some(near) = nearest(name, path) {
+        text.push_str("; did you mean `");
+        text.push_str(&near);
+        text.push('`');
+    }
+    text
+}
+
+fn nearest(name: &OsStr, path: &OsStr) -> Option<String> {
+    let name = name.to_str()?;
+    let allowed = if name.len() < 5 { 1 } else { 2 };
+    std::env::split_paths(path)
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flatten()
+        .flatten()
+        .take(MAX_NAMES)
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .map(|other| (strsim::damerau_levenshtein(name, &other), other))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, other)| other)
+}
+
+/// Why the system refused to start a program that was found.
+pub(super) fn explain(error: &std::io::Error, spec: &Spec, program: &Path) -> String {
+    if !spec.cwd.is_dir() {
+        return no_folder(&spec.cwd);
+    }
+    if error.kind() == std::io::ErrorKind::InvalidInput {
+        return nul_byte(spec);
+    }
+    let shown = program.display();
+    match Errno::from_io_error(error) {
+        Some(Errno::NOENT | Errno::NOTDIR) => missing(program),
+        Some(Errno::ACCESS) if program.is_dir() => format!("`{shown}` is a folder, not a program"),
+        Some(Errno::ACCESS) => not_executable(program),
+        Some(Errno::NOEXEC) => {
+            format!("`{shown}` is neither a program of this machine nor a script with a `#!` line")
+        }
+        Some(Errno::TOOBIG) => format!(
+            "arguments ({} bytes) and environment ({} bytes) are longer than the system takes; put them into a file",
+            spec.argv.iter().map(|argument| argument.len()).sum::<usize>(),
+            spec.env.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>(),
+        ),
+        Some(Errno::TXTBSY) => format!("`{shown}` is still open for writing by another process"),
+        Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) => {
+            format!("the machine has no room for another process: {error}")
+        }
+        _ => format!("`{shown}` could not be started: {error}"),
+    }
+}
+
+fn no_folder(cwd: &Path) -> String {
+    let what = if cwd.exists() { "is not a folder" } else { "does not exist" };
+    format!("the working directory `{}` {what}", cwd.display())
+}
+
+fn not_executable(program: &Path) -> String {
+    format!("`{0}` is not executable; `chmod +x {0}` mends that", program.display())
+}
+
+fn missing(program: &Path) -> String {
+    let shown = program.display();
+    if !program.exists() {
+        return format!("program `{shown}` does not exist");
+    }
+    match interpreter(program) {
+        Some(wanted) => format!("`{shown}` names the interpreter `{wanted}`, which does not exist"),
+        None => format!("`{shown}` needs a loader that this machine does not have; was it built for another?"),
+    }
+}
+
+/// The program after `#!`.
+fn interpreter(program: &Path) -> Option<String> {
+    let mut line = Vec::new();
+    let file = std::fs::File::open(program).ok()?.take(512);
+    BufReader::new(file).read_until(b'\n', &mut line).ok()?;
+    let text = String::from_utf8_lossy(line.strip_prefix(b"#!")?).into_owned();
+    let shown = if text.ends_with("\r\n") { text.trim_start().replace("\r\n", "\\r") } else { text };
+    shown.split_ascii_whitespace().next().map(str::to_owned)
+}
+
+fn nul_byte(spec: &Spec) -> String {
+    let is_broken = |text: &OsString| text.as_bytes().contains(&0);
+    if let Some(place) = spec.argv.iter().position(is_broken) {
+        return format!("argument {place} contains a NUL byte, which no program can receive");
+    }
+    match spec.env.iter().find(|(name, value)| is_broken(name) || is_broken(value)) {
+        Some((name, _)) => {
+            format!("variable `{}` contains a NUL byte", name.to_string_lossy().replace('\0', "\\0"))
+        }
+        None => "the command or the working directory contains a NUL byte".into(),
+    }
+}
