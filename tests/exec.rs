@@ -4,11 +4,11 @@
 
 #[path = "exec/ends.rs"]
 mod ends;
-#[path = "exec/guarded.rs"]
-mod guarded;
 #[path = "exec/leaves.rs"]
 mod leaves;
 #[path = "exec/output.rs"]
 mod output;
 #[path = "exec/support.rs"]
 mod support;
+#[path = "exec/waiting.rs"]
+mod waiting;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use engine::exec::{Executor, Exit, Lifetime, News, Signal, StopKind};
 
-use crate::support::{PATIENCE, argv, bash, bench, is_alive, pids, scratch, until, until_printed};
+use crate::support::{argv, bash, bench};
+use crate::waiting::{PATIENCE, is_alive, pids, scratch, until, until_printed};
 
 #[test]
 fn codes_and_signals_are_told_apart() {

@@ -2,13 +2,14 @@
 
 use std::io::{BufRead, BufReader, Lines, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{is_alive, pids, scratch, until, until_printed};
+use crate::waiting::{is_alive, pids, scratch, until, until_printed};
 
 /// A stage with a child in its group, one that left by setsid, and one that forked twice and cleared its
 /// environment. All ids end up in one line of a file, once all three have settled.
@@ -33,7 +34,7 @@ struct Probe {
 impl Probe {
     fn start(script: &str, run: &str) -> Self {
         // Own group: signals to all of it must not reach the tests.
-        let mut child = Command::new(program())
+        let mut child = Command::new(&*PROGRAM)
             .arg(script)
             .env("ENGINE_RUN_ID", run)
             .stdout(Stdio::piped())
@@ -64,22 +65,26 @@ impl Probe {
     }
 }
 
-/// Cargo builds examples before integration tests, beside the folder of the tests.
-fn program() -> std::path::PathBuf {
+/// The probe, built when it is missing or old: `cargo test --test exec` alone does not build examples.
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--offline", "--example", "guard_probe"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    assert!(build.status().expect("cargo runs").success(), "the probe does not build");
     let test = std::env::current_exe().expect("this test");
-    let built = test.parent().and_then(Path::parent).expect("the target folder");
-    built.join("examples/guard_probe")
-}
+    test.parent().and_then(Path::parent).expect("the target folder").join("examples/guard_probe")
+});
 
 fn kill(pid: u32, signal: Signal) {
     let pid = engine::exec::unix::raw(pid).expect("a process id");
     rustix::process::kill_process(pid, signal).expect("it exists");
 }
 
-#[expect(clippy::disallowed_methods, reason = "the promise is in real seconds")]
 fn gone_within_two_seconds(all: &[u32], since: Instant) {
     until(|| (!all.iter().copied().any(is_alive)).then_some(()));
-    let took = Instant::now() - since;
+    let took = since.elapsed();
     assert!(took < Duration::from_secs(2), "gone only after {took:?}");
 }
 
@@ -142,7 +147,7 @@ fn a_resume_sweeps_what_is_left_when_both_are_killed() {
     until(|| (!is_alive(probe.worker)).then_some(()));
     assert!(all.iter().copied().any(is_alive), "nobody is left who could have cleaned up");
     let sweep = || {
-        let output = Command::new(program()).args(["--sweep", &run]).output().expect("a sweep");
+        let output = Command::new(&*PROGRAM).args(["--sweep", &run]).output().expect("a sweep");
         assert!(output.status.success());
         String::from_utf8(output.stdout).expect("text")
     };

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use engine::exec::{Ended, Executor, Exit, StopKind};
 
-use crate::support::{bash, bench, is_alive, pids, python, scratch, until, until_printed};
+use crate::support::{bash, bench, bench_alone, python};
+use crate::waiting::{is_alive, pids, scratch, until, until_printed};
 
 fn killed(ended: &Ended) -> &str {
     assert_eq!(ended.notes.len(), 1, "{:?}", ended.notes);
@@ -59,16 +60,29 @@ fn double_fork(file: &std::path::Path) -> String {
 
 #[test]
 fn a_double_fork_without_environment_and_pipe_does_not_escape() {
-    let bench = bench(1);
+    let bench = bench_alone(1);
     let (_folder, file) = scratch();
-    // Other tests of this process run attempts at the same time, which may be suspected first.
-    let (ended, _) = bench.run(python(&double_fork(&file)));
-    assert_eq!(ended.exit, Exit::Code(0), "{:?}", bench.capture.take(ended.key));
+    let (ended, text) = bench.run(python(&double_fork(&file)));
+    assert_eq!(ended.exit, Exit::Code(0), "{text}");
     let pid = pids(&std::fs::read_to_string(&file).expect("its id"))[0];
-    until(|| {
-        bench.run(bash(":"));
-        (!is_alive(pid)).then_some(())
-    });
+    assert!(killed(&ended).contains(&format!("`sleep` ({pid})")));
+    assert!(!is_alive(pid));
+}
+
+#[test]
+fn a_process_without_any_trace_dies_with_the_last_attempt_that_could_own_it() {
+    let bench = bench_alone(2);
+    let (_folder, file) = scratch();
+    let long = bash("exec sleep 1000");
+    let key = long.key;
+    bench.local.start(long);
+    let (ended, _) = bench.run(python(&double_fork(&file)));
+    assert!(ended.notes.is_empty(), "{:?}", ended.notes);
+    let pid = pids(&std::fs::read_to_string(&file).expect("its id"))[0];
+    assert!(is_alive(pid), "it may belong to the one that runs");
+    bench.local.stop(key, StopKind::Kill);
+    assert_eq!(bench.end().key, key);
+    assert!(!is_alive(pid));
 }
 
 #[test]

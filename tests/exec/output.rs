@@ -7,7 +7,8 @@ use std::sync::{Arc, LazyLock, Mutex};
 use engine::exec::local::READ_BYTES;
 use engine::exec::{Executor, Exit, Key, News, OutputSink};
 
-use crate::support::{PATIENCE, bash, bench, python, with_sink};
+use crate::support::{bash, bench, python, with_sink};
+use crate::waiting::PATIENCE;
 
 #[test]
 fn both_streams_in_the_order_of_writing() {
@@ -109,7 +110,7 @@ fn a_sink_that_blocks_makes_the_writer_wait() {
     local.start(bash("head -c 5000000 /dev/zero"));
     let Ok(News::Started { pid, .. }) = news.recv_timeout(PATIENCE) else { panic!("it starts") };
     // Sleeping in a write: the pipe is full and nobody takes from it.
-    crate::support::until(|| {
+    crate::waiting::until(|| {
         let below = engine::exec::unix::descendants(pid);
         let sleeps =
             |pid| std::fs::read_to_string(format!("/proc/{pid}/wchan")).is_ok_and(|at| at.contains("pipe_write"));

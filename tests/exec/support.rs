@@ -1,28 +1,44 @@
 //! An executor with its news in a channel, and specs for short scripts.
 
 use std::ffi::OsString;
-use std::os::fd::AsFd;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use crate::waiting::PATIENCE;
 use engine::exec::{Capture, Ended, Executor, Key, Lifetime, Local, News, OutputSink, Signal, Spec};
 
-/// Nothing here takes so long; a test that waits longer has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Tests share one process, and with it all orphans without a trace: the tests that make such take turns
+/// with all others.
+static TURN: RwLock<()> = RwLock::new(());
+
+#[expect(dead_code, reason = "held, never read")]
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
+}
 
 pub(crate) struct Bench {
     pub(crate) local: Local,
     pub(crate) news: Receiver<News>,
     pub(crate) capture: Arc<Capture>,
+    _turn: Turn,
 }
 
 pub(crate) fn bench(threads: usize) -> Bench {
+    make(threads, Turn::Shared(TURN.read().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// With no other test beside it.
+pub(crate) fn bench_alone(threads: usize) -> Bench {
+    make(threads, Turn::Alone(TURN.write().unwrap_or_else(PoisonError::into_inner)))
+}
+
+fn make(threads: usize, turn: Turn) -> Bench {
     let capture = Arc::new(Capture::new(64 << 20));
     let (local, news) = with_sink(threads, Arc::<Capture>::clone(&capture));
-    Bench { local, news, capture }
+    Bench { local, news, capture, _turn: turn }
 }
 
 pub(crate) fn with_sink(threads: usize, sink: Arc<dyn OutputSink>) -> (Local, Receiver<News>) {
@@ -81,40 +97,4 @@ impl Bench {
         let text = String::from_utf8_lossy(&self.capture.take(key)).into_owned();
         (ended, text)
     }
-}
-
-/// Waits until a whole line stands in a file.
-pub(crate) fn until_printed(file: &std::path::Path) -> String {
-    until(|| std::fs::read_to_string(file).ok().filter(|text| text.ends_with('\n')))
-}
-
-/// Polls a condition, bounded, giving the processor away in between.
-pub(crate) fn until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
-    let (_quiet, never) = std::io::pipe().expect("a pipe");
-    let mut rounds = PATIENCE.as_millis() / 5;
-    loop {
-        if let Some(found) = condition() {
-            return found;
-        }
-        rounds = rounds.checked_sub(1).expect("the condition holds in time");
-        let mut polled = [rustix::event::PollFd::from_borrowed_fd(never.as_fd(), rustix::event::PollFlags::IN)];
-        let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
-        rustix::event::poll(&mut polled, Some(&pause)).expect("a short wait");
-    }
-}
-
-/// Whether a process exists and has not ended.
-pub(crate) fn is_alive(pid: u32) -> bool {
-    engine::exec::unix::stat(pid).is_some_and(|one| !one.is_dead())
-}
-
-/// A file in a folder that goes with the test.
-pub(crate) fn scratch() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("pids");
-    (folder, file)
-}
-
-pub(crate) fn pids(text: &str) -> Vec<u32> {
-    text.split_whitespace().map(|word| word.parse().expect("a process id")).collect()
 }
