@@ -14,7 +14,8 @@ pub struct Page {
     pub title: &'static str,
     /// What it means and why it is an error.
     pub text: &'static str,
-    /// A plan that has it. A line `# file: PATH` begins another file.
+    /// A plan that has it; empty when no short one can. A line `# file: PATH` begins another file; the first one is
+    /// `plan.yaml` when nothing else is said.
     pub bad: &'static str,
     /// The same plan, mended.
     pub good: &'static str,
@@ -28,5 +29,8 @@ pub fn page(code: &str) -> Option<&'static Page> {
 
 /// Every page, sorted by code.
 pub fn all() -> &'static [Page] {
-    pages::ALL
+    &pages::ALL
 }
+
+#[cfg(test)]
+mod tests;

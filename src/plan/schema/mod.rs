@@ -220,3 +220,6 @@ fn list_words(choices: &[Choice]) -> String {
         _ => words.concat(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,18 +29,6 @@ fn budget(check: &mut Check<'_>, plan: &Plan) {
         let message = format!("the `budget` of `finally` ({span}) takes all of the run's `timeout` ({timeout})");
         check.error("plan::budget", place(budget), message, "the stages before it need time too");
     }
-    for stage in &finally.stages {
-        if let Some(timeout) = &stage.common.timeout
-            && let Some(length) = written(timeout).filter(|length| *length > span)
-        {
-            let message =
-                format!("the clean-up cannot fit: `{}` may take {length}, `finally` has {span}", stage.id.value);
-            let diagnostic = Diagnostic::error("plan::budget", place(timeout), message);
-            check.report.push(
-                diagnostic.related(place(budget), "the budget").help("raise the budget or lower the timeout"),
-            );
-        }
-    }
 }
 
 fn lock(check: &mut Check<'_>, plan: &Plan) {

@@ -1,10 +1,11 @@
-//! Matrices: every cell is written once and has all its axes.
+//! Matrices: every value of an axis is written once and can name a cell, and every axis exists. Which cells there
+//! are in the end only the graph builder knows, because an axis may be a template.
 
 use std::collections::HashMap;
 
 use super::Check;
 use crate::plan::error::{Diagnostic, nearest};
-use crate::plan::model::{Matrix, Stage};
+use crate::plan::model::Stage;
 use crate::plan::source::Place;
 use crate::plan::tree::{Key, Kind, Tree};
 
@@ -28,11 +29,9 @@ pub(super) fn check(check: &mut Check<'_>, stage: &Stage) {
     };
     for tree in &matrix.include {
         known_axes(check, tree, &axes);
-        complete(check, tree, &axes);
     }
     for tree in &matrix.exclude {
         known_axes(check, tree, &axes);
-        excludes(check, tree, matrix);
     }
 }
 
@@ -90,37 +89,6 @@ fn known_axes(check: &mut Check<'_>, tree: &Tree, axes: &[&str]) {
             };
             check.error("plan::unknown-axis", key.at, message, &help);
         }
-    }
-}
-
-fn complete(check: &mut Check<'_>, tree: &Tree, axes: &[&str]) {
-    let missing: Vec<_> =
-        axes.iter().copied().filter(|axis| !cell(tree).any(|(key, _)| &*key.text == *axis)).collect();
-    if !missing.is_empty() {
-        let message = format!("a cell of `include` has no value for {}", quoted(&missing));
-        check.error("plan::matrix-cell", tree.at, message, "a cell has one value for each axis");
-    }
-}
-
-/// A cell to leave out must be there; checked where the axis is written out.
-fn excludes(check: &mut Check<'_>, tree: &Tree, matrix: &Matrix) {
-    for (key, value) in cell(tree) {
-        let axis = matrix.axes.iter().find(|(name, _)| name.value == *key.text);
-        let Some((_, Tree { kind: Kind::List(values), .. })) = axis else { continue };
-        if !values.iter().any(|known| text(known) == text(value)) {
-            let message = format!("`exclude` leaves nothing out: axis `{}` has no such value", key.text);
-            check.error("plan::matrix-cell", value.at, message, "mend the value, or take it out of `exclude`");
-        }
-    }
-}
-
-/// A scalar as it stands in a cell's id.
-fn text(tree: &Tree) -> Option<String> {
-    match &tree.kind {
-        Kind::Str { text, .. } => Some(text.to_string()),
-        Kind::Int(number) => Some(number.to_string()),
-        Kind::Bool(on) => Some(on.to_string()),
-        _ => None,
     }
 }
 

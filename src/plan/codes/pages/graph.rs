@@ -1,0 +1,330 @@
+//! Faults that the graph builder finds: expressions, values and what spans several files.
+
+use crate::plan::codes::Page;
+
+/// The pages.
+pub(super) static PAGES: &[Page] = &[
+    Page {
+        code: "plan::bad-expression",
+        title: "an expression or template that cannot be read",
+        text: "The mark stands where reading stopped. `if` takes a bare expression, without `{{ }}`.",
+        bad: r#"version: 1
+stages:
+  ship: {run: ./ship, if: "1 =="}
+"#,
+        good: r#"version: 1
+stages:
+  ship: {run: ./ship, if: "1 == 1"}
+"#,
+    },
+    Page {
+        code: "plan::bad-input",
+        title: "an input's value that is refused",
+        text: "The value does not have the input's type, or breaks its `enum`, `pattern`, `min` or `max`. The \
+               message says where it came from.",
+        bad: r"version: 1
+stages: {ship: {uses: ./ship.yaml, with: {count: many}}}
+# file: ship.yaml
+version: 1
+inputs: {count: {type: int}}
+stages: {go: {run: ./ship}}
+",
+        good: r"version: 1
+stages: {ship: {uses: ./ship.yaml, with: {count: 3}}}
+# file: ship.yaml
+version: 1
+inputs: {count: {type: int}}
+stages: {go: {run: ./ship}}
+",
+    },
+    Page {
+        code: "plan::late-value",
+        title: "a value that is known too late",
+        text: "What shapes the graph (`matrix`, limits, vars) is computed before anything runs, so it can use \
+               `inputs`, `vars` and `matrix` only.",
+        bad: r#"version: 1
+stages:
+  list: {run: ./list, outputs: {n: int}}
+  pack: {run: ./pack, needs: [list], timeout: "{{ needs.list.outputs.n }}"}
+"#,
+        good: r#"version: 1
+inputs: {limit: {type: duration, default: 5m}}
+stages:
+  list: {run: ./list, outputs: {n: int}}
+  pack: {run: ./pack, needs: [list], timeout: "{{ inputs.limit }}"}
+"#,
+    },
+    Page {
+        code: "plan::missing-input",
+        title: "a required input without a value",
+        text: "An input without `default` must be given: to a plan with `--set`, `--inputs` or \
+               `ENGINE_INPUT_NAME`, to an action file in `with`.",
+        bad: r"version: 1
+stages: {ship: {uses: ./ship.yaml}}
+# file: ship.yaml
+version: 1
+inputs: {tag: {}}
+stages: {go: {run: ./ship}}
+",
+        good: r"version: 1
+stages: {ship: {uses: ./ship.yaml, with: {tag: v1}}}
+# file: ship.yaml
+version: 1
+inputs: {tag: {}}
+stages: {go: {run: ./ship}}
+",
+    },
+    Page {
+        code: "plan::not-built",
+        title: "a name that belongs to a feature not built yet",
+        text: "The language has it, this engine does not. It is refused and never taken for empty.",
+        bad: r#"version: 1
+stages:
+  ship: {run: [./ship, "{{ env.HOST }}"]}
+"#,
+        good: r#"version: 1
+inputs: {host: {default: localhost}}
+stages:
+  ship: {run: [./ship, "{{ inputs.host }}"]}
+"#,
+    },
+    Page {
+        code: "plan::output-may-miss",
+        title: "an output that may not be there",
+        text: "The stage it comes from may be skipped or fail, and then the output is `none`. Give the reader \
+               the same `if`, or say what holds instead.",
+        bad: r#"version: 1
+inputs: {on: {type: bool, default: true}}
+stages:
+  a: {run: ./a, if: inputs.on, outputs: {id: string}}
+  b: {run: [./b, "{{ needs.a.outputs.id }}"], needs: [a]}
+"#,
+        good: r#"version: 1
+inputs: {on: {type: bool, default: true}}
+stages:
+  a: {run: ./a, if: inputs.on, outputs: {id: string}}
+  b: {run: [./b, "{{ needs.a.outputs.id | default('none') }}"], needs: [a]}
+"#,
+    },
+    Page {
+        code: "plan::run-time-name",
+        title: "a name that is known elsewhere",
+        text: "`run.state` has a meaning only in `finally`, when the run has an outcome.",
+        bad: r#"version: 1
+stages:
+  tell: {run: [./tell, "{{ run.state }}"]}
+"#,
+        good: r#"version: 1
+stages:
+  build: {run: make}
+finally:
+  stages: {tell: {run: [./tell, "{{ run.state }}"]}}
+"#,
+    },
+    Page {
+        code: "plan::secret-outside-with",
+        title: "a secret outside `with`",
+        text: "Secrets may be read in `with` only, so that it is plain where they go.",
+        bad: r#"version: 1
+stages:
+  ship: {run: [./ship, "{{ secrets.TOKEN }}"]}
+"#,
+        good: r"version: 1
+stages:
+  ship: {run: [./ship], pass-env: [TOKEN]}
+",
+    },
+    Page {
+        code: "plan::too-much-work",
+        title: "an expression that does not end",
+        text: "`RENDER_FUEL` bounds the steps of one expression or template.",
+        bad: "",
+        good: r"version: 1
+stages:
+  build: {run: make}
+",
+    },
+    Page {
+        code: "plan::unknown-input",
+        title: "an input that does not exist",
+        text: "Inputs are declared under `inputs` of the file that reads them.",
+        bad: r#"version: 1
+inputs: {tag: {default: v1}}
+stages:
+  ship: {run: [./ship, "{{ inputs.tga }}"]}
+"#,
+        good: r#"version: 1
+inputs: {tag: {default: v1}}
+stages:
+  ship: {run: [./ship, "{{ inputs.tag }}"]}
+"#,
+    },
+    Page {
+        code: "plan::unknown-name",
+        title: "a name that does not exist",
+        text: "The names of an expression are `inputs vars env needs matrix shard group run self`, each where \
+               it has a meaning.",
+        bad: r#"version: 1
+stages:
+  ship: {run: [./ship, "{{ input.tag }}"]}
+"#,
+        good: r#"version: 1
+inputs: {tag: {default: v1}}
+stages:
+  ship: {run: [./ship, "{{ inputs.tag }}"]}
+"#,
+    },
+    Page {
+        code: "plan::unknown-need",
+        title: "a stage that is not needed",
+        text: "An expression reads only stages that `needs` names: only those have ended for sure.",
+        bad: r#"version: 1
+stages:
+  a: {run: ./a, outputs: {id: string}}
+  b: {run: [./b, "{{ needs.a.outputs.id }}"]}
+"#,
+        good: r#"version: 1
+stages:
+  a: {run: ./a, outputs: {id: string}}
+  b: {run: [./b, "{{ needs.a.outputs.id }}"], needs: [a]}
+"#,
+    },
+    Page {
+        code: "plan::unknown-output",
+        title: "an output that does not exist",
+        text: "Outputs are declared under `outputs` of the stage that writes them.",
+        bad: r#"version: 1
+stages:
+  a: {run: ./a, outputs: {id: string}}
+  b: {run: [./b, "{{ needs.a.outputs.ids }}"], needs: [a]}
+"#,
+        good: r#"version: 1
+stages:
+  a: {run: ./a, outputs: {id: string}}
+  b: {run: [./b, "{{ needs.a.outputs.id }}"], needs: [a]}
+"#,
+    },
+    Page {
+        code: "plan::unknown-selection",
+        title: "a stage of the command line that does not exist",
+        text: "`--only`, `--skip`, `--from`, `--to` and `--rerun` name stages of the plan.",
+        bad: "",
+        good: r"version: 1
+stages:
+  build: {run: make}
+",
+    },
+    Page {
+        code: "plan::unknown-variable",
+        title: "a variable that does not exist",
+        text: "Variables are declared under `vars`; each may use inputs and the variables above it.",
+        bad: r#"version: 1
+vars: {image: shop}
+stages:
+  ship: {run: [./ship, "{{ vars.imge }}"]}
+"#,
+        good: r#"version: 1
+vars: {image: shop}
+stages:
+  ship: {run: [./ship, "{{ vars.image }}"]}
+"#,
+    },
+    Page {
+        code: "plan::bad-item",
+        title: "an item that is more than a line",
+        text: "The file of a shard has one item a line, so an item may hold no line end and no NUL.",
+        bad: r#"version: 1
+stages:
+  pack: {run: ./pack, shards: {items: ["a\nb"]}}
+"#,
+        good: r#"version: 1
+stages:
+  pack: {run: ./pack, shards: {items: ["a", "b"]}}
+"#,
+    },
+    Page {
+        code: "plan::bad-matrix",
+        title: "a matrix whose cells cannot be named",
+        text: "A matrix has at least one cell, each cell a value for every axis, and no two the same name. A \
+               value in a name is 1 to 64 of `A-Z a-z 0-9 . _ + -`.",
+        bad: r"version: 1
+stages:
+  ship: {run: ./ship, matrix: {region: [eu/west, us]}}
+",
+        good: r"version: 1
+stages:
+  ship: {run: ./ship, matrix: {region: [eu-west, us]}}
+",
+    },
+    Page {
+        code: "plan::cycle",
+        title: "stages that need each other in a circle",
+        text: "None of them could ever start. The whole circle is shown; take one of its needs away.",
+        bad: r"version: 1
+stages:
+  a: {run: ./a, needs: [b]}
+  b: {run: ./b, needs: [a]}
+",
+        good: r"version: 1
+stages:
+  a: {run: ./a}
+  b: {run: ./b, needs: [a]}
+",
+    },
+    Page {
+        code: "plan::finally-budget",
+        title: "a clean-up that cannot fit",
+        text: "The longest way through the stages of `finally`, each at its timeout with all its re-tries, \
+               must fit into its `budget`, and the budget into the run's `timeout`.",
+        bad: r"version: 1
+stages: {build: {run: make}}
+finally:
+  budget: 1m
+  stages: {tidy: {run: make clean, timeout: 2m}}
+",
+        good: r"version: 1
+stages: {build: {run: make}}
+finally:
+  budget: 3m
+  stages: {tidy: {run: make clean, timeout: 2m}}
+",
+    },
+    Page {
+        code: "plan::no-items",
+        title: "items that cannot be found",
+        text: "The list, file, glob or range of `items` gives nothing. A stage that may have nothing to do \
+               wants an `if`.",
+        bad: r#"version: 1
+stages:
+  pack: {run: ./pack, shards: {items: {glob: "gone/**"}}}
+"#,
+        good: r"version: 1
+stages:
+  pack: {run: ./pack, shards: {items: {range: 3}}}
+",
+    },
+    Page {
+        code: "plan::unselected-need",
+        title: "a stage that reads from one that is left out",
+        text: "With `--only`, `--skip`, `--from` or `--to` a stage may stay that reads an output of one that \
+               does not run: the output is then `none`. This is a warning.",
+        bad: "",
+        good: r"version: 1
+stages:
+  build: {run: make}
+",
+    },
+    Page {
+        code: "plan::unused-exclude",
+        title: "a cell to leave out that is not there",
+        text: "An entry of `exclude` that matches no cell is most often a misspelt value. This is a warning.",
+        bad: r"version: 1
+stages:
+  ship: {run: ./ship, matrix: {region: [eu, us], exclude: [{region: ap}]}}
+",
+        good: r"version: 1
+stages:
+  ship: {run: ./ship, matrix: {region: [eu, us], exclude: [{region: us}]}}
+",
+    },
+];

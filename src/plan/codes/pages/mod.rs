@@ -1,0 +1,25 @@
+//! The pages, by the room that finds the fault.
+
+mod clocks;
+mod graph;
+mod names;
+mod shape;
+mod syntax;
+
+use std::sync::LazyLock;
+
+use super::Page;
+
+/// Every page, sorted by code.
+pub(super) static ALL: LazyLock<Vec<Page>> = LazyLock::new(|| {
+    let rooms = [syntax::PAGES, shape::PAGES, names::PAGES, clocks::PAGES, graph::PAGES];
+    let mut all: Vec<Page> = rooms.concat();
+    all.sort_by_key(|page| page.code);
+    all
+});
+
+/// Whether only the graph builder can find this fault.
+#[cfg(test)]
+pub(super) fn is_of_graph(page: &Page) -> bool {
+    graph::PAGES.contains(page)
+}
