@@ -127,8 +127,7 @@ fn choose_runs(state: &StateDir, rule: Rule) -> Result<Sweep, Error> {
 
 /// Whether a half-built run is locked by the engine that builds it, or too new to be.
 fn is_in_use(path: &Path) -> bool {
-    fs::File::open(path.join("lock")).is_ok_and(|file| file.try_lock_shared().is_err())
-        || owner_lives(path).unwrap_or(true)
+    ownership::is_live_at(path).unwrap_or(true) || owner_lives(path).unwrap_or(true)
 }
 
 /// Whether the process that a name made by [`aside`] carries is alive; `None` if the name carries none.

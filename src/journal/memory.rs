@@ -74,6 +74,11 @@ impl Memory {
         records
     }
 
+    /// The frames, as a file would hold them after its header.
+    pub fn bytes(&self) -> &[u8] {
+        &self.frames
+    }
+
     /// Sequence number of the last durable record.
     pub const fn sequence(&self) -> u64 {
         self.sequence

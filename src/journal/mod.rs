@@ -38,11 +38,12 @@ mod tests;
 mod verify;
 mod writer;
 
+pub use disk::Disk;
 pub use error::{Error, Holder};
 pub use format::{Head, MAJOR, MINOR};
 pub use memory::Memory;
 pub use ownership::{Ownership, holder, is_live, take};
-pub use reader::{Contents, End, Reader, Record, Step, Tail, began, read};
+pub use reader::{Contents, End, Reader, Record, Step, Tail, began, decode_events, read};
 pub use state_dir::{RunDir, RunEntry, StateDir};
 pub use summary::Summary;
 pub use verify::{Verified, verify};

@@ -1,15 +1,14 @@
 //! Who owns a run: an OS lock on `runs/<id>/lock` that dies with its process. The file's text is for
 //! messages only; whether a run lives is read from the lock, never from a stored word.
+//!
+//! Looking whether a run lives takes the lock for an instant, and must not refuse an engine that wants it in
+//! that instant. So both happen under a lock on the run's directory itself: shared to look, alone to take.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::{Error, Holder, RunDir};
-
-/// How often a refused lock is asked for again: another process may hold it for the instant of an
-/// [`is_live`].
-const TRIES: u32 = 200;
 
 /// Largest lock file that is read for its holder.
 const MAX_HOLDER_BYTES: u64 = 4096;
@@ -30,7 +29,11 @@ pub struct Ownership {
 pub fn take(run: &RunDir, holder: &Holder) -> Result<Ownership, Error> {
     let path = run.lock_path();
     let file = run.disk().open(&path)?;
-    if !try_lock(&file, &path)? {
+    let gate = File::open(run.path()).map_err(Error::io("open", run.path()))?;
+    gate.lock().map_err(Error::io("lock", run.path()))?;
+    let is_taken = try_lock(&file, &path)?;
+    drop(gate);
+    if !is_taken {
         return Err(Error::Owned { run: run.id().clone(), holder: read_holder(&path) });
     }
     let text = serde_json::to_vec(holder).expect("a holder is two numbers");
@@ -47,13 +50,21 @@ pub fn take(run: &RunDir, holder: &Holder) -> Result<Ownership, Error> {
 /// # Errors
 /// The lock file exists and cannot be opened or locked.
 pub fn is_live(run: &RunDir) -> Result<bool, Error> {
-    let path = run.lock_path();
+    is_live_at(run.path())
+}
+
+/// As [`is_live`], for the run's directory.
+pub(super) fn is_live_at(dir: &Path) -> Result<bool, Error> {
+    let path = dir.join("lock");
     let file = match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         other => other.map_err(Error::io("open", &path))?,
     };
+    let gate = File::open(dir).map_err(Error::io("open", dir))?;
+    gate.lock_shared().map_err(Error::io("lock", dir))?;
     match file.try_lock_shared() {
-        Ok(()) => Ok(false),
+        // By hand, because the gate, declared later, would open first.
+        Ok(()) => file.unlock().map(|()| false).map_err(Error::io("unlock", &path)),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
     }
@@ -69,16 +80,13 @@ pub(super) fn sweep_path(state: &Path) -> std::path::PathBuf {
     state.join(".sweep")
 }
 
-/// Locks `file` alone, if nobody holds it for longer than an instant.
+/// Locks `file` alone; false when somebody else has it.
 pub(super) fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
-    for _ in 0..TRIES {
-        match file.try_lock() {
-            Ok(()) => return Ok(true),
-            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
-        }
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", path)(error)),
     }
-    Ok(false)
 }
 
 fn read_holder(path: &Path) -> Option<Holder> {

@@ -119,6 +119,23 @@ pub fn began(run: &RunDir) -> Option<Began> {
     began
 }
 
+/// The events of a frame's body, as `docs/journal-format.md` lays them out, without those of a newer engine;
+/// for tools and fuzzing.
+///
+/// # Errors
+/// What is wrong with the bytes, as a fragment for a message.
+pub fn decode_events(body: &[u8], count: u32) -> Result<Vec<(Millis, Event)>, &'static str> {
+    let len = u32::try_from(body.len()).map_err(|_| "it is longer than 32 bits can say")?;
+    let header = FrameHeader { len, first: 1, count, at: Millis::ZERO };
+    let mut events = Vec::new();
+    format::decode_events(header, body, &mut |_, at, event| {
+        if let Decoded::Known(event) = event {
+            events.push((at, event));
+        }
+    })?;
+    Ok(events)
+}
+
 impl Reader {
     /// Opens a run's journal at its beginning.
     ///
