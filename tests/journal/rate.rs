@@ -104,7 +104,7 @@ fn rate_of_group_commit_beside_a_bare_loop() {
         let writer = Writer::create(&run, &ownership, move |notice| {
             let Notice::Durable { first, records } = notice else { panic!("the disk is fine") };
             theirs.store(first + records.len() as u64 - 1, Ordering::SeqCst);
-            drop(wake.send(()));
+            wake.send(()).expect("the test listens");
         })
         .expect("a writer");
         writer.append(vec![(Millis::ZERO, began(&id(&name), 0))]).expect("it lives");
