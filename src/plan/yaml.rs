@@ -70,6 +70,23 @@ struct About<'e> {
     range: Range<usize>,
     anchor: usize,
     tag: Option<Cow<'e, Tag>>,
+    /// Where the tag stands.
+    tag_range: Range<usize>,
+}
+
+impl<'e> About<'e> {
+    fn new(base: usize, span: &Span, anchor: usize, tag: Option<Cow<'e, Tag>>) -> Self {
+        let range = range(base, span);
+        let tag_range = span.tag_span().map_or(range.clone(), |span| self::range(base, &span));
+        Self { range, anchor, tag, tag_range }
+    }
+}
+
+/// The bytes of the file that `span` covers in a text that begins at byte `base`.
+fn range(base: usize, span: &Span) -> Range<usize> {
+    let start = span.start.byte_offset().unwrap_or(0);
+    let end = span.end.byte_offset().unwrap_or(start);
+    base + start..base + end.max(start)
 }
 
 struct Reader<'a, 'f, 'r> {
@@ -88,7 +105,7 @@ struct Reader<'a, 'f, 'r> {
 
 impl Reader<'_, '_, '_> {
     fn event(&mut self, event: Event<'_>, span: &Span) -> Result<(), Stop> {
-        let range = self.range(span);
+        let range = range(self.base, span);
         if self.tabs.is_some() {
             self.refuse_tab_indent(&range);
         }
@@ -100,10 +117,10 @@ impl Reader<'_, '_, '_> {
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.scalar(text, style, About { range, anchor, tag });
+                self.scalar(text, style, About::new(self.base, span, anchor, tag));
             }
-            Event::SequenceStart(_, anchor, tag) => self.open(false, &About { range, anchor, tag })?,
-            Event::MappingStart(_, anchor, tag) => self.open(true, &About { range, anchor, tag })?,
+            Event::SequenceStart(_, anchor, tag) => self.open(false, &About::new(self.base, span, anchor, tag))?,
+            Event::MappingStart(_, anchor, tag) => self.open(true, &About::new(self.base, span, anchor, tag))?,
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(id) => self.alias(id, range)?,
             Event::UnresolvedAlias(name) => {
@@ -116,12 +133,6 @@ impl Reader<'_, '_, '_> {
         Ok(())
     }
 
-    fn range(&self, span: &Span) -> Range<usize> {
-        let start = span.start.byte_offset().unwrap_or(0);
-        let end = span.end.byte_offset().unwrap_or(start);
-        self.base + start..self.base + end.max(start)
-    }
-
     fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, about: About<'_>) {
         self.faults.count_value(about.range.start);
         if self.skipping > 0 {
@@ -130,8 +141,8 @@ impl Reader<'_, '_, '_> {
         if self.builder.wants_key() {
             return self.key(&text, style, about);
         }
-        let About { range, anchor, tag } = about;
-        let tree = match scalar::meaning(&text, style, tag.as_deref(), self.faults, &range) {
+        let About { range, anchor, tag, tag_range } = about;
+        let tree = match scalar::meaning(&text, style, (tag.as_deref(), tag_range), self.faults, &range) {
             Some(kind) => Tree { at: self.faults.place(range), kind },
             None => string(self.faults, range, text.into_owned().into_boxed_str()),
         };
@@ -178,7 +189,7 @@ impl Reader<'_, '_, '_> {
             self.skipping = 1;
             return Ok(());
         }
-        scalar::check_collection_tag(is_map, about.tag.as_deref(), self.faults, &range);
+        scalar::check_collection_tag(is_map, about.tag.as_deref(), self.faults, &about.tag_range);
         if !self.builder.open(self.faults.place(range.clone()), is_map, about.anchor) {
             too_deep(self.faults, range);
             return Err(Stop);

@@ -20,15 +20,16 @@ enum Plain {
     Text,
 }
 
-/// The value of a scalar; `None` when it is a string. Numbers that do not fit and tags that do not match are
+/// The value of a scalar with its tag and the tag's place; `None` when it is a string. Numbers that do not fit and tags that do not match are
 /// reported.
 pub(super) fn meaning(
     text: &str,
     style: ScalarStyle,
-    tag: Option<&Tag>,
+    tag: (Option<&Tag>, Range<usize>),
     faults: &mut Faults<'_>,
     range: &Range<usize>,
 ) -> Option<Kind> {
+    let (tag, tag_range) = tag;
     let wanted = match tag {
         None if style == ScalarStyle::Plain => return resolved(text, faults, range),
         None => return None,
@@ -37,7 +38,7 @@ pub(super) fn meaning(
             Some("str") => return None,
             Some(wanted @ ("int" | "float" | "bool" | "null")) => wanted,
             _ => {
-                refuse_tag(tag, faults, range);
+                refuse_tag(tag, faults, &tag_range);
                 return None;
             }
         },
@@ -51,7 +52,7 @@ pub(super) fn meaning(
         | ("null", kind @ Some(Kind::Null)) => kind,
         (_, kind) => {
             let message = format!("`{}` is not what its tag `!!{wanted}` says", short(text));
-            faults.push("plan::tag", range.clone(), message);
+            faults.push("plan::tag", tag_range, message);
             kind
         }
     }
@@ -158,7 +159,7 @@ fn number(text: &str) -> Plain {
     }
 }
 
-/// Reports a tag that the collection at `range` may not have.
+/// Reports a tag, standing at `range`, that a collection may not have.
 pub(super) fn check_collection_tag(
     is_map: bool,
     tag: Option<&Tag>,

@@ -131,9 +131,9 @@ fn yaml_values_in_words() {
       │   ─
       ╰─
     error[plan::tag]: the tag `!secret` means nothing in a plan
-      ╭─ a.yaml:1:12
+      ╭─ a.yaml:1:4
     1 │ a: !secret b
-      │            ─
+      │    ───────
       ╰─ help: take it away; only `!!str`, `!!int`, `!!float`, `!!bool`, `!!null` are read
     error[plan::number]: the number `99999999999999999999` is too large
       ╭─ a.yaml:1:4
