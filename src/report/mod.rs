@@ -36,6 +36,8 @@ pub mod why;
 pub mod words;
 
 #[cfg(test)]
+mod screen_tests;
+#[cfg(test)]
 mod script;
 #[cfg(test)]
 mod tests;
