@@ -9,7 +9,7 @@
 
 use std::io::Write;
 
-use crate::base::{Millis, NodeIx};
+use crate::base::{Millis, NodeIx, Span};
 use crate::run::event::NodeState;
 use crate::run::{Attempt, Event};
 
@@ -36,6 +36,9 @@ const BAR: usize = 20;
 /// Scrolling text held until the next tick; more is written at once.
 const MAX_ABOVE_BYTES: usize = 256 << 10;
 
+/// How often the time left is worked out anew: it walks the whole graph.
+const ESTIMATE: Span = Span::from_secs(1);
+
 /// Columns and rows of a terminal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Size {
@@ -58,6 +61,7 @@ pub struct Tty<W: Write> {
     above: String,
     shown: Vec<usize>,
     frame: Vec<String>,
+    left: Option<(Millis, Option<Span>)>,
 }
 
 impl<W: Write> Tty<W> {
@@ -72,6 +76,7 @@ impl<W: Write> Tty<W> {
             above: String::new(),
             shown: Vec::new(),
             frame: Vec::new(),
+            left: None,
         }
     }
 
@@ -107,6 +112,9 @@ impl<W: Write> Tty<W> {
             return;
         };
         let columns = usize::from(size.columns);
+        if self.left.is_none_or(|(then, _)| now.since(then) >= ESTIMATE) {
+            self.left = Some((now, self.view.left(now)));
+        }
         let frame = self.region(now, columns, usize::from(size.rows));
         if frame == self.frame && self.above.is_empty() && !self.shown.is_empty() {
             return;
@@ -148,15 +156,12 @@ impl<W: Write> Tty<W> {
 
     /// Stages to show: what runs, retries or waits for a person, the longest first.
     fn active(&self) -> Vec<NodeIx> {
-        if self.view.totals().active == 0 && self.view.count(NodeState::Waiting) == 0 {
-            return Vec::new();
-        }
         let is_shown = |node: &NodeView| match node.state {
             NodeState::Running | NodeState::Retrying => true,
             NodeState::Waiting => node.is_open || node.checking.is_some() || node.started.is_some(),
             _ => false,
         };
-        let mut all: Vec<_> = self.view.nodes().filter(|(_, node)| is_shown(node)).collect();
+        let mut all: Vec<_> = self.view.active().filter(|(_, node)| is_shown(node)).collect();
         all.sort_by_key(|(ix, node)| (node.started.unwrap_or(Millis::new(u64::MAX)), *ix));
         all.into_iter().map(|(ix, _)| ix).collect()
     }
@@ -224,7 +229,8 @@ impl<W: Write> Tty<W> {
         let counts = [(totals.active, "running"), (totals.failed, "failed"), (totals.blocked, "blocked")];
         parts.extend(counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")));
         parts.push(words::length(self.view.elapsed(now)));
-        if let Some(left) = self.view.left(now).filter(|left| left.ms() > 0) {
+        let left = self.left.and_then(|(then, left)| Some(left? - now.since(then)));
+        if let Some(left) = left.filter(|left| left.ms() > 0) {
             parts.push(format!("about {} left", words::length(left)));
         }
         if self.view.is_paused() {

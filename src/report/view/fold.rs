@@ -107,6 +107,11 @@ impl View {
         let after = node.state;
         self.counts[before as usize] -= 1;
         self.counts[after as usize] += 1;
+        if is_active(after) {
+            self.active.insert(ix);
+        } else if is_active(before) {
+            self.active.remove(&ix);
+        }
     }
 
     /// A block of first attempts.
@@ -293,8 +298,12 @@ impl View {
         }
         self.nodes = nodes;
         self.counts = [0; words::STATES.len()];
-        for node in &self.nodes {
+        self.active.clear();
+        for (ix, node) in self.nodes.pairs() {
             self.counts[node.state as usize] += 1;
+            if is_active(node.state) {
+                self.active.insert(ix);
+            }
         }
         let usual = std::mem::take(&mut self.expected);
         self.expected = usual.into_iter().filter_map(|(ix, span)| Some((*moved.get(&ix)?, span))).collect();
@@ -305,6 +314,11 @@ impl View {
         self.retries =
             due.into_iter().filter_map(|((ix, shard), v)| Some(((*moved.get(&ix)?, shard), v))).collect();
     }
+}
+
+/// Whether a live view shows a stage in this state.
+const fn is_active(state: NodeState) -> bool {
+    matches!(state, NodeState::Running | NodeState::Retrying | NodeState::Waiting)
 }
 
 /// An attempt of the stage begins.

@@ -7,7 +7,7 @@
 mod fold;
 mod node;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -28,6 +28,7 @@ pub struct View {
     began: Option<Box<Began>>,
     nodes: IdVec<NodeIx, NodeView>,
     expected: BTreeMap<NodeIx, Span>,
+    active: BTreeSet<NodeIx>,
     inflight: BTreeMap<(NodeIx, u32), (u16, Millis)>,
     retries: BTreeMap<(NodeIx, u32), Millis>,
     counts: [u32; words::STATES.len()],
@@ -148,6 +149,7 @@ impl View {
             began: None,
             nodes,
             expected: BTreeMap::new(),
+            active: BTreeSet::new(),
             inflight: BTreeMap::new(),
             retries: BTreeMap::new(),
             counts,
@@ -208,6 +210,11 @@ impl View {
     /// Every stage, in written order.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeIx, &NodeView)> {
         self.nodes.pairs()
+    }
+
+    /// Stages that run, retry, or wait for an answer: what a live view shows. Cheap, however large the graph.
+    pub fn active(&self) -> impl Iterator<Item = (NodeIx, &NodeView)> {
+        self.active.iter().map(|&ix| (ix, &self.nodes[ix]))
     }
 
     /// Attempts in flight: stage, shard, attempt number, start.
