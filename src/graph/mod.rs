@@ -4,6 +4,7 @@
 //! how to start a node. It never changes while a run uses it.
 
 mod assemble;
+pub mod draw;
 pub mod forecast;
 pub mod model;
 mod priority;

@@ -1,0 +1,156 @@
+//! Short words for what a plan says: commands, lengths, counts, and texts that fit.
+
+use std::fmt::Write as _;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::base::Span;
+use crate::graph::model::{Command, Node, Work};
+
+/// Columns of `text`.
+pub(super) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// `text` in at most `columns`, its end replaced by `…` if it is longer; control characters become spaces.
+pub(super) fn fit(text: &str, columns: usize, unicode: bool) -> String {
+    let mut clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if !unicode {
+        // Our own marks; what a user wrote stays as it is.
+        for (mark, plain) in [("×", "x"), ("…", "..."), ("→", "->"), ("≤", "<=")] {
+            clean = clean.replace(mark, plain);
+        }
+    }
+    if width(&clean) <= columns {
+        return clean;
+    }
+    let mark = if unicode { "…" } else { "..." };
+    let room = columns.saturating_sub(width(mark));
+    let mut used = 0;
+    let kept = clean.chars().take_while(|&c| {
+        used += c.width().unwrap_or(0);
+        used <= room
+    });
+    let kept: String = kept.collect();
+    if columns < width(mark) { kept } else { format!("{}{mark}", kept.trim_end()) }
+}
+
+/// `text` and spaces up to `columns`.
+pub(super) fn pad(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
+}
+
+/// What a node does, in one line: its argv, the first line of its script, or the question it asks.
+pub(super) fn work(node: &Node) -> String {
+    match &node.work {
+        Work::Approval { prompt } => match prompt {
+            Some(prompt) => format!("asks: {prompt}"),
+            None => "asks a person".to_owned(),
+        },
+        Work::Process(process) => command(&process.command),
+    }
+}
+
+fn command(command: &Command) -> String {
+    match command {
+        Command::Argv(words) => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+        Command::Script { text, .. } => {
+            let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+            let first = lines().next().unwrap_or_default();
+            match lines().count() {
+                0 | 1 => first.to_owned(),
+                many => format!("{first}  (+{} lines)", many - 1),
+            }
+        }
+    }
+}
+
+/// A word as a shell would need it, templates included.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,{}".contains(c);
+    let in_template = word.starts_with("{{") && word.ends_with("}}");
+    if in_template || (!word.is_empty() && word.chars().all(plain)) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// `1 stage`, `1,200 stages`.
+pub(super) fn plural(count: u64, one: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{} {one}{end}", number(count))
+}
+
+/// `1,200,000`.
+pub(super) fn number(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A length to read, at most two units and no needless milliseconds: `1h30m`, `12s`, `250ms`.
+pub(super) fn length(span: Span) -> String {
+    let ms = span.ms();
+    let (unit, round) = match ms {
+        0..10_000 => (1, 1),
+        10_000..3_600_000 => (1000, 1000),
+        3_600_000..86_400_000 => (60_000, 60_000),
+        _ => (3_600_000, 3_600_000),
+    };
+    Span::from_ms(ms.saturating_add(unit / 2) / unit * round).to_string()
+}
+
+/// Text for XML, in elements and in quoted attributes.
+pub(super) fn xml(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Appends a formatted line.
+pub(super) fn line(out: &mut String, text: std::fmt::Arguments) {
+    writeln!(out, "{text}").expect("a String takes every write");
+}
+
+/// The kinds of states that are drawn differently, the one to notice first at the end:
+/// name, symbol, plain symbol, fill and line on light ground, fill on dark ground. The hues are those of
+/// Okabe and Ito, which people with colour blindness tell apart; the symbol says it without colour.
+pub(super) const STATES: [(&str, &str, &str, &str, &str, &str); 14] = [
+    ("pending", "·", ".", "#ffffff", "#8a8f98", "#1d2127"),
+    ("skipped", "–", "-", "#eeeeee", "#9a9a9a", "#2a2d31"),
+    ("undone", "↺", "u", "#eeeeee", "#666666", "#2a2d31"),
+    ("cached", "≡", "=", "#dceffb", "#56b4e9", "#12384d"),
+    ("success", "✓", "+", "#d5f0e6", "#009e73", "#0b3b2e"),
+    ("waiting", "?", "?", "#fdf0d2", "#e69f00", "#463207"),
+    ("running", "▶", ">", "#d3e6f5", "#0072b2", "#0a3350"),
+    ("retrying", "↻", "r", "#fdf0d2", "#b97f00", "#463207"),
+    ("allowed-failure", "!", "!", "#fbf7cf", "#a89a00", "#3d390c"),
+    ("blocked", "⊘", "b", "#f6e3ee", "#cc79a7", "#43283a"),
+    ("cancelled", "◼", "c", "#e4e4e4", "#555555", "#33363a"),
+    ("unknown", "‽", "U", "#f6e3ee", "#882e72", "#4a1c3f"),
+    ("timed-out", "⏲", "t", "#fbe0cf", "#d55e00", "#54260a"),
+    ("failed", "✗", "x", "#fbe0cf", "#d55e00", "#54260a"),
+];
+
+/// Where `state` stands in [`STATES`]; one that is not listed counts as `unknown`.
+pub(super) fn state_rank(state: &str) -> usize {
+    STATES.iter().position(|known| known.0 == state).unwrap_or(11)
+}
