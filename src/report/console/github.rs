@@ -117,7 +117,9 @@ impl<W: Write> Observer for GitHub<W> {
         let told = self.story.tell(&self.view, at, event);
         let is_first = matches!(event, Event::RunBegan(_) | Event::RunResumed(_));
         text += &if is_first { told } else { self.guard(&told) };
-        if let Event::NodeFinished { node, .. } = event {
+        if let Event::NodeFinished { node, .. } = event
+            && self.view.knows(event)
+        {
             text += &self.annotate(*node);
         }
         self.pen.write(&text);

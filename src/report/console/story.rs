@@ -55,6 +55,9 @@ impl Story {
 
     /// The lines for `event`, each with its end; `view` is the run after it. Often nothing.
     pub(super) fn tell(&mut self, view: &View, at: Millis, event: &Event) -> String {
+        if !view.knows(event) {
+            return String::new();
+        }
         match event {
             Event::ShardsStarted { node, .. } => self.tell_start(view, *node, at),
             Event::ShardRetried { attempt } => self.tell_retried(view, *attempt),

@@ -14,6 +14,9 @@ impl View {
     pub fn record(&mut self, seq: u64, at: Millis, event: &Event) {
         self.seq = seq;
         self.now = self.now.max(at);
+        if !self.knows(event) {
+            return;
+        }
         match event {
             Event::ShardsStarted { node, first, count } => self.start(*node, *first, *count, at),
             Event::ShardRetried { attempt } => self.retry(*attempt, at),
@@ -58,6 +61,11 @@ impl View {
         }
     }
 
+    /// Whether the graph has the stage that `event` is about, if it is about one.
+    pub fn knows(&self, event: &Event) -> bool {
+        stage_of(event).is_none_or(|ix| (ix.raw() as usize) < self.nodes.len())
+    }
+
     /// Records about the run as a whole.
     fn record_of_run(&mut self, at: Millis, event: &Event) {
         match event {
@@ -98,9 +106,6 @@ impl View {
 
     /// Changes a stage and keeps the counts by state true.
     fn edit(&mut self, ix: NodeIx, change: impl FnOnce(&mut NodeView)) {
-        if ix.raw() as usize >= self.nodes.len() {
-            return;
-        }
         let node = &mut self.nodes[ix];
         let before = node.state;
         change(node);
@@ -313,6 +318,28 @@ impl View {
         let due = std::mem::take(&mut self.retries);
         self.retries =
             due.into_iter().filter_map(|((ix, shard), v)| Some(((*moved.get(&ix)?, shard), v))).collect();
+    }
+}
+
+/// The stage that an event is about.
+const fn stage_of(event: &Event) -> Option<NodeIx> {
+    match event {
+        Event::ShardsStarted { node, .. }
+        | Event::CheckStarted { node, .. }
+        | Event::CheckAnswered { node, .. }
+        | Event::GateOpened { node, .. }
+        | Event::GateDecided { node, .. }
+        | Event::NodeExpired { node, .. }
+        | Event::NodeFinished { node, .. }
+        | Event::NodeSkipped { node, .. }
+        | Event::NodeReopened { node, .. }
+        | Event::NodeResolved { node, .. } => Some(*node),
+        Event::ShardRetried { attempt }
+        | Event::ShardFinished { attempt, .. }
+        | Event::RetryScheduled { attempt, .. }
+        | Event::StopRequested { attempt, .. }
+        | Event::ShardLost { attempt } => Some(attempt.node),
+        _ => None,
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod fold;
 mod node;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,0 +1,222 @@
+//! Folding and explaining, against short histories.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::PoolIx;
+use crate::graph::Parts;
+use crate::graph::model::{Accept, Need, Pool};
+use crate::report::console::{Look, Plain};
+use crate::report::script::{self, APPROVE, BUILD, PACK, TEST, attempt, ended, finished, started};
+use crate::report::{Observer, Summary, hint, html, junit, markdown, tail, why};
+use crate::run::event::{
+    Answer, CancelLevel, CancelReason, CheckKind, Clock, Outcome, ReopenReason, Resolution, ShardResult,
+    SkipReason,
+};
+
+/// The view of the scripted graph after `events`, a second apart.
+fn after(events: &[Event]) -> View {
+    let mut view = View::new(vec![script::graph()]);
+    for (event, seq) in events.iter().zip(1..) {
+        view.record(seq, Millis::new(1000 * (seq - 1)), event);
+    }
+    view
+}
+
+/// What people read about `ix` after `events`.
+fn why_after(events: &[Event], ix: NodeIx) -> String {
+    let view = after(events);
+    let state = words::state(why::state(&view, ix));
+    format!("{state}: {}", why::explain(&view, ix, view.now()))
+}
+
+#[test]
+fn every_wait_has_its_reason() {
+    let pend = [script::began(), started(BUILD, 0, 1)];
+    assert_eq!(why_after(&pend, TEST), "pending: needs `build`");
+    let built = [script::began(), started(BUILD, 0, 1), ended(BUILD, NodeState::Success)];
+    assert_eq!(why_after(&built, TEST), "waiting: ");
+    assert_eq!(
+        why_after(&[&built[..], &[Event::PauseChanged { on: true }]].concat(), TEST),
+        "waiting: the run is paused"
+    );
+    assert_eq!(
+        why_after(&[&built[..], &[started(PACK, 0, 8)]].concat(), TEST),
+        "waiting: waiting for a slot: 8 of 8 in use"
+    );
+    let check = Event::CheckStarted { node: TEST, shard: 0, kind: CheckKind::Cache };
+    assert_eq!(why_after(&[&built[..], &[check]].concat(), TEST), "waiting: asking its `cache`");
+    let gate = Event::GateOpened { node: APPROVE, expires: Some(Millis::new(63_000)) };
+    assert_eq!(
+        why_after(&[&built[..], &[gate]].concat(), APPROVE),
+        "waiting: waiting for an approval, 1m00s left"
+    );
+    let cancel =
+        Event::CancelRaised { level: CancelLevel::Drain, why: CancelReason::Failure(BUILD), by: String::new() };
+    assert_eq!(why_after(&[&pend[..], &[cancel]].concat(), TEST), "pending: not started: `build` failed");
+    let blocked = [
+        ended(BUILD, NodeState::Failed),
+        Event::NodeSkipped { node: TEST, why: SkipReason::Blocked { by: BUILD } },
+    ];
+    assert_eq!(why_after(&blocked, TEST), "blocked: `build` is failed");
+    let retry = [
+        started(TEST, 0, 1),
+        finished(attempt(TEST, 0, 1), Outcome::Exit(69), 5),
+        Event::RetryScheduled { attempt: attempt(TEST, 0, 2), at: Millis::new(4000) },
+    ];
+    assert_eq!(why_after(&retry, TEST), "retrying: attempt 2 in 2.0s after exit 69");
+}
+
+#[test]
+fn a_full_pool_names_its_holder() {
+    let mut nodes = vec![Node::plain("migrate"), Node::plain("seed")];
+    nodes[0].rules.pools = vec![(PoolIx::new(0), 1)];
+    nodes[1].rules.pools = vec![(PoolIx::new(0), 1)];
+    let mut parts = Parts::of("p", nodes);
+    parts.pools = vec![Pool { name: "database".to_owned(), capacity: 1 }];
+    let mut view = View::new(vec![Arc::new(Graph::assemble(parts).expect("no cycle"))]);
+    view.record(1, Millis::ZERO, &started(NodeIx::new(0), 0, 1));
+    let text = why::explain(&view, NodeIx::new(1), view.now());
+    assert_eq!(text, "waiting for pool `database`, held by `migrate`");
+    view.record(2, Millis::ZERO, &finished(attempt(NodeIx::new(0), 0, 1), Outcome::Success, 5));
+    assert_eq!(why::explain(&view, NodeIx::new(1), view.now()), "");
+}
+
+#[test]
+fn an_unknown_outcome_is_answered_by_a_person() {
+    let lost = [
+        script::began(),
+        started(TEST, 0, 1),
+        Event::ShardLost { attempt: attempt(TEST, 0, 1) },
+        Event::CheckAnswered {
+            node: TEST,
+            shard: 0,
+            kind: CheckKind::DoneIf,
+            answer: Answer::Unknown("exit 7".to_owned()),
+        },
+        ended(TEST, NodeState::Unknown),
+    ];
+    let view = after(&lost);
+    assert_eq!(view.get(TEST).reason, "its `done-if` cannot tell: exit 7");
+    assert_eq!(hint::next(&view)[0].1, "engine resolve 20261121-033105-7f3a test --as success|failed|rerun");
+    let said = Event::NodeResolved {
+        node: TEST,
+        resolution: Resolution::Success,
+        by: "ana".to_owned(),
+        note: "seen it".to_owned(),
+    };
+    let view = after(&[&lost[..], &[said]].concat());
+    assert_eq!(
+        (view.get(TEST).state, view.get(TEST).reason.as_str()),
+        (NodeState::Success, "resolved as success by ana: seen it")
+    );
+    assert_eq!((view.count(NodeState::Unknown), view.count(NodeState::Success)), (0, 1));
+}
+
+#[test]
+fn a_resume_keeps_done_shards_and_an_order_does_not() {
+    let done = [
+        started(PACK, 0, 2),
+        finished(attempt(PACK, 0, 1), Outcome::Success, 5),
+        finished(attempt(PACK, 1, 1), Outcome::Exit(1), 5),
+        ended(PACK, NodeState::Failed),
+    ];
+    let reopen = |why| after(&[&done[..], &[Event::NodeReopened { node: PACK, why }]].concat()).get(PACK).shards;
+    assert_eq!((reopen(ReopenReason::Resume).done, reopen(ReopenReason::Resume).failed), (1, 0));
+    assert_eq!(reopen(ReopenReason::Ordered).done, 0);
+}
+
+#[test]
+fn another_plan_keeps_what_is_known_by_id() {
+    let old = script::graph();
+    let mut nodes = vec![Node::plain("lint"), Node::plain("build"), Node::plain("test")];
+    nodes[2].needs = vec![Need { node: NodeIx::new(1), accept: Accept::DEFAULT }];
+    let new = Arc::new(Graph::assemble(Parts::of("p", nodes)).expect("no cycle"));
+    let mut view = View::new(vec![old, new]);
+    let events = [
+        started(BUILD, 0, 1),
+        ended(BUILD, NodeState::Success),
+        started(TEST, 0, 1),
+        Event::PlanChanged { version: 2 },
+    ];
+    for (event, seq) in events.iter().zip(1..) {
+        view.record(seq, Millis::new(seq), event);
+    }
+    let states: Vec<_> = view.nodes().map(|(ix, node)| (view.id(ix), node.state)).collect();
+    let want = [("lint", NodeState::Pending), ("build", NodeState::Success), ("test", NodeState::Running)];
+    assert_eq!(states, want);
+    assert_eq!(view.active().map(|(ix, _)| ix).collect::<Vec<_>>(), [NodeIx::new(2)]);
+    assert_eq!(view.inflight().next().map(|(ix, ..)| ix), Some(NodeIx::new(2)));
+}
+
+#[test]
+fn what_is_left_follows_the_longest_way_or_is_not_said() {
+    let mut view = after(&[script::began(), started(BUILD, 0, 1)]);
+    for ix in 0..5 {
+        view.expect(NodeIx::new(ix), Span::from_secs(10));
+    }
+    assert_eq!(view.left(Millis::new(1000)), None, "`notify` has no history");
+    view.expect(NodeIx::new(5), Span::from_secs(1));
+    assert_eq!(view.left(Millis::new(4000)), Some(Span::from_secs(37)), "build 7, pack, approve, deploy 10 each");
+}
+
+/// Any event about one of the first eight stages, of which the graph has six.
+fn event() -> impl Strategy<Value = Event> {
+    let node = (0..8_u32).prop_map(NodeIx::new);
+    (0..15_u8, node, 0..60_u32, 1..4_u16).prop_map(|(kind, node, shard, number)| {
+        let attempt = attempt(node, shard, number);
+        match kind {
+            0 => started(node, shard, 3),
+            1 => Event::ShardRetried { attempt },
+            2 => finished(attempt, Outcome::Success, 5),
+            3 => finished(attempt, Outcome::Exit(1), 5),
+            4 => Event::RetryScheduled { attempt, at: Millis::new(9) },
+            5 => Event::ShardLost { attempt },
+            6 => ended(node, words::STATES[shard as usize % words::STATES.len()]),
+            7 => Event::NodeSkipped { node, why: SkipReason::Blocked { by: NodeIx::new(shard) } },
+            8 => Event::NodeReopened { node, why: ReopenReason::Resume },
+            9 => Event::GateOpened { node, expires: None },
+            10 => Event::CheckAnswered {
+                node,
+                shard,
+                kind: CheckKind::Cache,
+                answer: Answer::Yes(Box::<ShardResult>::default()),
+            },
+            11 => Event::NodeExpired { node, clock: Clock::Queue },
+            12 => Event::RunFinished { verdict: script::failed(&[node]) },
+            13 => Event::CancelRaised {
+                level: CancelLevel::Stop,
+                why: CancelReason::Failure(node),
+                by: String::new(),
+            },
+            _ => Event::NodeResolved {
+                node,
+                resolution: Resolution::Failed,
+                by: String::new(),
+                note: String::new(),
+            },
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_history_folds_and_shows(events in prop::collection::vec(event(), 0..40)) {
+        let view = after(&events);
+        for state in words::STATES {
+            let counted = view.nodes().filter(|(_, node)| node.state == state).count();
+            prop_assert_eq!(counted, view.count(state) as usize);
+        }
+        let mut console = Plain::new(View::new(vec![script::graph()]), Vec::new(), Look::PLAIN);
+        for (event, seq) in events.iter().zip(1..) {
+            console.record(seq, Millis::new(seq), event);
+        }
+        console.end(&Summary::default());
+        junit::render(&view, &tail::NoLogs);
+        html::render(&view, &tail::NoLogs, &TimeZone::UTC);
+        markdown::render(&view, &tail::NoLogs);
+        crate::report::json::status(&view, view.now(), true);
+    }
+}
