@@ -28,7 +28,7 @@
   };
   const show = (next) => {
     trail = next;
-    drawings.forEach((svg) => { svg.hidden = svg !== current(); svg.classList.remove("picking"); });
+    drawings.forEach((svg) => { svg.toggleAttribute("hidden", svg !== current()); svg.classList.remove("picking"); });
     path.replaceChildren();
     trail.forEach((view, at) => {
       if (at) path.append(" / ");
@@ -65,8 +65,9 @@
     row("expected", node.expected && `${span(node.expected.p50_ms)}, p95 ${span(node.expected.p95_ms)} (${node.expected.samples} samples)`);
     row("pools", node.pools.map((pool) => `${pool.name} (${pool.weight})`).join(", "));
     row("slack", node.critical ? "none: on the critical path" : span(node.slack_ms));
-    row("needs", needs.get(node.id).join("\n"));
-    row("needed by", wanted.get(node.id).join("\n"));
+    const some = (ids) => ids.length > 20 ? `${ids.slice(0, 20).join("\n")}\nand ${ids.length - 20} more` : ids.join("\n");
+    row("needs", some(needs.get(node.id)));
+    row("needed by", some(wanted.get(node.id)));
   };
   const select = (at) => {
     const block = data.views[trail[trail.length - 1]].boxes[at], svg = current();

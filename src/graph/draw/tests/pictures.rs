@@ -238,3 +238,11 @@ fn html_asks_nobody_for_anything() {
         "{addresses:?}"
     );
 }
+
+#[test]
+fn the_page_shows_and_hides_drawings_by_attribute() {
+    // SVG elements have no `hidden` property: setting it would leave every drawing hidden.
+    let html = draw(&release(3), Format::Html, None);
+    assert!(!html.contains("svg.hidden"));
+    assert!(html.contains("toggleAttribute(\"hidden\""));
+}
