@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::*;
-use crate::plan::load::tests::load_text;
+use crate::plan::load::tests::{load_text, respelled};
 
 /// Loads an example.
 fn load_example(text: &str) -> Vec<String> {
@@ -35,6 +35,23 @@ fn every_good_example_is_right_and_every_bad_one_has_its_fault() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn toml_and_json_have_the_faults_that_yaml_has() {
+    let mut tried = 0;
+    let of_reader = |page: &&Page| pages::is_of_reader(page);
+    for page in all().iter().filter(|page| !page.bad.is_empty() && !of_reader(page)) {
+        let wanted = load_example(page.bad);
+        for ending in ["toml", "json"] {
+            let Some(other) = respelled(page.bad, ending) else { continue };
+            let (_, found) = load_text(&format!("plan.{ending}"), &other);
+            let found: Vec<_> = found.iter().map(|one| format!("{}: {}", one.code, one.message)).collect();
+            tried += 1;
+            assert_eq!(found, wanted, "{}:\n{other}", page.code);
+        }
+    }
+    assert!(tried > 90, "only {tried} plans were tried");
 }
 
 #[test]

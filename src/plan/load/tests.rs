@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::*;
+use crate::plan::tree::{Key, Kind, Tree};
 
 /// Files in memory.
 pub(in crate::plan) struct Memory(pub BTreeMap<String, String>);
@@ -43,6 +44,82 @@ pub(in crate::plan) fn load_text(first: &str, plan: &str) -> (Option<Loaded>, Ve
 /// The codes of all findings.
 pub(in crate::plan) fn codes(first: &str, plan: &str) -> Vec<&'static str> {
     load_text(first, plan).1.into_iter().map(|one| one.code).collect()
+}
+
+/// Every finding: its code, the text that is marked, and its help.
+pub(in crate::plan) fn marks(first: &str, plan: &str) -> Vec<(&'static str, String, String)> {
+    let mut report = Report::default();
+    let sources = match load(&Memory::split(first, plan), first, &mut report) {
+        Ok(loaded) => loaded.sources,
+        Err(sources) => sources,
+    };
+    let marked = |at: Place| sources.file(at.file).text[at.start as usize..at.end as usize].to_owned();
+    report.sorted().into_iter().map(|one| (one.code, marked(one.at), one.help.unwrap_or_default())).collect()
+}
+
+/// A rule's test: a plan, and the one finding that it must have, with a part of its help.
+pub(in crate::plan) type Case = (&'static str, &'static str, &'static str, &'static str);
+
+/// Each plan has exactly its finding, at exactly that text, and the same one in TOML and in JSON.
+pub(in crate::plan) fn check_cases(cases: &[Case]) {
+    let mut faults = Vec::new();
+    for (plan, code, marked, help) in cases {
+        let plan = format!("version: 1\n{plan}\n");
+        let found = marks("plan.yaml", &plan);
+        let is_it =
+            |(has, at, words): &(&str, String, String)| has == code && at == marked && words.contains(help);
+        if found.len() != 1 || !is_it(&found[0]) {
+            faults.push(format!("{plan}wanted {code} at `{marked}` with `{help}`, found {found:#?}"));
+        }
+        for ending in ["toml", "json"] {
+            let Some(other) = respelled(&plan, ending) else { continue };
+            let same = codes(&format!("plan.{ending}"), &other);
+            if same != [*code] {
+                faults.push(format!("{other}wanted {code} in {ending}, found {same:?}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+/// A YAML plan in another language; none when that has no word for a value.
+pub(in crate::plan) fn respelled(plan: &str, ending: &str) -> Option<String> {
+    let mut sources = Sources::default();
+    let (head, rest) = plan.split_once("# file: ").map_or((plan, None), |(head, rest)| (head, Some(rest)));
+    let file = sources.add(File { path: "plan.yaml".to_owned(), text: Arc::from(head) });
+    let mut report = Report::default();
+    let tree = crate::plan::read(&sources, file, &mut report)?;
+    let Kind::Map(entries) = &tree.kind else { return None };
+    let mut out = String::new();
+    if ending == "toml" {
+        for (key, value) in entries {
+            writeln!(out, "{:?} = {}", key.text, spell(value, " = ")?).expect("a string takes all");
+        }
+    } else {
+        writeln!(out, "{}", spell(&tree, ": ")?).expect("a string takes all");
+    }
+    if let Some(rest) = rest {
+        write!(out, "# file: {rest}").expect("a string takes all");
+    }
+    Some(out)
+}
+
+fn spell(tree: &Tree, is: &str) -> Option<String> {
+    let list = |items: Vec<String>| items.join(", ");
+    Some(match &tree.kind {
+        Kind::Null => return None,
+        Kind::Bool(on) => on.to_string(),
+        Kind::Int(number) => number.to_string(),
+        Kind::Float(number) => format!("{number:?}"),
+        Kind::Str { text, .. } => serde_json::to_string(text).expect("text is JSON"),
+        Kind::List(items) => {
+            format!("[{}]", list(items.iter().map(|item| spell(item, is)).collect::<Option<_>>()?))
+        }
+        Kind::Map(entries) => {
+            let one = |(key, value): &(Key, Tree)| Some(format!("{:?}{is}{}", key.text, spell(value, is)?));
+            format!("{{{}}}", list(entries.iter().map(one).collect::<Option<_>>()?))
+        }
+    })
 }
 
 const FULL: &str = r#"version: 1

@@ -23,3 +23,9 @@ pub(super) static ALL: LazyLock<Vec<Page>> = LazyLock::new(|| {
 pub(super) fn is_of_graph(page: &Page) -> bool {
     graph::PAGES.contains(page)
 }
+
+/// Whether a reader of one language finds this fault, so that the others may not have it.
+#[cfg(test)]
+pub(super) fn is_of_reader(page: &Page) -> bool {
+    syntax::PAGES.contains(page)
+}
