@@ -244,6 +244,17 @@ proptest! {
     }
 
     #[test]
+    fn what_can_be_read_can_be_written_and_read_again(bytes in vec(0_u8..32, 0..60), count in 0_u32..8) {
+        if let Ok(events) = decode_events(&bytes, count) {
+            let mut memory = Memory::new();
+            memory.append(events.clone());
+            memory.sync();
+            let again: Vec<_> = memory.records().into_iter().map(|(_, at, event)| (at, event)).collect();
+            prop_assert_eq!(again, events);
+        }
+    }
+
+    #[test]
     fn spoiled_events_are_events_or_a_fault(
         batch in vec(record(), 1..6),
         place in any::<prop::sample::Index>(),
