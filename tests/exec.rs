@@ -8,6 +8,8 @@ mod ends;
 mod leaves;
 #[path = "exec/output.rs"]
 mod output;
+#[path = "exec/speed.rs"]
+mod speed;
 #[path = "exec/support.rs"]
 mod support;
 #[path = "exec/waiting.rs"]

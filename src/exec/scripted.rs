@@ -177,3 +177,80 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::super::{Capture, Lifetime, Signal};
+    use super::*;
+
+    fn spec(key: u64) -> Spec {
+        Spec {
+            key: Key(key),
+            argv: vec!["true".into()],
+            env: Vec::new(),
+            cwd: "/".into(),
+            stop_signal: Signal::Term,
+            grace: Duration::ZERO,
+            idle: None,
+            tag: String::new(),
+            lifetime: Lifetime::Stage,
+        }
+    }
+
+    fn scripted(script: Script) -> (Scripted, Arc<Capture>, Receiver<News>) {
+        let (sender, news) = channel();
+        let capture = Arc::new(Capture::new(100));
+        let sink = Arc::<Capture>::clone(&capture);
+        let told = Box::new(move |one| sender.send(one).unwrap_or(()));
+        (Scripted::new(script, sink, told).expect("a thread"), capture, news)
+    }
+
+    fn end(news: &Receiver<News>) -> Ended {
+        loop {
+            if let News::Ended(ended) = news.recv_timeout(Duration::from_secs(20)).expect("news") {
+                return *ended;
+            }
+        }
+    }
+
+    #[test]
+    fn acts_end_in_the_order_of_their_length() {
+        let after = |spec: &Spec| Duration::from_millis(40 / spec.key.0);
+        let (all, capture, news) =
+            scripted(Box::new(move |spec| Act { output: b"hello".to_vec(), after: after(spec), ..Act::code(3) }));
+        all.start(spec(1));
+        all.start(spec(4));
+        assert_eq!([end(&news).key, end(&news).key], [Key(4), Key(1)]);
+        assert_eq!(capture.take(Key(1)), b"hello");
+    }
+
+    #[test]
+    fn what_could_not_start_was_never_started() {
+        let (all, _, news) = scripted(Box::new(|_| Act { exit: Exit::NotStarted("gone".into()), ..Act::code(0) }));
+        all.start(spec(1));
+        assert!(matches!(news.recv(), Ok(News::Ended(ended)) if ended.exit == Exit::NotStarted("gone".into())));
+    }
+
+    #[test]
+    fn stops_end_the_willing_and_kills_end_the_deaf() {
+        let (all, _, news) = scripted(Box::new(|spec| Act {
+            after: Duration::from_hours(1),
+            is_deaf: spec.key == Key(2),
+            ..Act::code(0)
+        }));
+        all.start(spec(1));
+        all.start(spec(2));
+        all.stop(Key(2), StopKind::Terminate);
+        all.stop(Key(1), StopKind::Terminate);
+        let ended = end(&news);
+        assert_eq!((ended.key, ended.exit), (Key(1), Exit::Signal(15)));
+        all.stop(Key(1), StopKind::Kill);
+        all.stop(Key(2), StopKind::Kill);
+        let ended = end(&news);
+        assert_eq!((ended.key, ended.exit), (Key(2), Exit::Signal(9)));
+        drop(all);
+        assert!(news.recv().is_err(), "one end each");
+    }
+}

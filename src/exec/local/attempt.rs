@@ -1,15 +1,16 @@
 //! One attempt: its descriptors, what it has printed, and how far its end has come.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{WaitId, WaitIdOptions};
+use rustix::process::{Resource, WaitId, WaitIdOptions};
 
 use super::{Shared, Spec, now, program};
 use crate::base::limits;
@@ -85,6 +86,7 @@ impl Attempt {
     fn try_spawn(spec: &Spec, shared: &Shared) -> Result<(u32, OwnedFd, OwnedFd, Instant), String> {
         let program = program::resolve(spec)?;
         let (reader, writer) = pipe().map_err(|error| format!("the machine has no room for a pipe: {error}"))?;
+        make_room(&reader);
         let begun = now();
         let pid = guard::while_open(|| spawn(spec, shared, &program, writer))
             .map_err(|error| program::explain(&error, spec, &program))?;
@@ -170,6 +172,30 @@ fn above_own(kib: u64, own_kib: &mut u64) -> u64 {
         *own_kib = unix::peak_rss_kib().unwrap_or(*own_kib).max(*own_kib);
     }
     if kib > *own_kib { kib } else { 0 }
+}
+
+/// Descriptors that a spawn needs for a moment, with some for the rest of the program.
+const HEADROOM: u64 = 128;
+/// Where the limit is raised to at first: three descriptors for each of [`limits::MAX_PARALLEL`] attempts.
+const ROOM: u64 = 3 * limits::MAX_PARALLEL as u64;
+
+/// Raises the soft limit of descriptors once we come near it. Not before: stages inherit it, and should see
+/// what the user's shell has set.
+fn make_room(newest: &OwnedFd) {
+    static LIMIT: AtomicU64 = AtomicU64::new(0);
+    // The kernel gives the lowest free number, so a new one tells how many there are.
+    let wanted = u64::from(newest.as_raw_fd().unsigned_abs()) + HEADROOM;
+    if wanted < LIMIT.load(Ordering::Relaxed) {
+        return;
+    }
+    let mut limit = rustix::process::getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current <= wanted) {
+        let room = ROOM.max(2 * wanted);
+        limit.current = Some(limit.maximum.map_or(room, |maximum| maximum.min(room)));
+        // Without more room the next start says so itself.
+        let _refused = rustix::process::setrlimit(Resource::Nofile, limit);
+    }
+    LIMIT.store(limit.current.unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {

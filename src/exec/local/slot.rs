@@ -355,6 +355,10 @@ impl Slot {
     fn check_idle(&mut self, number: u64, at: Instant) {
         let Some(attempt) = self.attempts.get_mut(&number) else { return };
         let (Phase::Running, Some(idle)) = (attempt.phase, attempt.spec.idle) else { return };
+        // What stands in the pipe unread was not silence: this thread may have been held up elsewhere.
+        if attempt.printed + idle <= at && !attempt.read(&self.shared, &mut self.buffer, READ_BYTES) {
+            attempt.pipe = None;
+        }
         let due = attempt.printed + idle;
         attempt.idle_due = (due > at).then_some(due);
         if due > at {
