@@ -196,6 +196,12 @@ fn the_live_region_leaves_no_trace() {
 }
 
 #[test]
+fn a_file_has_no_size() {
+    let file = tempfile::tempfile().expect("a temporary file");
+    assert_eq!(Tty::<Shared>::size_of(&file), None);
+}
+
+#[test]
 fn a_panic_leaves_a_clean_place() {
     let out = Shared::default();
     let mut tty = live(out.clone(), false, 80, 24);

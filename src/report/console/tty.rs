@@ -80,6 +80,13 @@ impl<W: Write> Tty<W> {
         }
     }
 
+    /// The size of the terminal behind `to`, to be asked again at each tick; none when it is no terminal or
+    /// does not know.
+    pub fn size_of(to: impl std::os::fd::AsFd) -> Option<Size> {
+        let size = rustix::termios::tcgetwinsize(to).ok()?;
+        (size.ws_col > 0 && size.ws_row > 0).then_some(Size { columns: size.ws_col, rows: size.ws_row })
+    }
+
     /// Whether a terminal of this `TERM` can move its cursor.
     pub fn suits(term: Option<&str>) -> bool {
         term.is_some_and(|term| !term.is_empty() && term != "dumb")
