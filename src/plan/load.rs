@@ -50,8 +50,9 @@ pub fn load(loader: &dyn Loader, path: &str, report: &mut Report) -> Result<Load
     };
     let file = reading.add(&path, text);
     reading.open.push(Open { path, uses: None });
-    let Some(plan) = reading.file(file, Role::Plan) else { return Err(reading.sources) };
+    let Some(mut plan) = reading.file(file, Role::Plan) else { return Err(reading.sources) };
     let Reading { sources, actions, .. } = reading;
+    lend_pools(&mut plan, &actions);
     Ok(Loaded { sources, plan, actions })
 }
 
@@ -183,6 +184,15 @@ impl Reading<'_> {
             }
         }
         Some(diagnostic)
+    }
+}
+
+/// A pool belongs to the run: what an action file declares is the plan's pool of that name, or a new one of it.
+fn lend_pools(plan: &mut Plan, actions: &[Plan]) {
+    for pool in actions.iter().flat_map(|action| &action.pools) {
+        if !plan.pools.iter().any(|(name, _)| name.value == pool.0.value) {
+            plan.pools.push(pool.clone());
+        }
     }
 }
 

@@ -299,3 +299,20 @@ fn paths_are_joined_from_the_file_that_names_them() {
         assert_eq!(join(base, uses), path, "{base} {uses}");
     }
 }
+
+#[test]
+fn a_pool_of_an_action_file_is_one_of_the_run() {
+    let plan = "version: 1
+pools: {a: 1}
+stages: {s: {uses: ./x.yaml}}
+# file: x.yaml
+version: 1
+pools: {a: 2, b: 3}
+stages: {t: {run: make, pools: [a, b]}}
+";
+    let (loaded, found) = load_text("plan.yaml", plan);
+    assert_eq!(found, []);
+    let pools = loaded.expect("a plan").plan.pools;
+    let names: Vec<_> = pools.iter().map(|(name, _)| name.value.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+}
