@@ -4,10 +4,21 @@
 //! how to start a node. It never changes while a run uses it.
 
 mod assemble;
+pub mod build;
+mod compare;
+mod digest;
 pub mod draw;
 pub mod forecast;
 pub mod model;
 mod priority;
+pub mod scope;
+pub mod select;
+mod shards;
 
 pub use assemble::Parts;
+pub use build::world::World;
+pub use build::{Given, GivenValue, Mode, Request, build};
+pub use compare::{Change, ChangeKind, FieldChange, compare};
 pub use model::{Graph, Node};
+pub use scope::Facts;
+pub use select::Selection;

@@ -126,6 +126,27 @@ pub struct Frame {
     pub matrix: Arc<serde_json::Map<String, Value>>,
     /// `group.name`.
     pub group: Option<String>,
+    /// Inputs and vars that are only known while the plan runs: `with` values that use `needs.…`.
+    pub late: Vec<Late>,
+    /// Another frame that holds the `late` values of this one: the cells of a matrix share them.
+    pub late_from: Option<FrameIx>,
+}
+
+/// A name whose value is computed when it is used.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Late {
+    /// `inputs` or `vars`.
+    pub root: &'static str,
+    /// The name, as an expression writes it.
+    pub name: Box<str>,
+    /// The template that gives its value.
+    pub text: Box<str>,
+    /// The frame that the template is read in: that of the stage that wrote `with`.
+    pub frame: FrameIx,
+    /// What `needs.…` means to the template.
+    pub views: Vec<View>,
+    /// What the value must be, where that is declared.
+    pub kind: Option<crate::plan::model::Type>,
 }
 
 /// Which frame.

@@ -1,0 +1,314 @@
+//! What a node does and by which rules: the stage's own words over its action's over the file's defaults.
+
+use std::sync::Arc;
+
+use serde_json::Map;
+
+use super::Builder;
+use super::context::{Context, Declared, Eval, Site, Status};
+use super::expand::Surround;
+use crate::base::{NodeIx, PoolIx, Span, limits};
+use crate::graph::model::{Cache, Command, Frame, FrameIx, Items, Late, Node, Process, Retry, Rules, Work};
+use crate::graph::scope::under;
+use crate::plan::model::{self, AllowFailure, Body, Common, Setting, Shell, Signal, Stage};
+use crate::plan::source::Spanned;
+use crate::plan::tree::Tree;
+use crate::render::{Template, Tree as Prepared, text_of};
+
+/// A stage with its action, if it uses one, and the context of each.
+struct Layers<'a> {
+    /// Strongest first.
+    common: Vec<(&'a Common, Context)>,
+    body: &'a Stage,
+    body_cx: Context,
+    own: &'a Stage,
+    own_cx: Context,
+}
+
+impl<'a> Builder<'a> {
+    /// The action called `name`.
+    pub(super) fn action(&self, name: &str) -> Option<&'a Stage> {
+        self.loaded.plan.actions.iter().find(|(found, _)| found.value == name).map(|(_, stage)| stage)
+    }
+
+    /// The node of a stage that is not a file; with the frame of its late values.
+    pub(super) fn node(
+        &mut self,
+        around: &Surround<'a>,
+        stage: &'a Stage,
+        id: String,
+        site: Site<'_>,
+    ) -> Option<(NodeIx, Option<FrameIx>)> {
+        let (body, body_cx, late) = self.body_of(around, stage, site)?;
+        let is_gate = matches!(body.body, Body::Approval { .. });
+        let mut common = vec![(&stage.common, around.cx.clone())];
+        if !std::ptr::eq(body, stage) {
+            common.push((&body.common, body_cx.clone()));
+        }
+        if !is_gate {
+            common.push((&around.plan.defaults, around.cx.clone()));
+        }
+        let layers = Layers { common, body, body_cx, own: stage, own_cx: around.cx.clone() };
+        let mut rules = self.rules(&layers, &id, is_gate);
+        rules.pools.extend(around.pools.iter().copied());
+        let work = match &body.body {
+            Body::Approval { prompt, .. } => Work::Approval {
+                prompt: prompt.as_ref().map(|prompt| self.text(prompt, &layers.body_cx, &layers, site)),
+            },
+            Body::Run(command) => self.process(&layers, command, site, &mut rules, &id),
+            Body::File { .. } | Body::Action { .. } => return None,
+        };
+        if rules.shards == 0 {
+            rules.expected = Span::ZERO;
+        }
+        let node = Node {
+            stage: stage.id.value.as_str().into(),
+            description: stage.description.as_deref().or(body.description.as_deref()).map(Into::into),
+            place: stage.id.at,
+            phase: around.phase,
+            group: around.group.clone(),
+            fold: around.fold,
+            scope: around.scope,
+            needs: Vec::new(),
+            views: Vec::new(),
+            conditions: around.conditions.clone(),
+            work,
+            selected: true,
+            rules,
+            frame: layers.body_cx.frame,
+            id: id.into(),
+        };
+        Some((self.push_node(node)?, late))
+    }
+
+    /// Whose body a stage runs, and what names mean in it.
+    fn body_of(
+        &mut self,
+        around: &Surround<'a>,
+        stage: &'a Stage,
+        site: Site<'_>,
+    ) -> Option<(&'a Stage, Context, Option<FrameIx>)> {
+        let Body::Action { uses, with } = &stage.body else { return Some((stage, around.cx.clone(), None)) };
+        // An unknown action, and one that uses another, has been reported when the file was checked.
+        let action = self.action(&uses.value)?;
+        let cx = self.action_context(with, &around.cx, site);
+        let frame = cx.frame;
+        Some((action, cx, Some(frame)))
+    }
+
+    /// The context of an action's body: `inputs` are what `with` gives.
+    fn action_context(&mut self, with: &[(Spanned<String>, Tree)], outer: &Context, site: Site<'_>) -> Context {
+        let mut inputs = Map::new();
+        let mut declared = Declared::new();
+        let mut lates = Vec::new();
+        for (name, tree) in with {
+            let key: Box<str> = under(&name.value).into();
+            let status = match self.value(tree, outer, site) {
+                Eval::Known(value) => {
+                    inputs.insert(key.to_string(), value);
+                    Status::Known
+                }
+                Eval::Late => {
+                    let (root, text) = ("inputs", tree.as_str().unwrap_or_default().into());
+                    let (name, views) = (key.clone(), Vec::new());
+                    lates.push(Late { root, name, text, frame: outer.frame, views, kind: None });
+                    Status::Late
+                }
+                Eval::Unknown | Eval::Failed => Status::Unknown(None),
+            };
+            declared.insert(key, status);
+        }
+        let mut cx = outer.clone();
+        cx.scope.set("inputs", &Prepared::map(&inputs));
+        cx.inputs = Arc::new(declared);
+        Arc::make_mut(&mut cx.vars).retain(|_, status| *status != Status::Late);
+        let frame = self.frames[outer.frame as usize].clone();
+        cx.frame = self.push_frame(Frame { inputs: Arc::new(inputs), late: lates, late_from: None, ..frame });
+        cx
+    }
+
+    /// A text of a node: rendered when that can be done now, else as written.
+    fn text(&mut self, tree: &Tree, cx: &Context, layers: &Layers<'_>, site: Site<'_>) -> Box<str> {
+        let raw: Box<str> = tree.as_str().unwrap_or_default().into();
+        match self.value(tree, cx, site) {
+            Eval::Known(value) => match text_of(&value) {
+                Some(text) if !Template::is_template(&text) => text.into(),
+                Some(_) => self.keep(raw, cx, layers),
+                None => {
+                    let message = format!("expected text, not {}", crate::render::noun(&value));
+                    self.error("plan::wrong-type", tree.at, message);
+                    raw
+                }
+            },
+            Eval::Late | Eval::Unknown => self.keep(raw, cx, layers),
+            Eval::Failed => raw,
+        }
+    }
+
+    /// Keeps a template for later. Written outside the action whose frame the node has, it becomes a late
+    /// input of that frame.
+    fn keep(&mut self, raw: Box<str>, cx: &Context, layers: &Layers<'_>) -> Box<str> {
+        let own = layers.body_cx.frame;
+        if cx.frame == own {
+            return raw;
+        }
+        let frame = cx.frame;
+        let lates = &mut self.frame_mut(own).late;
+        let name = format!("caller_{}", lates.len());
+        let text = format!("{{{{ inputs.{name} }}}}").into();
+        lates.push(Late { root: "inputs", name: name.into(), text: raw, frame, views: Vec::new(), kind: None });
+        text
+    }
+
+    fn command(&mut self, command: &model::Command, layers: &Layers<'_>, cx: &Context, site: Site<'_>) -> Command {
+        match command {
+            model::Command::Script(tree) => Command::Script {
+                text: tree.as_str().unwrap_or_default().into(),
+                shell: layers
+                    .common
+                    .iter()
+                    .find_map(|(common, _)| common.shell.as_ref())
+                    .map_or(Shell::Strict, |shell| shell.value.clone()),
+            },
+            model::Command::Argv(_, words) => {
+                Command::Argv(words.iter().map(|word| self.text(word, cx, layers, site)).collect())
+            }
+        }
+    }
+
+    fn process(
+        &mut self,
+        layers: &Layers<'_>,
+        command: &model::Command,
+        site: Site<'_>,
+        rules: &mut Rules,
+        id: &str,
+    ) -> Work {
+        let mut process = Process::default();
+        let (own, body) = (layers.own, layers.body);
+        if let Some((shards, cx)) = either(layers, |stage| stage.shards.as_ref()) {
+            process.items = self.items(shards, cx);
+            rules.shards = u32::try_from(process.items.shard_count()).unwrap_or(u32::MAX);
+            if let Some(most) = &shards.max_parallel
+                && let Some(most) = self.bounded(most, cx, (1, u32::MAX), "`max-parallel`")
+            {
+                rules.pools.push((self.push_pool(format!("{id} shards"), most), 1));
+            }
+        }
+        let shard = (process.items != Items::None).then(|| process.items.size());
+        let site = Site { shard, ..site };
+        process.command = self.command(command, layers, &layers.body_cx, site);
+        process.env = self.env(layers, site);
+        for name in layers.common.iter().flat_map(|(common, _)| &common.pass_env) {
+            if !process.pass_env.iter().any(|known| **known == *name.value) {
+                process.pass_env.push(name.value.as_str().into());
+            }
+        }
+        let cwd = layers.common.iter().find_map(|(common, cx)| Some((common.cwd.as_ref()?, cx)));
+        process.cwd = cwd.map(|(tree, cx)| self.text(tree, cx, layers, site));
+        let outputs = if own.outputs.is_empty() { &body.outputs } else { &own.outputs };
+        process.outputs = outputs.iter().map(|output| (output.name.value.as_str().into(), output.kind)).collect();
+        let artifacts = if own.artifacts.is_empty() { &body.artifacts } else { &own.artifacts };
+        process.artifacts = artifacts.iter().map(|glob| glob.value.as_str().into()).collect();
+        process.cache = either(layers, |stage| stage.cache.as_ref()).map(|(cache, _)| Cache {
+            sources: cache.sources.iter().map(|glob| glob.value.as_str().into()).collect(),
+            env: cache.env.iter().map(|name| name.value.as_str().into()).collect(),
+        });
+        rules.has_cache = process.cache.is_some();
+        if let Some((command, cx)) = either(layers, |stage| stage.done_if.as_ref()) {
+            process.done_if = Some(self.command(command, layers, cx, site));
+            rules.has_done_if = true;
+        }
+        let lifetime = either(layers, |stage| stage.lifetime.as_ref());
+        process.lifetime = lifetime.map(|(lifetime, _)| lifetime.value).unwrap_or_default();
+        let signal = layers.common.iter().find_map(|(common, _)| common.stop.as_ref()?.signal.as_ref());
+        process.stop = (signal.map_or(Signal::Term, |signal| signal.value), rules.grace);
+        Work::Process(Box::new(process))
+    }
+
+    /// `env`: the defaults first, each name once, the strongest value.
+    fn env(&mut self, layers: &Layers<'_>, site: Site<'_>) -> Vec<(Box<str>, Box<str>)> {
+        let mut env: Vec<(Box<str>, Box<str>)> = Vec::new();
+        for (common, cx) in layers.common.iter().rev() {
+            for (name, tree) in &common.env {
+                let text = self.text(tree, cx, layers, site);
+                match env.iter_mut().find(|(known, _)| **known == *name.value) {
+                    Some((_, value)) => *value = text,
+                    None => env.push((name.value.as_str().into(), text)),
+                }
+            }
+        }
+        env
+    }
+
+    /// The strongest layer's setting.
+    fn first<T: super::settings::Limit>(
+        &mut self,
+        layers: &Layers<'_>,
+        pick: impl Fn(&Common) -> Option<&Setting<T>>,
+    ) -> Option<T> {
+        let (setting, cx) = layers.common.iter().find_map(|(common, cx)| Some((pick(common)?, cx)))?;
+        self.setting(setting, cx)
+    }
+
+    fn rules(&mut self, layers: &Layers<'_>, id: &str, is_gate: bool) -> Rules {
+        let mut rules = Rules { is_approval: is_gate, ..Rules::default() };
+        rules.timeout = self.first(layers, |common| common.timeout.as_ref());
+        rules.idle = self.first(layers, |common| common.idle_timeout.as_ref());
+        rules.queue = self.first(layers, |common| common.queue_timeout.as_ref());
+        if let Some(grace) = self.first(layers, |common| common.stop.as_ref()?.grace.as_ref()) {
+            rules.grace = grace;
+        }
+        let retry = layers.common.iter().find_map(|(common, cx)| Some((common.retry.as_ref()?, cx)));
+        rules.retry = retry.and_then(|(retry, cx)| self.retry(retry, cx));
+        rules.allow_failure = match (&layers.own.allow_failure, &layers.body.allow_failure) {
+            (AllowFailure::No, of_body) => of_body.clone(),
+            (own, _) => own.clone(),
+        };
+        let idempotent = either(layers, |stage| stage.idempotent.as_ref());
+        rules.idempotent = idempotent.is_none_or(|(idempotent, _)| idempotent.value);
+        rules.pools = self.stage_pools(layers.own, &layers.own_cx);
+        if !std::ptr::eq(layers.own, layers.body) {
+            rules.pools.extend(self.stage_pools(layers.body, &layers.body_cx));
+        }
+        if let Some(known) = self.request.history.get(id) {
+            rules.expected = *known;
+        }
+        rules
+    }
+
+    fn retry(&mut self, retry: &model::Retry, cx: &Context) -> Option<Retry> {
+        let most = u32::from(limits::MAX_ATTEMPTS) - 1;
+        let max = self.bounded(&retry.max, cx, (0, most), "`max`")?;
+        Some(Retry {
+            max,
+            delay: self.maybe(retry.delay.as_ref(), cx).unwrap_or(Span::ZERO),
+            backoff: retry.backoff.as_ref().map_or(1.0, |backoff| backoff.value),
+            max_delay: self.maybe(retry.max_delay.as_ref(), cx),
+            jitter: retry.jitter,
+            when: retry.when.clone().unwrap_or_default(),
+            within: self.maybe(retry.within.as_ref(), cx),
+        })
+        .filter(|retry| retry.max > 0)
+    }
+
+    /// The pools of the plan that `stage` uses. A weight above the capacity could never be had.
+    pub(super) fn stage_pools(&mut self, stage: &Stage, cx: &Context) -> Vec<(PoolIx, u32)> {
+        let mut pools = Vec::new();
+        for (name, weight) in &stage.pools {
+            let known = self.loaded.plan.pools.iter().position(|(pool, _)| pool.value == name.value);
+            let Some(at) = known else { continue };
+            let capacity = self.pools[at].capacity;
+            let weight = self.bounded(weight, cx, (1, capacity), &format!("the weight in pool `{}`", name.value));
+            pools.push((PoolIx::new(u32::try_from(at).expect("few pools")), weight.unwrap_or(1)));
+        }
+        pools
+    }
+}
+
+/// A key of the stage, else of its action, with the context that it is read in.
+fn either<'l, T>(layers: &'l Layers<'_>, pick: impl Fn(&Stage) -> Option<&T>) -> Option<(&'l T, &'l Context)> {
+    let own: &'l Stage = layers.own;
+    let body: &'l Stage = layers.body;
+    pick(own).map(|found| (found, &layers.own_cx)).or_else(|| Some((pick(body)?, &layers.body_cx)))
+}

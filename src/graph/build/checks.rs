@@ -1,0 +1,115 @@
+//! Checks of the whole graph: cycles, a clean-up that fits, a selection that leaves what is read.
+
+use super::Builder;
+use crate::base::{NodeIx, Span, limits};
+use crate::graph::model::{Graph, Node, Phase, Rules, Settings, Target};
+use crate::plan::{Diagnostic, Place};
+
+impl Builder<'_> {
+    /// Reports each cycle whole.
+    pub(super) fn cycles(&mut self, cycles: &[Vec<NodeIx>], places: &[(Box<str>, Place)]) {
+        const SHOWN: usize = 12;
+        for cycle in cycles.iter().take(limits::MAX_ERRORS) {
+            let of = |node: &NodeIx| &places[node.raw() as usize];
+            let mut names: Vec<String> =
+                cycle.iter().take(SHOWN).map(|node| format!("`{}`", of(node).0)).collect();
+            if cycle.len() > SHOWN {
+                names.push(format!("… ({} more)", cycle.len() - SHOWN));
+            }
+            names.push(format!("`{}`", of(&cycle[0]).0));
+            let message = format!("stages need each other in a circle: {}", names.join(" → "));
+            let mut found =
+                Diagnostic::error("plan::cycle", of(&cycle[0]).1, message).help("remove one of these `needs`");
+            for (at, node) in cycle.iter().enumerate().take(SHOWN).skip(1) {
+                let next = &of(&cycle[(at + 1) % cycle.len()]).0;
+                found = found.related(of(node).1, format!("`{}` needs `{next}`", of(node).0));
+            }
+            self.report.push(found);
+        }
+    }
+
+    /// The stages of `finally` must be able to end inside the budget, and the budget inside the timeout.
+    pub(super) fn check_finally(&mut self, settings: &Settings) {
+        let (Some(finally), Some(budget)) = (&self.loaded.plan.finally, settings.finally_budget) else { return };
+        let at = finally.budget.as_ref().map_or(finally.at, super::settings::place);
+        if let Some(timeout) = settings.timeout.filter(|timeout| *timeout <= budget) {
+            let message = format!("a budget of {budget} leaves nothing of the run's timeout of {timeout}");
+            self.error("plan::budget", at, message);
+        }
+        let Some((worst, id, place)) = self.worst_clean_up().filter(|(worst, ..)| *worst > budget) else { return };
+        let message = format!("the clean-up may take {worst}, which does not fit its budget of {budget}");
+        let found = Diagnostic::error("plan::budget", at, message)
+            .help(format!("give it `budget: {worst}`, or its stages shorter timeouts and fewer retries"));
+        self.report.push(found.related(place, format!("the longest way ends with `{id}`")));
+    }
+
+    /// The longest chain of clean-up stages at their worst; stages without a timeout count nothing, because
+    /// the budget ends them.
+    fn worst_clean_up(&self) -> Option<(Span, Box<str>, Place)> {
+        let nodes: Vec<Node> = self.nodes.clone();
+        let is_finally = |node: &Node| node.phase == Phase::Finally;
+        let graph = Graph::assemble(crate::graph::Parts { nodes, ..crate::graph::Parts::default() }).ok()?;
+        let mut ends = vec![Span::ZERO; graph.nodes.len()];
+        for &ix in graph.order() {
+            let node = &graph.nodes[ix];
+            if is_finally(node) {
+                let needs = node.needs.iter().map(|need| ends[need.node.raw() as usize]);
+                let start = needs.max().unwrap_or(Span::ZERO);
+                ends[ix.raw() as usize] = start + worst_case(&node.rules);
+            }
+        }
+        let (ix, node) = graph
+            .nodes
+            .pairs()
+            .filter(|(_, node)| is_finally(node))
+            .max_by_key(|(ix, _)| (ends[ix.raw() as usize], std::cmp::Reverse(*ix)))?;
+        Some((ends[ix.raw() as usize], node.id.clone(), node.place))
+    }
+
+    /// A selected stage must not read outputs of one that is not selected.
+    pub(super) fn check_selection(&mut self, graph: &Graph) {
+        if self.request.selection.is_all() {
+            return;
+        }
+        for (_, node) in graph.nodes.pairs().filter(|(_, node)| node.selected) {
+            for view in &node.views {
+                let lost = match &view.target {
+                    Target::Node(other) => Some(*other).filter(|other| !graph.nodes[*other].selected),
+                    Target::Cells(cells) => {
+                        cells.iter().map(|(_, other)| *other).find(|other| !graph.nodes[*other].selected)
+                    }
+                    Target::File { nodes, .. } => {
+                        nodes.iter().copied().find(|other| !graph.nodes[*other].selected)
+                    }
+                };
+                if let Some(lost) = lost.filter(|lost| graph.nodes[*lost].phase == node.phase) {
+                    let lost = &graph.nodes[lost].id;
+                    let message = format!("`{}` reads from `{lost}`, which is not selected", node.id);
+                    self.report
+                        .push(Diagnostic::warning("plan::unselected-need", node.place, message).help(format!(
+                            "its outputs will be none; select `{lost}` too, or use `| default(…)`"
+                        )));
+                }
+            }
+        }
+    }
+}
+
+/// The longest time a stage can take: every attempt to its timeout, every delay, or `within`.
+fn worst_case(rules: &Rules) -> Span {
+    let attempt = rules.timeout.map_or(Span::ZERO, |timeout| timeout + rules.grace);
+    let Some(retry) = &rules.retry else { return attempt };
+    let mut total = attempt;
+    let mut delay = retry.delay;
+    for _ in 0..retry.max.min(u32::from(limits::MAX_ATTEMPTS)) {
+        let longest = retry.max_delay.map_or(delay, |most| delay.min(most));
+        total = total + longest + attempt;
+        delay = Span::from(
+            delay
+                .duration()
+                .mul_f64(retry.backoff.clamp(1.0, 1000.0))
+                .min(std::time::Duration::from_millis(limits::MAX_SPAN_MS)),
+        );
+    }
+    retry.within.map_or(total, |within| total.min(within + rules.grace))
+}

@@ -1,0 +1,467 @@
+//! What the names of a text mean while the graph is built, and the checks of every name.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::Map;
+
+use super::Builder;
+use super::types::literal;
+use crate::graph::model::FrameIx;
+use crate::graph::scope::under;
+use crate::plan::model::{Stage, Type};
+use crate::plan::tree::{Kind, Tree};
+use crate::plan::{Diagnostic, Place};
+use crate::render::{self, Expr, Name, Scope, Template, Value};
+
+/// How much is known of a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Status {
+    /// Its value is in the scope.
+    Known,
+    /// It is computed while the plan runs.
+    Late,
+    /// Nobody has given it yet (`check` without inputs); of this type.
+    Unknown(Option<Type>),
+}
+
+/// The names below one root.
+pub(super) type Declared = BTreeMap<Box<str>, Status>;
+
+/// A naming context.
+#[derive(Clone, Debug)]
+pub(super) struct Context {
+    /// Its frame.
+    pub(super) frame: FrameIx,
+    /// The values that are known.
+    pub(super) scope: Scope,
+    pub(super) inputs: Arc<Declared>,
+    pub(super) vars: Arc<Declared>,
+    pub(super) matrix: Arc<Declared>,
+    /// The group's name, if any.
+    pub(super) has_group: bool,
+}
+
+/// What a need's name gives to expressions.
+#[derive(Clone, Debug)]
+pub(super) struct Needed {
+    /// Declared outputs, as expressions write them.
+    pub(super) outputs: Vec<Box<str>>,
+    /// Its cells are a level of their own in `outputs`.
+    pub(super) has_cells: bool,
+    /// Why its outputs may be missing: it has an `if`, or a failure is accepted.
+    pub(super) may_miss: Option<&'static str>,
+    /// Its own condition.
+    pub(super) condition: Option<Box<str>>,
+}
+
+/// What a text may see besides its context.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Site<'s> {
+    /// `needs.…`; none where `needs` means nothing.
+    pub(super) needs: Option<&'s BTreeMap<String, Needed>>,
+    /// The stages beside it, for help.
+    pub(super) beside: Option<&'s BTreeMap<String, &'s Stage>>,
+    /// Size of a shard, inside a sharded stage (0 when unknown).
+    pub(super) shard: Option<u32>,
+    /// Whether it belongs to `finally`.
+    pub(super) is_finally: bool,
+    /// Whether a value that is only known while the plan runs will do.
+    pub(super) may_be_late: bool,
+    /// The condition of the stage it belongs to.
+    pub(super) condition: Option<&'s str>,
+}
+
+/// What came of a text.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Eval {
+    /// Its value.
+    Known(Value),
+    /// It has one while the plan runs.
+    Late,
+    /// It has one when all inputs are given.
+    Unknown,
+    /// It is wrong, and that has been said.
+    Failed,
+}
+
+const ROOTS: [&str; 10] = ["inputs", "vars", "env", "needs", "matrix", "shard", "group", "run", "self", "secrets"];
+
+impl Builder<'_> {
+    /// Checks `names` and tells how much is known of them all.
+    pub(super) fn names(&mut self, names: &[Name], tree: &Tree, cx: &Context, site: Site<'_>) -> Option<Status> {
+        let mut status = Some(Status::Known);
+        for name in names {
+            let found = self.name(name, tree, cx, site);
+            status = match (status, found) {
+                (None, _) | (_, Err(())) => None,
+                (Some(Status::Unknown(kind)), Ok(_)) | (_, Ok(Status::Unknown(kind))) => {
+                    Some(Status::Unknown(kind))
+                }
+                (Some(Status::Late), Ok(_)) | (_, Ok(Status::Late)) => Some(Status::Late),
+                (Some(Status::Known), Ok(Status::Known)) => Some(Status::Known),
+            };
+            if found == Ok(Status::Late) && !site.may_be_late {
+                let message = format!("`{}` is only known while the plan runs", name.dotted());
+                let help = "what shapes the graph can use `inputs`, `vars` and `matrix` only";
+                self.report.push(
+                    Diagnostic::error("plan::late-value", tree.place_of(name.range.clone()), message).help(help),
+                );
+                status = None;
+            }
+        }
+        status
+    }
+
+    fn name(&mut self, name: &Name, tree: &Tree, cx: &Context, site: Site<'_>) -> Result<Status, ()> {
+        match &*name.path[0] {
+            "inputs" => self.declared(name, tree, &cx.inputs, "plan::unknown-input"),
+            "vars" => self.declared(name, tree, &cx.vars, "plan::unknown-variable"),
+            "matrix" if !cx.matrix.is_empty() => self.declared(name, tree, &cx.matrix, "plan::unknown-axis"),
+            "matrix" => {
+                self.refuse(name, tree, "plan::unknown-name", "`matrix` is only known in a stage with a matrix")
+            }
+            "group" if cx.has_group => self.member(name, tree, &["name"], Status::Known),
+            "group" => {
+                self.refuse(name, tree, "plan::unknown-name", "`group` is only known in a stage with a group")
+            }
+            "needs" => self.need(name, tree, site),
+            "shard" => self.shard_name(name, tree, site),
+            "self" => self.member(name, tree, &["id", "stage"], Status::Late),
+            "run" if name.path.get(1).is_some_and(|part| &**part == "state") && !site.is_finally => {
+                self.refuse(name, tree, "plan::run-time-name", "`run.state` is only known in `finally`")
+            }
+            "run" => self.member(name, tree, &["id", "state"], Status::Late),
+            "secrets" => {
+                self.refuse(name, tree, "plan::secret-outside-with", "`secrets` can be read in `with` only")
+            }
+            "env" => self.refuse(
+                name,
+                tree,
+                "plan::not-built",
+                "`env` belongs to environments, which are not built yet",
+            ),
+            root => {
+                let message = format!("there is no name `{root}`");
+                let help = super::nearest(root, ROOTS).map_or_else(
+                    || format!("to mean the text, put it in quotes: `'{}'`", name.dotted()),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                self.fault("plan::unknown-name", name, tree, message, Some(help))
+            }
+        }
+    }
+
+    /// `root.x` where `x` must be declared.
+    fn declared(&mut self, name: &Name, tree: &Tree, known: &Declared, code: &'static str) -> Result<Status, ()> {
+        let root = &name.path[0];
+        let Some(part) = name.path.get(1) else {
+            // The whole map: as late as its latest value.
+            let worst = known.values().find(|status| **status != Status::Known);
+            return Ok(worst.copied().unwrap_or(Status::Known));
+        };
+        if let Some(status) = known.get(part) {
+            return Ok(*status);
+        }
+        if name.is_guarded && code == "plan::unknown-axis" {
+            return Ok(Status::Known);
+        }
+        let candidates: Vec<&str> = known.keys().map(|key| &**key).collect();
+        let help = near(tree, name, 1, &candidates);
+        self.fault(code, name, tree, format!("there is no `{root}.{part}`"), help)
+    }
+
+    fn member(&mut self, name: &Name, tree: &Tree, known: &[&str], status: Status) -> Result<Status, ()> {
+        match name.path.get(1) {
+            Some(part) if known.contains(&&**part) => Ok(status),
+            Some(part) => {
+                let help = near(tree, name, 1, known);
+                self.fault("plan::unknown-name", name, tree, format!("`{}` has no `{part}`", name.path[0]), help)
+            }
+            None => self.fault(
+                "plan::unknown-name",
+                name,
+                tree,
+                format!("`{}` is no value by itself", name.path[0]),
+                Some(format!("write `{}.{}`", name.path[0], known[0])),
+            ),
+        }
+    }
+
+    fn shard_name(&mut self, name: &Name, tree: &Tree, site: Site<'_>) -> Result<Status, ()> {
+        let Some(items) = site.shard else {
+            return self.refuse(name, tree, "plan::unknown-name", "`shard` is only known in a stage with shards");
+        };
+        if name.path.get(1).is_some_and(|part| &**part == "item") && items > 1 {
+            let message = "`shard.item` is only known when `size` is 1";
+            let help = "read the items from the file `{{ shard.file }}`, one a line".to_owned();
+            return self.fault("plan::unknown-name", name, tree, message.to_owned(), Some(help));
+        }
+        self.member(name, tree, &["index", "file", "item", "count"], Status::Late)
+    }
+
+    /// `needs.x.state`, `needs.x.outputs.y`, `needs.x.outputs.cell.y`
+    fn need(&mut self, name: &Name, tree: &Tree, site: Site<'_>) -> Result<Status, ()> {
+        let Some(needs) = site.needs else {
+            return self.refuse(name, tree, "plan::unknown-name", "`needs` means nothing here");
+        };
+        let Some(stage) = name.path.get(1) else {
+            self.used.insert("*".into());
+            return Ok(Status::Late);
+        };
+        self.used.insert(stage.clone());
+        let Some(needed) = needs.get(&**stage) else {
+            return self.not_needed(name, tree, stage, needs, site);
+        };
+        match name.path.get(2).map(|part| &**part) {
+            Some("state") | None => Ok(Status::Late),
+            Some("outputs") => self.output(name, tree, needed, site),
+            Some(part) => {
+                let message = format!("`needs.{stage}` has no `{part}`, only `state` and `outputs`");
+                let help = match needed.outputs.iter().find(|output| ***output == *part) {
+                    Some(output) => Some(format!("write `needs.{stage}.outputs.{output}`")),
+                    None => near(tree, name, 2, &["state", "outputs"]),
+                };
+                self.fault("plan::unknown-name", name, tree, message, help)
+            }
+        }
+    }
+
+    fn not_needed(
+        &mut self,
+        name: &Name,
+        tree: &Tree,
+        stage: &str,
+        needs: &BTreeMap<String, Needed>,
+        site: Site<'_>,
+    ) -> Result<Status, ()> {
+        if let Some(beside) = site.beside.and_then(|beside| beside.get(stage)) {
+            let id = &beside.id.value;
+            let message = format!("`{id}` is not among the `needs` of this stage");
+            return self.fault("plan::unknown-need", name, tree, message, Some(format!("add `{id}` to `needs`")));
+        }
+        if self.is_partial {
+            return Err(());
+        }
+        let mut candidates: Vec<&str> = needs.keys().map(String::as_str).collect();
+        let help = near(tree, name, 1, &candidates).or_else(|| {
+            candidates = site.beside.into_iter().flat_map(|beside| beside.keys()).map(String::as_str).collect();
+            near(tree, name, 1, &candidates)
+        });
+        self.fault("plan::unknown-need", name, tree, format!("there is no stage `{stage}`"), help)
+    }
+
+    fn output(&mut self, name: &Name, tree: &Tree, needed: &Needed, site: Site<'_>) -> Result<Status, ()> {
+        let at = if needed.has_cells { 4 } else { 3 };
+        let Some(output) = name.path.get(at) else { return Ok(Status::Late) };
+        let stage = &name.path[1];
+        if !needed.outputs.contains(output) {
+            let candidates: Vec<&str> = needed.outputs.iter().map(|output| &**output).collect();
+            let help = near(tree, name, at, &candidates).or_else(|| {
+                Some(if candidates.is_empty() {
+                    format!("declare it on `{stage}`: `outputs: {{{output}: string}}`")
+                } else {
+                    format!("`{stage}` declares: {}", candidates.join(", "))
+                })
+            });
+            let message = format!("`{stage}` has no output `{output}`");
+            return self.fault("plan::unknown-output", name, tree, message, help);
+        }
+        if let Some(why) = needed.may_miss.filter(|_| !name.is_guarded && !is_shared(needed, site)) {
+            let message = format!("`{}` may be missing: `{stage}` {why}", name.dotted());
+            let help = match &needed.condition {
+                Some(condition) => format!(
+                    "give this stage the same `if: {condition}`, or write `{} | default(…)`",
+                    name.dotted()
+                ),
+                None => format!("write `{} | default(…)`", name.dotted()),
+            };
+            return self.fault("plan::output-may-miss", name, tree, message, Some(help));
+        }
+        Ok(Status::Late)
+    }
+
+    fn refuse(&mut self, name: &Name, tree: &Tree, code: &'static str, message: &str) -> Result<Status, ()> {
+        self.fault(code, name, tree, message.to_owned(), None)
+    }
+
+    fn fault(
+        &mut self,
+        code: &'static str,
+        name: &Name,
+        tree: &Tree,
+        message: String,
+        help: Option<String>,
+    ) -> Result<Status, ()> {
+        let mut found = Diagnostic::error(code, tree.place_of(name.range.clone()), message);
+        found.help = help;
+        self.report.push(found);
+        Err(())
+    }
+
+    /// Says what is wrong with the text of `tree`.
+    pub(super) fn render_error(&mut self, error: render::Error, tree: &Tree) {
+        let at = error.range.clone().map_or(tree.at, |range| tree.place_of(range));
+        let code = match error.fault {
+            render::Fault::Syntax => "plan::bad-expression",
+            render::Fault::Unknown => "plan::unknown-name",
+            render::Fault::Type => "plan::wrong-type",
+            render::Fault::Fuel => "plan::too-much-work",
+        };
+        let mut found = Diagnostic::error(code, at, error.message);
+        found.help = error.help;
+        self.report.push(found);
+    }
+
+    /// The value of `tree`, templates in it replaced at any depth.
+    pub(super) fn value(&mut self, tree: &Tree, cx: &Context, site: Site<'_>) -> Eval {
+        match &tree.kind {
+            Kind::Str { text, .. } if Template::is_template(text) => self.template(tree, text, cx, site),
+            Kind::List(items) => {
+                let mut values = Vec::with_capacity(items.len());
+                for item in items {
+                    match self.value(item, cx, site) {
+                        Eval::Known(value) => values.push(value),
+                        other => return self.part(other, item, site),
+                    }
+                }
+                Eval::Known(Value::Array(values))
+            }
+            Kind::Map(items) => {
+                let mut map = Map::new();
+                for (key, item) in items {
+                    match self.value(item, cx, site) {
+                        Eval::Known(value) => map.insert(key.text.to_string(), value),
+                        other => return self.part(other, item, site),
+                    };
+                }
+                Eval::Known(Value::Object(map))
+            }
+            _ => Eval::Known(literal(tree)),
+        }
+    }
+
+    /// A part of a list or map that is not known: a late one is not possible there.
+    fn part(&mut self, eval: Eval, item: &Tree, site: Site<'_>) -> Eval {
+        if eval == Eval::Late && site.may_be_late {
+            let message = "a value inside a list or map cannot wait for the run";
+            self.report.push(
+                Diagnostic::error("plan::late-value", item.at, message)
+                    .help("let one whole `{{ … }}` give the list or map"),
+            );
+            return Eval::Failed;
+        }
+        eval
+    }
+
+    fn template(&mut self, tree: &Tree, text: &str, cx: &Context, site: Site<'_>) -> Eval {
+        let template = match Template::parse(text) {
+            Ok(template) => template,
+            Err(error) => {
+                self.render_error(error, tree);
+                return Eval::Failed;
+            }
+        };
+        let names: Vec<Name> = template.names().collect();
+        match self.names(&names, tree, cx, site) {
+            None => Eval::Failed,
+            Some(Status::Late) => Eval::Late,
+            Some(Status::Unknown(_)) => Eval::Unknown,
+            Some(Status::Known) => match template.eval(&cx.scope) {
+                Ok(value) => Eval::Known(value),
+                Err(error) => {
+                    self.render_error(error, tree);
+                    Eval::Failed
+                }
+            },
+        }
+    }
+
+    /// Checks an `if`; its text when it is one.
+    pub(super) fn condition(&mut self, tree: &Tree, cx: &Context, site: Site<'_>) -> Option<Box<str>> {
+        let text = match &tree.kind {
+            Kind::Bool(on) => return Some(on.to_string().into()),
+            Kind::Str { text, .. } => text,
+            _ => {
+                let message = format!("a condition is an expression, and this is {}", tree.noun());
+                self.report.push(Diagnostic::error("plan::wrong-type", tree.at, message));
+                return None;
+            }
+        };
+        let expr = match Expr::parse(text) {
+            Ok(expr) => expr,
+            Err(error) => {
+                self.render_error(error, tree);
+                return None;
+            }
+        };
+        match self.names(expr.names(), tree, cx, site)? {
+            Status::Known => {
+                if let Err(error) = expr.holds(&cx.scope) {
+                    self.render_error(error, tree);
+                    return None;
+                }
+            }
+            Status::Unknown(Some(kind)) if kind != Type::Bool && expr.sole_name().is_some() => {
+                let message =
+                    format!("a condition must be true or false, and this is a {}", super::types::name(kind));
+                self.report.push(Diagnostic::error("plan::wrong-type", tree.at, message));
+                return None;
+            }
+            Status::Late | Status::Unknown(_) => {}
+        }
+        Some(text.clone())
+    }
+
+    /// A new frame like that of `cx`, changed by `change`.
+    pub(super) fn derive(
+        &mut self,
+        cx: &Context,
+        change: impl FnOnce(&mut crate::graph::model::Frame),
+    ) -> Context {
+        let mut frame = self.frames[cx.frame as usize].clone();
+        frame.late_from = Some(frame.late_from.unwrap_or(cx.frame));
+        frame.late = Vec::new();
+        change(&mut frame);
+        let mut derived = cx.clone();
+        derived.frame = self.push_frame(frame);
+        derived
+    }
+
+    pub(super) fn push_frame(&mut self, frame: crate::graph::model::Frame) -> FrameIx {
+        self.frames.push(frame);
+        FrameIx::try_from(self.frames.len() - 1).expect("limits::MAX_STAGES keeps frames in range")
+    }
+
+    /// An error at `at`.
+    pub(super) fn error(&mut self, code: &'static str, at: Place, message: impl Into<String>) {
+        self.report.push(Diagnostic::error(code, at, message));
+    }
+}
+
+/// Whether the reader runs only when the stage it reads from has run, too.
+fn is_shared(needed: &Needed, site: Site<'_>) -> bool {
+    let (Some(theirs), Some(own)) = (&needed.condition, site.condition) else { return false };
+    needed.may_miss == Some(HAS_CONDITION)
+        && (own.trim() == theirs.trim()
+            || (!own.contains(" or ") && own.split(" and ").any(|part| part.trim() == theirs.trim())))
+}
+
+/// Why an output may be missing, first reason.
+pub(super) const HAS_CONDITION: &str = "has an `if` and may be skipped";
+/// Why an output may be missing, second reason.
+pub(super) const MAY_FAIL: &str = "may have failed, which this stage accepts";
+
+/// Help for part `at` of `name`, which is unknown: the hyphen rule first, then the nearest candidate.
+fn near(tree: &Tree, name: &Name, at: usize, candidates: &[&str]) -> Option<String> {
+    let text = tree.as_str()?;
+    let range: Range<usize> = name.parts.get(at)?.clone();
+    let rest = text.get(range.end..)?;
+    let tail = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "-_".contains(c)).len();
+    let written = text.get(range.start..range.end + tail)?;
+    if rest.starts_with('-') && candidates.contains(&&*under(written)) {
+        return Some(format!("in an expression `-` is written `_`: `{}`", under(written)));
+    }
+    super::nearest(&name.path[at], candidates.iter().copied()).map(|near| format!("did you mean `{near}`?"))
+}

@@ -1,0 +1,407 @@
+//! Stages become nodes: matrix cells, bodies of actions, sub-stages of files.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde_json::Map;
+
+use super::Builder;
+use super::context::{Context, Declared, HAS_CONDITION, MAY_FAIL, Needed, Site, Status};
+use super::matrix::{CellPlan, axis_names};
+use crate::base::{NodeIx, PoolIx, ScopeIx, limits};
+use crate::graph::model::{Condition, Fold, FoldKind, FrameIx, Phase, View};
+use crate::graph::scope::under;
+use crate::plan::Diagnostic;
+use crate::plan::model::{Accept, Body, Plan, Stage};
+use crate::render::{Tree as Prepared, Value};
+
+/// What surrounds the stages of one file, or of `finally`.
+#[derive(Clone)]
+pub(super) struct Surround<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) stages: &'a [Stage],
+    pub(super) prefix: String,
+    pub(super) cx: Context,
+    pub(super) scope: ScopeIx,
+    pub(super) group: Option<Box<str>>,
+    pub(super) fold: Option<u32>,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) phase: Phase,
+    /// The files around, innermost last.
+    pub(super) chain: Vec<usize>,
+    /// Pools that all nodes inside use.
+    pub(super) pools: Vec<(PoolIx, u32)>,
+}
+
+/// The nodes of a stage.
+pub(super) struct Made<'a> {
+    pub(super) stage: &'a Stage,
+    pub(super) cells: Vec<Cell>,
+}
+
+/// The nodes of one cell; a stage without a matrix has one.
+pub(super) struct Cell {
+    pub(super) label: Box<str>,
+    pub(super) values: Map<String, Value>,
+    pub(super) nodes: Range<u32>,
+    pub(super) roots: Vec<NodeIx>,
+    pub(super) leaves: Vec<NodeIx>,
+    /// What a file gives: output texts, its frame, its views.
+    pub(super) file: Option<Box<FileView>>,
+    /// Which of the nodes' conditions is this stage's own.
+    pub(super) condition_at: Option<usize>,
+    /// The frame whose late values read this stage's needs.
+    pub(super) late: Option<FrameIx>,
+    /// Which needs its texts read; `*` stands for all.
+    pub(super) used: Rc<BTreeSet<Box<str>>>,
+}
+
+/// See [`Cell::file`].
+pub(super) struct FileView {
+    pub(super) outputs: Vec<(Box<str>, Box<str>)>,
+    pub(super) frame: FrameIx,
+    pub(super) views: Vec<View>,
+}
+
+pub(super) type Table<'a> = HashMap<&'a str, Made<'a>>;
+pub(super) type Beside<'a> = BTreeMap<String, &'a Stage>;
+
+/// A group as the stages in it see it.
+#[derive(Clone)]
+struct Inside {
+    cx: Context,
+    scope: ScopeIx,
+    fold: Option<u32>,
+    group: Option<Box<str>>,
+}
+
+impl<'a> Builder<'a> {
+    /// All stages of the plan, then those of `finally`.
+    pub(super) fn expand_plan(&mut self, cx: &Context) {
+        let plan = &self.loaded.plan;
+        let main = Surround {
+            plan,
+            stages: &plan.stages,
+            prefix: String::new(),
+            cx: cx.clone(),
+            scope: ScopeIx::new(0),
+            group: None,
+            fold: None,
+            conditions: Vec::new(),
+            phase: Phase::Main,
+            chain: Vec::new(),
+            pools: Vec::new(),
+        };
+        let table = self.expand(&main, None);
+        if let Some(finally) = &plan.finally {
+            let last = Surround { stages: &finally.stages, phase: Phase::Finally, ..main };
+            self.expand(&last, Some(&table));
+        }
+    }
+
+    /// The nodes of all stages of `around`, with their edges. Stages of `finally` may read any stage of `main`.
+    pub(super) fn expand(&mut self, around: &Surround<'a>, main: Option<&Table<'a>>) -> Table<'a> {
+        let beside: Beside<'a> = around.stages.iter().map(|stage| (under(&stage.id.value), stage)).collect();
+        let mut groups = HashMap::new();
+        let mut table = Table::with_capacity(around.stages.len());
+        for stage in around.stages {
+            if self.is_full {
+                break;
+            }
+            let inside = self.inside(around, stage, &mut groups);
+            let made = self.stage(around, stage, &inside, (&beside, main));
+            table.insert(stage.id.value.as_str(), made);
+        }
+        self.edges(around, &table, main);
+        table
+    }
+
+    /// What the group of `stage` adds.
+    fn inside(&mut self, around: &Surround<'a>, stage: &Stage, groups: &mut HashMap<String, Inside>) -> Inside {
+        let plain =
+            Inside { cx: around.cx.clone(), scope: around.scope, fold: around.fold, group: around.group.clone() };
+        let Some(name) = &stage.group else { return plain };
+        if let Some(known) = groups.get(&name.value) {
+            return known.clone();
+        }
+        let declared = around.plan.groups.iter().find(|group| group.name.value == name.value);
+        let word = declared.and_then(|group| group.on_failure.as_ref()).map(|word| word.value);
+        let scope = word.map_or(around.scope, |word| {
+            self.push_scope(around.scope, format!("group {}{}", around.prefix, name.value), word)
+        });
+        let mut cx = self.derive(&around.cx, |frame| frame.group = Some(name.value.clone()));
+        cx.has_group = true;
+        let group = Value::Object(std::iter::once(("name".to_owned(), name.value.clone().into())).collect());
+        cx.scope.set("group", &Prepared::new(&group));
+        let fold = Fold { parent: around.fold, name: name.value.clone(), kind: FoldKind::Group };
+        let fold = Some(self.push_fold(fold));
+        let inside = Inside { cx, scope, fold, group: Some(name.value.as_str().into()) };
+        groups.insert(name.value.clone(), inside.clone());
+        inside
+    }
+
+    /// The nodes of one stage.
+    fn stage(
+        &mut self,
+        around: &Surround<'a>,
+        stage: &'a Stage,
+        inside: &Inside,
+        (beside, main): (&Beside<'a>, Option<&Table<'a>>),
+    ) -> Made<'a> {
+        let id = &stage.id.value;
+        let mut inner = Surround {
+            cx: inside.cx.clone(),
+            scope: inside.scope,
+            fold: inside.fold,
+            group: inside.group.clone(),
+            ..around.clone()
+        };
+        let mut plans = vec![CellPlan { values: Map::new(), label: "".into(), is_unknown: false }];
+        if let Some(matrix) = &stage.matrix {
+            plans = self.cells(stage, matrix, &inside.cx);
+            if let Some(word) = &matrix.on_failure {
+                inner.scope = self.push_scope(inner.scope, format!("matrix {}{id}", around.prefix), word.value);
+            }
+            let fold = Fold { parent: inner.fold, name: format!("{}{id}", around.prefix), kind: FoldKind::Matrix };
+            inner.fold = Some(self.push_fold(fold));
+            let most = matrix.max_parallel.as_ref();
+            let most = most.and_then(|most| self.bounded(most, &inside.cx, (1, u32::MAX), "`max-parallel`"));
+            if let Some(most) = most {
+                let pool = self.push_pool(format!("{}{id} max-parallel", around.prefix), most);
+                inner.pools.push((pool, 1));
+                if matches!(stage.body, Body::File { .. }) {
+                    let message = "here `max-parallel` limits the attempts of all cells together, not whole cells";
+                    self.report.push(Diagnostic::warning("plan::matrix-of-files", matrix.at, message));
+                }
+            }
+        }
+        let needs = if has_templates(stage) { self.needed(stage, beside, main) } else { BTreeMap::new() };
+        let mut cells = Vec::with_capacity(plans.len());
+        for plan in plans {
+            cells.extend(self.cell(&inner, stage, plan, (&needs, beside)));
+        }
+        Made { stage, cells }
+    }
+
+    fn cell(
+        &mut self,
+        around: &Surround<'a>,
+        stage: &'a Stage,
+        plan: CellPlan,
+        (needs, beside): (&BTreeMap<String, Needed>, &Beside<'a>),
+    ) -> Option<Cell> {
+        self.used.clear();
+        let mut id = format!("{}{}", around.prefix, stage.id.value);
+        let mut inner = around.clone();
+        if let Some(matrix) = &stage.matrix {
+            id = format!("{id}:{}", plan.label);
+            inner.cx = self.cell_context(&around.cx, matrix, &plan);
+        }
+        let condition = stage.condition.as_ref().and_then(crate::plan::tree::Tree::as_str);
+        let site = Site {
+            needs: Some(needs),
+            beside: Some(beside),
+            is_finally: around.phase == Phase::Finally,
+            may_be_late: true,
+            condition,
+            shard: None,
+        };
+        let mut condition_at = None;
+        if let Some(tree) = &stage.condition
+            && let Some(text) = self.condition(tree, &inner.cx, Site { condition: None, ..site })
+        {
+            condition_at = Some(inner.conditions.len());
+            let frame = inner.cx.frame;
+            inner.conditions.push(Condition { text, place: tree.at, frame, views: Vec::new() });
+        }
+        let from = u32::try_from(self.nodes.len()).expect("limits::MAX_STAGES fits");
+        let mut cell = Cell {
+            label: plan.label,
+            values: plan.values,
+            nodes: from..from,
+            roots: Vec::new(),
+            leaves: Vec::new(),
+            file: None,
+            condition_at,
+            late: None,
+            used: Rc::default(),
+        };
+        if matches!(stage.body, Body::File { .. }) {
+            self.file(&inner, stage, &id, site, &mut cell);
+        } else {
+            let (node, late) = self.node(&inner, stage, id, site)?;
+            cell.late = late;
+            cell.roots.push(node);
+            cell.leaves.push(node);
+        }
+        if cell.used.is_empty() && !self.used.is_empty() {
+            cell.used = Rc::new(std::mem::take(&mut self.used));
+        }
+        cell.nodes.end = u32::try_from(self.nodes.len()).expect("limits::MAX_STAGES fits");
+        Some(cell)
+    }
+
+    fn cell_context(&mut self, cx: &Context, matrix: &crate::plan::model::Matrix, plan: &CellPlan) -> Context {
+        let values = Arc::new(plan.values.clone());
+        let mut inner = self.derive(cx, |frame| frame.matrix = values);
+        let status = if plan.is_unknown { Status::Unknown(None) } else { Status::Known };
+        let declared: Declared = axis_names(matrix).into_iter().map(|name| (name.into(), status)).collect();
+        inner.matrix = Arc::new(declared);
+        inner.scope.set("matrix", &Prepared::map(&plan.values));
+        inner
+    }
+
+    /// Inlines a file: its stages become `id/sub`.
+    fn file(&mut self, around: &Surround<'a>, stage: &'a Stage, id: &str, site: Site<'_>, cell: &mut Cell) {
+        let Body::File { uses, action, with } = &stage.body else { return };
+        let Some(file) = self.loaded.actions.get(*action) else { return };
+        if around.chain.contains(action) || around.chain.len() >= limits::MAX_USES_DEPTH {
+            return;
+        }
+        let cx = self.file_context(file, with, &around.cx, site, uses);
+        cell.late = Some(cx.frame);
+        cell.used = Rc::new(std::mem::take(&mut self.used));
+        let mut scope = around.scope;
+        if let Some(word) = &stage.on_failure {
+            scope = self.push_scope(scope, format!("stage {id}"), word.value);
+        }
+        let fold = self.push_fold(Fold { parent: around.fold, name: id.to_owned(), kind: FoldKind::File });
+        let mut pools = around.pools.clone();
+        pools.extend(self.stage_pools(stage, &around.cx));
+        let mut chain = around.chain.clone();
+        chain.push(*action);
+        let inner = Surround {
+            plan: file,
+            stages: &file.stages,
+            prefix: format!("{id}/"),
+            cx: cx.clone(),
+            scope,
+            group: around.group.clone(),
+            fold: Some(fold),
+            conditions: around.conditions.clone(),
+            phase: around.phase,
+            chain,
+            pools,
+        };
+        let table = self.expand(&inner, None);
+        let range = cell.nodes.start..u32::try_from(self.nodes.len()).expect("limits::MAX_STAGES fits");
+        let needed: HashSet<NodeIx> =
+            range.clone().flat_map(|ix| self.nodes[ix as usize].needs.iter().map(|need| need.node)).collect();
+        for ix in range {
+            let node = NodeIx::new(ix);
+            if self.nodes[ix as usize].needs.is_empty() {
+                cell.roots.push(node);
+            }
+            if !needed.contains(&node) {
+                cell.leaves.push(node);
+            }
+        }
+        cell.file = Some(Box::new(self.file_view(file, &cx, &table)));
+    }
+
+    /// The declared outputs of a file, checked against its stages.
+    fn file_view(&mut self, file: &'a Plan, cx: &Context, table: &Table<'a>) -> FileView {
+        let beside: Beside<'a> = file.stages.iter().map(|stage| (under(&stage.id.value), stage)).collect();
+        let needs = file.stages.iter().map(|stage| (under(&stage.id.value), self.describe(stage))).collect();
+        let site = Site { needs: Some(&needs), beside: Some(&beside), may_be_late: true, ..Site::default() };
+        self.used.clear();
+        let mut outputs = Vec::new();
+        for output in &file.outputs {
+            self.value(&output.value, cx, site);
+            let text = output
+                .value
+                .as_str()
+                .map_or_else(|| super::types::literal(&output.value).to_string(), str::to_owned);
+            outputs.push((under(&output.name.value).into(), text.into()));
+        }
+        let used = std::mem::take(&mut self.used);
+        let views = table
+            .values()
+            .filter(|made| is_used(&used, &made.stage.id.value))
+            .map(|made| super::edges::view(made, &made.cells.iter().collect::<Vec<_>>(), false))
+            .collect();
+        FileView { outputs, frame: cx.frame, views }
+    }
+
+    /// What `needs.…` of `stage` may read.
+    fn needed(&self, stage: &Stage, beside: &Beside<'a>, main: Option<&Table<'a>>) -> BTreeMap<String, Needed> {
+        let mut all: BTreeMap<String, Needed> = BTreeMap::new();
+        for made in main.into_iter().flat_map(HashMap::values) {
+            let mut needed = self.describe(made.stage);
+            needed.may_miss = Some("may not have run when the clean-up starts");
+            needed.condition = None;
+            all.insert(under(&made.stage.id.value), needed);
+        }
+        for need in &stage.needs {
+            let key = under(&need.stage.value);
+            let Some(target) = beside.get(&key) else { continue };
+            let mut needed = self.describe(target);
+            if let Some(matrix) = target.matrix.as_ref().filter(|_| !need.same.is_empty()) {
+                needed.has_cells = need.same.len() < axis_names(matrix).len();
+            }
+            let accepts = |word| match &need.accept {
+                Some(words) => words.iter().any(|given| given.value == word),
+                None => word != Accept::Failed,
+            };
+            if accepts(Accept::Failed) {
+                needed.may_miss = Some(MAY_FAIL);
+                needed.condition = None;
+            } else if !accepts(Accept::Skipped) {
+                needed.may_miss = None;
+            }
+            all.insert(key, needed);
+        }
+        all
+    }
+
+    /// The outputs of a stage, and whether they may be missing.
+    fn describe(&self, stage: &Stage) -> Needed {
+        let names = |outputs: &[crate::plan::model::Output]| -> Vec<Box<str>> {
+            outputs.iter().map(|output| under(&output.name.value).into()).collect()
+        };
+        let outputs = match &stage.body {
+            Body::File { action, .. } => self.loaded.actions.get(*action).map_or_else(Vec::new, |file| {
+                file.outputs.iter().map(|output| under(&output.name.value).into()).collect()
+            }),
+            Body::Action { uses, .. } if stage.outputs.is_empty() => {
+                self.action(&uses.value).map_or_else(Vec::new, |action| names(&action.outputs))
+            }
+            _ => names(&stage.outputs),
+        };
+        let condition = stage.condition.as_ref().and_then(|tree| tree.as_str()).map(Into::into);
+        Needed {
+            outputs,
+            has_cells: stage.matrix.is_some(),
+            may_miss: stage.condition.as_ref().map(|_| HAS_CONDITION),
+            condition,
+        }
+    }
+}
+
+/// Whether the texts that read `used` read the stage `id`.
+pub(super) fn is_used(used: &BTreeSet<Box<str>>, id: &str) -> bool {
+    used.contains("*") || used.contains(&*under(id))
+}
+
+/// Whether anything of `stage` is computed, so that its names must be checked.
+fn has_templates(stage: &Stage) -> bool {
+    let is_plain = |tree: &crate::plan::tree::Tree| {
+        tree.as_str().is_some_and(|text| !crate::render::Template::is_template(text))
+    };
+    let argv = |command: &crate::plan::model::Command| match command {
+        crate::plan::model::Command::Script(_) => true,
+        crate::plan::model::Command::Argv(_, words) => words.iter().all(is_plain),
+    };
+    let is_plain_body = match &stage.body {
+        Body::Run(command) => argv(command),
+        Body::Approval { prompt, .. } => prompt.as_ref().is_none_or(is_plain),
+        Body::File { .. } | Body::Action { .. } => false,
+    };
+    !(is_plain_body
+        && stage.condition.is_none()
+        && stage.common.cwd.as_ref().is_none_or(is_plain)
+        && stage.done_if.as_ref().is_none_or(argv)
+        && stage.common.env.iter().all(|(_, tree)| is_plain(tree)))
+}

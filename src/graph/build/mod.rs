@@ -1,0 +1,232 @@
+//! From a loaded plan and its inputs to the graph, with every check that needs both.
+//!
+//! `inputs` resolves values, `context` knows what names mean and checks each of them, `expand` turns stages
+//! into nodes (matrix cells, actions, sub-stages of files), `body` says what a node does, `edges` ties them.
+//! All errors go to the report; a graph comes out only when there are none.
+//!
+//! What a text may hold when it leaves here: a text without `{{` is final. A text with `{{` is a template that
+//! `graph::scope` renders when its stage starts, in the node's frame. A value never becomes a template: what
+//! renders to something with `{{` in it is kept as written and rendered late.
+//!
+//! `with` of a `uses` may hold templates over `needs`; those inputs are *late*: they can be used in texts and
+//! conditions of the file, not in what shapes the graph (matrix, shards, limits).
+
+mod body;
+mod checks;
+mod context;
+mod edges;
+mod expand;
+mod inputs;
+mod items;
+mod matrix;
+mod settings;
+pub mod types;
+pub mod world;
+
+use std::collections::{BTreeSet, HashMap};
+
+use self::world::World;
+use super::assemble::Parts;
+use super::model::{Fold, Frame, FrameIx, Graph, Node, Policy, Pool, Scope};
+use super::select::{self, Selection};
+use crate::base::{NodeIx, PoolIx, ScopeIx, Span, limits};
+use crate::plan::model::OnFailure;
+use crate::plan::{Diagnostic, Loaded, Report};
+use crate::render::Value;
+
+/// How much must be known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// `check`, `graph`: a required input without a value is an unknown of its type.
+    Check,
+    /// `plan`: all inputs must be there.
+    Plan,
+    /// `run`: as `Plan`.
+    Run,
+}
+
+/// A value given for an input.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Given {
+    /// The input's name.
+    pub name: String,
+    /// Its value.
+    pub value: GivenValue,
+    /// Where it comes from, for messages: `--set tag=…`, `ENGINE_INPUT_TAG`, `prod.yaml`.
+    pub source: String,
+}
+
+/// See [`Given`].
+#[derive(Clone, PartialEq, Debug)]
+pub enum GivenValue {
+    /// Text, read as the input's type.
+    Text(String),
+    /// A value that already has a type.
+    Typed(Value),
+}
+
+/// What a graph is built for.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Request {
+    /// How much must be known.
+    pub mode: Mode,
+    /// Input values, the strongest source first: the first one that names an input wins.
+    pub inputs: Vec<Given>,
+    /// `-j`.
+    pub jobs: Option<u32>,
+    /// Attempts at once when neither `-j` nor the plan says: the number of processors.
+    pub processors: u32,
+    /// `-k`: failures stay where they are.
+    pub keep_going: bool,
+    /// `--only`, `--skip`, `--from`, `--to`.
+    pub selection: Selection,
+    /// Expected durations by node id, from earlier runs.
+    pub history: HashMap<String, Span>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Check,
+            inputs: Vec::new(),
+            jobs: None,
+            processors: 2,
+            keep_going: false,
+            selection: Selection::default(),
+            history: HashMap::new(),
+        }
+    }
+}
+
+/// Builds the graph of `loaded`. Everything wrong goes to `report`; `None` when it holds an error, also one
+/// from before. All checks run in any case, so that all errors come at once.
+pub fn build(loaded: &Loaded, request: &Request, world: &dyn World, report: &mut Report) -> Option<Graph> {
+    let mut builder = Builder {
+        loaded,
+        request,
+        world,
+        report,
+        nodes: Vec::new(),
+        scopes: Vec::new(),
+        pools: Vec::new(),
+        folds: Vec::new(),
+        frames: Vec::new(),
+        is_partial: loaded.plan.partial || loaded.actions.iter().any(|action| action.partial),
+        edges: 0,
+        used: BTreeSet::new(),
+        is_full: false,
+    };
+    builder.run()
+}
+
+pub(super) struct Builder<'a> {
+    loaded: &'a Loaded,
+    request: &'a Request,
+    world: &'a dyn World,
+    report: &'a mut Report,
+    nodes: Vec<Node>,
+    scopes: Vec<Scope>,
+    pools: Vec<Pool>,
+    folds: Vec<Fold>,
+    frames: Vec<Frame>,
+    /// A file lacks what was wrong in it, so a name that is not found may still be right.
+    is_partial: bool,
+    edges: usize,
+    /// The needs that the texts of the current stage read; `*` for all.
+    used: BTreeSet<Box<str>>,
+    /// A limit was passed and has been reported; nothing more is made.
+    is_full: bool,
+}
+
+impl Builder<'_> {
+    fn run(&mut self) -> Option<Graph> {
+        let plan = &self.loaded.plan;
+        let policy = match (self.request.keep_going, &plan.on_failure) {
+            (true, _) => Policy::Continue,
+            (false, Some(declared)) => policy(declared.value),
+            (false, None) => Policy::Drain,
+        };
+        self.scopes.push(Scope { parent: None, name: "plan".to_owned(), policy });
+        let cx = self.plan_context();
+        let settings = self.settings(&cx);
+        self.plan_pools(&cx);
+        self.expand_plan(&cx);
+        if !self.report.has_errors() {
+            self.check_finally(&settings);
+        }
+        let parts = Parts {
+            name: plan.name.value.clone(),
+            nodes: std::mem::take(&mut self.nodes),
+            scopes: std::mem::take(&mut self.scopes),
+            pools: std::mem::take(&mut self.pools),
+            folds: std::mem::take(&mut self.folds),
+            frames: std::mem::take(&mut self.frames),
+            settings,
+        };
+        let places: Vec<_> = parts.nodes.iter().map(|node| (node.id.clone(), node.place)).collect();
+        let mut graph = match Graph::assemble(parts) {
+            Ok(graph) => graph,
+            Err(cycles) => {
+                self.cycles(&cycles, &places);
+                return None;
+            }
+        };
+        for message in select::apply(&mut graph, &self.request.selection) {
+            let at = plan.name.at;
+            let mut found = Diagnostic::error("plan::unknown-selection", at, message.text);
+            found.help = message.help;
+            self.report.push(found);
+        }
+        self.check_selection(&graph);
+        (!self.report.has_errors()).then_some(graph)
+    }
+
+    /// Adds a node, unless the graph is full.
+    fn push_node(&mut self, node: Node) -> Option<NodeIx> {
+        if self.nodes.len() >= limits::MAX_STAGES {
+            self.fill(node.place, format!("the plan has more than {} stages (MAX_STAGES)", limits::MAX_STAGES));
+            return None;
+        }
+        self.nodes.push(node);
+        Some(NodeIx::new(u32::try_from(self.nodes.len() - 1).expect("limits::MAX_STAGES fits")))
+    }
+
+    fn fill(&mut self, at: crate::plan::Place, message: String) {
+        if !self.is_full {
+            self.is_full = true;
+            self.error("plan::too-large", at, message);
+        }
+    }
+
+    fn push_scope(&mut self, parent: ScopeIx, name: String, declared: OnFailure) -> ScopeIx {
+        self.scopes.push(Scope { parent: Some(parent), name, policy: policy(declared) });
+        ScopeIx::new(u32::try_from(self.scopes.len() - 1).expect("limits::MAX_STAGES fits"))
+    }
+
+    fn push_pool(&mut self, name: String, capacity: u32) -> PoolIx {
+        self.pools.push(Pool { name, capacity });
+        PoolIx::new(u32::try_from(self.pools.len() - 1).expect("limits::MAX_STAGES fits"))
+    }
+
+    fn push_fold(&mut self, fold: Fold) -> u32 {
+        self.folds.push(fold);
+        u32::try_from(self.folds.len() - 1).expect("limits::MAX_STAGES fits")
+    }
+
+    fn frame_mut(&mut self, frame: FrameIx) -> &mut Frame {
+        &mut self.frames[frame as usize]
+    }
+}
+
+const fn policy(declared: OnFailure) -> Policy {
+    match declared {
+        OnFailure::Drain => Policy::Drain,
+        OnFailure::Kill => Policy::Kill,
+        OnFailure::Continue => Policy::Continue,
+    }
+}
+
+pub(super) use crate::plan::error::nearest;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Limits: written out, or computed by a template over inputs, vars and the matrix.
+
+use super::Builder;
+use super::context::{Context, Eval, Site};
+use crate::base::{Span, limits};
+use crate::graph::model::{LockRule, Settings};
+use crate::plan::Place;
+use crate::plan::model::Setting;
+use crate::plan::tree::Tree;
+use crate::render::Value;
+
+/// What a [`Setting`] can be read as.
+pub(super) trait Limit: Clone {
+    /// The value as a limit; the error says what was expected.
+    fn read(value: &Value) -> Result<Self, String>;
+}
+
+impl Limit for u32 {
+    fn read(value: &Value) -> Result<Self, String> {
+        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        number
+            .and_then(|number| Self::try_from(number).ok())
+            .ok_or_else(|| format!("expected a whole number from 0, not {}", crate::render::noun(value)))
+    }
+}
+
+impl Limit for Span {
+    fn read(value: &Value) -> Result<Self, String> {
+        value.as_str().and_then(Self::parse).ok_or_else(|| "expected a duration like `90s` or `1h30m`".to_owned())
+    }
+}
+
+impl Builder<'_> {
+    /// The value of `setting`; `None` when it is wrong (and reported) or not known yet.
+    pub(super) fn setting<T: Limit>(&mut self, setting: &Setting<T>, cx: &Context) -> Option<T> {
+        match setting {
+            Setting::Value(value) => Some(value.value.clone()),
+            Setting::Template(tree) => {
+                let Eval::Known(value) = self.value(tree, cx, Site::default()) else { return None };
+                match T::read(&value) {
+                    Ok(value) => Some(value),
+                    Err(message) => {
+                        self.error("plan::wrong-type", tree.at, message);
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    /// An optional setting.
+    pub(super) fn maybe<T: Limit>(&mut self, setting: Option<&Setting<T>>, cx: &Context) -> Option<T> {
+        setting.and_then(|setting| self.setting(setting, cx))
+    }
+
+    /// A setting between `least` and `most`.
+    pub(super) fn bounded(
+        &mut self,
+        setting: &Setting<u32>,
+        cx: &Context,
+        (least, most): (u32, u32),
+        what: &str,
+    ) -> Option<u32> {
+        let value = self.setting(setting, cx)?;
+        if (least..=most).contains(&value) {
+            return Some(value);
+        }
+        self.error("plan::out-of-range", place(setting), format!("{what} must be between {least} and {most}"));
+        None
+    }
+
+    /// Limits of the run.
+    pub(super) fn settings(&mut self, cx: &Context) -> Settings {
+        let plan = &self.loaded.plan;
+        let declared = plan
+            .max_parallel
+            .as_ref()
+            .and_then(|setting| self.bounded(setting, cx, (1, limits::MAX_PARALLEL), "`max-parallel`"));
+        let jobs = self.request.jobs.map(|jobs| jobs.clamp(1, limits::MAX_PARALLEL));
+        let budget = plan.finally.as_ref().and_then(|finally| finally.budget.as_ref());
+        Settings {
+            max_parallel: jobs.or(declared).unwrap_or(self.request.processors.clamp(1, limits::MAX_PARALLEL)),
+            timeout: self.maybe(plan.timeout.as_ref(), cx),
+            finally_budget: self.maybe(budget, cx),
+            lock: plan.lock.as_ref().and_then(|lock| {
+                let wait = self.maybe(lock.wait.as_ref(), cx);
+                let name = self.string(&lock.name, cx)?;
+                if name.is_empty() {
+                    self.error("plan::wrong-type", lock.name.at, "a lock needs a name");
+                    return None;
+                }
+                Some(LockRule { name, on_busy: lock.on_busy, wait })
+            }),
+        }
+    }
+
+    /// A text that must be known now.
+    pub(super) fn string(&mut self, tree: &Tree, cx: &Context) -> Option<String> {
+        match self.value(tree, cx, Site::default()) {
+            Eval::Known(value) => {
+                let text = crate::render::text_of(&value);
+                if text.is_none() {
+                    let message = format!("expected text, not {}", crate::render::noun(&value));
+                    self.error("plan::wrong-type", tree.at, message);
+                }
+                text
+            }
+            // In `check` the name shows what it is made of.
+            Eval::Unknown => tree.as_str().map(str::to_owned),
+            Eval::Late | Eval::Failed => None,
+        }
+    }
+
+    /// Pools of the plan.
+    pub(super) fn plan_pools(&mut self, cx: &Context) {
+        for (name, capacity) in &self.loaded.plan.pools {
+            let capacity = self.bounded(capacity, cx, (1, u32::MAX), "the capacity of a pool").unwrap_or(1);
+            self.push_pool(name.value.clone(), capacity);
+        }
+    }
+}
+
+/// Where a setting is written.
+pub(super) const fn place<T>(setting: &Setting<T>) -> Place {
+    match setting {
+        Setting::Value(value) => value.at,
+        Setting::Template(tree) => tree.at,
+    }
+}

@@ -1,0 +1,173 @@
+//! The types of inputs and outputs: reading text as one, checking a value against one.
+
+use crate::base::Span;
+use crate::plan::model::Type;
+use crate::plan::tree::{Kind, Tree};
+use crate::render::{Value, noun};
+
+/// The name a plan gives the type.
+pub const fn name(kind: Type) -> &'static str {
+    match kind {
+        Type::String => "string",
+        Type::Int => "int",
+        Type::Float => "float",
+        Type::Bool => "bool",
+        Type::Duration => "duration",
+        Type::Size => "size",
+        Type::Url => "url",
+        Type::List => "list",
+        Type::Map => "map",
+    }
+}
+
+/// Reads `text`, as `--set`, an environment variable or an output line gives it. Lists and maps are JSON.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn read(kind: Type, text: &str) -> Result<Value, String> {
+    let expected = || format!("`{text}` is no {}{}", name(kind), example(kind));
+    let value = match kind {
+        Type::String | Type::Duration | Type::Size | Type::Url => Value::from(text),
+        Type::Int => Value::from(text.parse::<i64>().map_err(|_| expected())?),
+        Type::Float => text
+            .parse::<f64>()
+            .ok()
+            .and_then(serde_json::Number::from_f64)
+            .map(Value::Number)
+            .ok_or_else(expected)?,
+        Type::Bool => Value::Bool(match text {
+            "true" => true,
+            "false" => false,
+            _ => return Err(expected()),
+        }),
+        Type::List | Type::Map => serde_json::from_str(text).map_err(|_| expected())?,
+    };
+    check(kind, value)
+}
+
+/// Checks a value that already has a type; a whole number is a float too.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn check(kind: Type, value: Value) -> Result<Value, String> {
+    let is_right = match (kind, &value) {
+        (Type::String, Value::String(_))
+        | (Type::Float, Value::Number(_))
+        | (Type::Bool, Value::Bool(_))
+        | (Type::List, Value::Array(_))
+        | (Type::Map, Value::Object(_)) => true,
+        (Type::Int, Value::Number(number)) => !number.is_f64(),
+        (Type::Duration, Value::String(text)) => Span::parse(text).is_some(),
+        (Type::Size, Value::String(text)) => size_bytes(text).is_some(),
+        (Type::Url, Value::String(text)) => is_url(text),
+        _ => false,
+    };
+    if is_right {
+        return Ok(value);
+    }
+    let shown = value.as_str().map_or_else(|| noun(&value).to_owned(), |text| format!("`{text}`"));
+    Err(format!("{shown} is no {}{}", name(kind), example(kind)))
+}
+
+const fn example(kind: Type) -> &'static str {
+    match kind {
+        Type::Bool => " (`true` or `false`)",
+        Type::Duration => " (like `90s` or `1h30m`)",
+        Type::Size => " (like `10MiB` or `4kB`)",
+        Type::Url => " (like `https://host/path`)",
+        Type::List => " (JSON, like `[\"a\", \"b\"]`)",
+        Type::Map => " (JSON, like `{\"a\": 1}`)",
+        _ => "",
+    }
+}
+
+/// Bytes of `10MiB`, `4kB`, `12B`; `None` for anything else.
+pub fn size_bytes(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text.get(..digits)?.parse().ok()?;
+    let scale = match &text[digits..] {
+        "B" => 1,
+        "kB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return None,
+    };
+    number.checked_mul(scale)
+}
+
+/// `scheme://host…` without blanks.
+fn is_url(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    let is_scheme = scheme.bytes().next().is_some_and(|c| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c));
+    is_scheme && !rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace)
+        || (scheme == "file" && rest.starts_with('/'))
+}
+
+/// What `min` and `max` compare: the number, milliseconds of a duration, bytes of a size.
+#[expect(clippy::cast_precision_loss, reason = "bounds beyond 2^53 ms or bytes are not told apart")]
+pub(super) fn magnitude(kind: Type, value: &Value) -> Option<f64> {
+    match kind {
+        Type::Int | Type::Float => value.as_f64(),
+        Type::Duration => Some(Span::parse(value.as_str()?)?.ms() as f64),
+        Type::Size => Some(size_bytes(value.as_str()?)? as f64),
+        _ => None,
+    }
+}
+
+/// A tree as a plain value, templates left as text.
+pub(super) fn literal(tree: &Tree) -> Value {
+    match &tree.kind {
+        Kind::Null => Value::Null,
+        Kind::Bool(on) => Value::Bool(*on),
+        Kind::Int(number) => Value::from(*number),
+        Kind::Float(number) => serde_json::Number::from_f64(*number).map_or(Value::Null, Value::Number),
+        Kind::Str { text, .. } => Value::from(&**text),
+        Kind::List(items) => items.iter().map(literal).collect(),
+        Kind::Map(items) => {
+            Value::Object(items.iter().map(|(key, item)| (key.text.to_string(), literal(item))).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn text_reads_as_its_type_or_says_what_it_is_not() {
+        assert_eq!(read(Type::Int, "-5"), Ok(json!(-5)));
+        assert_eq!(read(Type::Float, "1.5"), Ok(json!(1.5)));
+        assert_eq!(read(Type::Bool, "true"), Ok(json!(true)));
+        assert_eq!(read(Type::Duration, "1h30m"), Ok(json!("1h30m")));
+        assert_eq!(read(Type::Size, "10MiB"), Ok(json!("10MiB")));
+        assert_eq!(read(Type::Url, "https://a/b?c"), Ok(json!("https://a/b?c")));
+        assert_eq!(read(Type::List, "[1,\"a\"]"), Ok(json!([1, "a"])));
+        assert_eq!(read(Type::Map, "{\"a\":1}"), Ok(json!({"a": 1})));
+        for (kind, text) in [
+            (Type::Int, "1.5"),
+            (Type::Float, "nan"),
+            (Type::Bool, "yes"),
+            (Type::Duration, "90"),
+            (Type::Size, "10"),
+            (Type::Url, "host/path"),
+            (Type::List, "{}"),
+            (Type::Map, "[]"),
+        ] {
+            assert!(read(kind, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn typed_values_are_checked_not_converted() {
+        assert!(check(Type::String, json!(5)).is_err());
+        assert!(check(Type::Int, json!(5.5)).is_err());
+        assert_eq!(check(Type::Float, json!(5)), Ok(json!(5)));
+    }
+}

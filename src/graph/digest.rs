@@ -1,0 +1,172 @@
+//! What decides what a node does, as short texts: shared by the comparison of two plans and by the digest.
+
+use std::fmt::Write;
+
+use super::model::{Command, Graph, Need, Node, Process, Rules, Work};
+use crate::base::{Digest, NodeIx};
+use crate::render::Template;
+
+impl Graph {
+    /// Everything that decides what `node` does and when, by name; indexes are spelled out as ids and names, so
+    /// that the fields of two graphs compare.
+    pub fn fields(&self, node: NodeIx) -> Vec<(&'static str, String)> {
+        let body = &self.nodes[node];
+        let mut fields = vec![("phase", format!("{:?}", body.phase).to_lowercase())];
+        let needs: Vec<String> = body.needs.iter().map(|need| self.need(*need)).collect();
+        fields.push(("needs", needs.join(", ")));
+        let conditions: Vec<&str> = body.conditions.iter().map(|condition| &*condition.text).collect();
+        fields.push(("if", conditions.join(" and ")));
+        fields.push(("group", body.group.as_deref().unwrap_or_default().to_owned()));
+        let scope = &self.scopes[body.scope];
+        fields.push(("on-failure", format!("{:?} in {}", scope.policy, scope.name).to_lowercase()));
+        match &body.work {
+            Work::Approval { prompt } => {
+                fields.push(("uses", "approval".to_owned()));
+                fields.push(("prompt", prompt.as_deref().unwrap_or_default().to_owned()));
+            }
+            Work::Process(process) => of_process(process, &mut fields),
+        }
+        self.of_rules(&body.rules, &mut fields);
+        fields.push(("values", self.values(body)));
+        fields.push(("selected", body.selected.to_string()));
+        fields
+    }
+
+    fn need(&self, need: Need) -> String {
+        let mut text = self.nodes[need.node].id.to_string();
+        let accept = need.accept;
+        if accept != super::model::Accept::DEFAULT {
+            let words = [(accept.success, "success"), (accept.skipped, "skipped"), (accept.failed, "failed")];
+            let words: Vec<&str> = words.into_iter().filter(|(on, _)| *on).map(|(_, word)| word).collect();
+            let _ = write!(text, " ({})", words.join(" "));
+        }
+        text
+    }
+
+    fn of_rules(&self, rules: &Rules, fields: &mut Vec<(&'static str, String)>) {
+        let span = |span: Option<crate::base::Span>| span.map(|span| span.to_string()).unwrap_or_default();
+        fields.push(("timeout", span(rules.timeout)));
+        fields.push(("idle-timeout", span(rules.idle)));
+        fields.push(("queue-timeout", span(rules.queue)));
+        fields.push(("grace", rules.grace.to_string()));
+        fields.push(("retry", rules.retry.as_ref().map(|retry| format!("{retry:?}")).unwrap_or_default()));
+        let pools: Vec<String> = rules
+            .pools
+            .iter()
+            .map(|(pool, weight)| {
+                let pool = &self.pools[*pool];
+                format!("{} {weight}/{}", pool.name, pool.capacity)
+            })
+            .collect();
+        fields.push(("pools", pools.join(", ")));
+        fields.push(("allow-failure", format!("{:?}", rules.allow_failure).to_lowercase()));
+        fields.push(("idempotent", rules.idempotent.to_string()));
+    }
+
+    /// The values that late texts of the node can read; empty when it has none.
+    fn values(&self, body: &Node) -> String {
+        if body.conditions.is_empty() && !has_templates(body) {
+            return String::new();
+        }
+        let frame = &self.frames[body.frame as usize];
+        let json = |map| serde_json::to_string(map).expect("a map of plain values has a JSON form");
+        let mut text =
+            format!("inputs {} vars {} matrix {}", json(&frame.inputs), json(&frame.vars), json(&frame.matrix));
+        let lates = frame.late_from.map_or(frame, |from| &self.frames[from as usize]);
+        for late in &lates.late {
+            let _ = write!(text, " {}.{}={}", late.root, late.name, late.text);
+        }
+        text
+    }
+
+    /// A digest of everything that decides what runs: nodes, limits, scopes and pools.
+    pub fn digest(&self) -> Digest {
+        let mut hash = blake3::Hasher::new();
+        let mut add = |text: &str| {
+            hash.update(&(text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        };
+        add(&self.name);
+        let settings = &self.settings;
+        add(&format!(
+            "{} {:?} {:?} {:?}",
+            settings.max_parallel, settings.timeout, settings.finally_budget, settings.lock
+        ));
+        for pool in &self.pools {
+            add(&format!("{} {}", pool.name, pool.capacity));
+        }
+        for scope in &self.scopes {
+            add(&format!("{} {:?} {:?}", scope.name, scope.policy, scope.parent));
+        }
+        for (ix, node) in self.nodes.pairs() {
+            add(&node.id);
+            for (name, value) in self.fields(ix) {
+                add(name);
+                add(&value);
+            }
+        }
+        hash.finalize().into()
+    }
+}
+
+fn of_process(process: &Process, fields: &mut Vec<(&'static str, String)>) {
+    fields.push(("run", command(&process.command)));
+    let env: Vec<String> = process.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    fields.push(("env", env.join("\n")));
+    fields.push(("pass-env", process.pass_env.join(" ")));
+    fields.push(("cwd", process.cwd.as_deref().unwrap_or_default().to_owned()));
+    let outputs: Vec<String> = process
+        .outputs
+        .iter()
+        .map(|(name, kind)| format!("{name}: {}", super::build::types::name(*kind)))
+        .collect();
+    fields.push(("outputs", outputs.join(", ")));
+    fields.push(("artifacts", process.artifacts.join(" ")));
+    let cache = process.cache.as_ref();
+    fields.push((
+        "cache",
+        cache.map(|cache| format!("{} {}", cache.sources.join(" "), cache.env.join(" "))).unwrap_or_default(),
+    ));
+    fields.push(("done-if", process.done_if.as_ref().map(command).unwrap_or_default()));
+    fields.push(("lifetime", format!("{:?}", process.lifetime).to_lowercase()));
+    fields.push(("stop", format!("{:?}", process.stop.0).to_uppercase()));
+    fields.push(("shards", items(process)));
+}
+
+/// The items as their count, size and digest.
+fn items(process: &Process) -> String {
+    use super::model::Items;
+    match &process.items {
+        Items::None => String::new(),
+        Items::Range { count, size } => format!("range {count} by {size}"),
+        Items::List { items, size } => {
+            let mut hash = blake3::Hasher::new();
+            for item in items.iter() {
+                hash.update(item.as_bytes());
+                hash.update(b"\0");
+            }
+            format!("{} items by {size} ({})", items.len(), Digest::from(hash.finalize()).short())
+        }
+    }
+}
+
+fn command(command: &Command) -> String {
+    match command {
+        Command::Script { text, shell } => format!("{shell:?}: {text}"),
+        Command::Argv(words) => format!("{words:?}"),
+    }
+}
+
+fn has_templates(body: &Node) -> bool {
+    let is = |text: &str| Template::is_template(text);
+    let argv = |command: &Command| matches!(command, Command::Argv(words) if words.iter().any(|word| is(word)));
+    match &body.work {
+        Work::Approval { prompt } => prompt.as_deref().is_some_and(is),
+        Work::Process(process) => {
+            argv(&process.command)
+                || process.done_if.as_ref().is_some_and(argv)
+                || process.env.iter().any(|(_, value)| is(value))
+                || process.cwd.as_deref().is_some_and(is)
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What names mean once the plan runs: conditions, and texts that could not be rendered before.
+//!
+//! The builder renders what is known when the graph is built and leaves the rest as written. Here the rest
+//! gets its values: `needs.…`, `shard.…`, `run.…`, `self.…`, and inputs of an action that were given by a
+//! template over `needs`. A name that the text does not use is never computed.
+
+use serde_json::Map;
+
+use super::build::types;
+use super::model::{Frame, FrameIx, Graph, Items, Late, Target, View, Work};
+use crate::base::NodeIx;
+use crate::base::limits::MAX_USES_DEPTH;
+use crate::render::{Error, Expr, Fault, Name, Scope, Template, Tree, Value};
+
+/// What the run knows when a text is rendered.
+pub trait Facts {
+    /// The state of a stage in the product's words: `success`, `timed-out`, `pending` …
+    fn state(&self, node: NodeIx) -> &'static str;
+
+    /// The outputs of a stage that succeeded (also from the cache); `None` for any other.
+    fn outputs(&self, node: NodeIx) -> Option<&[(String, Value)]>;
+
+    /// `run.id`.
+    fn run_id(&self) -> &str;
+
+    /// `run.state`: what the run comes to, as far as it is known: `success`, `failed`, `cancelled` …
+    fn run_state(&self) -> &'static str;
+
+    /// `shard.file`: the path of the file with the shard's items, once it is written.
+    fn shard_file(&self, node: NodeIx, shard: u32) -> Option<&str>;
+}
+
+/// Where a text is read: the stage and its slice.
+#[derive(Clone, Copy)]
+struct Spot<'a> {
+    node: NodeIx,
+    shard: u32,
+    frame: FrameIx,
+    views: &'a [View],
+    depth: usize,
+}
+
+impl Graph {
+    /// Whether all conditions of `node` hold: those of the `uses` stages around it first, its own last.
+    ///
+    /// # Errors
+    /// A condition that cannot be evaluated or is not boolean; its range is inside that condition's text.
+    pub fn holds(&self, node: NodeIx, facts: &dyn Facts) -> Result<bool, Error> {
+        for condition in &self.nodes[node].conditions {
+            let expr = Expr::parse(&condition.text)?;
+            let (frame, views) = (condition.frame, &condition.views[..]);
+            let spot = Spot { node, shard: 0, frame, views, depth: 0 };
+            if !expr.holds(&self.scope(spot, expr.names(), facts)?)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// `text` of `node` with its `{{ … }}` replaced, for one shard.
+    ///
+    /// # Errors
+    /// A template that cannot be evaluated; its range is inside `text`.
+    pub fn text(&self, node: NodeIx, shard: u32, text: &str, facts: &dyn Facts) -> Result<String, Error> {
+        if !Template::is_template(text) {
+            return Ok(text.to_owned());
+        }
+        let template = Template::parse(text)?;
+        let body = &self.nodes[node];
+        let spot = Spot { node, shard, frame: body.frame, views: &body.views, depth: 0 };
+        let names: Vec<Name> = template.names().collect();
+        template.render(&self.scope(spot, &names, facts)?)
+    }
+
+    /// The value of `text` read in `frame` with `views`.
+    fn late(&self, spot: Spot<'_>, text: &str, facts: &dyn Facts) -> Result<Value, Error> {
+        let template = Template::parse(text)?;
+        let names: Vec<Name> = template.names().collect();
+        template.eval(&self.scope(spot, &names, facts)?)
+    }
+
+    /// The roots that `names` use.
+    fn scope(&self, spot: Spot<'_>, names: &[Name], facts: &dyn Facts) -> Result<Scope, Error> {
+        let mut scope = Scope::new();
+        for name in names {
+            match &*name.path[0] {
+                "inputs" => scope.set("inputs", &self.known(spot, "inputs", names, facts)?),
+                "vars" => scope.set("vars", &self.known(spot, "vars", names, facts)?),
+                "matrix" => scope.set("matrix", &Tree::map(&self.frame(spot.frame).matrix)),
+                "group" => scope.set("group", &pairs([("name", self.frame(spot.frame).group.clone().into())])),
+                "needs" => scope.set("needs", &self.needs(spot, names, facts)?),
+                "shard" => scope.set("shard", &self.shard(spot, facts)),
+                "run" => {
+                    scope.set("run", &pairs([("id", facts.run_id().into()), ("state", facts.run_state().into())]));
+                }
+                "self" => scope.set(
+                    "self",
+                    &pairs([
+                        ("id", (&*self.nodes[spot.node].id).into()),
+                        ("stage", (&*self.nodes[spot.node].stage).into()),
+                    ]),
+                ),
+                "env" | "secrets" => return Err(later(name)),
+                _ => {}
+            }
+        }
+        Ok(scope)
+    }
+
+    fn frame(&self, frame: FrameIx) -> &Frame {
+        &self.frames[frame as usize]
+    }
+
+    /// The late values that `frame` sees.
+    fn lates(&self, frame: FrameIx) -> &[Late] {
+        let own = self.frame(frame);
+        &own.late_from.map_or(own, |from| self.frame(from)).late
+    }
+
+    /// `inputs` or `vars`, with the late ones among them that `names` use.
+    fn known(&self, spot: Spot<'_>, root: &'static str, names: &[Name], facts: &dyn Facts) -> Result<Tree, Error> {
+        let frame = self.frame(spot.frame);
+        let map = if root == "inputs" { &frame.inputs } else { &frame.vars };
+        let used: Vec<&Late> = self
+            .lates(spot.frame)
+            .iter()
+            .filter(|late| late.root == root && uses(names, root, &late.name))
+            .collect();
+        if used.is_empty() {
+            return Ok(Tree::map(map));
+        }
+        assert!(spot.depth <= 2 * MAX_USES_DEPTH, "late values only read frames around their own");
+        let mut map = Map::clone(map);
+        for late in used {
+            let inner = Spot { frame: late.frame, views: &late.views, depth: spot.depth + 1, ..spot };
+            let value = self.late(inner, &late.text, facts)?;
+            let value = match late.kind {
+                Some(kind) => types::check(kind, value).map_err(|message| Error {
+                    fault: Fault::Type,
+                    message: format!("`{root}.{}`: {message}", late.name),
+                    range: None,
+                    help: None,
+                })?,
+                None => value,
+            };
+            map.insert(late.name.to_string(), value);
+        }
+        Ok(Tree::map(&map))
+    }
+
+    /// `needs`, only the views that `names` use.
+    fn needs(&self, spot: Spot<'_>, names: &[Name], facts: &dyn Facts) -> Result<Tree, Error> {
+        let mut map = Map::new();
+        for view in spot.views.iter().filter(|view| uses(names, "needs", &view.name)) {
+            let wants_outputs = names
+                .iter()
+                .any(|name| &*name.path[0] == "needs" && name.path.get(2).is_none_or(|part| &**part != "state"));
+            map.insert(view.name.to_string(), self.view(spot, &view.target, wants_outputs, facts)?);
+        }
+        Ok(Tree::map(&map))
+    }
+
+    fn view(
+        &self,
+        spot: Spot<'_>,
+        target: &Target,
+        wants_outputs: bool,
+        facts: &dyn Facts,
+    ) -> Result<Value, Error> {
+        let (state, outputs) = match target {
+            Target::Node(node) => (facts.state(*node), self.outputs(*node, facts)),
+            Target::Cells(cells) => (
+                worst(cells.iter().map(|(_, node)| facts.state(*node))),
+                cells.iter().map(|(label, node)| (label.to_string(), self.outputs(*node, facts))).collect(),
+            ),
+            Target::File { nodes, outputs, frame, views } => {
+                let state = worst(nodes.iter().map(|&node| facts.state(node)));
+                let mut map = Map::new();
+                for (name, text) in outputs.iter().filter(|_| wants_outputs) {
+                    let inner = Spot { frame: *frame, views, depth: spot.depth + 1, ..spot };
+                    let is_there = matches!(state, "success" | "cached" | "allowed-failure");
+                    let value = if is_there { self.late(inner, text, facts)? } else { Value::Null };
+                    map.insert(name.to_string(), value);
+                }
+                (state, Value::Object(map))
+            }
+        };
+        Ok(Value::Object(
+            [("state".to_owned(), state.into()), ("outputs".to_owned(), outputs)].into_iter().collect(),
+        ))
+    }
+
+    /// The declared outputs of `node`; each is none unless the stage succeeded and wrote it.
+    fn outputs(&self, node: NodeIx, facts: &dyn Facts) -> Value {
+        let written = facts.outputs(node).unwrap_or(&[]);
+        let mut map = Map::new();
+        if let Work::Process(process) = &self.nodes[node].work {
+            map.extend(process.outputs.iter().map(|(name, _)| (under(name), Value::Null)));
+        }
+        map.extend(written.iter().map(|(name, value)| (under(name), value.clone())));
+        Value::Object(map)
+    }
+
+    fn shard(&self, spot: Spot<'_>, facts: &dyn Facts) -> Tree {
+        let mut map = Map::new();
+        if let Work::Process(process) = &self.nodes[spot.node].work
+            && process.items != Items::None
+        {
+            map.insert("index".to_owned(), spot.shard.into());
+            map.insert("count".to_owned(), process.items.shard_count().into());
+            if let Some(file) = facts.shard_file(spot.node, spot.shard) {
+                map.insert("file".to_owned(), file.into());
+            }
+            if process.items.size() == 1
+                && let Some(item) = process.items.shard_items(spot.shard).next()
+            {
+                map.insert("item".to_owned(), (*item).into());
+            }
+        }
+        Tree::map(&map)
+    }
+}
+
+/// A name as an expression writes it: `-` became `_`.
+pub(crate) fn under(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+fn pairs<const N: usize>(pairs: [(&str, Value); N]) -> Tree {
+    Tree::map(&pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+/// Whether `names` read `root.part`, or all of `root`.
+fn uses(names: &[Name], root: &str, part: &str) -> bool {
+    names.iter().any(|name| &*name.path[0] == root && name.path.get(1).is_none_or(|found| **found == *part))
+}
+
+/// The worst of several states; skipped only when all are.
+fn worst(states: impl Iterator<Item = &'static str>) -> &'static str {
+    const BEST_FIRST: [&str; 14] = [
+        "skipped",
+        "success",
+        "cached",
+        "allowed-failure",
+        "pending",
+        "waiting",
+        "running",
+        "retrying",
+        "undone",
+        "blocked",
+        "cancelled",
+        "unknown",
+        "timed-out",
+        "failed",
+    ];
+    let rank = |state: &str| BEST_FIRST.iter().position(|known| *known == state).unwrap_or(BEST_FIRST.len());
+    states.max_by_key(|state| rank(state)).unwrap_or("skipped")
+}
+
+fn later(name: &Name) -> Error {
+    Error {
+        fault: Fault::Unknown,
+        message: format!("`{}` is not built yet in this version", name.dotted()),
+        range: Some(name.range.clone()),
+        help: None,
+    }
+}

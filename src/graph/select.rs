@@ -1,0 +1,173 @@
+//! `--only`, `--skip`, `--from`, `--to`: which stages run.
+
+use super::build::nearest;
+use super::model::{Graph, Phase};
+use crate::base::{IdVec, NodeIx};
+
+/// What a person selected; empty lists select everything. A name is a node's id, a matrix (all its cells),
+/// a `uses` stage (all its sub-stages), or a group (`group:NAME`).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Selection {
+    /// These stages alone.
+    pub only: Vec<String>,
+    /// Not these.
+    pub skip: Vec<String>,
+    /// These and all that depends on them.
+    pub from: Vec<String>,
+    /// These and all they need.
+    pub to: Vec<String>,
+}
+
+/// What is wrong with a selection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// Which name, and why.
+    pub text: String,
+    /// How to mend it.
+    pub help: Option<String>,
+}
+
+impl Selection {
+    /// Whether everything runs.
+    pub fn is_all(&self) -> bool {
+        self.only.is_empty() && self.skip.is_empty() && self.from.is_empty() && self.to.is_empty()
+    }
+}
+
+/// Marks the nodes of `graph` that `selection` leaves out. Stages of `finally` always run, unless `--skip`
+/// or `--only` names stages among them. The refusals are empty when the selection makes sense.
+pub fn apply(graph: &mut Graph, selection: &Selection) -> Vec<Refusal> {
+    if selection.is_all() {
+        return Vec::new();
+    }
+    let mut refusals = Vec::new();
+    let mut resolve = |graph: &Graph, flag: &str, names: &[String]| -> Vec<NodeIx> {
+        names.iter().flat_map(|name| named(graph, flag, name, &mut refusals)).collect()
+    };
+    let only = resolve(graph, "--only", &selection.only);
+    let skip = resolve(graph, "--skip", &selection.skip);
+    let from = resolve(graph, "--from", &selection.from);
+    let to = resolve(graph, "--to", &selection.to);
+    let downward = reach(graph, &from, |node| graph.dependents(node).to_vec());
+    let upward = reach(graph, &to, |node| graph.nodes[node].needs.iter().map(|need| need.node).collect());
+    let only = marks(graph, &only);
+    let skip = marks(graph, &skip);
+    let is_finally_named = graph.nodes.pairs().any(|(ix, node)| node.phase == Phase::Finally && only[ix]);
+    let mut is_any = false;
+    for ix in graph.nodes.indexes() {
+        let node = &mut graph.nodes[ix];
+        let is_main = node.phase == Phase::Main;
+        node.selected = !skip[ix]
+            && (selection.only.is_empty() || only[ix] || (!is_main && !is_finally_named))
+            && (selection.from.is_empty() || downward[ix] || !is_main)
+            && (selection.to.is_empty() || upward[ix] || !is_main);
+        is_any |= node.selected && (is_main || is_finally_named);
+    }
+    if refusals.is_empty() && !is_any {
+        let help = Some("`engine graph PLAN` shows the stages and what they need".to_owned());
+        refusals.push(Refusal { text: "the selection leaves no stage to run".to_owned(), help });
+    }
+    refusals
+}
+
+/// The nodes that `name` means.
+pub fn named(graph: &Graph, flag: &str, name: &str, refusals: &mut Vec<Refusal>) -> Vec<NodeIx> {
+    let found: Vec<NodeIx> = graph
+        .nodes
+        .pairs()
+        .filter(|(_, node)| {
+            let rest = node.id.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+                || name.strip_prefix("group:").is_some_and(|group| node.group.as_deref() == Some(group))
+        })
+        .map(|(ix, _)| ix)
+        .collect();
+    if found.is_empty() {
+        let mut ids: Vec<&str> = graph.nodes.iter().map(|node| &*node.id).collect();
+        ids.extend(graph.nodes.iter().map(|node| &*node.stage));
+        let help = nearest(name, ids).map(|near| format!("did you mean `{near}`?"));
+        refusals.push(Refusal { text: format!("{flag}: the plan has no stage `{name}`"), help });
+    }
+    found
+}
+
+fn marks(graph: &Graph, nodes: &[NodeIx]) -> IdVec<NodeIx, bool> {
+    let mut marks = IdVec::filled(false, graph.nodes.len());
+    for &node in nodes {
+        marks[node] = true;
+    }
+    marks
+}
+
+fn reach(graph: &Graph, from: &[NodeIx], next: impl Fn(NodeIx) -> Vec<NodeIx>) -> IdVec<NodeIx, bool> {
+    let mut seen = marks(graph, from);
+    let mut left = from.to_vec();
+    while let Some(node) = left.pop() {
+        for other in next(node) {
+            if !seen[other] {
+                seen[other] = true;
+                left.push(other);
+            }
+        }
+    }
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Parts;
+    use crate::graph::model::{Accept, Need, Node};
+
+    /// `a → b → c:eu, c:us → d/x`, and `clean` in `finally`.
+    fn graph() -> Graph {
+        let node = |id: &str, needs: &[u32]| {
+            let mut node = Node::plain(id);
+            node.needs = needs.iter().map(|&at| Need { node: NodeIx::new(at), accept: Accept::DEFAULT }).collect();
+            node
+        };
+        let mut clean = node("clean", &[]);
+        clean.phase = Phase::Finally;
+        let nodes = vec![
+            node("a", &[]),
+            node("b", &[0]),
+            node("c:eu", &[1]),
+            node("c:us", &[1]),
+            node("d/x", &[2, 3]),
+            clean,
+        ];
+        Graph::assemble(Parts::of("test", nodes)).expect("no cycle")
+    }
+
+    fn picked(only: &[&str], skip: &[&str], from: &[&str], to: &[&str]) -> Result<String, Vec<Refusal>> {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let selection = Selection { only: owned(only), skip: owned(skip), from: owned(from), to: owned(to) };
+        let mut graph = graph();
+        let refusals = apply(&mut graph, &selection);
+        if !refusals.is_empty() {
+            return Err(refusals);
+        }
+        let ids: Vec<&str> = graph.nodes.iter().filter(|node| node.selected).map(|node| &*node.id).collect();
+        Ok(ids.join(" "))
+    }
+
+    #[test]
+    fn selections_follow_the_edges() {
+        assert_eq!(picked(&[], &[], &[], &[]).as_deref(), Ok("a b c:eu c:us d/x clean"));
+        assert_eq!(picked(&["b"], &[], &[], &[]).as_deref(), Ok("b clean"));
+        assert_eq!(picked(&["c"], &[], &[], &[]).as_deref(), Ok("c:eu c:us clean"));
+        assert_eq!(picked(&["clean"], &[], &[], &[]).as_deref(), Ok("clean"));
+        assert_eq!(picked(&[], &["c:eu", "clean"], &[], &[]).as_deref(), Ok("a b c:us d/x"));
+        assert_eq!(picked(&[], &[], &["c:us"], &[]).as_deref(), Ok("c:us d/x clean"));
+        assert_eq!(picked(&[], &[], &[], &["c:us"]).as_deref(), Ok("a b c:us clean"));
+        assert_eq!(picked(&[], &["b"], &["b"], &["d"]).as_deref(), Ok("c:eu c:us d/x clean"));
+    }
+
+    #[test]
+    fn a_selection_that_makes_no_sense_is_refused() {
+        let refusals = picked(&["c:ue"], &[], &[], &[]).expect_err("unknown");
+        assert_eq!(refusals[0].help.as_deref(), Some("did you mean `c:eu`?"));
+        let refusals = picked(&["a"], &["a"], &[], &[]).expect_err("empty");
+        assert_eq!(refusals[0].text, "the selection leaves no stage to run");
+    }
+}
