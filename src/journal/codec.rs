@@ -1,7 +1,7 @@
 //! One event as bytes. `docs/journal-format.md` is the specification; this file carries it out.
 //!
 //! Stages, shards and output places are stored as differences to the event before in the same frame
-//! ([`Context`]), so that a plain success takes about six bytes.
+//! ([`Context`]), so that a plain success takes about five bytes.
 
 use super::bytes::{Fault, Take, put_bytes, put_var, put_zig};
 use super::codes::Stored;
