@@ -54,3 +54,7 @@ pub const OUTPUT_READ_BYTES: usize = 64 << 10;
 pub const OUTPUT_DRAIN_BYTES: usize = 1 << 20;
 /// Time for killed processes to be gone; what is left then sleeps in the kernel or belongs to somebody else.
 pub const KILL_PATIENCE_MS: u64 = 2_000;
+/// How long a killed attempt may take to be reported gone before its outcome counts as unknown.
+pub const KILL_WAIT_MS: u64 = 30_000;
+/// How long a `done-if` or a look into the cache may take before nobody knows the answer.
+pub const CHECK_WAIT_MS: u64 = 10 * 60_000;

@@ -1,0 +1,234 @@
+//! What is the next thing to do? One event at a time, until nothing is left to do at this moment.
+
+use super::clock::Timer;
+use super::event::{
+    Answer, Attempt, CancelLevel, CancelReason, CheckKind, Clock, Event, NodeState, ReopenReason, Resolution,
+    SkipReason, StopKind, StopReason,
+};
+use super::place::Needs;
+use super::ready::{Entry, Slot};
+use super::shards::{Due, Key, Step};
+use super::state::{Gate, RunState};
+use crate::base::{Millis, NodeIx};
+use crate::graph::model::Phase;
+
+/// The next thing to do at `at`. Order matters: what is over is said first, then what must stop, then what can
+/// be decided without a slot, then how the run goes on, and starts come last.
+pub fn advance(state: &RunState, at: Millis) -> Option<Event> {
+    if !state.has_begun || state.verdict.is_some() {
+        return None;
+    }
+    lost(state)
+        .or_else(|| reopened(state))
+        .or_else(|| expired(state, at))
+        .or_else(|| stopped(state))
+        .or_else(|| cancelled(state, at))
+        .or_else(|| finally_over(state, at))
+        .or_else(|| state.todo.first().map(|&node| settled(state, node)))
+        .or_else(|| rescheduled(state, at))
+        .or_else(|| if state.suspended.is_some() { None } else { next_phase(state) })
+        .or_else(|| if state.is_paused || state.suspended.is_some() { None } else { opened(state, at) })
+        .or_else(|| if state.can_start() { started(state, at) } else { None })
+}
+
+fn lost(state: &RunState) -> Option<Event> {
+    if state.orphans == 0 {
+        return None;
+    }
+    let flight = state.flights.all().iter().find(|flight| flight.is_orphan)?;
+    Some(Event::ShardLost { attempt: flight.attempt() })
+}
+
+fn reopened(state: &RunState) -> Option<Event> {
+    state.reopen.first_key_value().map(|(&node, &why)| Event::NodeReopened { node, why })
+}
+
+/// The first clock that has run out.
+fn expired(state: &RunState, at: Millis) -> Option<Event> {
+    let &(due, timer) = state.timers.first()?;
+    if due > at {
+        return None;
+    }
+    Some(match timer {
+        Timer::Flight(key) => {
+            let flight = state.flights.get(key).expect("an attempt's timer leaves with it");
+            let attempt = flight.attempt();
+            match flight.due.expect("the timer is its deadline").1 {
+                Due::Clock(clock) => {
+                    let why = StopReason::Clock(clock);
+                    Event::StopRequested { attempt, how: StopKind::Terminate, why }
+                }
+                Due::Grace => Event::StopRequested { attempt, how: StopKind::Kill, why: StopReason::Grace },
+                Due::Lost => Event::ShardLost { attempt },
+            }
+        }
+        Timer::Queue(node) => Event::NodeExpired { node, clock: Clock::Queue },
+        Timer::Gate(node) => Event::NodeExpired { node, clock: Clock::Gate },
+        Timer::Within((node, _)) => Event::NodeExpired { node, clock: Clock::Within },
+        Timer::Check(key) => unanswered(state, key),
+    })
+}
+
+fn unanswered(state: &RunState, (node, shard): Key) -> Event {
+    let step = state.shards.between.get(&(node, shard)).map(|between| between.step);
+    let Some(Step::Checking(kind, _)) = step else { unreachable!("a check's timer leaves with its answer") };
+    let answer = Answer::Unknown("no answer came in time".to_owned());
+    Event::CheckAnswered { node, shard, kind, answer }
+}
+
+/// The first attempt that must be asked to stop.
+fn stopped(state: &RunState) -> Option<Event> {
+    let (&key, &(how, why)) = state.stops.first_key_value()?;
+    let flight = state.flights.get(key).expect("an order to stop leaves with its attempt");
+    Some(Event::StopRequested { attempt: flight.attempt(), how, why })
+}
+
+/// A failure that must drain the run, or the run's timeout.
+fn cancelled(state: &RunState, at: Millis) -> Option<Event> {
+    let raise = |level, why| Some(Event::CancelRaised { level, why, by: String::new() });
+    if let Some(node) = state.drain_for {
+        return raise(CancelLevel::Drain, CancelReason::Failure(node));
+    }
+    if state.run_due().is_some_and(|due| due <= at) {
+        return raise(CancelLevel::Stop, CancelReason::Timeout);
+    }
+    None
+}
+
+/// The end of the clean-up's budget: the first fact about it makes the rest follow.
+fn finally_over(state: &RunState, at: Millis) -> Option<Event> {
+    if state.finally_due().is_none_or(|due| due > at) {
+        return None;
+    }
+    let graph = state.graph();
+    let in_finally = |node: NodeIx| graph.nodes[node].phase == Phase::Finally;
+    let flight = state.flights.all().iter().find(|it| in_finally(it.key.0) && it.stop.is_none());
+    if let Some(flight) = flight {
+        let why = StopReason::Clock(Clock::Finally);
+        return Some(Event::StopRequested { attempt: flight.attempt(), how: StopKind::Terminate, why });
+    }
+    let is_open =
+        |&node: &NodeIx| in_finally(node) && !state.cells[node].is_busy() && !state.cells[node].is_released;
+    let node = graph.nodes.indexes().find(is_open)?;
+    Some(Event::NodeExpired { node, clock: Clock::Finally })
+}
+
+/// What there is to say about a stage that needs no slot for it.
+fn settled(state: &RunState, node: NodeIx) -> Event {
+    let (cell, it) = (&state.cells[node], state.node(node));
+    if let Some(resolution) = cell.resolved {
+        return resolved(state, node, resolution);
+    }
+    if !it.selected {
+        return Event::NodeSkipped { node, why: SkipReason::NotSelected };
+    }
+    match state.needs(node) {
+        Needs::Met => {}
+        Needs::NotNeeded => return Event::NodeSkipped { node, why: SkipReason::NotNeeded },
+        Needs::Blocked(by) => return Event::NodeSkipped { node, why: SkipReason::Blocked { by } },
+    }
+    if state.is_complete(node) {
+        return state.finish(node);
+    }
+    if state.is_halted(node) {
+        if let (Some((CancelLevel::Drain, CancelReason::Failure(by))), None) = (state.cancel, cell.started)
+            && it.phase == Phase::Main
+            && cell.expired.is_none()
+        {
+            return Event::NodeSkipped { node, why: SkipReason::Blocked { by } };
+        }
+        return state.finish(node);
+    }
+    match state.holds(node) {
+        Ok(true) => Event::NodeAdmitted { node },
+        Ok(false) => Event::NodeSkipped { node, why: SkipReason::Condition },
+        Err(reason) => state.refuse(node, reason),
+    }
+}
+
+fn resolved(state: &RunState, node: NodeIx, resolution: Resolution) -> Event {
+    match resolution {
+        Resolution::Rerun => Event::NodeReopened { node, why: ReopenReason::Ordered },
+        Resolution::Success if !state.is_complete(node) => Event::NodeReopened { node, why: ReopenReason::Resume },
+        Resolution::Success | Resolution::Failed => state.finish(node),
+    }
+}
+
+/// The first failure that is followed by a re-try.
+fn rescheduled(state: &RunState, at: Millis) -> Option<Event> {
+    let &key = state.judged.first()?;
+    let number = state.shards.number(key).saturating_add(1);
+    let attempt = Attempt { node: key.0, shard: key.1, number };
+    Some(Event::RetryScheduled { attempt, at: at + state.retry_delay(key) })
+}
+
+/// The clean-up, or the end.
+fn next_phase(state: &RunState) -> Option<Event> {
+    let [main, finally] = state.open;
+    if main > 0 {
+        return None;
+    }
+    if finally == 0 {
+        return Some(Event::RunFinished { verdict: state.judge() });
+    }
+    (!state.in_finally).then_some(Event::FinallyBegan)
+}
+
+/// The first approval to ask for.
+fn opened(state: &RunState, at: Millis) -> Option<Event> {
+    let &node = state.gates.first()?;
+    debug_assert_eq!(state.cells[node].gate, Gate::Closed, "a gate opens once");
+    let timeout = state.node(node).rules.timeout.filter(|_| !state.is_rehearsal);
+    Some(Event::GateOpened { node, expires: timeout.map(|timeout| at + timeout) })
+}
+
+/// The first start, of what is ready or of a re-try whose moment has just come.
+fn started(state: &RunState, at: Millis) -> Option<Event> {
+    if let Some(entry) = state.ready.first() {
+        return Some(start(state, entry));
+    }
+    let due = state.delayed.iter().take_while(|it| it.0 <= at);
+    let mut fitting = due.filter(|(_, key)| state.ready.fits_again(key.0, key.1));
+    fitting.next().map(|&(_, key)| again(state, key))
+}
+
+fn start(state: &RunState, Entry { node, slot, .. }: Entry) -> Event {
+    match slot {
+        Slot::Cache => Event::CheckStarted { node, shard: 0, kind: CheckKind::Cache },
+        Slot::Ask(shard) => Event::CheckStarted { node, shard, kind: CheckKind::DoneIf },
+        Slot::Again(shard) => again(state, (node, shard)),
+        Slot::Fresh => {
+            let first = state.cells[node].cursor;
+            let left = state.node(node).rules.shards - first;
+            let count = left.min(state.free_slots()).min(state.ready.room(node));
+            Event::ShardsStarted { node, first, count }
+        }
+    }
+}
+
+fn again(state: &RunState, key: Key) -> Event {
+    let number = state.shards.number(key).saturating_add(1);
+    Event::ShardRetried { attempt: Attempt { node: key.0, shard: key.1, number } }
+}
+
+impl NodeState {
+    /// The product's word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Retrying => "retrying",
+            Self::Success => "success",
+            Self::Cached => "cached",
+            Self::Skipped => "skipped",
+            Self::Blocked => "blocked",
+            Self::Failed => "failed",
+            Self::AllowedFailure => "allowed-failure",
+            Self::TimedOut => "timed-out",
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+            Self::Undone => "undone",
+        }
+    }
+}

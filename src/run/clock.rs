@@ -1,0 +1,163 @@
+//! Deadlines as data: one ordered set, plus the clocks of the run itself.
+
+use super::event::{CancelLevel, Clock, StopKind};
+use super::shards::{Due, Flight, Key};
+use super::state::RunState;
+use crate::base::{Millis, NodeIx, Span, limits};
+
+/// What runs out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Timer {
+    /// The next step of an attempt's ladder.
+    Flight(Key),
+    /// `queue-timeout`.
+    Queue(NodeIx),
+    /// The wait of an approval.
+    Gate(NodeIx),
+    /// `retry.within` of a shard between attempts.
+    Within(Key),
+    /// The wait for an answer.
+    Check(Key),
+}
+
+/// The run's timeout. It stands while no engine lives, and while nothing runs and only a person can go on.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct RunClock {
+    used: Span,
+    since: Option<Millis>,
+}
+
+impl RunState {
+    /// The next moment at which something happens by itself. A re-try that is due but has no room is none: its
+    /// room comes with an event.
+    pub fn next_deadline(&self) -> Option<Millis> {
+        if !self.has_begun || self.verdict.is_some() {
+            return None;
+        }
+        let retry = if self.can_start() {
+            self.delayed.iter().find(|(_, key)| self.ready.fits_again(key.0, key.1)).map(|it| it.0)
+        } else {
+            None
+        };
+        let timer = self.timers.first().map(|it| it.0);
+        let own = [timer, retry, self.run_due(), self.finally_due()];
+        own.into_iter().flatten().min()
+    }
+
+    /// Whether a slot is free and nothing holds starts back.
+    pub(super) fn can_start(&self) -> bool {
+        !self.is_paused && self.suspended.is_none() && self.free_slots() > 0
+    }
+
+    /// Slots that neither an attempt nor a question has.
+    pub(super) fn free_slots(&self) -> u32 {
+        let used = self.flights.all().len() + self.checks as usize;
+        self.jobs.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
+    }
+
+    /// When the main phase must end.
+    pub(super) fn run_due(&self) -> Option<Millis> {
+        let settings = &self.graph().settings;
+        if self.in_finally || self.cancel.is_some_and(|(level, _)| level >= CancelLevel::Stop) || self.is_rehearsal
+        {
+            return None;
+        }
+        let limit = settings.timeout? - settings.finally_budget.unwrap_or_default();
+        Some(self.clock.since? + (limit - self.clock.used))
+    }
+
+    /// When the clean-up must end.
+    pub(super) fn finally_due(&self) -> Option<Millis> {
+        if self.finally_expired || self.suspended.is_some() { None } else { self.finally_due }
+    }
+
+    /// Time of the run's timeout used so far, at `at`.
+    pub fn used_time(&self, at: Millis) -> Span {
+        self.clock.used + self.clock.since.map_or(Span::ZERO, |since| at.since(since))
+    }
+
+    /// Lets the run's clock go on or stand; `gap` is time without an engine that just ended.
+    pub(super) fn run_clock(&mut self, at: Millis, gap: Span) {
+        let is_idle = self.flights.all().is_empty() && self.checks == 0;
+        let waits = !self.open_gates.is_empty() || !self.unknown.is_empty() || self.is_paused;
+        let goes_on = self.has_begun && self.verdict.is_none() && self.suspended.is_none() && !(is_idle && waits);
+        if goes_on && self.clock.since.is_some() && gap == Span::ZERO {
+            return;
+        }
+        if let Some(since) = self.clock.since.take() {
+            self.clock.used = self.clock.used + (at.since(since) - gap);
+        }
+        self.clock.since = goes_on.then_some(at);
+    }
+
+    /// A new try of the run has all its time again.
+    pub(super) fn reset_run_clock(&mut self) {
+        self.clock = RunClock::default();
+    }
+
+    /// Starts the queue clock of a stage that has become ready and was never started.
+    pub(super) fn run_queue_clock(&mut self, at: Millis, node: NodeIx) {
+        let rules = &self.node(node).rules;
+        let (queue, holds) = (rules.queue, self.is_paused || self.suspended.is_some() || self.is_rehearsal);
+        let cell = &mut self.cells[node];
+        let since = *cell.ready_at.get_or_insert(at);
+        if let Some(queue) = queue
+            && !holds
+            && cell.started.is_none()
+            && cell.queue_due.is_none()
+        {
+            cell.queue_due = Some(since + queue);
+            self.timers.insert((since + queue, Timer::Queue(node)));
+        }
+    }
+
+    /// When all attempts and delays of a shard together have taken too long.
+    pub(super) fn within_due(&self, key: Key) -> Option<Millis> {
+        let within = self.node(key.0).rules.retry.as_ref()?.within?;
+        if self.is_rehearsal { None } else { Some(self.shards.first(key)? + within) }
+    }
+
+    /// The first deadline of an attempt that starts at `at`.
+    pub(super) fn first_due(&self, key: Key, at: Millis) -> Option<(Millis, Due)> {
+        if self.is_rehearsal {
+            return None;
+        }
+        let timeout = self.node(key.0).rules.timeout.map(|span| (at + span, Due::Clock(Clock::Attempt)));
+        let within = self.within_due(key).map(|due| (due, Due::Clock(Clock::Within)));
+        [timeout, within].into_iter().flatten().min_by_key(|it| it.0)
+    }
+
+    /// The deadline of an attempt that was asked to stop.
+    pub(super) fn stop_due(&self, key: Key, at: Millis, how: StopKind) -> (Millis, Due) {
+        match how {
+            StopKind::Terminate => (at + self.node(key.0).rules.grace, Due::Grace),
+            StopKind::Kill => (at + Span::from_ms(limits::KILL_WAIT_MS), Due::Lost),
+        }
+    }
+
+    /// Gives an attempt its next deadline.
+    pub(super) fn set_due(&mut self, key: Key, due: Option<(Millis, Due)>) {
+        let Some(flight) = self.flights.get_mut(key) else { return };
+        if let Some((old, _)) = std::mem::replace(&mut flight.due, due) {
+            self.timers.remove(&(old, Timer::Flight(key)));
+        }
+        if let Some((new, _)) = due {
+            self.timers.insert((new, Timer::Flight(key)));
+        }
+    }
+
+    /// Takes an attempt out, with its deadline and its claims.
+    pub(super) fn land(&mut self, key: Key) -> Option<Flight> {
+        let flight = self.flights.remove(key)?;
+        if let Some((due, _)) = flight.due {
+            self.timers.remove(&(due, Timer::Flight(key)));
+        }
+        if !self.stops.is_empty() {
+            self.stops.remove(&key);
+        }
+        self.orphans -= u32::from(flight.is_orphan);
+        self.ready.give(key.0);
+        self.cells[key.0].flights -= 1;
+        Some(flight)
+    }
+}

@@ -1,0 +1,115 @@
+//! What does this news mean? Answers that come late or twice mean nothing.
+
+use std::collections::BTreeSet;
+
+use super::event::{Attempt, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, StopKind, StopReason};
+use super::input::Input;
+use super::shards::{Flight, Step};
+use super::state::{Gate, RunState};
+use crate::base::{Millis, NodeIx};
+use crate::graph::Graph;
+
+/// Turns an input into the facts that follow from it, if any. Takes the input, so that what an attempt left is
+/// never copied.
+pub fn decide(state: &RunState, _at: Millis, input: Input, out: &mut Vec<Event>) {
+    let is_live = state.has_begun && state.verdict.is_none();
+    match input {
+        Input::Begin(began) if !state.has_begun => out.push(Event::RunBegan(began)),
+        Input::Recover { resumed, plan_version, changed, rerun } if state.has_begun => {
+            out.push(Event::RunResumed(resumed));
+            recover(state, plan_version, &changed, &rerun, out);
+        }
+        Input::Done { attempt, outcome, took, result } if is_live => {
+            if let Some(flight) = running(state, attempt) {
+                let outcome = judge(flight, outcome);
+                out.push(Event::ShardFinished { attempt, outcome, took, result });
+            }
+        }
+        Input::Silent { attempt } if is_live => {
+            let idle = state.graph().nodes.get(attempt.node).and_then(|node| node.rules.idle);
+            if running(state, attempt).is_some_and(|flight| flight.stop.is_none()) && idle.is_some() {
+                let why = StopReason::Clock(Clock::Idle);
+                out.push(Event::StopRequested { attempt, how: StopKind::Terminate, why });
+            }
+        }
+        Input::Checked { node, shard, kind, answer } if is_live && is_asked(state, node, shard, kind) => {
+            out.push(Event::CheckAnswered { node, shard, kind, answer });
+        }
+        Input::Decide { node, approved, by, note } if is_live && is_open(state, node) => {
+            out.push(Event::GateDecided { node, approved, by, note });
+        }
+        Input::Resolve { node, resolution, by, note } if is_live => {
+            let cell = state.cells.get(node);
+            if cell.is_some_and(|cell| cell.state == NodeState::Unknown && cell.resolved.is_none()) {
+                out.push(Event::NodeResolved { node, resolution, by, note });
+            }
+        }
+        Input::Pause(on) if is_live && on != state.is_paused => out.push(Event::PauseChanged { on }),
+        Input::Cancel { level, why, by } if is_live && state.cancel.is_none_or(|(old, _)| level > old) => {
+            out.push(Event::CancelRaised { level, why, by });
+        }
+        Input::Suspend(why) if is_live && state.suspended.is_none() => out.push(Event::RunSuspended { why }),
+        _ => {}
+    }
+}
+
+/// The attempt that runs now under this name: the fence.
+fn running(state: &RunState, attempt: Attempt) -> Option<&Flight> {
+    state.flights.get((attempt.node, attempt.shard)).filter(|flight| flight.number == attempt.number)
+}
+
+/// What an attempt did means something else once it was asked to stop; one that never started did nothing.
+fn judge(flight: &Flight, outcome: Outcome) -> Outcome {
+    match (flight.stop, outcome) {
+        (None, outcome) | (Some(_), outcome @ Outcome::NotStarted(_)) => outcome,
+        (Some((_, StopReason::Clock(clock))), _) => Outcome::TimedOut(clock),
+        (Some(_), _) => Outcome::Cancelled,
+    }
+}
+
+fn is_open(state: &RunState, node: NodeIx) -> bool {
+    state.cells.get(node).is_some_and(|cell| matches!(cell.gate, Gate::Open(_)))
+}
+
+fn is_asked(state: &RunState, node: NodeIx, shard: u32, kind: CheckKind) -> bool {
+    let between = state.shards.between.get(&(node, shard));
+    between.is_some_and(|between| matches!(between.step, Step::Checking(asked, _) if asked == kind))
+}
+
+/// Lost attempts, the new plan, and what a person or the new plan orders again.
+fn recover(state: &RunState, version: Option<u32>, changed: &[NodeIx], rerun: &[NodeIx], out: &mut Vec<Event>) {
+    out.extend(state.flights.all().iter().map(|flight| Event::ShardLost { attempt: flight.attempt() }));
+    let known = |&version: &u32| version > state.version && version as usize <= state.graphs.0.len();
+    let version = version.filter(known);
+    out.extend(version.map(|version| Event::PlanChanged { version }));
+    let old = state.graph();
+    let graph = version.map_or(old, |version| &state.graphs.0[version as usize - 1]);
+    let has_ended = |node: NodeIx| {
+        let was = if version.is_some() { old.find(&graph.nodes[node].id) } else { Some(node) };
+        let state = was.map(|was| state.cells[was].state);
+        graph.nodes[node].selected && state.is_some_and(|it| it.is_final() || it == NodeState::Unknown)
+    };
+    let mut open = |node, why| out.extend(has_ended(node).then_some(Event::NodeReopened { node, why }));
+    for &node in rerun {
+        open(node, ReopenReason::Ordered);
+    }
+    for node in downstream(graph, rerun) {
+        open(node, ReopenReason::Upstream);
+    }
+    for &node in changed.iter().filter(|node| !rerun.contains(node)) {
+        open(node, ReopenReason::Changed);
+    }
+}
+
+/// All that depends on these, without them.
+fn downstream(graph: &Graph, roots: &[NodeIx]) -> BTreeSet<NodeIx> {
+    let mut found = BTreeSet::new();
+    let mut next: Vec<NodeIx> = roots.to_vec();
+    while let Some(node) = next.pop() {
+        next.extend(graph.dependents(node).iter().copied().filter(|&it| found.insert(it)));
+    }
+    for root in roots {
+        found.remove(root);
+    }
+    found
+}

@@ -1,0 +1,463 @@
+//! The only mutator of a run's state. It can't fail: what does not fit any more is ignored.
+
+use std::sync::Arc;
+
+use super::clock::Timer;
+use super::event::{
+    Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, Clock, Event, NodeState, Outcome, Resolution,
+    ShardResult, SkipReason, StopKind, StopReason,
+};
+use super::ready::Slot;
+use super::shards::{Flight, Key, Phase, Step};
+use super::state::{Gate, Lane, RunState};
+use crate::base::{Millis, NodeIx, Span, limits};
+use crate::graph::model::{Phase as Part, Policy};
+
+impl RunState {
+    /// Takes a fact in.
+    pub fn fold(&mut self, at: Millis, event: &Event) {
+        self.now = at;
+        let mut gap = Span::ZERO;
+        match event {
+            Event::RunBegan(began) => self.fold_began(at, began),
+            Event::RunResumed(resumed) => {
+                gap = resumed.gap;
+                self.fold_resumed(at, resumed);
+            }
+            Event::PlanChanged { version } => self.change_plan(at, *version),
+            Event::NodeAdmitted { node } => {
+                self.cells[*node].is_admitted = true;
+                self.place(at, *node);
+            }
+            Event::ShardsStarted { node, first, count } => self.fold_started(at, *node, *first, *count),
+            Event::ShardRetried { attempt } => self.fold_retried(at, *attempt),
+            Event::ShardFinished { attempt, outcome, result, .. } => {
+                self.fold_finished(at, *attempt, outcome, result);
+            }
+            Event::RetryScheduled { attempt, at: due } => {
+                let key = (attempt.node, attempt.shard);
+                let failure = self.leave(key).and_then(|between| between.failure);
+                self.wait(key, Step::Delayed(*due), failure);
+                self.name_state(attempt.node);
+            }
+            Event::StopRequested { attempt, how, why } => self.fold_stop(at, *attempt, *how, *why),
+            Event::ShardLost { attempt } => self.fold_lost(at, *attempt),
+            Event::CheckStarted { node, shard, kind } => self.fold_check(at, (*node, *shard), *kind),
+            Event::CheckAnswered { node, shard, kind, answer } => {
+                self.fold_answer(at, (*node, *shard), *kind, answer);
+            }
+            Event::GateOpened { node, expires } => self.fold_gate(at, *node, *expires),
+            Event::GateDecided { node, approved, by, note } => {
+                self.fold_decision(at, *node, *approved, (by, note));
+            }
+            Event::NodeExpired { node, clock } => self.fold_expired(at, *node, *clock),
+            Event::NodeFinished { node, state, .. } => self.fold_node(at, *node, *state),
+            Event::NodeSkipped { node, why } => {
+                let is_blocked = matches!(why, SkipReason::Blocked { .. });
+                self.end(at, *node, if is_blocked { NodeState::Blocked } else { NodeState::Skipped });
+            }
+            Event::NodeReopened { node, why } => self.reopen(at, *node, *why),
+            Event::NodeResolved { node, resolution, by, note } => {
+                self.fold_resolution(at, *node, *resolution, (by, note));
+            }
+            Event::PauseChanged { on } => self.fold_pause(at, *on),
+            Event::CancelRaised { level, why, .. } => self.fold_cancel(at, *level, *why),
+            Event::FinallyBegan => self.fold_finally(at),
+            Event::RunSuspended { why } => {
+                self.suspended = Some(*why);
+                self.place_all(at);
+            }
+            Event::RunFinished { verdict } => {
+                self.verdict = Some(verdict.clone());
+                self.timers.clear();
+            }
+        }
+        self.promote(at);
+        self.run_clock(at, gap);
+    }
+
+    fn fold_began(&mut self, at: Millis, began: &Began) {
+        if self.has_begun {
+            return;
+        }
+        self.has_begun = true;
+        self.set_jobs(began.jobs);
+        self.seed = began.seed;
+        began.run.as_str().clone_into(&mut self.run);
+        self.derive(at);
+    }
+
+    pub(super) fn set_jobs(&mut self, jobs: u32) {
+        let jobs = if jobs == 0 { self.graph().settings.max_parallel } else { jobs };
+        self.jobs = jobs.clamp(1, limits::MAX_PARALLEL);
+    }
+
+    /// Makes re-tries whose moment has come ready.
+    fn promote(&mut self, at: Millis) {
+        while let Some(&(due, key)) = self.delayed.first() {
+            if due > at {
+                return;
+            }
+            let failure = self.leave(key).and_then(|between| between.failure);
+            self.wait(key, Step::Ready, failure);
+        }
+    }
+
+    fn start(&mut self, at: Millis, key: Key, number: u16) {
+        let is_bounded = self.node(key.0).rules.retry.as_ref().is_some_and(|retry| retry.within.is_some());
+        if is_bounded {
+            self.shards.first_start(key, at);
+        }
+        self.shards.set(key, Phase::Running);
+        self.shards.set_number(key, number);
+        let due = self.first_due(key, at);
+        self.flights.insert(Flight { key, number, started: at, stop: None, is_orphan: false, due });
+        self.timers.extend(due.map(|(due, _)| (due, Timer::Flight(key))));
+    }
+
+    fn has_started(&mut self, at: Millis, node: NodeIx, count: u32) {
+        self.ready.take(node, count);
+        let cell = &mut self.cells[node];
+        cell.flights += count;
+        cell.started.get_or_insert(at);
+        if let Some(due) = cell.queue_due.take() {
+            self.timers.remove(&(due, Timer::Queue(node)));
+        }
+        self.set_state(node, NodeState::Running);
+    }
+
+    fn fold_started(&mut self, at: Millis, node: NodeIx, first: u32, count: u32) {
+        for shard in first..first + count {
+            self.start(at, (node, shard), 1);
+        }
+        self.cells[node].cursor = first + count;
+        if first + count >= self.node(node).rules.shards {
+            self.ready.remove(node, Slot::Fresh);
+        }
+        self.has_started(at, node, count);
+    }
+
+    fn fold_retried(&mut self, at: Millis, attempt: Attempt) {
+        let key = (attempt.node, attempt.shard);
+        self.leave(key);
+        self.start(at, key, attempt.number);
+        self.has_started(at, attempt.node, 1);
+    }
+
+    fn fold_finished(&mut self, at: Millis, attempt: Attempt, outcome: &Outcome, result: &ShardResult) {
+        let key = (attempt.node, attempt.shard);
+        let Some(_) = self.land(key) else { return };
+        match outcome {
+            Outcome::Success => self.succeed(key, result),
+            Outcome::Exit(_) | Outcome::NotStarted(_) | Outcome::BadResult(_) => self.fail(at, key, outcome),
+            Outcome::Signal(_) | Outcome::TimedOut(_) => self.suspect(at, key, outcome),
+            Outcome::Cancelled => self.stopped(key),
+        }
+        self.settle(at, key.0);
+    }
+
+    /// Places a stage of which something has just ended.
+    fn settle(&mut self, at: Millis, node: NodeIx) {
+        let is_over = self.is_complete(node) || self.is_halted(node);
+        if is_over || !self.cells[node].is_busy() || self.cells[node].lane != Lane::Open {
+            self.place(at, node);
+        }
+    }
+
+    /// A shard is done.
+    pub(super) fn succeed(&mut self, key: Key, result: &ShardResult) {
+        self.shards.set(key, Phase::Success);
+        self.cells[key.0].success += 1;
+        if !result.outputs.is_empty() {
+            self.left.entry(key.0).or_default().outputs.clone_from(&result.outputs);
+        }
+        if let Some(digest) = result.artifacts {
+            self.left.entry(key.0).or_default().artifacts.push((key.1, digest));
+        }
+    }
+
+    /// A shard failed, and its outcome is known.
+    pub(super) fn fail(&mut self, at: Millis, key: Key, outcome: &Outcome) {
+        if self.may_retry(at, key, outcome) {
+            self.wait(key, Step::Judged, Some(outcome.clone()));
+            return;
+        }
+        self.shards.set(key, Phase::Failed);
+        let is_forgiven = self.is_allowed(key.0, outcome);
+        let cell = &mut self.cells[key.0];
+        cell.failed += 1;
+        if !is_forgiven {
+            cell.unforgiven += 1;
+            self.causes.entry(key.0).or_insert_with(|| (key.1, outcome.clone()));
+        } else if cell.unforgiven == 0 {
+            self.causes.entry(key.0).or_insert_with(|| (key.1, outcome.clone()));
+        }
+    }
+
+    /// A shard ended by force: what it did before is known only to its `done-if`.
+    fn suspect(&mut self, at: Millis, key: Key, outcome: &Outcome) {
+        let rules = &self.node(key.0).rules;
+        if rules.has_done_if && self.is_leaving(key.0) {
+            self.stopped(key);
+        } else if rules.has_done_if {
+            self.wait(key, Step::Suspect, Some(outcome.clone()));
+        } else if rules.idempotent {
+            self.fail(at, key, outcome);
+        } else {
+            self.make_unknown(key, "its last attempt was ended by force, and it is not idempotent");
+        }
+    }
+
+    fn stopped(&mut self, key: Key) {
+        let rules = &self.node(key.0).rules;
+        if rules.idempotent || rules.has_done_if {
+            self.shards.set(key, Phase::Cancelled);
+            self.cells[key.0].cancelled += 1;
+        } else {
+            self.make_unknown(key, "it was stopped before its end, and it is not idempotent");
+        }
+    }
+
+    pub(super) fn make_unknown(&mut self, key: Key, why: &str) {
+        self.shards.set(key, Phase::Unknown);
+        self.cells[key.0].unknown += 1;
+        self.words.entry(key.0).or_insert_with(|| why.to_owned());
+    }
+
+    fn fold_stop(&mut self, at: Millis, attempt: Attempt, how: StopKind, why: StopReason) {
+        let key = (attempt.node, attempt.shard);
+        self.stops.remove(&key);
+        let due = self.stop_due(key, at, how);
+        self.set_due(key, Some(due));
+        if let Some(flight) = self.flights.get_mut(key) {
+            let first = flight.stop.map_or(why, |(_, first)| first);
+            flight.stop = Some((how, first));
+        }
+        if why == StopReason::Clock(Clock::Finally) && !self.finally_expired {
+            self.expire_finally(at);
+        }
+    }
+
+    fn expire_finally(&mut self, at: Millis) {
+        self.finally_expired = true;
+        let graph = Arc::clone(self.graph());
+        let in_finally =
+            |flight: &&Flight| graph.nodes[flight.key.0].phase == Part::Finally && flight.stop.is_none();
+        let keys: Vec<Key> = self.flights.all().iter().filter(in_finally).map(|flight| flight.key).collect();
+        let why = StopReason::Clock(Clock::Finally);
+        self.stops.extend(keys.into_iter().map(|key| (key, (StopKind::Terminate, why))));
+        self.place_all(at);
+    }
+
+    fn fold_lost(&mut self, at: Millis, attempt: Attempt) {
+        let key = (attempt.node, attempt.shard);
+        let Some(flight) = self.land(key) else { return };
+        let rules = &self.node(key.0).rules;
+        if !flight.is_orphan {
+            self.make_unknown(key, "it was killed, but its end was never reported");
+        } else if rules.has_done_if {
+            self.shards.forgive(key);
+            self.wait(key, Step::Suspect, None);
+        } else if rules.idempotent {
+            self.shards.forgive(key);
+            self.wait(key, Step::Ready, None);
+        } else {
+            self.make_unknown(key, "the engine died while it ran, and it is not idempotent");
+        }
+        self.settle(at, key.0);
+    }
+
+    fn fold_check(&mut self, at: Millis, key: Key, kind: CheckKind) {
+        let mut due = at + Span::from_ms(limits::CHECK_WAIT_MS);
+        if let (CheckKind::DoneIf, Some(timeout)) = (kind, self.node(key.0).rules.timeout) {
+            due = due.min(at + timeout);
+        }
+        let failure = self.leave(key).and_then(|between| between.failure);
+        self.wait(key, Step::Checking(kind, due), failure);
+        self.place(at, key.0);
+    }
+
+    fn fold_answer(&mut self, at: Millis, key: Key, kind: CheckKind, answer: &Answer) {
+        let Some(between) = self.leave(key) else { return };
+        let is_idempotent = self.node(key.0).rules.idempotent;
+        match (kind, answer) {
+            (CheckKind::Cache, answer) => self.fold_cache(key, answer),
+            (CheckKind::DoneIf, Answer::Yes(result)) => self.succeed(key, result),
+            (CheckKind::DoneIf, Answer::Unknown(why)) if !is_idempotent => {
+                self.make_unknown(key, &format!("`done-if` does not know: {why}"));
+            }
+            (CheckKind::DoneIf, _) => {
+                // It was not done. The bookkeeping of its step is over; say so before it moves on.
+                self.shards.wait(key, Step::Suspect, None);
+                match between.failure {
+                    Some(outcome) => self.fail(at, key, &outcome),
+                    None => self.wait(key, Step::Ready, None),
+                }
+            }
+        }
+        self.place(at, key.0);
+    }
+
+    fn fold_cache(&mut self, key: Key, answer: &Answer) {
+        self.shards.set(key, Phase::Fresh);
+        self.cells[key.0].cache_asked = true;
+        if let Answer::Yes(result) = answer {
+            self.cells[key.0].is_cached = true;
+            let left = self.left.entry(key.0).or_default();
+            left.outputs.clone_from(&result.outputs);
+            left.artifacts.extend(result.artifacts.map(|digest| (0, digest)));
+        }
+    }
+
+    fn fold_gate(&mut self, at: Millis, node: NodeIx, expires: Option<Millis>) {
+        self.cells[node].gate = Gate::Open(expires);
+        self.cells[node].started.get_or_insert(at);
+        self.open_gates.insert(node);
+        self.timers.extend(expires.map(|due| (due, Timer::Gate(node))));
+        self.place(at, node);
+    }
+
+    /// An approval does not wait any more.
+    pub(super) fn close_gate(&mut self, node: NodeIx) {
+        if let Gate::Open(expires) = self.cells[node].gate {
+            self.open_gates.remove(&node);
+            if let Some(due) = expires {
+                self.timers.remove(&(due, Timer::Gate(node)));
+            }
+            self.cells[node].gate = Gate::Closed;
+        }
+    }
+
+    fn fold_decision(&mut self, at: Millis, node: NodeIx, approved: bool, (by, words): (&str, &str)) {
+        self.close_gate(node);
+        self.cells[node].gate = if approved { Gate::Approved } else { Gate::Rejected };
+        let word = if approved { "approved" } else { "rejected" };
+        self.words.insert(node, said(word, by, words));
+        self.place(at, node);
+    }
+
+    fn fold_expired(&mut self, at: Millis, node: NodeIx, clock: Clock) {
+        self.close_gate(node);
+        self.unplace(node);
+        self.cells[node].expired = Some(clock);
+        if clock == Clock::Finally && !self.finally_expired {
+            self.expire_finally(at);
+        }
+        self.place(at, node);
+    }
+
+    fn fold_node(&mut self, at: Millis, node: NodeIx, state: NodeState) {
+        self.end(at, node, state);
+        if !matches!(state, NodeState::Failed | NodeState::TimedOut) {
+            return;
+        }
+        self.failed.push(node);
+        let policy = self.policy(node);
+        if policy != Policy::Continue && self.cancel.is_none() {
+            self.drain_for.get_or_insert(node);
+        }
+        if policy == Policy::Kill {
+            self.stop_scope(node);
+        }
+    }
+
+    fn stop_scope(&mut self, node: NodeIx) {
+        let graph = Arc::clone(self.graph());
+        let scope = graph.nodes[node].scope;
+        let is_inside = |other: NodeIx| {
+            let chain = std::iter::successors(Some(graph.nodes[other].scope), |&it| graph.scopes[it].parent);
+            graph.nodes[other].phase == Part::Main && chain.into_iter().any(|it| it == scope)
+        };
+        let runs = self.flights.all().iter().filter(|flight| flight.stop.is_none() && is_inside(flight.key.0));
+        let why = StopReason::Scope(Policy::Kill);
+        let stops: Vec<_> = runs.map(|flight| (flight.key, (StopKind::Terminate, why))).collect();
+        self.stops.extend(stops);
+    }
+
+    /// A stage has ended.
+    fn end(&mut self, at: Millis, node: NodeIx, state: NodeState) {
+        self.close_gate(node);
+        self.unplace(node);
+        self.reopen.remove(&node);
+        let cell = &mut self.cells[node];
+        cell.ended = Some(at);
+        cell.resolved = None;
+        self.set_state(node, state);
+        if state.is_final() || self.cancel.is_some() || self.node(node).phase == Part::Finally {
+            self.release(at, node);
+        }
+    }
+
+    fn fold_resolution(&mut self, at: Millis, node: NodeIx, resolution: Resolution, (by, words): (&str, &str)) {
+        self.cells[node].resolved = Some(resolution);
+        self.apply_resolution(node, resolution);
+        self.words.insert(node, said("resolved", by, words));
+        self.place(at, node);
+    }
+
+    fn fold_pause(&mut self, at: Millis, on: bool) {
+        self.is_paused = on;
+        for cell in &mut self.cells {
+            cell.ready_at = cell.ready_at.map(|_| at);
+        }
+        self.place_all(at);
+    }
+
+    fn fold_cancel(&mut self, at: Millis, level: CancelLevel, why: CancelReason) {
+        self.cancel = Some((level, why));
+        self.drain_for = None;
+        self.timed_out |= why == CancelReason::Timeout;
+        self.order_stops(level);
+        self.hurry_checks(at, level);
+        self.place_all(at);
+        for node in self.unknown.clone() {
+            self.release(at, node);
+        }
+    }
+
+    fn order_stops(&mut self, level: CancelLevel) {
+        let how = match level {
+            CancelLevel::Drain => return,
+            CancelLevel::Stop => StopKind::Terminate,
+            CancelLevel::Kill => StopKind::Kill,
+        };
+        let graph = Arc::clone(self.graph());
+        let counts = |flight: &&Flight| {
+            let is_ours = level == CancelLevel::Kill || graph.nodes[flight.key.0].phase == Part::Main;
+            is_ours && flight.stop.is_none_or(|(old, _)| old < how)
+        };
+        let keys: Vec<Key> = self.flights.all().iter().filter(counts).map(|flight| flight.key).collect();
+        self.stops.extend(keys.into_iter().map(|key| (key, (how, StopReason::Cancel))));
+    }
+
+    /// A cancelled run waits no longer for an answer than for an attempt to stop.
+    fn hurry_checks(&mut self, at: Millis, level: CancelLevel) {
+        if level == CancelLevel::Drain {
+            return;
+        }
+        let checks = self.timers.iter().filter_map(|&(due, timer)| match timer {
+            Timer::Check(key) => Some((due, key)),
+            _ => None,
+        });
+        for (due, key) in checks.collect::<Vec<_>>() {
+            let grace = if level == CancelLevel::Kill { Span::ZERO } else { self.node(key.0).rules.grace };
+            let Some(between) = self.shards.between.get_mut(&key) else { continue };
+            if let Step::Checking(_, until) = &mut between.step {
+                *until = due.min(at + grace);
+                self.timers.remove(&(due, Timer::Check(key)));
+                self.timers.insert((due.min(at + grace), Timer::Check(key)));
+            }
+        }
+    }
+
+    fn fold_finally(&mut self, at: Millis) {
+        self.in_finally = true;
+        let budget = self.graph().settings.finally_budget.filter(|_| !self.is_rehearsal);
+        self.finally_due = budget.map(|budget| at + budget);
+        self.place_all(at);
+    }
+}
+
+fn said(word: &str, by: &str, note: &str) -> String {
+    if note.is_empty() { format!("{word} by {by}") } else { format!("{word} by {by}: {note}") }
+}

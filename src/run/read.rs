@@ -1,0 +1,207 @@
+//! What others may know of a run: the host, observers, and the expressions of its stages.
+
+use serde_json::Value;
+
+use super::event::{CancelLevel, CancelReason, NodeState, RunEnd, SuspendReason, Verdict};
+use super::shards::{Flight, Phase};
+use super::state::{Gate, RunState, STATES};
+use crate::base::{Digest, Millis, NodeIx, PoolIx};
+use crate::graph::model::Phase as Part;
+
+/// How far a stage is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// Shards in all; 1 for an unsharded stage.
+    pub total: u32,
+    /// Done.
+    pub success: u32,
+    /// Failed for good.
+    pub failed: u32,
+    /// With an attempt that runs.
+    pub running: u32,
+    /// Not started yet.
+    pub fresh: u32,
+}
+
+impl RunState {
+    /// Whether the run has begun.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// Version of the plan that is gone by, from 1.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Time of the last event.
+    pub fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// Attempts at once.
+    pub fn jobs(&self) -> u32 {
+        self.jobs
+    }
+
+    /// A stage's state.
+    pub fn state(&self, node: NodeIx) -> NodeState {
+        self.cells[node].state
+    }
+
+    /// How often a stage was opened, from 1.
+    pub fn generation(&self, node: NodeIx) -> u16 {
+        self.cells[node].generation
+    }
+
+    /// Number of the last attempt of a shard; 0 when there was none.
+    pub fn attempts(&self, node: NodeIx, shard: u32) -> u16 {
+        if shard < self.node(node).rules.shards { self.shards.number((node, shard)) } else { 0 }
+    }
+
+    /// Attempts of this generation that count for the retry budget.
+    pub fn attempts_used(&self, node: NodeIx, shard: u32) -> u16 {
+        if shard < self.node(node).rules.shards { self.shards.used((node, shard)) } else { 0 }
+    }
+
+    /// Attempts of a stage that run now, by shard.
+    pub fn running(&self, node: NodeIx) -> &[Flight] {
+        self.flights.of(node)
+    }
+
+    /// All attempts that run now, by stage and shard.
+    pub fn flights(&self) -> &[Flight] {
+        self.flights.all()
+    }
+
+    /// Questions put to the outside without an answer yet.
+    pub fn open_checks(&self) -> u32 {
+        self.checks
+    }
+
+    /// When the first attempt of this generation started, or an approval opened.
+    pub fn started(&self, node: NodeIx) -> Option<Millis> {
+        self.cells[node].started
+    }
+
+    /// When a stage ended.
+    pub fn ended(&self, node: NodeIx) -> Option<Millis> {
+        self.cells[node].ended
+    }
+
+    /// Since when a stage waits for its turn.
+    pub fn ready_since(&self, node: NodeIx) -> Option<Millis> {
+        self.cells[node].ready_at
+    }
+
+    /// How far a stage is.
+    pub fn progress(&self, node: NodeIx) -> Progress {
+        let cell = &self.cells[node];
+        let total = self.node(node).rules.shards;
+        let fresh = total - cell.cursor.min(total);
+        Progress { total, success: cell.success, failed: cell.failed, running: cell.flights, fresh }
+    }
+
+    /// Where each shard of a stage stands.
+    pub fn phases(&self, node: NodeIx) -> &[Phase] {
+        self.shards.phases(node)
+    }
+
+    /// What a stage wrote to `$ENGINE_OUTPUT`.
+    pub fn outputs(&self, node: NodeIx) -> &[(String, Value)] {
+        self.left.get(&node).map_or(&[], |left| &left.outputs)
+    }
+
+    /// Manifests of a stage's artifacts, by shard.
+    pub fn artifacts(&self, node: NodeIx) -> &[(u32, Digest)] {
+        self.left.get(&node).map_or(&[], |left| &left.artifacts)
+    }
+
+    /// How many stages are in `state`.
+    pub fn count(&self, state: NodeState) -> u32 {
+        self.counts[state as usize]
+    }
+
+    /// Stages by state, in the order of `NodeState`.
+    pub fn counts(&self) -> &[u32; STATES] {
+        &self.counts
+    }
+
+    /// Whether nothing runs and no question is open: the host may leave without losing anything.
+    pub fn is_quiescent(&self) -> bool {
+        self.flights.all().is_empty() && self.checks == 0
+    }
+
+    /// Approvals that wait for a person, and until when.
+    pub fn open_approvals(&self) -> impl Iterator<Item = (NodeIx, Option<Millis>)> {
+        self.open_gates.iter().map(|&node| match self.cells[node].gate {
+            Gate::Open(expires) => (node, expires),
+            _ => (node, None),
+        })
+    }
+
+    /// Stages whose outcome only a person can tell.
+    pub fn unknown(&self) -> impl Iterator<Item = NodeIx> {
+        self.unknown.iter().copied()
+    }
+
+    /// Whether nothing will happen before a person decides something: nothing runs, nothing can start, and no
+    /// clock but a person's own runs.
+    pub fn needs_person(&self) -> bool {
+        let is_asked = !self.open_gates.is_empty() || !self.unknown.is_empty();
+        let can_go_on = self.ready.first().is_some() || !self.delayed.is_empty() || !self.todo.is_empty();
+        let is_live = self.has_begun && self.verdict.is_none();
+        is_live && is_asked && self.is_quiescent() && (!can_go_on || self.is_paused)
+    }
+
+    /// How the run ended.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        self.verdict.as_ref()
+    }
+
+    /// How hard the run is being cancelled, and why.
+    pub fn cancel(&self) -> Option<(CancelLevel, CancelReason)> {
+        self.cancel
+    }
+
+    /// Whether new starts are held back.
+    pub fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    /// Why the engine leaves, if it does.
+    pub fn suspended(&self) -> Option<SuspendReason> {
+        self.suspended
+    }
+
+    /// Whether the clean-up has begun.
+    pub fn in_finally(&self) -> bool {
+        self.in_finally
+    }
+
+    /// Stages that make the run fail, in the order in which they did.
+    pub fn failed(&self) -> &[NodeIx] {
+        &self.failed
+    }
+
+    /// Units of a pool in use.
+    pub fn pool_used(&self, pool: PoolIx) -> u32 {
+        self.ready.used(pool)
+    }
+
+    /// What the run comes to as far as it is known: what `run.state` says to an expression.
+    pub fn outlook(&self) -> &'static str {
+        match self.judge().state {
+            RunEnd::Success if self.in_finally => "success",
+            RunEnd::Success => "running",
+            RunEnd::Failed => "failed",
+            RunEnd::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether all conditions of a stage hold; a rehearsal takes those that can't be known as true.
+    pub(super) fn holds(&self, node: NodeIx) -> Result<bool, String> {
+        let answer = super::facts::holds(self, node);
+        if self.is_rehearsal && self.node(node).phase == Part::Main { Ok(answer.unwrap_or(true)) } else { answer }
+    }
+}

@@ -1,0 +1,281 @@
+//! Another engine, another plan, another try.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::event::{CheckKind, NodeState, Outcome, ReopenReason, Resolution, Resumed};
+use super::shards::{Key, Phase, Shards, Step};
+use super::state::{Cell, Gate, RunState};
+use crate::base::{Millis, NodeIx};
+use crate::graph::Graph;
+use crate::graph::model::Phase as Part;
+
+impl RunState {
+    /// Another engine has the run. One that was over, or was about to be, is tried again: what had not succeeded
+    /// is reopened. One that was only interrupted goes on as it was.
+    pub(super) fn fold_resumed(&mut self, at: Millis, resumed: &Resumed) {
+        let is_new_try = self.verdict.is_some() || self.cancel.is_some();
+        self.set_jobs(resumed.jobs);
+        self.suspended = None;
+        self.verdict = None;
+        self.is_paused = false;
+        self.stops.clear();
+        self.orphan_flights();
+        self.put_questions_back();
+        for cell in &mut self.cells {
+            cell.ready_at = cell.ready_at.map(|_| at);
+        }
+        if is_new_try {
+            self.try_again();
+        }
+        self.derive(at);
+    }
+
+    fn orphan_flights(&mut self) {
+        for flight in self.flights.all_mut() {
+            flight.is_orphan = true;
+            flight.due = None;
+        }
+        self.orphans = u32::try_from(self.flights.all().len()).expect("limits::MAX_PARALLEL fits");
+    }
+
+    /// Whoever was asked is gone: the questions stand again.
+    fn put_questions_back(&mut self) {
+        let is_asked = |step: Step| matches!(step, Step::Checking(..));
+        let asked = self.shards.between.iter().filter(|(_, between)| is_asked(between.step));
+        let asked: Vec<_> = asked.map(|(&key, between)| (key, between.clone())).collect();
+        for (key, between) in asked {
+            self.leave(key);
+            match between.step {
+                Step::Checking(CheckKind::Cache, _) => self.shards.set(key, Phase::Fresh),
+                _ => self.shards.wait(key, Step::Suspect, between.failure),
+            }
+        }
+    }
+
+    fn try_again(&mut self) {
+        let had_finally = self.in_finally;
+        self.cancel = None;
+        self.drain_for = None;
+        self.timed_out = false;
+        self.leave_finally();
+        self.reset_run_clock();
+        for &node in &self.unknown {
+            self.cells[node].is_released = false;
+        }
+        self.reopen = self.unsuccessful(had_finally);
+    }
+
+    fn leave_finally(&mut self) {
+        self.in_finally = false;
+        self.finally_due = None;
+        self.finally_expired = false;
+    }
+
+    /// Everything that a new try does again: what had not succeeded, what was skipped because of it, and the
+    /// clean-up, for each ending has its own.
+    fn unsuccessful(&self, had_finally: bool) -> BTreeMap<NodeIx, ReopenReason> {
+        let mut again = BTreeMap::new();
+        for &node in self.graph().order() {
+            let (it, cell) = (self.node(node), &self.cells[node]);
+            let is_again = match cell.state {
+                NodeState::Failed
+                | NodeState::TimedOut
+                | NodeState::Cancelled
+                | NodeState::Blocked
+                | NodeState::Undone => true,
+                NodeState::Skipped => it.needs.iter().any(|need| again.contains_key(&need.node)),
+                NodeState::Unknown => false,
+                state if state.is_final() => false,
+                _ => cell.expired.is_some() || cell.cancelled > 0 || cell.failed > 0,
+            };
+            let is_clean_up = had_finally && it.phase == Part::Finally && cell.state.is_final();
+            if it.selected && (is_again || is_clean_up) {
+                again.insert(node, ReopenReason::Resume);
+            }
+        }
+        again
+    }
+
+    /// An ended stage is pending again.
+    pub(super) fn reopen(&mut self, at: Millis, node: NodeIx, why: ReopenReason) {
+        self.reopen.remove(&node);
+        self.close_gate(node);
+        self.unplace(node);
+        self.failed.retain(|&failed| failed != node);
+        self.causes.remove(&node);
+        self.words.remove(&node);
+        let by_person = self.cells[node].resolved == Some(Resolution::Rerun);
+        let is_whole = match why {
+            ReopenReason::Ordered => !by_person,
+            ReopenReason::Upstream => true,
+            ReopenReason::Resume => self.node(node).phase == Part::Finally,
+            ReopenReason::Changed => false,
+        };
+        self.reopen_cell(node, is_whole);
+        for shard in 0..self.cells[node].cursor {
+            self.reopen_shard((node, shard), is_whole, why == ReopenReason::Ordered);
+        }
+        self.set_state(node, NodeState::Pending);
+        self.hold(at, node);
+        self.place(at, node);
+        if self.node(node).phase == Part::Main && self.in_finally {
+            self.reopen_finally(at);
+        }
+    }
+
+    fn reopen_cell(&mut self, node: NodeIx, is_whole: bool) {
+        let old = &self.cells[node];
+        let generation = old.generation.saturating_add(1);
+        let (needs_left, cursor, success, is_released) =
+            (old.needs_left, old.cursor, old.success, old.is_released);
+        let success = if is_whole { 0 } else { success };
+        let cache_asked = is_whole;
+        let fresh = Cell { needs_left, cursor, success, cache_asked, is_released, generation, ..Cell::new() };
+        self.cells[node] = Cell { state: old.state, ..fresh };
+        if is_whole {
+            self.left.remove(&node);
+        }
+    }
+
+    fn reopen_shard(&mut self, key: Key, is_whole: bool, is_ordered: bool) {
+        let has_done_if = self.node(key.0).rules.has_done_if;
+        let between = self.shards.between.get(&key).map(|between| between.step);
+        let is_suspect = between == Some(Step::Suspect);
+        let step = match self.shards.phase(key) {
+            Phase::Success if is_whole => Step::Ready,
+            Phase::Success | Phase::Fresh | Phase::Running => return,
+            Phase::Cancelled if has_done_if && !is_ordered => Step::Suspect,
+            Phase::Between if is_suspect && !is_ordered => Step::Suspect,
+            Phase::Cancelled | Phase::Between | Phase::Failed | Phase::Unknown => Step::Ready,
+        };
+        self.shards.forgive_all(key);
+        self.shards.wait(key, step, None);
+    }
+
+    /// The main phase is open again, and so the clean-up will be another one.
+    fn reopen_finally(&mut self, at: Millis) {
+        self.leave_finally();
+        let graph = Arc::clone(self.graph());
+        for (ix, _) in graph.nodes.pairs().filter(|(_, node)| node.phase == Part::Finally && node.selected) {
+            if self.cells[ix].state.is_final() {
+                self.reopen.insert(ix, ReopenReason::Resume);
+            } else {
+                self.place(at, ix);
+            }
+        }
+    }
+
+    /// A person said what the unknown shards of a stage were.
+    pub(super) fn apply_resolution(&mut self, node: NodeIx, resolution: Resolution) {
+        let phase = match resolution {
+            Resolution::Success => Phase::Success,
+            Resolution::Failed => Phase::Failed,
+            Resolution::Rerun => return,
+        };
+        for shard in 0..self.cells[node].cursor {
+            if self.shards.phase((node, shard)) == Phase::Unknown {
+                self.shards.set((node, shard), phase);
+            }
+        }
+        let cell = &mut self.cells[node];
+        let count = std::mem::take(&mut cell.unknown);
+        if resolution == Resolution::Success {
+            cell.success += count;
+        } else {
+            cell.failed += count;
+            cell.unforgiven += count;
+            self.causes.entry(node).or_insert((0, Outcome::BadResult("a person said so".to_owned())));
+        }
+    }
+
+    /// The rest of the run goes by another plan: everything known is kept under the stages' new numbers.
+    pub(super) fn change_plan(&mut self, at: Millis, version: u32) {
+        let Some(new) = self.graphs.0.get(version as usize - 1).cloned() else { return };
+        let old = std::mem::replace(&mut self.version, version) as usize - 1;
+        let old = Arc::clone(&self.graphs.0[old]);
+        let name = |node: NodeIx| new.find(&old.nodes[node].id);
+        let mut shards = Shards::new(&new);
+        let mut cells = super::shards::PerNode::filled(Cell::new(), new.nodes.len());
+        for (from, _) in old.nodes.pairs() {
+            if let Some(to) = name(from) {
+                shards.adopt(to, &self.shards, from);
+                cells[to] = self.cells[from].clone();
+            }
+        }
+        let moved = std::mem::replace(&mut self.shards, shards);
+        self.cells = cells;
+        self.flights = std::mem::take(&mut self.flights).rename(name);
+        self.orphan_flights();
+        self.failed = self.failed.iter().filter_map(|&node| name(node)).collect();
+        self.left = rename(&mut self.left, name);
+        self.causes = rename(&mut self.causes, name);
+        self.words = rename(&mut self.words, name);
+        self.reopen = rename(&mut self.reopen, name);
+        self.stops.clear();
+        self.drain_for = self.drain_for.and_then(name);
+        for (from, _) in old.nodes.pairs() {
+            if let Some(to) = name(from) {
+                self.fit(to, moved.phases(from).len(), (&old, from));
+            }
+        }
+        self.recount_checks();
+        self.derive(at);
+    }
+
+    /// Makes what is known of a stage fit its new text.
+    fn fit(&mut self, to: NodeIx, shards: usize, (old, from): (&Graph, NodeIx)) {
+        let cell = &mut self.cells[to];
+        let (was, now) = (&old.nodes[from], &self.graphs.0[self.version as usize - 1].nodes[to]);
+        if cell.state == NodeState::Skipped && !was.selected && now.selected {
+            *cell = Cell { generation: cell.generation, ..Cell::new() };
+        }
+        if cell.state.is_final() || cell.state == NodeState::Unknown {
+            cell.cursor = cell.cursor.min(now.rules.shards);
+            return;
+        }
+        cell.is_admitted = false;
+        if was.rules.is_approval != now.rules.is_approval {
+            *cell = Cell { generation: cell.generation, ..Cell::new() };
+        }
+        if shards == now.rules.shards as usize {
+            return;
+        }
+        let cursor = cell.cursor.min(now.rules.shards);
+        *cell = Cell {
+            cursor,
+            state: NodeState::Pending,
+            generation: cell.generation,
+            gate: Gate::Closed,
+            ..Cell::new()
+        };
+        for shard in 0..cursor {
+            let key = (to, shard);
+            let is_suspect = self.shards.between.get(&key).is_some_and(|between| between.step == Step::Suspect);
+            if self.shards.number(key) > 0 && self.shards.phase(key) != Phase::Running && !is_suspect {
+                self.shards.wait(key, Step::Ready, None);
+            }
+        }
+    }
+
+    fn recount_checks(&mut self) {
+        self.checks = 0;
+        for cell in &mut self.cells {
+            (cell.checks, cell.flights) = (0, 0);
+        }
+        for (key, between) in &self.shards.between {
+            if matches!(between.step, Step::Checking(..)) {
+                self.cells[key.0].checks += 1;
+                self.checks += 1;
+            }
+        }
+        for flight in self.flights.all() {
+            self.cells[flight.key.0].flights += 1;
+        }
+    }
+}
+
+fn rename<T>(map: &mut BTreeMap<NodeIx, T>, name: impl Fn(NodeIx) -> Option<NodeIx>) -> BTreeMap<NodeIx, T> {
+    let old = std::mem::take(map);
+    old.into_iter().filter_map(|(node, value)| Some((name(node)?, value))).collect()
+}

@@ -1,0 +1,341 @@
+//! Everything a run is, folded from its events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::clock::{RunClock, Timer};
+use super::event::{
+    CancelLevel, CancelReason, Clock, NodeState, Outcome, ReopenReason, Resolution, StopKind, StopReason,
+    SuspendReason, Verdict,
+};
+use super::ready::Ready;
+use super::shards::{Flights, Key, PerNode, Shards};
+use crate::base::{Digest, Millis, NodeIx};
+use crate::graph::Graph;
+use crate::graph::model::{Node, Phase};
+
+/// The state of a run. Only `fold` changes it, and folding the same events gives an equal state.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunState {
+    pub(super) graphs: Graphs,
+    /// The version of the plan that is gone by, from 1.
+    pub(super) version: u32,
+    /// Conditions that can't be known count as true, and no clock runs.
+    pub(super) is_rehearsal: bool,
+    pub(super) has_begun: bool,
+    pub(super) run: String,
+    pub(super) jobs: u32,
+    pub(super) seed: u64,
+    /// Time of the last event.
+    pub(super) now: Millis,
+    pub(super) cells: PerNode<Cell>,
+    pub(super) shards: Shards,
+    pub(super) flights: Flights,
+    /// Attempts of an engine that died.
+    pub(super) orphans: u32,
+    /// Questions without an answer yet.
+    pub(super) checks: u32,
+    /// What could start now.
+    pub(super) ready: Ready,
+    /// Re-tries whose moment has not come.
+    pub(super) delayed: BTreeSet<(Millis, Key)>,
+    pub(super) timers: BTreeSet<(Millis, Timer)>,
+    /// Stages about which something can be decided without a slot.
+    pub(super) todo: BTreeSet<NodeIx>,
+    /// Approvals to open.
+    pub(super) gates: BTreeSet<NodeIx>,
+    /// Approvals that wait for a person.
+    pub(super) open_gates: BTreeSet<NodeIx>,
+    /// Failures to be followed by a re-try.
+    pub(super) judged: BTreeSet<Key>,
+    /// Attempts to be stopped.
+    pub(super) stops: BTreeMap<Key, (StopKind, StopReason)>,
+    /// Stages to be reopened after a resume.
+    pub(super) reopen: BTreeMap<NodeIx, ReopenReason>,
+    /// Stages of unknown outcome.
+    pub(super) unknown: BTreeSet<NodeIx>,
+    pub(super) counts: [u32; STATES],
+    /// Stages of each phase whose dependents still wait.
+    pub(super) open: [u32; 2],
+    pub(super) left: BTreeMap<NodeIx, Left>,
+    /// The failure that decides a stage's end: shard and outcome.
+    pub(super) causes: BTreeMap<NodeIx, (u32, Outcome)>,
+    /// What people or the world said about a stage, for its reason.
+    pub(super) words: BTreeMap<NodeIx, String>,
+    pub(super) is_paused: bool,
+    pub(super) suspended: Option<SuspendReason>,
+    pub(super) in_finally: bool,
+    pub(super) finally_due: Option<Millis>,
+    pub(super) finally_expired: bool,
+    pub(super) cancel: Option<(CancelLevel, CancelReason)>,
+    /// The failure that must drain the run.
+    pub(super) drain_for: Option<NodeIx>,
+    pub(super) timed_out: bool,
+    pub(super) failed: Vec<NodeIx>,
+    pub(super) verdict: Option<Verdict>,
+    pub(super) clock: RunClock,
+}
+
+/// How many states there are.
+pub(super) const STATES: usize = 14;
+
+/// The versions of the plan; equal when they are the same objects.
+#[derive(Clone, Debug)]
+pub(super) struct Graphs(pub(super) Vec<Arc<Graph>>);
+
+impl PartialEq for Graphs {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+}
+
+/// What a stage left.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Left {
+    pub(super) outputs: Vec<(String, serde_json::Value)>,
+    pub(super) artifacts: Vec<(u32, Digest)>,
+}
+
+/// An approval's question.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Gate {
+    Closed,
+    /// Until then, if it ends by itself.
+    Open(Option<Millis>),
+    Approved,
+    Rejected,
+}
+
+/// Where a stage is listed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Lane {
+    /// Nowhere: it waits for others, or has ended.
+    Idle,
+    /// Something can be decided about it.
+    Todo,
+    /// It is an approval to open.
+    Gate,
+    /// The cache is to be asked.
+    Cache,
+    /// Nothing of it may start, but a `done-if` is to be asked.
+    Ask,
+    /// Its shards may start.
+    Open,
+}
+
+/// A stage.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Cell {
+    pub(super) state: NodeState,
+    pub(super) lane: Lane,
+    /// Needs that have not ended.
+    pub(super) needs_left: u32,
+    /// Shards below it have been started.
+    pub(super) cursor: u32,
+    pub(super) success: u32,
+    pub(super) failed: u32,
+    /// Failed shards that `allow-failure` does not cover.
+    pub(super) unforgiven: u32,
+    pub(super) cancelled: u32,
+    pub(super) unknown: u32,
+    /// Attempts that run.
+    pub(super) flights: u32,
+    /// Questions without an answer yet.
+    pub(super) checks: u32,
+    /// Its `if` holds.
+    pub(super) is_admitted: bool,
+    /// The cache had nothing, or is not to be asked.
+    pub(super) cache_asked: bool,
+    pub(super) is_cached: bool,
+    /// Its dependents know that it ended.
+    pub(super) is_released: bool,
+    pub(super) gate: Gate,
+    pub(super) expired: Option<Clock>,
+    pub(super) resolved: Option<Resolution>,
+    pub(super) generation: u16,
+    /// Since when it could start.
+    pub(super) ready_at: Option<Millis>,
+    /// When its queue clock runs out, if that runs.
+    pub(super) queue_due: Option<Millis>,
+    pub(super) started: Option<Millis>,
+    pub(super) ended: Option<Millis>,
+}
+
+impl Cell {
+    /// Not begun.
+    pub(super) const fn new() -> Self {
+        Self {
+            state: NodeState::Pending,
+            lane: Lane::Idle,
+            needs_left: 0,
+            cursor: 0,
+            success: 0,
+            failed: 0,
+            unforgiven: 0,
+            cancelled: 0,
+            unknown: 0,
+            flights: 0,
+            checks: 0,
+            is_admitted: false,
+            cache_asked: false,
+            is_cached: false,
+            is_released: false,
+            gate: Gate::Closed,
+            expired: None,
+            resolved: None,
+            generation: 1,
+            ready_at: None,
+            queue_due: None,
+            started: None,
+            ended: None,
+        }
+    }
+
+    /// Whether something of it runs or is asked.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.flights + self.checks > 0
+    }
+}
+
+impl NodeState {
+    /// Whether a stage in this state has ended. An unknown outcome has not: a person decides it.
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::Waiting | Self::Running | Self::Retrying | Self::Unknown)
+    }
+
+    /// success, cached, allowed-failure: what a need without `accept` takes, besides skipped.
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Success | Self::Cached | Self::AllowedFailure)
+    }
+
+    /// failed, timed-out, blocked: what `accept: [failed]` takes.
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::TimedOut | Self::Blocked)
+    }
+}
+
+impl RunState {
+    /// A run that has not begun, of these versions of its plan.
+    ///
+    /// # Panics
+    /// Without a graph.
+    pub fn new(graphs: Vec<Arc<Graph>>) -> Self {
+        let first = Arc::clone(graphs.first().expect("a run has a plan"));
+        Self {
+            version: 1,
+            is_rehearsal: false,
+            has_begun: false,
+            run: String::new(),
+            jobs: 1,
+            seed: 0,
+            now: Millis::ZERO,
+            cells: PerNode::filled(Cell::new(), first.nodes.len()),
+            shards: Shards::new(&first),
+            flights: Flights::default(),
+            orphans: 0,
+            checks: 0,
+            ready: Ready::new(&first),
+            delayed: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            todo: BTreeSet::new(),
+            gates: BTreeSet::new(),
+            open_gates: BTreeSet::new(),
+            judged: BTreeSet::new(),
+            stops: BTreeMap::new(),
+            reopen: BTreeMap::new(),
+            unknown: BTreeSet::new(),
+            counts: [0; STATES],
+            open: [0; 2],
+            left: BTreeMap::new(),
+            causes: BTreeMap::new(),
+            words: BTreeMap::new(),
+            is_paused: false,
+            suspended: None,
+            in_finally: false,
+            finally_due: None,
+            finally_expired: false,
+            cancel: None,
+            drain_for: None,
+            timed_out: false,
+            failed: Vec::new(),
+            verdict: None,
+            clock: RunClock::default(),
+            graphs: Graphs(graphs),
+        }
+    }
+
+    /// The graph that is gone by.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graphs.0[self.version as usize - 1]
+    }
+
+    pub(super) fn node(&self, node: NodeIx) -> &Node {
+        &self.graph().nodes[node]
+    }
+
+    pub(super) fn set_state(&mut self, node: NodeIx, state: NodeState) {
+        let old = std::mem::replace(&mut self.cells[node].state, state);
+        if old != state {
+            self.counts[old as usize] -= 1;
+            self.counts[state as usize] += 1;
+        }
+        if state == NodeState::Unknown {
+            self.unknown.insert(node);
+        } else if old == NodeState::Unknown {
+            self.unknown.remove(&node);
+        }
+    }
+
+    /// Works out everything that follows from the stages, shards and attempts: who waits for whom, what is ready,
+    /// which clocks run.
+    pub(super) fn derive(&mut self, at: Millis) {
+        let graph = Arc::clone(self.graph());
+        self.ready = Ready::new(&graph);
+        self.delayed.clear();
+        self.timers.clear();
+        self.todo.clear();
+        self.gates.clear();
+        self.judged.clear();
+        self.counts = [0; STATES];
+        self.open = [0; 2];
+        self.open_gates.clear();
+        self.unknown.clear();
+        for flight in self.flights.all().to_vec() {
+            self.ready.take(flight.key.0, 1);
+            self.timers.extend(flight.due.map(|(due, _)| (due, Timer::Flight(flight.key))));
+        }
+        self.derive_cells(&graph);
+        for node in graph.nodes.indexes() {
+            self.place(at, node);
+        }
+    }
+
+    fn derive_cells(&mut self, graph: &Graph) {
+        for (ix, node) in graph.nodes.pairs() {
+            let left = node.needs.iter().filter(|need| !self.cells[need.node].is_released).count();
+            let cell = &mut self.cells[ix];
+            cell.needs_left = u32::try_from(left).expect("limits::MAX_EDGES fits");
+            cell.lane = Lane::Idle;
+            cell.queue_due = None;
+            self.counts[cell.state as usize] += 1;
+            self.open[phase_ix(node.phase)] += u32::from(!cell.is_released);
+            if cell.state == NodeState::Unknown {
+                self.unknown.insert(ix);
+            }
+            if let Gate::Open(expires) = cell.gate
+                && !cell.state.is_final()
+            {
+                self.open_gates.insert(ix);
+                self.timers.extend(expires.map(|due| (due, Timer::Gate(ix))));
+            }
+        }
+    }
+}
+
+/// Place of a phase in `RunState::open`.
+pub(super) const fn phase_ix(phase: Phase) -> usize {
+    match phase {
+        Phase::Main => 0,
+        Phase::Finally => 1,
+    }
+}

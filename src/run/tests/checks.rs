@@ -1,0 +1,67 @@
+//! The cache, `done-if`, and what nobody knows.
+
+use super::*;
+
+fn yes() -> Answer {
+    let outputs = vec![("digest".to_owned(), serde_json::json!("abc"))];
+    Answer::Yes(Box::new(ShardResult { outputs, ..ShardResult::default() }))
+}
+
+fn asks(node: u32, kind: CheckKind) -> Event {
+    Event::CheckStarted { node: n(node), shard: 0, kind }
+}
+
+#[test]
+fn the_cache_is_asked_before_the_first_start() {
+    let nodes = || vec![stage("build", |node| node.rules.has_cache = true), after("next", &[0])];
+    let mut story = Story::of(nodes());
+    story.has(&asks(0, CheckKind::Cache)).starts(&[]);
+    story.answers(0, CheckKind::Cache, yes()).is(0, NodeState::Cached).starts(&[(1, 0)]);
+    assert_eq!(story.core.state().outputs(n(0)).len(), 1);
+    let mut story = Story::of(nodes());
+    story.answers(0, CheckKind::Cache, Answer::No).starts(&[(0, 0)]);
+    story.answers(0, CheckKind::Cache, yes()).then(&[]);
+}
+
+#[test]
+fn done_if_is_asked_after_a_timeout_and_after_a_signal_but_not_after_an_exit() {
+    let node = || {
+        stage("migrate", |node| {
+            (node.rules.has_done_if, node.rules.idempotent) = (true, false);
+            node.rules.retry = Some(retry(3, 0));
+        })
+    };
+    let mut story = Story::of(vec![node()]);
+    story.ends(0, Outcome::Signal(9)).has(&asks(0, CheckKind::DoneIf)).starts(&[]);
+    story.answers(0, CheckKind::DoneIf, Answer::No).has(&retried(0, 2));
+    story.ends(0, Outcome::Exit(1)).has(&retried(0, 3));
+    story.ends(0, Outcome::Signal(9)).answers(0, CheckKind::DoneIf, yes()).is(0, NodeState::Success);
+    let mut story = Story::of(vec![node()]);
+    story.ends(0, Outcome::Signal(9)).answers(0, CheckKind::DoneIf, Answer::Unknown("busy".to_owned()));
+    story.is(0, NodeState::Unknown);
+}
+
+#[test]
+fn a_question_without_an_answer_does_not_hold_the_run_for_ever() {
+    let mut story = Story::of(vec![stage("build", |node| node.rules.has_cache = true)]);
+    story.wait(10 * 60_000).starts(&[(0, 0)]);
+}
+
+#[test]
+fn a_kill_waits_for_no_answer() {
+    let mut story = Story::of(vec![stage("build", |node| node.rules.has_cache = true)]);
+    story.cancel(CancelLevel::Kill).is(0, NodeState::Cancelled).run_ends(RunEnd::Cancelled);
+}
+
+#[test]
+fn a_person_resolves_what_nobody_knows() {
+    let node = || stage("migrate", |node| node.rules.idempotent = false);
+    let lost = || {
+        let mut story = Story::of(vec![node(), after("next", &[0])]);
+        story.ends(0, Outcome::Signal(9)).is(0, NodeState::Unknown).is(1, NodeState::Pending);
+        story
+    };
+    lost().resolves(0, Resolution::Success).is(0, NodeState::Success).starts(&[(1, 0)]);
+    lost().resolves(0, Resolution::Failed).is(0, NodeState::Failed).run_ends(RunEnd::Failed);
+    lost().resolves(0, Resolution::Rerun).has(&retried(0, 2)).succeeds(0).starts(&[(1, 0)]);
+}

@@ -1,0 +1,134 @@
+//! Timeouts, the ladder, re-tries.
+
+use super::*;
+
+#[test]
+fn the_ladder_is_stop_then_force_then_lost() {
+    let mut story = Story::of(vec![stage("a", |node| {
+        node.rules.timeout = Some(Span::from_secs(5));
+        node.rules.grace = Span::from_secs(2);
+    })]);
+    story.wait(4999).then(&[]);
+    story.wait(1).has(&stop(0, StopKind::Terminate, StopReason::Clock(Clock::Attempt)));
+    story.wait(2000).has(&stop(0, StopKind::Kill, StopReason::Grace));
+    story.wait(30_000).has(&Event::ShardLost { attempt: Attempt { node: n(0), shard: 0, number: 1 } });
+    story.is(0, NodeState::Unknown);
+    assert!(story.core.state().needs_person());
+}
+
+#[test]
+fn an_attempt_that_was_stopped_by_its_clock_timed_out_whatever_it_says() {
+    let mut story = Story::of(vec![stage("a", |node| node.rules.timeout = Some(Span::from_secs(5)))]);
+    story.wait(5000).succeeds(0).is(0, NodeState::TimedOut).run_ends(RunEnd::Failed);
+}
+
+#[test]
+fn silence_counts_only_with_an_idle_clock() {
+    let mut story =
+        Story::of(vec![Node::plain("a"), stage("b", |node| node.rules.idle = Some(Span::from_secs(1)))]);
+    for node in [0, 1] {
+        let attempt = story.number(node, 0);
+        story.tell(Input::Silent { attempt });
+    }
+    story.then(&[stop(1, StopKind::Terminate, StopReason::Clock(Clock::Idle))]);
+}
+
+#[test]
+fn a_failure_is_retried_within_its_budget() {
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(retry(2, 1000)))]);
+    let scheduled = |number, at| Event::RetryScheduled {
+        attempt: Attempt { node: n(0), shard: 0, number },
+        at: Millis::new(at),
+    };
+    story.fails(0).has(&scheduled(2, 1000)).is(0, NodeState::Retrying).starts(&[]);
+    story.wait(1000).then(&[retried(0, 2)]);
+    story.fails(0).has(&scheduled(3, 2000)).wait(1000).then(&[retried(0, 3)]);
+    story.fails(0).is(0, NodeState::Failed).run_ends(RunEnd::Failed);
+}
+
+#[test]
+fn delays_grow_up_to_their_maximum_and_are_spread_by_the_seed() {
+    let delays = |jitter| {
+        let rule = Retry { backoff: 2.0, max_delay: Some(Span::from_ms(3000)), jitter, ..retry(4, 1000) };
+        let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(rule))]);
+        let mut delays = Vec::new();
+        for _ in 0..4 {
+            story.fails(0);
+            let due = story.core.next_deadline().expect("a re-try");
+            delays.push(due.since(story.at).ms());
+            story.wait(3000);
+        }
+        delays
+    };
+    assert_eq!(delays(false), [1000, 2000, 3000, 3000]);
+    let spread = delays(true);
+    assert_eq!(spread, delays(true), "the same seed gives the same delays");
+    for (delay, full) in spread.iter().zip([1000, 2000, 3000, 3000]) {
+        assert!((full / 2..=full).contains(delay), "{delay} of {full}");
+    }
+}
+
+#[test]
+fn when_says_what_is_retried() {
+    use crate::plan::model::RetryWhen;
+    let rule = Retry { when: vec![RetryWhen::Exit(vec![69]), RetryWhen::Signal], ..retry(5, 0) };
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(rule))]);
+    story.ends(0, Outcome::Exit(69)).has(&retried(0, 2));
+    story.ends(0, Outcome::Signal(11)).has(&retried(0, 3));
+    story.ends(0, Outcome::Exit(1)).is(0, NodeState::Failed);
+}
+
+#[test]
+fn within_bounds_all_attempts_together() {
+    let rule = Retry { within: Some(Span::from_secs(10)), ..retry(9, 4000) };
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(rule))]);
+    story.wait(5000).fails(0).is(0, NodeState::Retrying);
+    story.wait(4000).has(&retried(0, 2));
+    story.wait(1000).has(&Event::StopRequested {
+        attempt: Attempt { node: n(0), shard: 0, number: 2 },
+        how: StopKind::Terminate,
+        why: StopReason::Clock(Clock::Within),
+    });
+    story.ends(0, Outcome::Signal(15)).is(0, NodeState::TimedOut);
+}
+
+#[test]
+fn the_queue_clock_bounds_the_wait_for_a_turn_but_not_a_pause() {
+    let nodes = || vec![Node::plain("a"), stage("b", |node| node.rules.queue = Some(Span::from_secs(3)))];
+    let mut story = Story::with(1, parts(nodes()));
+    story.wait(3000).has(&Event::NodeExpired { node: n(1), clock: Clock::Queue }).is(1, NodeState::TimedOut);
+    let mut story = Story::with(1, parts(nodes()));
+    story.tell(Input::Pause(true)).wait(60_000).is(1, NodeState::Waiting);
+    story.tell(Input::Pause(false)).wait(2999).is(1, NodeState::Waiting);
+}
+
+#[test]
+fn an_approval_expires() {
+    let mut story = Story::of(vec![stage("ship", |node| {
+        node.rules.is_approval = true;
+        node.rules.timeout = Some(Span::from_secs(60));
+    })]);
+    story.wait(60_000).has(&Event::NodeExpired { node: n(0), clock: Clock::Gate }).is(0, NodeState::TimedOut);
+    story.run_ends(RunEnd::Failed);
+}
+
+#[test]
+fn the_run_clock_keeps_the_clean_up_s_budget_and_stands_while_only_a_person_can_go_on() {
+    let approval = stage("ship", |node| node.rules.is_approval = true);
+    let clean = stage("notify", |node| node.phase = Phase::Finally);
+    let mut story_parts = parts(vec![approval, after("deploy", &[0]), clean]);
+    story_parts.settings.timeout = Some(Span::from_secs(100));
+    story_parts.settings.finally_budget = Some(Span::from_secs(30));
+    let mut story = Story::with(4, story_parts);
+    story.wait(1_000_000).is(0, NodeState::Waiting);
+    story.decides(0, true).wait(69_999).is(1, NodeState::Running);
+    story.wait(1).has(&Event::CancelRaised {
+        level: CancelLevel::Stop,
+        why: CancelReason::Timeout,
+        by: String::new(),
+    });
+    story.ends(1, Outcome::Signal(15)).starts(&[(2, 0)]);
+    story.wait(30_000).has(&stop(2, StopKind::Terminate, StopReason::Clock(Clock::Finally)));
+    story.ends(2, Outcome::Signal(15)).run_ends(RunEnd::Failed);
+    assert!(story.verdict().timed_out);
+}

@@ -1,0 +1,88 @@
+//! Another engine, another try, another plan.
+
+use super::*;
+
+#[test]
+fn a_lost_attempt_runs_again_and_costs_no_retry() {
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(retry(1, 0)))]);
+    let lost = Event::ShardLost { attempt: Attempt { node: n(0), shard: 0, number: 1 } };
+    story.resume().has(&lost).has(&retried(0, 2));
+    story.fails(0).has(&retried(0, 3));
+    story.fails(0).is(0, NodeState::Failed);
+}
+
+#[test]
+fn a_lost_attempt_that_is_not_idempotent_asks_or_waits_for_a_person() {
+    let mut story = Story::of(vec![stage("a", |node| node.rules.idempotent = false)]);
+    story.resume().is(0, NodeState::Unknown).starts(&[]);
+    let mut story = Story::of(vec![stage("a", |node| {
+        (node.rules.idempotent, node.rules.has_done_if) = (false, true);
+    })]);
+    story.resume().starts(&[]).has(&Event::CheckStarted { node: n(0), shard: 0, kind: CheckKind::DoneIf });
+    story.answers(0, CheckKind::DoneIf, Answer::No).has(&retried(0, 2));
+}
+
+#[test]
+fn a_failed_run_tries_again_what_had_not_succeeded() {
+    let clean = stage("notify", |node| node.phase = Phase::Finally);
+    let mut story = Story::of(vec![Node::plain("a"), after("b", &[0]), after("c", &[1]), clean]);
+    story.succeeds(0).fails(1).is(2, NodeState::Blocked).succeeds(3).run_ends(RunEnd::Failed);
+    story.resume().starts(&[(1, 0)]).is(0, NodeState::Success).is(2, NodeState::Pending).is(3, NodeState::Pending);
+    story.succeeds(1).starts(&[(2, 0)]);
+    story.succeeds(2).starts(&[(3, 0)]);
+    story.succeeds(3).run_ends(RunEnd::Success);
+    assert_eq!(story.core.state().attempts(n(0), 0), 1, "promise 2");
+    assert_eq!(story.core.state().generation(n(1)), 2);
+}
+
+#[test]
+fn an_interrupted_run_keeps_the_failures_that_stayed_inside() {
+    let mut parts = parts(vec![Node::plain("a"), Node::plain("b")]);
+    parts.scopes[0].policy = Policy::Continue;
+    let mut story = Story::with(8, parts);
+    story.fails(0).resume().is(0, NodeState::Failed).has(&retried(1, 2));
+    story.succeeds(1).run_ends(RunEnd::Failed);
+}
+
+#[test]
+fn a_person_runs_stages_again_with_all_that_depends_on_them() {
+    let mut story = Story::of(vec![Node::plain("a"), after("b", &[0]), Node::plain("c")]);
+    story.succeeds(0).succeeds(1).succeeds(2).run_ends(RunEnd::Success);
+    story.rerun(&[0]).starts(&[(0, 0)]).is(1, NodeState::Pending).is(2, NodeState::Success);
+    story.succeeds(0).has(&retried(1, 2));
+    story.succeeds(1).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn done_shards_stay_done() {
+    let mut story = Story::with(2, parts(vec![stage("pack", |node| node.rules.shards = 4)]));
+    story.shard(0, 0, Outcome::Success).shard(0, 1, Outcome::Exit(1)).shard(0, 2, Outcome::Success);
+    story.run_ends(RunEnd::Failed);
+    story.resume().starts(&[(0, 1), (0, 3)]);
+    story.shard(0, 3, Outcome::Success).shard(0, 1, Outcome::Success).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn the_rest_of_a_run_goes_by_the_new_plan() {
+    let old = graph(parts(vec![Node::plain("a"), Node::plain("gone"), after("b", &[0])]));
+    let new = graph(parts(vec![Node::plain("new"), after("b", &[2, 0]), Node::plain("a")]));
+    let mut story = Story::versions(8, vec![old, new]);
+    story.succeeds(0).is(2, NodeState::Running);
+    let recover =
+        Input::Recover { resumed: Box::new(resumed(0)), plan_version: Some(2), changed: vec![], rerun: vec![] };
+    story.tell(recover).has(&Event::PlanChanged { version: 2 });
+    story.is(2, NodeState::Success).starts(&[(0, 0)]);
+    story.succeeds(0).has(&retried(1, 2));
+    story.succeeds(1).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn an_approval_above_a_change_is_asked_again() {
+    let approval = stage("ship", |node| node.rules.is_approval = true);
+    let mut story = Story::of(vec![approval, after("deploy", &[0])]);
+    story.decides(0, true);
+    let changed = vec![n(0)];
+    story.tell(Input::Recover { resumed: Box::new(resumed(0)), plan_version: None, changed, rerun: vec![] });
+    story.has(&Event::GateOpened { node: n(0), expires: None }).starts(&[]);
+    story.decides(0, true).starts(&[(1, 0)]);
+}

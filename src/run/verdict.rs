@@ -1,0 +1,129 @@
+//! How a stage ends, and how the run does.
+
+use super::event::{CancelLevel, CancelReason, Clock, Event, NodeState, Outcome, Resolution, RunEnd, Verdict};
+use super::shards::Step;
+use super::state::{Gate, RunState};
+use crate::base::NodeIx;
+use crate::plan::model::AllowFailure;
+
+impl RunState {
+    /// The end of a stage of which nothing runs any more.
+    pub(super) fn finish(&self, node: NodeIx) -> Event {
+        let (state, reason) = self.end_of(node);
+        Event::NodeFinished { node, state, reason }
+    }
+
+    /// The end of a stage that fails for a reason that is no attempt's.
+    pub(super) fn refuse(&self, node: NodeIx, reason: String) -> Event {
+        Event::NodeFinished { node, state: self.failure(node, NodeState::Failed), reason }
+    }
+
+    fn words(&self, node: NodeIx) -> String {
+        self.words.get(&node).cloned().unwrap_or_default()
+    }
+
+    fn failure(&self, node: NodeIx, state: NodeState) -> NodeState {
+        let is_allowed = self.node(node).rules.allow_failure == AllowFailure::Any;
+        if is_allowed { NodeState::AllowedFailure } else { state }
+    }
+
+    fn end_of(&self, node: NodeIx) -> (NodeState, String) {
+        let cell = &self.cells[node];
+        if cell.resolved == Some(Resolution::Failed) {
+            return (self.failure(node, NodeState::Failed), self.words(node));
+        }
+        match cell.gate {
+            Gate::Approved => return (NodeState::Success, self.words(node)),
+            Gate::Rejected => return (self.failure(node, NodeState::Failed), self.words(node)),
+            Gate::Closed | Gate::Open(_) => {}
+        }
+        if cell.is_cached {
+            return (NodeState::Cached, String::new());
+        }
+        if cell.unknown > 0 {
+            return (NodeState::Unknown, self.words(node));
+        }
+        if let Some(clock) = cell.expired {
+            return (self.failure(node, NodeState::TimedOut), expiry(clock).to_owned());
+        }
+        self.end_of_shards(node)
+    }
+
+    fn end_of_shards(&self, node: NodeIx) -> (NodeState, String) {
+        let cell = &self.cells[node];
+        let total = self.node(node).rules.shards;
+        if cell.success == total && !self.node(node).rules.is_approval {
+            return (NodeState::Success, self.words(node));
+        }
+        let is_over = cell.success + cell.failed == total;
+        if cell.unforgiven > 0 || (cell.failed > 0 && is_over) {
+            let state = if cell.unforgiven > 0 { self.failed_state(node) } else { NodeState::AllowedFailure };
+            return (state, self.cause_words(node));
+        }
+        if self.is_leaving(node) && self.finally_expired && !self.is_main(node) {
+            return (self.failure(node, NodeState::TimedOut), expiry(Clock::Finally).to_owned());
+        }
+        let drains = self.cancel.is_none_or(|(level, _)| level == CancelLevel::Drain);
+        let last = self.shards.between_of(node).find_map(|(_, between)| {
+            let waits = between.step != Step::Suspect || !self.is_leaving(node);
+            between.failure.as_ref().filter(|_| waits)
+        });
+        match last {
+            Some(outcome) if drains && !self.is_allowed(node, outcome) => {
+                (state_of(outcome), "not tried again, the run drains".to_owned())
+            }
+            Some(_) if drains => (NodeState::AllowedFailure, "not tried again, the run drains".to_owned()),
+            _ => (NodeState::Cancelled, String::new()),
+        }
+    }
+
+    fn is_main(&self, node: NodeIx) -> bool {
+        self.node(node).phase == crate::graph::model::Phase::Main
+    }
+
+    fn failed_state(&self, node: NodeIx) -> NodeState {
+        self.causes.get(&node).map_or(NodeState::Failed, |(_, outcome)| state_of(outcome))
+    }
+
+    /// Names the shard that failed first, when there is more than one.
+    fn cause_words(&self, node: NodeIx) -> String {
+        let cell = &self.cells[node];
+        let total = self.node(node).rules.shards;
+        match self.causes.get(&node) {
+            Some((shard, _)) if total > 1 => {
+                format!("{} of {total} shards failed, shard {shard} first", cell.failed)
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// How the run ends.
+    pub(super) fn judge(&self) -> Verdict {
+        let cancelled_by = self.cancel.map(|(_, why)| why);
+        let by_person = matches!(cancelled_by, Some(CancelReason::Person | CancelReason::Terminated));
+        let state = if by_person {
+            RunEnd::Cancelled
+        } else if self.timed_out || !self.failed.is_empty() || !self.unknown.is_empty() {
+            RunEnd::Failed
+        } else {
+            RunEnd::Success
+        };
+        Verdict { state, failed: self.failed.clone(), timed_out: self.timed_out, cancelled_by }
+    }
+}
+
+fn state_of(outcome: &Outcome) -> NodeState {
+    if matches!(outcome, Outcome::TimedOut(_)) { NodeState::TimedOut } else { NodeState::Failed }
+}
+
+fn expiry(clock: Clock) -> &'static str {
+    match clock {
+        Clock::Attempt => "`timeout` ran out",
+        Clock::Idle => "`idle-timeout` ran out",
+        Clock::Queue => "`queue-timeout` ran out before a pool had room for it",
+        Clock::Within => "`retry.within` ran out between two attempts",
+        Clock::Gate => "nobody decided in time",
+        Clock::Run => "the run's `timeout` ran out",
+        Clock::Finally => "the budget of `finally` is used up",
+    }
+}
