@@ -27,7 +27,7 @@ impl<'a> Builder<'a> {
             if tied.is_empty() && !target.cells.is_empty() && !self.is_partial {
                 let id = &need.stage.value;
                 let message = format!("no cell of `{id}` has the same {} as `{}`", axes(need), cell.label);
-                self.error("plan::no-same-cell", need.stage.at, message);
+                self.error("plan::bad-matrix", need.stage.at, message);
             }
             let accept = accept(need);
             let leaves: Vec<NodeIx> = tied.iter().flat_map(|other| other.leaves.iter().copied()).collect();

@@ -173,7 +173,7 @@ impl<'a> Builder<'a> {
                 inner.pools.push((pool, 1));
                 if matches!(stage.body, Body::File { .. }) {
                     let message = "here `max-parallel` limits the attempts of all cells together, not whole cells";
-                    self.report.push(Diagnostic::warning("plan::matrix-of-files", matrix.at, message));
+                    self.report.push(Diagnostic::warning("plan::bad-matrix", matrix.at, message));
                 }
             }
         }

@@ -299,7 +299,7 @@ fn wrong_plans_are_refused_with_their_code() {
             "inputs:\n  l: {type: list, default: []}\nstages:\n  a: {run: [x], matrix: {r: \"{{ inputs.l }}\"}}\n",
         ),
         (
-            "plan::no-same-cell",
+            "plan::bad-matrix",
             "stages:\n  a: {run: [x], matrix: {r: [eu]}}\n  b: {run: [x], needs: [{stage: a, same: [r]}], matrix: {r: [us]}}\n",
         ),
         (
