@@ -1,26 +1,37 @@
 //! What the expressions of a stage see of its run.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::event::NodeState;
 use super::state::RunState;
 use crate::base::NodeIx;
-use crate::graph::model::Target;
-use crate::render::{Expr, Scope};
+use crate::graph::Facts;
+
+impl Facts for RunState {
+    fn state(&self, node: NodeIx) -> &'static str {
+        RunState::state(self, node).word()
+    }
+
+    fn outputs(&self, node: NodeIx) -> Option<&[(String, Value)]> {
+        let has_ended_well = matches!(RunState::state(self, node), NodeState::Success | NodeState::Cached);
+        has_ended_well.then(|| RunState::outputs(self, node))
+    }
+
+    fn run_id(&self) -> &str {
+        &self.run
+    }
+
+    fn run_state(&self) -> &'static str {
+        self.outlook()
+    }
+
+    fn shard_file(&self, _node: NodeIx, _shard: u32) -> Option<&str> {
+        None
+    }
+}
 
 /// Whether the conditions of a stage hold; the words say why that can't be told.
 pub(super) fn holds(state: &RunState, node: NodeIx) -> Result<bool, String> {
-    for condition in &state.node(node).conditions {
-        let views = condition.views.iter().filter_map(|view| match view.target {
-            Target::Node(of) => Some((view.name.to_string(), json!({ "state": state.state(of).word() }))),
-            _ => None,
-        });
-        let needs: serde_json::Map<String, Value> = views.collect();
-        let run = json!({ "id": state.run, "state": state.outlook() });
-        let scope = Scope::new().with("needs", &Value::Object(needs)).with("run", &run);
-        let expr = Expr::parse(&condition.text).map_err(|error| error.to_string())?;
-        if !expr.holds(&scope).map_err(|error| format!("its `if` can't be told: {error}"))? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let graph = state.graph();
+    graph.holds(node, state).map_err(|error| format!("its `if` can't be told: {error}"))
 }

@@ -1,0 +1,76 @@
+//! Simulation of the core: a seed makes a graph, what its attempts do, and what people do to the run. Laws are
+//! checked after every event, and the run is killed after every record and resumed.
+//!
+//! `SIM_SEED=n cargo test --test sim` repeats one seed; `ENGINE_LONG=1` runs many.
+
+mod laws;
+mod plan;
+mod world;
+
+use engine::run::event::{NodeState, RunEnd};
+use world::{Mode, World};
+
+fn seeds(sample: u64, long: u64) -> Vec<u64> {
+    if let Some(seed) = std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        return vec![seed];
+    }
+    let count = if std::env::var_os("ENGINE_LONG").is_some() { long } else { sample };
+    (1..=count).collect()
+}
+
+/// Runs `check` for every seed; a failure names the command that repeats it.
+fn each(test: &str, seeds: Vec<u64>, check: impl Fn(u64) + std::panic::RefUnwindSafe) {
+    for seed in seeds {
+        if let Err(cause) = std::panic::catch_unwind(|| check(seed)) {
+            let words = cause.downcast_ref::<String>().map_or("", String::as_str);
+            panic!("{words}\nrepeat with: SIM_SEED={seed} cargo test --test sim {test}");
+        }
+    }
+}
+
+/// Everything at once: hostile executors, cancels, pauses. The run ends in bounded time, and no law breaks.
+#[test]
+fn every_run_keeps_the_laws_and_ends() {
+    each("every_run", seeds(400, 50_000), |seed| {
+        let mut world = World::new(seed, Mode::Hostile);
+        world.run();
+    });
+}
+
+/// Killed after every record of a calm run: all prefixes reach the same verdict.
+#[test]
+fn a_crash_after_every_record_reaches_the_same_end() {
+    each("a_crash", seeds(40, 2_000), |seed| {
+        let mut whole = World::new(seed, Mode::Calm);
+        whole.run();
+        let end = whole.verdict().state;
+        for count in 1..whole.log.len() {
+            let mut cut = World::cut(&whole, count);
+            let had = cut.done();
+            cut.recover();
+            cut.run();
+            assert_eq!(cut.verdict().state, end, "cut after record {count} of {}", whole.log.len());
+            assert!(cut.kept(&had), "cut after record {count}: something done was started again");
+        }
+    });
+}
+
+/// A run that failed is resumed with everything mended: it succeeds, and what was done is not done again.
+#[test]
+fn a_failed_run_succeeds_once_its_cause_is_mended() {
+    each("a_failed", seeds(200, 20_000), |seed| {
+        let mut world = World::new(seed, Mode::Calm);
+        world.run();
+        if world.verdict().state == RunEnd::Success {
+            return;
+        }
+        let had = world.done();
+        world.mode = Mode::Mended;
+        world.recover();
+        world.run();
+        assert_eq!(world.verdict().state, RunEnd::Success, "after the resume");
+        assert!(world.kept(&had), "something done was started again");
+        let bad = [NodeState::Failed, NodeState::TimedOut, NodeState::Unknown];
+        assert!(bad.iter().all(|&state| world.core.state().count(state) == 0));
+    });
+}
