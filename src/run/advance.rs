@@ -107,8 +107,7 @@ fn finally_over(state: &RunState, at: Millis) -> Option<Event> {
         let why = StopReason::Clock(Clock::Finally);
         return Some(Event::StopRequested { attempt: flight.attempt(), how: StopKind::Terminate, why });
     }
-    let is_open =
-        |&node: &NodeIx| in_finally(node) && !state.cells[node].is_busy() && !state.cells[node].is_released;
+    let is_open = |&node: &NodeIx| in_finally(node) && !state.cells[node].is_released;
     let node = graph.nodes.indexes().find(is_open)?;
     Some(Event::NodeExpired { node, clock: Clock::Finally })
 }
