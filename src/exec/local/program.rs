@@ -24,18 +24,12 @@ pub(super) fn resolve(spec: &Spec) -> Result<PathBuf, String> {
         return Ok(spec.cwd.join(name));
     }
     let path = search_path(spec);
-    let mut barred = None;
-    for folder in std::env::split_paths(path) {
-        let candidate = spec.cwd.join(folder).join(name);
-        if rustix::fs::access(&candidate, Access::EXEC_OK).is_ok() {
-            if candidate.is_file() {
-                return Ok(candidate);
-            }
-        } else if barred.is_none() && candidate.is_file() {
-            barred = Some(candidate);
-        }
-    }
-    Err(barred.map_or_else(|| not_found(spec, name, path), |file| not_executable(&file)))
+    let candidates = || std::env::split_paths(path).map(|folder| spec.cwd.join(folder).join(name));
+    let is_runnable = |file: &PathBuf| rustix::fs::access(file, Access::EXEC_OK).is_ok() && file.is_file();
+    candidates().find(is_runnable).ok_or_else(|| {
+        let barred = candidates().find(|file| file.is_file());
+        barred.map_or_else(|| not_found(spec, name, path), |file| not_executable(&file))
+    })
 }
 
 fn search_path(spec: &Spec) -> &OsStr {

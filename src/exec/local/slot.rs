@@ -153,8 +153,7 @@ impl Slot {
         if attempt.read(&self.shared, &mut self.buffer, READ_ROUNDS * READ_BYTES) {
             return;
         }
-        // Closing takes it out of the epoll set.
-        attempt.pipe = None;
+        unwatch(&self.epoll, attempt.pipe.take());
         if attempt.phase == Phase::Past {
             self.drop_if_done(number);
         }
@@ -264,6 +263,9 @@ impl Slot {
             // What lives on would die of a closed pipe at its next line: read on, and drop what comes.
             attempt.phase = Phase::Past;
             self.attempts.insert(number, attempt);
+        } else {
+            unwatch(&self.epoll, attempt.pipe.take());
+            unwatch(&self.epoll, Some(attempt.pidfd));
         }
         self.shared.tell(News::Ended(Box::new(ended)));
     }
@@ -322,7 +324,7 @@ impl Slot {
         let Some(attempt) = self.attempts.get_mut(&number) else { return };
         attempt.drain(&self.shared, &mut self.buffer);
         attempt.phase = Phase::Past;
-        attempt.pipe = None;
+        unwatch(&self.epoll, attempt.pipe.take());
         let key = attempt.spec.key;
         let mut ended = not_started(key, String::new());
         ended.exit = Exit::Lost(format!("still alive although killed: {alive}"));
@@ -357,7 +359,7 @@ impl Slot {
         let (Phase::Running, Some(idle)) = (attempt.phase, attempt.spec.idle) else { return };
         // What stands in the pipe unread was not silence: this thread may have been held up elsewhere.
         if attempt.printed + idle <= at && !attempt.read(&self.shared, &mut self.buffer, READ_BYTES) {
-            attempt.pipe = None;
+            unwatch(&self.epoll, attempt.pipe.take());
         }
         let due = attempt.printed + idle;
         attempt.idle_due = (due > at).then_some(due);
@@ -375,5 +377,14 @@ impl Slot {
             self.kill(number);
         }
         self.by_key.is_empty()
+    }
+}
+
+/// Takes a descriptor out of the set and closes it. Closing alone is not enough: a child that another slot has
+/// just forked holds a copy until its exec, and until then a readable descriptor would wake us without end.
+fn unwatch(epoll: &OwnedFd, fd: Option<OwnedFd>) {
+    if let Some(fd) = fd {
+        // One that was taken out before is where it should be.
+        let _gone = epoll::delete(epoll, &fd);
     }
 }
