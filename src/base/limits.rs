@@ -58,3 +58,7 @@ pub const KILL_PATIENCE_MS: u64 = 2_000;
 pub const KILL_WAIT_MS: u64 = 30_000;
 /// How long a `done-if` or a look into the cache may take before nobody knows the answer.
 pub const CHECK_WAIT_MS: u64 = 10 * 60_000;
+/// Bytes of output that wait for a live view.
+pub const MAX_LIVE_OUTPUT_BYTES: usize = 4 << 20;
+/// Threads that store and restore files beside an engine's loop.
+pub const MAX_FILE_THREADS: usize = 8;

@@ -1,1 +1,25 @@
 //! The one room where clock, journal, executor and core meet.
+//!
+//! [`compile`] turns a plan on disk, or a run's snapshot, into a graph. [`begin`] makes a run or takes an old
+//! one over. [`host`] puts a live engine together around it. [`live`] is its loop: news become inputs, the
+//! core's events go to the journal, and only what is durable is carried out and shown.
+//!
+//! Invariants: one engine a run, proven by the run's lock. Nothing leaves before its event is durable. Output
+//! and control never share a queue.
+
+pub mod begin;
+pub mod checks;
+pub mod collect;
+pub mod compile;
+pub mod desk;
+pub mod host;
+pub mod keys;
+pub mod live;
+pub mod news;
+pub mod output;
+pub mod ports;
+pub mod prepare;
+pub mod record;
+pub mod signals;
+pub mod surroundings;
+pub mod values;

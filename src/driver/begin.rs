@@ -1,0 +1,299 @@
+//! Makes a new run, and takes an old one over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::compile::{self, Compiled, Expected};
+use super::host::{Error, Owned};
+use super::ports::{self, Clock};
+use super::surroundings::Surroundings;
+use crate::base::{Millis, NodeIx, RunId};
+use crate::exec::guard;
+use crate::graph::Graph;
+use crate::journal::locks::{LockRecord, Locks, Taken};
+use crate::journal::{self, Holder, Record, RunDir, StateDir, snapshot};
+use crate::run::event::{Began, Resumed};
+use crate::run::{Core, Event, Input};
+
+/// How long the processes of a dead engine may take to vanish once killed.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a new run is made from.
+pub struct New<'a> {
+    /// The plan.
+    pub compiled: &'a Compiled,
+    /// Its id.
+    pub run: RunId,
+    /// `--seed`.
+    pub seed: Option<u64>,
+    /// `--key`, or the git commit.
+    pub key: Option<String>,
+    /// Who starts it.
+    pub person: String,
+}
+
+/// Makes the run's folder and owns it. The run begins with the inputs that come back.
+///
+/// # Errors
+/// The id is taken, or the state folder cannot be written.
+pub fn create(state: &StateDir, surroundings: Surroundings, new: &New<'_>) -> Result<(Owned, Vec<Input>), Error> {
+    let wall_ms = ports::wall_ms();
+    let files = compile::snapshot_files(new.compiled);
+    let holder = Holder { pid: std::process::id(), wall_ms };
+    let (dir, ownership) = state.create_run(&new.run, &files, &holder)?;
+    let end = journal::Reader::open(&dir)?.end();
+    let graph = Arc::new(new.compiled.graph.clone());
+    let began = began(new, &graph, wall_ms, snapshot::digests(&files));
+    let core = Core::new(vec![graph]);
+    let owned = Owned { dir, ownership, end, core, clock: Clock::begin(), surroundings };
+    Ok((owned, vec![Input::Begin(Box::new(began))]))
+}
+
+fn began(new: &New<'_>, graph: &Graph, wall_ms: i64, files: Vec<(String, crate::base::Digest)>) -> Began {
+    let seed = new.seed.unwrap_or_else(|| {
+        let hash = blake3::hash(new.run.as_str().as_bytes());
+        u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("eight bytes of thirty-two"))
+    });
+    Began {
+        run: new.run.clone(),
+        plan: graph.name.clone(),
+        path: new.compiled.options.path.clone(),
+        wall_ms,
+        jobs: graph.settings.max_parallel,
+        seed,
+        graph: graph.digest(),
+        files,
+        key: new.key.clone(),
+        by: new.person.clone(),
+        engine: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// A run as its record tells it; nothing is owned or changed.
+pub struct Read {
+    /// Its folder.
+    pub dir: RunDir,
+    /// What it began with; `None` when it never did.
+    pub began: Option<Began>,
+    /// The versions of its plan, the first one first.
+    pub graphs: Vec<Arc<Graph>>,
+    /// What its latest version was compiled from.
+    pub compiled: Compiled,
+    /// Every record.
+    pub records: Vec<Record>,
+    /// Where its journal ends.
+    pub end: journal::End,
+    /// What stands at the end of the journal.
+    pub tail: journal::Tail,
+}
+
+impl Read {
+    /// Reads a run's journal and compiles its snapshots.
+    ///
+    /// # Errors
+    /// Damage, or a record that this engine cannot read.
+    pub fn open(dir: RunDir, expected: &Expected) -> Result<Self, Error> {
+        let contents = journal::read(&dir)?;
+        let began = contents.records.iter().find_map(|(_, _, event)| match event {
+            Event::RunBegan(began) => Some((**began).clone()),
+            _ => None,
+        });
+        let digests = began.as_ref().map(|began| began.files.clone());
+        let mut versions = 1;
+        for (_, _, event) in &contents.records {
+            if let Event::PlanChanged { version } = event {
+                versions = *version;
+            }
+        }
+        let mut graphs = Vec::new();
+        let mut latest = None;
+        for version in 1..=versions {
+            let files = match (&digests, version) {
+                (None, 1) => read_unbegun(&dir)?,
+                _ => snapshot::read(&dir, version, digests.as_deref().unwrap_or_default())?,
+            };
+            let compiled = compile::from_snapshot(&files, expected.clone())
+                .map_err(|why| Error::Unreadable { run: dir.id().clone(), why })?;
+            graphs.push(Arc::new(compiled.graph.clone()));
+            latest = Some(compiled);
+        }
+        let compiled = latest.expect("there is at least one version");
+        Ok(Self {
+            dir,
+            began,
+            graphs,
+            compiled,
+            records: contents.records,
+            end: contents.end,
+            tail: contents.tail,
+        })
+    }
+
+    /// The run's state as recorded, under `more` versions of the plan than it has.
+    pub fn core(&self, more: Option<Arc<Graph>>) -> Core {
+        let mut core = Core::new(self.graphs.iter().cloned().chain(more).collect());
+        for (_, at, event) in &self.records {
+            core.replay(*at, event);
+        }
+        core
+    }
+
+    /// When its last record was made.
+    pub fn last_at(&self) -> Millis {
+        self.records.last().map_or(Millis::ZERO, |(_, at, _)| *at)
+    }
+}
+
+/// The snapshot of a run whose engine died before its first record: there are no digests to check it by.
+fn read_unbegun(dir: &RunDir) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let root = dir.plan_path(1);
+    let mut files = Vec::new();
+    let mut left = vec![root.clone()];
+    let failed = |source| Error::System { action: "read the run's snapshot", source };
+    while let Some(folder) = left.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.is_dir() {
+                left.push(path);
+            } else {
+                let name = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().into_owned();
+                files.push((name, std::fs::read(&path).map_err(failed)?));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// What a resume is asked to do.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    /// `-j`.
+    pub jobs: Option<u32>,
+    /// The edited plan, accepted.
+    pub change: Option<Box<Compiled>>,
+    /// Approvals above a change, by index in the new graph: asked again.
+    pub changed: Vec<NodeIx>,
+    /// `--rerun`.
+    pub rerun: Vec<NodeIx>,
+    /// Who resumes.
+    pub person: String,
+}
+
+/// The inputs that a resume begins with, and the core they go to.
+pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>) {
+    let change = orders.change.as_ref().map(|compiled| Arc::new(compiled.graph.clone()));
+    let version = change.as_ref().map(|_| u32::try_from(read.graphs.len() + 1).expect("plans change rarely"));
+    let core = read.core(change);
+    let Some(began) = &read.began else {
+        let graph = &read.graphs[0];
+        let began = Began {
+            run: read.dir.id().clone(),
+            plan: graph.name.clone(),
+            path: read.compiled.options.path.clone(),
+            wall_ms,
+            jobs: graph.settings.max_parallel,
+            seed: 0,
+            graph: graph.digest(),
+            files: snapshot::digests(&compile::snapshot_files(&read.compiled)),
+            key: None,
+            by: orders.person.clone(),
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        return (core, vec![Input::Begin(Box::new(began))]);
+    };
+    let now = Clock::resume(began.wall_ms, read.last_at()).now();
+    let resumed = Resumed {
+        wall_ms,
+        gap: now.since(read.last_at()),
+        jobs: orders.jobs.unwrap_or(began.jobs),
+        by: orders.person.clone(),
+        engine: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let recover = Input::Recover {
+        resumed: Box::new(resumed),
+        plan_version: version,
+        changed: orders.changed.clone(),
+        rerun: orders.rerun.clone(),
+    };
+    (core, vec![recover])
+}
+
+/// Owns an old run: takes its lock, ends what a dead engine left alive, and only then reads its record.
+///
+/// # Errors
+/// A live engine owns it, processes that will not die, damage.
+pub fn take_over(dir: RunDir, expected: &Expected) -> Result<(journal::Ownership, Read, Vec<String>), Error> {
+    let holder = Holder { pid: std::process::id(), wall_ms: ports::wall_ms() };
+    let ownership = journal::take(&dir, &holder)?;
+    let swept = guard::sweep_run(dir.id().as_str(), &|_| false, SWEEP_PATIENCE)?;
+    let swept = swept.iter().map(|process| format!("{} ({})", process.ident.pid, process.name)).collect();
+    let read = Read::open(dir, expected)?;
+    Ok((ownership, read, swept))
+}
+
+/// Writes the new version of the plan, and puts the owned run together.
+///
+/// # Errors
+/// The disk refuses.
+pub fn resume(
+    ownership: journal::Ownership,
+    read: Read,
+    orders: &Orders,
+    surroundings: Surroundings,
+) -> Result<(Owned, Vec<Input>), Error> {
+    if let Some(compiled) = &orders.change {
+        let version = u32::try_from(read.graphs.len() + 1).expect("plans change rarely");
+        snapshot::write_version(&read.dir, version, &compile::snapshot_files(compiled))?;
+    }
+    let (core, inputs) = recover(&read, orders, ports::wall_ms());
+    let clock = match &read.began {
+        Some(began) => Clock::resume(began.wall_ms, read.last_at()),
+        None => Clock::begin(),
+    };
+    let Read { dir, end, .. } = read;
+    Ok((Owned { dir, ownership, end, core, clock, surroundings }, inputs))
+}
+
+/// What came of asking for a run lock.
+#[derive(Debug)]
+pub enum Locked {
+    /// We hold it.
+    Held,
+    /// Another run does.
+    Busy(LockRecord),
+}
+
+/// Takes the lock called `name` for `run`. A holder that no longer exists, or never began and is dead, is no
+/// holder.
+///
+/// # Errors
+/// The disk refuses.
+pub fn take_lock(state: &StateDir, name: &str, run: &RunId, person: &str) -> Result<Locked, Error> {
+    let locks = Locks::new(state);
+    let wall_ms = ports::wall_ms();
+    let record = LockRecord { name: name.to_owned(), run: run.clone(), wall_ms, by: person.to_owned() };
+    match locks.take(&record)? {
+        Taken::Now | Taken::Already => Ok(Locked::Held),
+        Taken::Busy(held) => {
+            if is_gone(state, &held.run)? {
+                let words = (person, "its holder is gone");
+                locks.break_open(name, words, wall_ms)?;
+                return match locks.take(&record)? {
+                    Taken::Now | Taken::Already => Ok(Locked::Held),
+                    Taken::Busy(held) => Ok(Locked::Busy(held)),
+                };
+            }
+            Ok(Locked::Busy(held))
+        }
+    }
+}
+
+/// Whether a run was deleted, or died before it began.
+fn is_gone(state: &StateDir, run: &RunId) -> Result<bool, Error> {
+    match state.run(run) {
+        Err(journal::Error::NoRun { .. }) => Ok(true),
+        Err(error) => Err(error.into()),
+        Ok(dir) => Ok(journal::began(&dir).is_none() && !journal::is_live(&dir)?),
+    }
+}

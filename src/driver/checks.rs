@@ -1,0 +1,214 @@
+//! Work with files that would hold the loop up, done on threads beside it: the cache is asked, artifacts are
+//! stored and put back. Every answer comes back as news.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::collect;
+use super::news::News;
+use crate::base::{Digest, NodeIx, Span};
+use crate::graph::Graph;
+use crate::graph::build::world::{Disk, World};
+use crate::graph::model::{Process, Work};
+use crate::graph::scope::Facts;
+use crate::journal::objects::{self, CacheEntry, Objects};
+use crate::run::event::{Answer, CheckKind, Outcome, ShardResult};
+use crate::run::{Attempt, RunState};
+
+/// An artifact set that has to be put back: its manifest, and the folder it belongs to.
+pub type Missing = (Digest, PathBuf);
+
+/// The helper of one engine.
+#[derive(Debug)]
+pub struct Checks {
+    objects: Objects,
+    root: PathBuf,
+    /// Manifests that are in place since this engine stored or restored them.
+    in_place: Arc<Mutex<BTreeSet<Digest>>>,
+    /// Cache keys of stages that were asked for and not found; their results are remembered.
+    keys: Arc<Mutex<BTreeMap<(NodeIx, u32), Digest>>>,
+}
+
+impl Checks {
+    /// Works on `objects`, for stages below `root`.
+    pub fn new(objects: Objects, root: PathBuf) -> Self {
+        Self { objects, root, in_place: Arc::default(), keys: Arc::default() }
+    }
+
+    /// Artifacts of what `node` needs that this engine has not yet seen in place.
+    pub fn missing_artifacts(&self, graph: &Graph, node: NodeIx, state: &RunState) -> Vec<Missing> {
+        let in_place = self.in_place.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = Vec::new();
+        for need in &graph.nodes[node].needs {
+            for (_, manifest) in state.artifacts(need.node) {
+                if !in_place.contains(manifest) {
+                    missing.push((*manifest, self.folder(graph, need.node, state)));
+                }
+            }
+        }
+        missing
+    }
+
+    /// The folder a node's artifacts are relative to.
+    fn folder(&self, graph: &Graph, node: NodeIx, facts: &dyn Facts) -> PathBuf {
+        match &graph.nodes[node].work {
+            Work::Process(process) => {
+                let cwd = process.cwd.as_ref().and_then(|text| graph.text(node, 0, text, facts).ok());
+                cwd.map_or_else(|| self.root.clone(), |cwd| self.root.join(cwd))
+            }
+            Work::Approval { .. } => self.root.clone(),
+        }
+    }
+
+    /// Puts artifacts back, then says that `attempt` may start.
+    pub fn restore(&self, attempt: Attempt, missing: Vec<Missing>, news: &UnboundedSender<News>) {
+        let (objects, in_place, news) = (self.objects.clone(), Arc::clone(&self.in_place), news.clone());
+        tokio::task::spawn_blocking(move || {
+            let result = missing.iter().try_for_each(|(digest, folder)| {
+                let restored = objects.manifest(*digest).and_then(|manifest| objects.restore(&manifest, folder));
+                restored.map_err(|error| format!("failed to put artifacts back: {error}"))?;
+                in_place.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest);
+                Ok(())
+            });
+            // A loop that is gone wants no answer.
+            let _ = news.send(News::Restored { attempt, result });
+        });
+    }
+
+    /// Stores what a successful attempt left, remembers it for the cache, then says that it is collected.
+    pub fn keep(
+        &self,
+        attempt: Attempt,
+        process: &Process,
+        cwd: PathBuf,
+        (mut result, took): (ShardResult, Span),
+        news: &UnboundedSender<News>,
+    ) {
+        let globs = process.artifacts.clone();
+        let key = self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&(attempt.node, attempt.shard));
+        let (objects, in_place, news) = (self.objects.clone(), Arc::clone(&self.in_place), news.clone());
+        tokio::task::spawn_blocking(move || {
+            let outcome = match store(&objects, &cwd, &globs) {
+                Ok(Some(digest)) => {
+                    in_place.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+                    result.artifacts = Some(digest);
+                    Outcome::Success
+                }
+                Ok(None) => Outcome::Success,
+                Err(why) => Outcome::BadResult(why),
+            };
+            if let Some(key) = key.filter(|_| outcome == Outcome::Success) {
+                let entry =
+                    CacheEntry { result: ShardResult { output: None, notes: Vec::new(), ..result.clone() } };
+                if let Err(error) = objects.remember(key, &entry) {
+                    result.notes.push(format!("the result could not be cached: {error}"));
+                }
+            }
+            let _ = news.send(News::Collected { attempt, outcome, took, result: Box::new(result) });
+        });
+    }
+
+    /// Asks the cache whether a shard's result is known. `material` is everything but the source files that
+    /// its result depends on.
+    pub fn ask_cache(
+        &self,
+        (node, shard): (NodeIx, u32),
+        material: Result<Material, String>,
+        news: &UnboundedSender<News>,
+    ) {
+        let (objects, keys, news) = (self.objects.clone(), Arc::clone(&self.keys), news.clone());
+        let (root, in_place) = (self.root.clone(), Arc::clone(&self.in_place));
+        tokio::task::spawn_blocking(move || {
+            let answer = material.and_then(|material| {
+                let key = material.key(&root)?;
+                match objects.recall(key) {
+                    Some(entry) => found(&objects, entry, &material.cwd, &in_place),
+                    None => {
+                        keys.lock().unwrap_or_else(PoisonError::into_inner).insert((node, shard), key);
+                        Ok(Answer::No)
+                    }
+                }
+            });
+            let answer = answer.unwrap_or_else(Answer::Unknown);
+            let _ = news.send(News::Answered { node, shard, kind: CheckKind::Cache, answer });
+        });
+    }
+}
+
+/// What a stage's result depends on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Material {
+    /// The folder it runs in.
+    pub cwd: PathBuf,
+    /// Its words, environment, declared outputs, and the artifacts of what it needs; each with its name.
+    pub texts: Vec<(String, String)>,
+    /// Globs of its sources, from the root.
+    pub sources: Vec<Box<str>>,
+}
+
+impl Material {
+    /// The digest of all of it and of every source file's path and content, hashed in parallel.
+    ///
+    /// # Errors
+    /// A source cannot be read, or a glob names nothing.
+    fn key(&self, root: &Path) -> Result<Digest, String> {
+        let disk = Disk::new(root);
+        let mut names = BTreeSet::new();
+        for glob in &self.sources {
+            let found = disk.glob(glob).map_err(|why| format!("`cache.sources`: {why}"))?;
+            if found.is_empty() {
+                return Err(format!("`cache.sources`: `{glob}` names no file"));
+            }
+            names.extend(found);
+        }
+        let names: Vec<String> = names.into_iter().collect();
+        let digests = objects::hash_files(root, &names).map_err(|error| format!("`cache.sources`: {error}"))?;
+        let mut hasher = blake3::Hasher::new_derive_key("engine cache key 1");
+        let mut put = |text: &str| {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        };
+        for (name, text) in &self.texts {
+            put(name);
+            put(text);
+        }
+        for (name, digest) in names.iter().zip(digests) {
+            put(name);
+            put(&digest.to_string());
+        }
+        Ok(hasher.finalize().into())
+    }
+}
+
+/// A result from before: its artifacts are put in place first.
+fn found(
+    objects: &Objects,
+    entry: CacheEntry,
+    folder: &Path,
+    in_place: &Mutex<BTreeSet<Digest>>,
+) -> Result<Answer, String> {
+    if let Some(digest) = entry.result.artifacts {
+        let restored = objects.manifest(digest).and_then(|manifest| objects.restore(&manifest, folder));
+        restored.map_err(|error| format!("failed to put cached artifacts back: {error}"))?;
+        in_place.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+    }
+    Ok(Answer::Yes(Box::new(entry.result)))
+}
+
+/// Stores the files that `globs` name below `folder`; the manifest's digest, if there are globs.
+fn store(objects: &Objects, folder: &Path, globs: &[Box<str>]) -> Result<Option<Digest>, String> {
+    if globs.is_empty() {
+        return Ok(None);
+    }
+    let files = collect::artifact_files(folder, globs)?;
+    let names = files.iter().map(|path| {
+        path.to_str().map(str::to_owned).ok_or_else(|| format!("artifact `{}` has no UTF-8 name", path.display()))
+    });
+    let names: Vec<String> = names.collect::<Result<_, _>>()?;
+    let (digest, _) =
+        objects.store(folder, &names).map_err(|error| format!("failed to keep artifacts: {error}"))?;
+    Ok(Some(digest))
+}

@@ -1,0 +1,127 @@
+//! What an ended process means: exit code and values become an outcome, artifacts go to the object store.
+
+use std::path::{Path, PathBuf};
+
+use super::values;
+use crate::exec::{Ended, Exit};
+use crate::graph::model::Process;
+use crate::run::event::{Answer, Outcome, OutputRef, ShardResult};
+
+/// What can be told at once from an ended attempt.
+pub fn outcome(
+    ended: &Ended,
+    process: &Process,
+    values: &Path,
+    output: Option<OutputRef>,
+) -> Option<(Outcome, ShardResult)> {
+    let mut result = ShardResult {
+        output,
+        cpu_us: ended.cpu_us,
+        max_rss_kib: ended.max_rss_kib,
+        notes: ended.notes.clone(),
+        ..ShardResult::default()
+    };
+    let outcome = match &ended.exit {
+        Exit::Code(0) => match values::read(values, &process.outputs) {
+            Ok(found) => {
+                result.outputs = found;
+                Outcome::Success
+            }
+            Err(why) => Outcome::BadResult(why),
+        },
+        Exit::Code(code) => Outcome::Exit(*code),
+        Exit::Signal(signal) => Outcome::Signal(*signal),
+        Exit::NotStarted(why) => Outcome::NotStarted(why.clone()),
+        // It would not die: the core's own clock declares the attempt lost.
+        Exit::Lost(_) => return None,
+    };
+    Some((outcome, result))
+}
+
+/// What the exit of a `done-if` means: 0 done, 1 not done, anything else nobody knows.
+pub fn done_if_answer(ended: &Ended, process: &Process, values: &Path) -> Answer {
+    match &ended.exit {
+        Exit::Code(0) => match values::read(values, &process.outputs) {
+            Ok(outputs) => Answer::Yes(Box::new(ShardResult { outputs, ..ShardResult::default() })),
+            Err(why) => Answer::Unknown(format!("`done-if` says that it is done, but {why}")),
+        },
+        Exit::Code(1) => Answer::No,
+        Exit::Code(code) => Answer::Unknown(format!("`done-if` ended with exit code {code}; 0 is done, 1 is not")),
+        Exit::Signal(signal) => Answer::Unknown(format!("`done-if` was killed by signal {signal}")),
+        Exit::NotStarted(why) => Answer::Unknown(format!("`done-if` could not be started: {why}")),
+        Exit::Lost(why) => Answer::Unknown(format!("`done-if` did not end: {why}")),
+    }
+}
+
+/// Files below `dir` that one of `globs` names, relative to `dir`, sorted; folders are walked, not listed.
+///
+/// # Errors
+/// A glob that names nothing, or a folder that cannot be read.
+pub fn artifact_files(dir: &Path, globs: &[Box<str>]) -> Result<Vec<PathBuf>, String> {
+    let mut found = std::collections::BTreeSet::new();
+    for glob in globs {
+        let pattern = globset::GlobBuilder::new(glob)
+            .literal_separator(true)
+            .build()
+            .map_err(|error| format!("artifact `{glob}`: {error}"))?
+            .compile_matcher();
+        let before = found.len();
+        walk(dir, &static_prefix(dir, glob), &mut |relative| {
+            if pattern.is_match(relative) {
+                found.insert(relative.to_path_buf());
+            }
+        })?;
+        if found.len() == before && !found.iter().any(|path| pattern.is_match(path)) {
+            return Err(format!("artifact `{glob}` names no file in `{}`", dir.display()));
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// The deepest folder that every match of `glob` lies in.
+fn static_prefix(dir: &Path, glob: &str) -> PathBuf {
+    let parts: Vec<&str> = glob.split('/').collect();
+    let fixed =
+        parts.iter().take(parts.len().saturating_sub(1)).take_while(|part| !part.contains(['*', '?', '[', '{']));
+    fixed.fold(dir.to_path_buf(), |path, part| path.join(part))
+}
+
+fn walk(root: &Path, at: &Path, each: &mut dyn FnMut(&Path)) -> Result<(), String> {
+    let entries = match std::fs::read_dir(at) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(format!("failed to list `{}`: {error}", at.display())),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| format!("failed to list `{}`: {error}", at.display()))?;
+        let path = entry.path();
+        let kind =
+            entry.file_type().map_err(|error| format!("failed to look at `{}`: {error}", path.display()))?;
+        if kind.is_dir() {
+            walk(root, &path, each)?;
+        } else if let Ok(relative) = path.strip_prefix(root) {
+            each(relative);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn artifacts_are_named_by_globs_and_a_glob_that_names_nothing_is_an_error() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir_all(dir.path().join("dist/a")).expect("made");
+        for name in ["dist/one", "dist/a/two", "other"] {
+            std::fs::write(dir.path().join(name), name).expect("written");
+        }
+        let files = artifact_files(dir.path(), &["dist/**".into()]);
+        assert_eq!(files, Ok(vec![PathBuf::from("dist/a/two"), PathBuf::from("dist/one")]));
+        let again = artifact_files(dir.path(), &["dist/**".into(), "dist/one".into()]).expect("overlap is fine");
+        assert_eq!(again.len(), 2);
+        let none = artifact_files(dir.path(), &["build/*".into()]);
+        assert!(none.is_err_and(|why| why.contains("`build/*` names no file")));
+    }
+}

@@ -1,0 +1,206 @@
+//! From files to a graph: the plan on disk, or the snapshot of a run. One road for `check`, `plan`, `graph`,
+//! `run` and `resume`, so that all of them see the same plan.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::Graph;
+use crate::graph::build::world::{Disk, Recorded, Recorder, World};
+use crate::graph::build::{self, Given, GivenValue, Mode, Request};
+use crate::graph::select::Selection;
+use crate::journal::snapshot;
+use crate::plan::source::{self, Loader};
+use crate::plan::{Diagnostic, Loaded, Report, Sources, load};
+use crate::render::Value;
+
+/// A graph and all it was made of.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The plan and its action files.
+    pub loaded: Loaded,
+    /// The graph.
+    pub graph: Graph,
+    /// Warnings.
+    pub found: Vec<Diagnostic>,
+    /// What was asked of the working tree, and answered.
+    pub world: Recorded,
+    /// What it was built for.
+    pub options: Options,
+}
+
+/// A plan that must not run, and why.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Errors and warnings, by place.
+    pub found: Vec<Diagnostic>,
+    /// The files they are about.
+    pub sources: Sources,
+}
+
+/// What a plan is compiled for; kept in a run's snapshot.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Options {
+    /// The plan's path, from the root.
+    pub path: String,
+    /// Input values with their sources, the strongest first.
+    pub inputs: Vec<Input>,
+    /// `-j`.
+    pub jobs: Option<u32>,
+    /// Processors of the machine that began the run.
+    pub processors: u32,
+    /// `-k`.
+    pub keep_going: bool,
+    /// `--only`
+    pub only: Vec<String>,
+    /// `--skip`
+    pub skip: Vec<String>,
+    /// `--from`
+    pub from: Vec<String>,
+    /// `--to`
+    pub to: Vec<String>,
+}
+
+/// One input value.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Input {
+    /// The input.
+    pub name: String,
+    /// Text to be read by the input's type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// A value that has a type already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// Where it comes from, for messages.
+    pub source: String,
+}
+
+/// Expected durations by stage id, from earlier runs.
+pub type Expected = HashMap<String, crate::base::Span>;
+
+impl Options {
+    /// What the graph builder is asked.
+    pub fn request(&self, mode: Mode, history: Expected) -> Request {
+        let given = |input: &Input| Given {
+            name: input.name.clone(),
+            value: match (&input.text, &input.value) {
+                (Some(text), _) => GivenValue::Text(text.clone()),
+                (None, value) => GivenValue::Typed(value.clone().unwrap_or(Value::Null)),
+            },
+            source: input.source.clone(),
+        };
+        Request {
+            mode,
+            inputs: self.inputs.iter().map(given).collect(),
+            jobs: self.jobs,
+            processors: self.processors,
+            keep_going: self.keep_going,
+            selection: Selection {
+                only: self.only.clone(),
+                skip: self.skip.clone(),
+                from: self.from.clone(),
+                to: self.to.clone(),
+            },
+            history,
+        }
+    }
+}
+
+/// Compiles the plan at `options.path` below `root`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn from_disk(root: &Path, options: Options, mode: Mode, history: Expected) -> Result<Compiled, Box<Refused>> {
+    let loader = source::Disk::new(root.to_path_buf());
+    compile(&loader, &Disk::new(root), options, mode, history)
+}
+
+/// Compiles what a run was begun with, from the files of its snapshot.
+///
+/// # Errors
+/// A file is missing from the snapshot or cannot be read: it was written by another version of the engine.
+pub fn from_snapshot(files: &[(String, Vec<u8>)], history: Expected) -> Result<Compiled, String> {
+    let find = |name: &str| {
+        let found = files.iter().find(|(key, _)| key == name).map(|(_, bytes)| bytes.as_slice());
+        found.ok_or_else(|| format!("the snapshot has no file `{name}`"))
+    };
+    let read = |name: &str, error: serde_json::Error| format!("the snapshot's `{name}` cannot be read: {error}");
+    let options: Options = serde_json::from_slice(find(OPTIONS)?).map_err(|error| read(OPTIONS, error))?;
+    let world: Recorded = serde_json::from_slice(find(WORLD)?).map_err(|error| read(WORLD, error))?;
+    let names: BTreeMap<String, String> =
+        serde_json::from_slice(find(FILES)?).map_err(|error| read(FILES, error))?;
+    let mut texts = BTreeMap::new();
+    for (path, name) in names {
+        let text =
+            std::str::from_utf8(find(&name)?).map_err(|_| format!("the snapshot's `{name}` is not UTF-8"))?;
+        texts.insert(path, text.to_owned());
+    }
+    compile(&Snapshot { texts }, &world, options, Mode::Run, history).map_err(|refused| {
+        let first = refused.found.first().map_or_else(String::new, |one| one.message.clone());
+        format!("this engine refuses the recorded plan: {first}")
+    })
+}
+
+/// The files of a run's snapshot, by name.
+pub fn snapshot_files(compiled: &Compiled) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut names = BTreeMap::new();
+    for (at, file) in compiled.loaded.sources.files().iter().enumerate() {
+        let base =
+            Path::new(&file.path).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let safe: String =
+            base.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' }).collect();
+        let name = format!("files/{at:03}-{safe}");
+        names.insert(file.path.clone(), name.clone());
+        files.push((name, file.text.as_bytes().to_vec()));
+    }
+    let json = |value: serde_json::Result<Vec<u8>>| value.expect("maps of texts are always written");
+    files.push((FILES.to_owned(), json(serde_json::to_vec_pretty(&names))));
+    files.push((OPTIONS.to_owned(), json(serde_json::to_vec_pretty(&compiled.options))));
+    files.push((WORLD.to_owned(), json(serde_json::to_vec_pretty(&compiled.world))));
+    files.push(snapshot::stages_file(compiled.graph.nodes.iter().map(|node| &*node.id)));
+    files
+}
+
+/// Which file of the snapshot holds which source.
+const FILES: &str = "files.json";
+/// What it was compiled for.
+const OPTIONS: &str = "options.json";
+/// What the working tree answered.
+const WORLD: &str = "world.json";
+
+/// Loads sources from a snapshot.
+struct Snapshot {
+    texts: BTreeMap<String, String>,
+}
+
+impl Loader for Snapshot {
+    fn load(&self, path: &str) -> Result<String, String> {
+        self.texts.get(path).cloned().ok_or_else(|| format!("the run's snapshot has no `{path}`"))
+    }
+}
+
+fn compile(
+    loader: &dyn Loader,
+    world: &dyn World,
+    options: Options,
+    mode: Mode,
+    history: Expected,
+) -> Result<Compiled, Box<Refused>> {
+    let mut report = Report::default();
+    let loaded = match load(loader, &options.path, &mut report) {
+        Ok(loaded) => loaded,
+        Err(sources) => return Err(Box::new(Refused { found: report.sorted(), sources })),
+    };
+    let recorder = Recorder::new(world);
+    let graph = build::build(&loaded, &options.request(mode, history), &recorder, &mut report);
+    match graph {
+        Some(graph) if !report.has_errors() => {
+            let world = recorder.into_recorded();
+            Ok(Compiled { loaded, graph, found: report.sorted(), world, options })
+        }
+        _ => Err(Box::new(Refused { found: report.sorted(), sources: loaded.sources })),
+    }
+}

@@ -1,0 +1,222 @@
+//! Puts a live engine together around a run, new or old, and lets it work.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::checks::Checks;
+use super::desk::{Desk, Prompter};
+use super::keys::Keys;
+use super::live::{Ending, Live};
+use super::news::News;
+use super::output::Captured;
+use super::ports::Clock;
+use super::prepare::{Preparer, Workroom};
+use super::signals::{self, Ladder};
+use super::surroundings::Surroundings;
+use crate::base::limits;
+use crate::exec::guard::{self, Caught, Link};
+use crate::exec::{self, Local, OutputSink};
+use crate::journal::objects::Objects;
+use crate::journal::output::Segments;
+use crate::journal::{self, End, Ownership, RunDir, StateDir, Writer};
+use crate::report::Observer;
+use crate::run::{Core, Input};
+
+/// What could not be set up, or kept from working.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The journal room.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The executor's room.
+    #[error(transparent)]
+    Exec(#[from] exec::Error),
+    /// The operating system.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A run's own record does not fit together.
+    #[error("run `{run}` cannot be read: {why}")]
+    Unreadable {
+        /// The run.
+        run: crate::base::RunId,
+        /// Why.
+        why: String,
+    },
+}
+
+/// How the engine meets people while it works.
+pub struct Manners {
+    /// Who started it.
+    pub person: String,
+    /// `--yes`.
+    pub says_yes: bool,
+    /// Whether somebody at a terminal can be asked.
+    pub is_attended: bool,
+    /// Who is told.
+    pub observers: Vec<Box<dyn Observer>>,
+    /// Whether any of them shows what stages print.
+    pub shows_output: bool,
+}
+
+/// The connection to the guarding front, made before anything else starts. When it is dropped the front hears
+/// that all is done, unless the engine leaves in a hurry.
+pub struct Guarded {
+    link: Option<Arc<Link>>,
+    sender: UnboundedSender<News>,
+    news: UnboundedReceiver<News>,
+    leaves_work: bool,
+}
+
+impl Guarded {
+    /// Connects to the front, if there is one.
+    ///
+    /// # Errors
+    /// It is there and cannot be reached.
+    pub fn attach() -> Result<Self, Error> {
+        let (sender, news) = unbounded_channel();
+        let heard = sender.clone();
+        let link = guard::attach(move |caught: Caught| drop(heard.send(News::Caught(caught))))?;
+        Ok(Self { link: link.map(Arc::new), sender, news, leaves_work: false })
+    }
+
+    /// What the front says when this process is killed.
+    pub fn explain(&self, line: &str) {
+        if let Some(link) = &self.link {
+            link.explain(line);
+        }
+    }
+
+    /// Processes of stages are still alive: the front ends them once this process is gone.
+    pub fn leave_work(&mut self) {
+        self.leaves_work = true;
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let is_done = !self.leaves_work && !std::thread::panicking();
+        if let Some(link) = self.link.take().filter(|_| is_done).and_then(Arc::into_inner) {
+            link.goodbye();
+        }
+    }
+}
+
+/// A run that this process owns, ready to be worked on.
+pub struct Owned {
+    /// Its folder.
+    pub dir: RunDir,
+    /// The proof that nobody else works on it.
+    pub ownership: Ownership,
+    /// Where its journal ends.
+    pub end: End,
+    /// Its state so far.
+    pub core: Core,
+    /// Its clock.
+    pub clock: Clock,
+    /// Where it runs.
+    pub surroundings: Surroundings,
+}
+
+/// Works on a run until it is over or the engine has to leave. `first` are the inputs that it begins with.
+/// `conclude` is asked for the exit code and closing notes once the ending is known, before observers end.
+///
+/// # Errors
+/// The journal, the executor or the runtime could not be set up; nothing was started.
+pub fn work(
+    owned: Owned,
+    first: Vec<Input>,
+    manners: Manners,
+    guarded: &mut Guarded,
+    conclude: impl FnOnce(&Ending) -> (u8, Vec<String>),
+) -> Result<Ending, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(limits::MAX_FILE_THREADS)
+        .build()
+        .map_err(|source| Error::System { action: "start the event loop", source })?;
+    runtime.block_on(async {
+        let heard = guarded.sender.clone();
+        signals::listen(guarded.link.clone(), move |caught| drop(heard.send(News::Caught(caught))))
+            .map_err(|source| Error::System { action: "listen for signals", source })?;
+        let mut live = assemble(owned, manners, &guarded.sender)?;
+        live.serve(first, &mut guarded.news).await;
+        let ending = live.ending.take().expect("the loop ends with an ending");
+        let (exit, notes) = conclude(&ending);
+        live.close(exit, notes);
+        Ok(ending)
+    })
+}
+
+fn assemble(owned: Owned, manners: Manners, sender: &UnboundedSender<News>) -> Result<Live, Error> {
+    let Owned { dir, ownership, end, core, clock, surroundings } = owned;
+    let graph = Arc::clone(core.state().graph());
+    let keys = Keys::default();
+    let captured = Arc::new(Captured::new(keys.clone(), clock, Segments::open(&dir)?, manners.shows_output));
+    let sink: Arc<dyn OutputSink> = captured.clone();
+    let tell = sender.clone();
+    let threads = usize::try_from(graph.settings.max_parallel).unwrap_or(1);
+    // A loop that is gone needs no more news.
+    let local = Local::new(threads, sink, Box::new(move |news| drop(tell.send(News::Exec(news)))))?;
+    let tell = sender.clone();
+    let writer = Writer::open(&dir, &ownership, &end, move |notice| drop(tell.send(News::Journal(notice))))?;
+    let state = StateDir::open(dir.state_path())?;
+    let room = Workroom { scripts: dir.scratch_path().join("scripts"), scratch: dir.scratch_path() };
+    make_room(&room.scripts)?;
+    let root = surroundings.root.clone();
+    let prompter = manners.is_attended.then(|| prompter(sender.clone()));
+    Ok(Live {
+        preparer: Preparer::new(dir.id().clone(), surroundings, room),
+        checks: Checks::new(Objects::new(&state), root),
+        desk: Desk::new(manners.person, manners.says_yes, prompter),
+        observers: manners.observers,
+        sender: sender.clone(),
+        ladder: Ladder::default(),
+        ending: None,
+        is_attended: manners.is_attended,
+        is_suspending: false,
+        ownership,
+        core,
+        graph,
+        dir,
+        clock,
+        writer,
+        local,
+        keys,
+        captured,
+    })
+}
+
+fn make_room(path: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(path).map_err(|source| Error::System { action: "make a folder for scripts", source })
+}
+
+/// Asks on standard error, and reads one line of standard input on a thread of its own.
+fn prompter(sender: UnboundedSender<News>) -> Prompter {
+    Prompter::new(move |question| {
+        use std::io::Write as _;
+        let mut terminal = std::io::stderr().lock();
+        let _ = write!(terminal, "{question}").and_then(|()| terminal.flush());
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = std::io::stdin().read_line(&mut line);
+            let typed = read.ok().filter(|&len| len > 0).map(|_| line);
+            // A loop that is gone needs no answer.
+            let _ = sender.send(News::Typed(typed));
+        });
+    })
+}
+
+/// The folder that holds scripts and values while a run is worked on; nothing in it is needed afterwards.
+pub fn clear_scratch(dir: &RunDir) {
+    let path: PathBuf = dir.scratch_path();
+    // What cannot be removed now goes with the run.
+    let _ = std::fs::remove_dir_all(path);
+}

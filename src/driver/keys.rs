@@ -1,0 +1,100 @@
+//! Which process is which attempt: shared between the engine's loop and the threads that capture output.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::base::NodeIx;
+use crate::exec::Key;
+use crate::run::Attempt;
+use crate::run::event::CheckKind;
+
+/// What a process was started for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// An attempt, and where it writes its output values.
+    Attempt {
+        /// Which.
+        attempt: Attempt,
+        /// `$ENGINE_OUTPUT`.
+        values: PathBuf,
+        /// The folder it runs in.
+        cwd: PathBuf,
+    },
+    /// The answer to a question.
+    Check {
+        /// The stage.
+        node: NodeIx,
+        /// The shard.
+        shard: u32,
+        /// Which question.
+        kind: CheckKind,
+        /// `$ENGINE_OUTPUT`.
+        values: PathBuf,
+    },
+}
+
+/// The processes that live, by the executor's key.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    last: u64,
+    by_key: BTreeMap<Key, Purpose>,
+    by_attempt: BTreeMap<Attempt, Key>,
+}
+
+impl Keys {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // The maps are whole between statements, so a panic elsewhere cannot have left them half changed.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A key that was never used, for `purpose`.
+    pub fn open(&self, purpose: Purpose) -> Key {
+        let mut inner = self.lock();
+        inner.last += 1;
+        let key = Key(inner.last);
+        if let Purpose::Attempt { attempt, .. } = &purpose {
+            inner.by_attempt.insert(*attempt, key);
+        }
+        inner.by_key.insert(key, purpose);
+        key
+    }
+
+    /// The process of an attempt, while it lives.
+    pub fn of(&self, attempt: Attempt) -> Option<Key> {
+        self.lock().by_attempt.get(&attempt).copied()
+    }
+
+    /// The attempt a process belongs to.
+    pub fn attempt(&self, key: Key) -> Option<Attempt> {
+        match self.lock().by_key.get(&key) {
+            Some(Purpose::Attempt { attempt, .. }) => Some(*attempt),
+            _ => None,
+        }
+    }
+
+    /// Forgets a process that ended.
+    pub fn close(&self, key: Key) -> Option<Purpose> {
+        let mut inner = self.lock();
+        let purpose = inner.by_key.remove(&key)?;
+        if let Purpose::Attempt { attempt, .. } = &purpose {
+            inner.by_attempt.remove(attempt);
+        }
+        Some(purpose)
+    }
+
+    /// How many live.
+    pub fn len(&self) -> usize {
+        self.lock().by_key.len()
+    }
+
+    /// Whether none lives.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

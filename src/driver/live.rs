@@ -1,0 +1,364 @@
+//! The loop of a live engine.
+//!
+//! News come in through one queue and become inputs. The core's events go to the journal. When a batch is
+//! durable its commands are carried out and its records shown, in that order of cause: write before act. The
+//! loop sleeps until the core's next deadline, and looks into the inbox a few times a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+use super::checks::Checks;
+use super::collect;
+use super::desk::Desk;
+use super::keys::{Keys, Purpose};
+use super::news::News;
+use super::output::Captured;
+use super::ports::Clock;
+use super::prepare::{Prepared, Preparer};
+use super::signals::{Ladder, Step};
+use crate::base::Millis;
+use crate::exec::{Ended, Executor, Local, Spec};
+use crate::graph::Graph;
+use crate::graph::model::{Process, Work};
+use crate::journal::{Notice, Ownership, RunDir, Writer};
+use crate::report::{Observer, Summary};
+use crate::run::event::{CancelReason, CheckKind, Outcome, ShardResult, SuspendReason, Verdict};
+use crate::run::input::commands;
+use crate::run::{Attempt, Command, Core, Event, Input};
+
+/// How often the inbox is looked into and a live view is drawn.
+const BEAT: Duration = Duration::from_millis(100);
+
+/// How a live engine came to its end.
+#[derive(Debug)]
+pub enum Ending {
+    /// The run is over.
+    Finished(Verdict),
+    /// Only a person can go on, or the time is over.
+    Suspended(SuspendReason),
+    /// A third signal: left at once.
+    Left(CancelReason),
+    /// The journal could not be written: nothing more was done.
+    JournalFailed(crate::journal::Error),
+}
+
+/// Everything a live engine holds.
+pub struct Live {
+    pub(super) core: Core,
+    pub(super) graph: Arc<Graph>,
+    pub(super) dir: RunDir,
+    /// Held until the engine is done with the run.
+    pub(super) ownership: Ownership,
+    pub(super) clock: Clock,
+    pub(super) writer: Writer,
+    pub(super) local: Local,
+    pub(super) keys: Keys,
+    pub(super) preparer: Preparer,
+    pub(super) checks: Checks,
+    pub(super) captured: Arc<Captured>,
+    pub(super) desk: Desk,
+    pub(super) observers: Vec<Box<dyn Observer>>,
+    pub(super) sender: UnboundedSender<News>,
+    pub(super) ladder: Ladder,
+    pub(super) ending: Option<Ending>,
+    /// Whether a person sits at the terminal; without one an engine that only waits for a person leaves.
+    pub(super) is_attended: bool,
+    pub(super) is_suspending: bool,
+}
+
+impl Live {
+    /// Works until the run is over or the engine has to leave. `first` are the inputs it begins with.
+    pub async fn serve(&mut self, first: Vec<Input>, news: &mut UnboundedReceiver<News>) {
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut inputs = first;
+        let mut batch = Vec::new();
+        loop {
+            self.step(std::mem::take(&mut inputs));
+            if self.ending.is_some() {
+                return;
+            }
+            let deadline = self.core.state().next_deadline().map(|at| at.since(self.clock.now()).duration());
+            tokio::select! {
+                biased;
+                _ = news.recv_many(&mut batch, 1024) => {
+                    for one in batch.drain(..) {
+                        self.hear(one, &mut inputs);
+                    }
+                }
+                () = sleep(deadline) => inputs.push(Input::Tick),
+                _ = beat.tick() => self.beat(&mut inputs),
+            }
+        }
+    }
+
+    /// Lets the core decide, and queues what it decided for the disk.
+    fn step(&mut self, mut inputs: Vec<Input>) {
+        if self.ending.is_some() {
+            return;
+        }
+        loop {
+            if !inputs.is_empty() {
+                let batch = self.core.step(self.clock.now(), std::mem::take(&mut inputs));
+                match self.writer.append(batch.events) {
+                    Ok(last) => self.desk.stamp_mail(last),
+                    Err(error) => {
+                        self.ending.get_or_insert(Ending::JournalFailed(error));
+                        return;
+                    }
+                }
+            }
+            if self.must_suspend() {
+                self.is_suspending = true;
+                inputs.push(Input::Suspend(SuspendReason::Person));
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Whether nothing is left to do but to wait for a person, and no person is here.
+    fn must_suspend(&self) -> bool {
+        !self.is_attended && !self.is_suspending && self.core.state().needs_person()
+    }
+
+    /// One message.
+    fn hear(&mut self, news: News, inputs: &mut Vec<Input>) {
+        match news {
+            News::Exec(crate::exec::News::Started { .. }) => {}
+            News::Exec(crate::exec::News::Silent { key }) => {
+                inputs.extend(self.keys.attempt(key).map(|attempt| Input::Silent { attempt }));
+            }
+            News::Exec(crate::exec::News::Ended(ended)) => self.ended(&ended, inputs),
+            News::Journal(Notice::Durable { first, records }) => self.durable(first, &records, inputs),
+            News::Journal(Notice::Failed(error)) => {
+                self.ending.get_or_insert(Ending::JournalFailed(error));
+            }
+            News::Restored { attempt, result } => match result {
+                Ok(()) => self.launch(attempt, inputs),
+                Err(why) => inputs.push(not_started(attempt, why)),
+            },
+            News::Collected { attempt, outcome, took, result } => {
+                inputs.push(Input::Done { attempt, outcome, took, result });
+            }
+            News::Answered { node, shard, kind, answer } => {
+                inputs.push(Input::Checked { node, shard, kind, answer });
+            }
+            News::Caught(caught) => match self.ladder.step(caught) {
+                Step::Cancel(level, why) => {
+                    inputs.push(Input::Cancel { level, why, by: self.desk.person().to_owned() });
+                }
+                Step::Leave(why) => {
+                    self.ending.get_or_insert(Ending::Left(why));
+                }
+            },
+            News::Typed(line) => inputs.extend(self.desk.typed(line.as_deref(), &self.graph, self.core.state())),
+        }
+    }
+
+    /// What is on the disk may be carried out and shown.
+    fn durable(&mut self, first: u64, records: &[(Millis, Event)], inputs: &mut Vec<Input>) {
+        // The first line a user sees is the run's id, before any process starts.
+        let shows_first = first <= 1;
+        if shows_first {
+            self.show(first, records);
+        }
+        for (_, event) in records {
+            self.obey(event, inputs);
+        }
+        if !shows_first {
+            self.show(first, records);
+        }
+        self.desk.file_mail(&self.dir, first + records.len() as u64 - 1);
+    }
+
+    fn show(&mut self, first: u64, records: &[(Millis, Event)]) {
+        self.show_output();
+        for (seq, (at, event)) in (first..).zip(records) {
+            for observer in &mut self.observers {
+                observer.record(seq, *at, event);
+            }
+        }
+    }
+
+    /// Output that came before the records which are about to be shown.
+    fn show_output(&mut self) {
+        for (attempt, bytes) in self.captured.take() {
+            for observer in &mut self.observers {
+                observer.output(attempt, &bytes);
+            }
+        }
+    }
+
+    /// Carries out what a durable fact orders.
+    fn obey(&mut self, event: &Event, inputs: &mut Vec<Input>) {
+        let mut orders = Vec::new();
+        commands(event, |command| orders.push(command));
+        for command in orders {
+            match command {
+                Command::Start(attempt) => self.start(attempt, inputs),
+                Command::Stop(attempt, how) => {
+                    if let Some(key) = self.keys.of(attempt) {
+                        self.local.stop(key, how);
+                    }
+                }
+                Command::Check(node, shard, CheckKind::DoneIf) => {
+                    self.ask_done_if(Attempt { node, shard, number: 0 }, inputs);
+                }
+                Command::Check(node, shard, CheckKind::Cache) => {
+                    let process = process(&self.graph, Attempt { node, shard, number: 0 });
+                    let state = self.core.state();
+                    let material = self.preparer.material(&self.graph, (node, shard), process, state);
+                    self.checks.ask_cache((node, shard), material, &self.sender);
+                }
+            }
+        }
+        match event {
+            Event::GateOpened { node, .. } => {
+                inputs.extend(self.desk.opened(*node, &self.graph, self.core.state()));
+            }
+            Event::RunFinished { verdict } => self.ending = Some(Ending::Finished(verdict.clone())),
+            Event::RunSuspended { why } => self.ending = Some(Ending::Suspended(*why)),
+            _ => {}
+        }
+    }
+
+    /// Puts artifacts of its needs in place where they are not, then launches the attempt.
+    fn start(&mut self, attempt: Attempt, inputs: &mut Vec<Input>) {
+        let needed = self.checks.missing_artifacts(&self.graph, attempt.node, self.core.state());
+        if needed.is_empty() {
+            self.launch(attempt, inputs);
+        } else {
+            self.checks.restore(attempt, needed, &self.sender);
+        }
+    }
+
+    fn launch(&mut self, attempt: Attempt, inputs: &mut Vec<Input>) {
+        let graph = Arc::clone(&self.graph);
+        let process = process(&graph, attempt);
+        match self.preparer.attempt(&graph, attempt, process, self.core.state()) {
+            Ok(prepared) => {
+                let purpose =
+                    Purpose::Attempt { attempt, values: prepared.values.clone(), cwd: prepared.cwd.clone() };
+                self.spawn(prepared, process, purpose, attempt);
+            }
+            Err(why) => inputs.push(not_started(attempt, why)),
+        }
+    }
+
+    fn ask_done_if(&mut self, attempt: Attempt, inputs: &mut Vec<Input>) {
+        let graph = Arc::clone(&self.graph);
+        let process = process(&graph, attempt);
+        let Attempt { node, shard, .. } = attempt;
+        let kind = CheckKind::DoneIf;
+        match self.preparer.done_if(&graph, attempt, process, self.core.state()) {
+            Ok(prepared) => {
+                let purpose = Purpose::Check { node, shard, kind, values: prepared.values.clone() };
+                self.spawn(prepared, process, purpose, attempt);
+            }
+            Err(why) => {
+                let answer = crate::run::event::Answer::Unknown(format!("`done-if` could not be started: {why}"));
+                inputs.push(Input::Checked { node, shard, kind, answer });
+            }
+        }
+    }
+
+    fn spawn(&mut self, prepared: Prepared, process: &Process, purpose: Purpose, attempt: Attempt) {
+        let is_check = matches!(purpose, Purpose::Check { .. });
+        let idle = self.graph.nodes[attempt.node].rules.idle.filter(|_| !is_check);
+        let key = self.keys.open(purpose);
+        self.local.start(Spec {
+            key,
+            argv: prepared.argv,
+            env: prepared.env,
+            cwd: prepared.cwd,
+            stop_signal: process.stop.0,
+            grace: process.stop.1.duration(),
+            idle: idle.map(crate::base::Span::duration),
+            tag: prepared.tag,
+            lifetime: if is_check { crate::plan::model::Lifetime::Stage } else { process.lifetime },
+        });
+    }
+
+    /// A process is over.
+    fn ended(&mut self, ended: &Ended, inputs: &mut Vec<Input>) {
+        let output = self.captured.finish(ended.key);
+        match self.keys.close(ended.key) {
+            Some(Purpose::Attempt { attempt, values, cwd }) => {
+                let graph = Arc::clone(&self.graph);
+                let process = process(&graph, attempt);
+                let Some((outcome, result)) = collect::outcome(ended, process, &values, output) else { return };
+                let took = ended.took.into();
+                if outcome == Outcome::Success && (!process.artifacts.is_empty() || process.cache.is_some()) {
+                    self.checks.keep(attempt, process, cwd, (result, took), &self.sender);
+                } else {
+                    inputs.push(Input::Done { attempt, outcome, took, result: Box::new(result) });
+                }
+            }
+            Some(Purpose::Check { node, shard, kind, values }) => {
+                let process = process(&self.graph, Attempt { node, shard, number: 0 });
+                let answer = collect::done_if_answer(ended, process, &values);
+                inputs.push(Input::Checked { node, shard, kind, answer });
+            }
+            None => {}
+        }
+    }
+
+    /// A few times a second: requests of other processes, and the live view.
+    fn beat(&mut self, inputs: &mut Vec<Input>) {
+        inputs.extend(self.desk.open_mail(&self.dir, &self.graph));
+        self.show_output();
+        let now = self.clock.now();
+        for observer in &mut self.observers {
+            observer.tick(now);
+        }
+    }
+
+    /// Lets go of everything: what `lifetime: run` left is stopped, the journal is closed, observers end.
+    /// Answers with notes for the user.
+    pub fn close(self, exit: u8, mut notes: Vec<String>) {
+        let Self { local, writer, mut observers, captured, clock, ownership, .. } = self;
+        for leftover in local.shutdown() {
+            if !leftover.is_intended {
+                notes.push(format!(
+                    "process {} ({}) could not be ended",
+                    leftover.process.ident.pid, leftover.process.name
+                ));
+            }
+        }
+        writer.close();
+        for (attempt, bytes) in captured.take() {
+            for observer in &mut observers {
+                observer.output(attempt, &bytes);
+            }
+        }
+        let summary = Summary { at: clock.now(), exit, notes };
+        for observer in &mut observers {
+            observer.end(&summary);
+        }
+        drop(ownership);
+    }
+}
+
+/// The process a node runs.
+fn process(graph: &Graph, attempt: Attempt) -> &Process {
+    match &graph.nodes[attempt.node].work {
+        Work::Process(process) => process,
+        Work::Approval { .. } => unreachable!("an approval starts no attempt"),
+    }
+}
+
+fn not_started(attempt: Attempt, why: String) -> Input {
+    let outcome = Outcome::NotStarted(why);
+    Input::Done { attempt, outcome, took: crate::base::Span::ZERO, result: Box::new(ShardResult::default()) }
+}
+
+/// Sleeps so long; for ever without a deadline.
+async fn sleep(length: Option<Duration>) {
+    match length {
+        Some(length) => tokio::time::sleep(length).await,
+        None => std::future::pending().await,
+    }
+}

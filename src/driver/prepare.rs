@@ -1,0 +1,290 @@
+//! From a `Start` command to a process: texts rendered, the environment built, the script written out.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::checks::Material;
+use super::surroundings::Surroundings;
+use crate::base::{Digest, NodeIx, RunId};
+use crate::graph::model::{Command, Graph, Process};
+use crate::graph::scope::Facts;
+use crate::plan::model::Shell;
+use crate::render::Value;
+use crate::run::{Attempt, RunState};
+
+/// Where the engine keeps what a run's processes read and write while they run. All of it can be rebuilt.
+#[derive(Clone, Debug)]
+pub struct Workroom {
+    /// Scripts, by the digest of their text.
+    pub scripts: PathBuf,
+    /// Output values and item lists of attempts.
+    pub scratch: PathBuf,
+}
+
+/// A process, ready to start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Prepared {
+    /// The words.
+    pub argv: Vec<OsString>,
+    /// The whole environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// The folder it starts in.
+    pub cwd: PathBuf,
+    /// Where it may write its output values.
+    pub values: PathBuf,
+    /// `ENGINE_ATTEMPT_KEY`: equal over the retries of a shard.
+    pub tag: String,
+}
+
+/// Makes processes out of nodes.
+#[derive(Debug)]
+pub struct Preparer {
+    run: RunId,
+    surroundings: Surroundings,
+    room: Workroom,
+    written: std::collections::BTreeSet<Digest>,
+}
+
+impl Preparer {
+    /// For one run.
+    pub fn new(run: RunId, surroundings: Surroundings, room: Workroom) -> Self {
+        Self { run, surroundings, room, written: std::collections::BTreeSet::new() }
+    }
+
+    /// The project's root.
+    pub fn root(&self) -> &Path {
+        &self.surroundings.root
+    }
+
+    /// The folder `process` starts in.
+    ///
+    /// # Errors
+    /// Its template failed.
+    pub fn cwd(
+        &self,
+        graph: &Graph,
+        node: NodeIx,
+        shard: u32,
+        process: &Process,
+        facts: &dyn Facts,
+    ) -> Result<PathBuf, String> {
+        match &process.cwd {
+            None => Ok(self.surroundings.root.clone()),
+            Some(text) => {
+                let cwd = graph.text(node, shard, text, facts).map_err(|error| format!("`cwd`: {error}"))?;
+                Ok(self.surroundings.root.join(cwd))
+            }
+        }
+    }
+
+    /// The process of one attempt.
+    ///
+    /// # Errors
+    /// A sentence for the user: a template failed, or the script could not be written.
+    pub fn attempt(
+        &mut self,
+        graph: &Graph,
+        attempt: Attempt,
+        process: &Process,
+        facts: &dyn Facts,
+    ) -> Result<Prepared, String> {
+        self.build(graph, attempt, process, &process.command, facts)
+    }
+
+    /// The process that answers `done-if` for one shard.
+    ///
+    /// # Errors
+    /// As [`Self::attempt`].
+    pub fn done_if(
+        &mut self,
+        graph: &Graph,
+        attempt: Attempt,
+        process: &Process,
+        facts: &dyn Facts,
+    ) -> Result<Prepared, String> {
+        let command = process.done_if.as_ref().expect("only a stage with a `done-if` is asked");
+        self.build(graph, attempt, process, command, facts)
+    }
+
+    /// What the result of a shard depends on, for the cache; sources are hashed elsewhere.
+    ///
+    /// # Errors
+    /// A template failed.
+    pub fn material(
+        &self,
+        graph: &Graph,
+        (node, shard): (NodeIx, u32),
+        process: &Process,
+        state: &RunState,
+    ) -> Result<Material, String> {
+        let cache = process.cache.as_ref().expect("only a stage with a `cache` is asked");
+        let text = |text: &str| graph.text(node, shard, text, state).map_err(|error| error.to_string());
+        let mut texts = vec![("stage".to_owned(), graph.nodes[node].id.to_string())];
+        let mut put = |name: &str, value: String| texts.push((name.to_owned(), value));
+        match &process.command {
+            Command::Argv(words) => {
+                for word in words {
+                    put("word", text(word)?);
+                }
+            }
+            Command::Script { text, shell } => {
+                put("script", text.to_string());
+                put("shell", format!("{shell:?}"));
+            }
+        }
+        for (name, value) in &process.env {
+            put(&format!("env {name}"), text(value)?);
+        }
+        for name in &cache.env {
+            let value = self.surroundings.var(name).map(|value| value.to_string_lossy().into_owned());
+            put(&format!("caller {name}"), value.map_or_else(|| "unset".to_owned(), |value| format!("={value}")));
+        }
+        for (name, kind) in &process.outputs {
+            put(&format!("output {name}"), format!("{kind:?}"));
+        }
+        for glob in &process.artifacts {
+            put("artifact", glob.to_string());
+        }
+        for item in process.items.shard_items(shard) {
+            put("item", item.to_string());
+        }
+        for need in &graph.nodes[node].needs {
+            for (_, manifest) in state.artifacts(need.node) {
+                put("needed artifacts", manifest.to_string());
+            }
+        }
+        let cwd = self.cwd(graph, node, shard, process, state)?;
+        put("cwd", cwd.strip_prefix(self.root()).unwrap_or(&cwd).display().to_string());
+        Ok(Material { cwd, texts, sources: cache.sources.clone() })
+    }
+
+    fn build(
+        &mut self,
+        graph: &Graph,
+        attempt: Attempt,
+        process: &Process,
+        command: &Command,
+        facts: &dyn Facts,
+    ) -> Result<Prepared, String> {
+        let Attempt { node, shard, number } = attempt;
+        let items = self.item_file(process, attempt)?;
+        let late = Late { facts, item_file: items.as_ref().and_then(|path| path.to_str()) };
+        let text = |text: &str| graph.text(node, shard, text, &late);
+        let cwd = self.cwd(graph, node, shard, process, &late)?;
+        let tag = format!("{}/{}/{shard}", self.run, graph.nodes[node].id);
+        let stem = format!("{}-{shard}-{number}", node.raw());
+        let values = self.room.scratch.join(format!("{stem}.values"));
+        let mut env: Vec<(OsString, OsString)> = self.surroundings.inherited(&process.pass_env).collect();
+        for (name, value) in &process.env {
+            let value = text(value).map_err(|error| format!("`env.{name}`: {error}"))?;
+            set(&mut env, name, value.into());
+        }
+        set(&mut env, "ENGINE_RUN_ID", self.run.as_str().into());
+        set(&mut env, "ENGINE_STAGE", (&*graph.nodes[node].id).into());
+        set(&mut env, "ENGINE_SHARD", shard.to_string().into());
+        set(&mut env, "ENGINE_ATTEMPT", number.to_string().into());
+        set(&mut env, "ENGINE_ATTEMPT_KEY", (&tag).into());
+        set(&mut env, "ENGINE_OUTPUT", values.clone().into());
+        if let Some(file) = &items {
+            set(&mut env, "ENGINE_SHARD_FILE", file.into());
+        }
+        let argv = match command {
+            Command::Argv(words) => words
+                .iter()
+                .enumerate()
+                .map(|(at, word)| {
+                    text(word).map(OsString::from).map_err(|error| format!("word {} of `run`: {error}", at + 1))
+                })
+                .collect::<Result<_, _>>()?,
+            Command::Script { text: script, shell } => shell_words(shell, &self.script(script)?),
+        };
+        Ok(Prepared { argv, env, cwd, values, tag })
+    }
+
+    /// The file that holds `text`; written once for each text.
+    fn script(&mut self, text: &Arc<str>) -> Result<PathBuf, String> {
+        let digest = Digest::of(text.as_bytes());
+        let path = self.room.scripts.join(format!("{}.sh", digest.short()));
+        if self.written.insert(digest) {
+            write_file(&path, text.as_bytes())?;
+        }
+        Ok(path)
+    }
+
+    /// The list of the shard's items, each ended by a newline; none for an unsharded stage.
+    fn item_file(&self, process: &Process, attempt: Attempt) -> Result<Option<PathBuf>, String> {
+        if process.items == crate::graph::model::Items::None {
+            return Ok(None);
+        }
+        let path = self.room.scratch.join(format!("{}-{}.items", attempt.node.raw(), attempt.shard));
+        let mut text = String::new();
+        for item in process.items.shard_items(attempt.shard) {
+            text.push_str(item.as_ref());
+            text.push('\n');
+        }
+        write_file(&path, text.as_bytes())?;
+        Ok(Some(path))
+    }
+}
+
+/// What the run knows, and the item file of the shard that is being prepared.
+struct Late<'a> {
+    facts: &'a dyn Facts,
+    item_file: Option<&'a str>,
+}
+
+impl Facts for Late<'_> {
+    fn state(&self, node: NodeIx) -> &'static str {
+        self.facts.state(node)
+    }
+
+    fn outputs(&self, node: NodeIx) -> Option<&[(String, Value)]> {
+        self.facts.outputs(node)
+    }
+
+    fn run_id(&self) -> &str {
+        self.facts.run_id()
+    }
+
+    fn run_state(&self) -> &'static str {
+        self.facts.run_state()
+    }
+
+    fn shard_file(&self, _: NodeIx, _: u32) -> Option<&str> {
+        self.item_file
+    }
+}
+
+/// Writes a small file whole.
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let write = || {
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
+        std::fs::write(path, bytes)
+    };
+    write().map_err(|error: std::io::Error| format!("failed to write `{}`: {error}", path.display()))
+}
+
+/// Sets one variable; the last word counts.
+fn set(env: &mut Vec<(OsString, OsString)>, name: &str, value: OsString) {
+    match env.iter_mut().find(|(key, _)| key.as_bytes() == name.as_bytes()) {
+        Some(slot) => slot.1 = value,
+        None => env.push((name.into(), value)),
+    }
+}
+
+/// The argv that runs the script at `path`.
+fn shell_words(shell: &Shell, path: &Path) -> Vec<OsString> {
+    let words: &[&str] = match shell {
+        Shell::Strict => &["bash", "--noprofile", "--norc", "-euo", "pipefail", "-O", "inherit_errexit"],
+        Shell::Bash => &["bash", "--noprofile", "--norc"],
+        Shell::Sh => &["sh", "-e"],
+        Shell::Argv(words) => {
+            return words.iter().map(OsString::from).chain([path.as_os_str().to_owned()]).collect();
+        }
+    };
+    words.iter().map(OsString::from).chain([path.as_os_str().to_owned()]).collect()
+}

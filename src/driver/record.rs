@@ -1,0 +1,52 @@
+//! Records what a person said about a run that no engine works on. Starts nothing.
+
+use std::sync::mpsc::channel;
+
+use super::begin::Read;
+use super::compile::Expected;
+use super::host::Error;
+use super::ports::{self, Clock};
+use crate::journal::{self, Holder, Notice, RunDir, Writer};
+use crate::run::{Event, Input};
+
+/// Takes the run's lock, lets the core decide about `inputs`, and records what a person may decide: starts
+/// and everything else that follows is left to the next engine.
+///
+/// # Errors
+/// A live engine owns the run, damage, or the disk refuses.
+pub fn alone(dir: RunDir, inputs: Vec<Input>) -> Result<(), Error> {
+    let holder = Holder { pid: std::process::id(), wall_ms: ports::wall_ms() };
+    let ownership = journal::take(&dir, &holder)?;
+    let read = Read::open(dir, &Expected::new())?;
+    let mut core = read.core(None);
+    let clock = Clock::resume(read.began.as_ref().map_or(0, |began| began.wall_ms), read.last_at());
+    let events: Vec<_> =
+        core.step(clock.now(), inputs).events.into_iter().take_while(|(_, event)| is_a_persons(event)).collect();
+    if events.is_empty() {
+        return Ok(());
+    }
+    let (tell, hear) = channel();
+    // Nobody is left to tell once this function has returned.
+    let writer = Writer::open(&read.dir, &ownership, &read.end, move |notice| drop(tell.send(notice)))?;
+    let last = writer.append(events)?;
+    while let Ok(notice) = hear.recv() {
+        match notice {
+            Notice::Durable { first, records } if first + records.len() as u64 > last => break,
+            Notice::Durable { .. } => {}
+            Notice::Failed(error) => return Err(error.into()),
+        }
+    }
+    writer.close();
+    Ok(())
+}
+
+/// Whether a fact is a person's word, or an end that needs nobody to act.
+fn is_a_persons(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::GateDecided { .. }
+            | Event::NodeResolved { .. }
+            | Event::CancelRaised { .. }
+            | Event::PauseChanged { .. }
+    )
+}

@@ -1,0 +1,187 @@
+//! What a stage wrote to `$ENGINE_OUTPUT`: `key=value` lines, or JSON objects one a line, read by the
+//! declared types.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::base::{Span, limits};
+use crate::plan::model::Type;
+
+/// Reads the file at `path` and removes it. Only declared values are kept; the last word for a key counts.
+///
+/// # Errors
+/// A sentence for the user: a declared output is missing or of the wrong type, a line cannot be read, the file
+/// is too large.
+pub fn read(path: &Path, declared: &[(Box<str>, Type)]) -> Result<Vec<(String, Value)>, String> {
+    let text = match take(path)? {
+        None if declared.is_empty() => return Ok(Vec::new()),
+        found => found.unwrap_or_default(),
+    };
+    let mut found: Vec<(String, Raw)> = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        read_line(line, &mut found).map_err(|why| format!("line {} of `$ENGINE_OUTPUT`: {why}", at + 1))?;
+    }
+    let mut values = Vec::with_capacity(declared.len());
+    for (name, kind) in declared {
+        let raw = found.iter().rev().find(|(key, _)| **key == **name).map(|(_, raw)| raw);
+        let raw = raw.ok_or_else(|| {
+            format!("output `{name}` is declared but was not written: echo \"{name}=…\" >> \"$ENGINE_OUTPUT\"")
+        })?;
+        values.push((name.to_string(), raw.as_type(name, *kind)?));
+    }
+    Ok(values)
+}
+
+/// A value as it was written.
+enum Raw {
+    Text(String),
+    Json(Value),
+}
+
+/// The whole file, if there is one; it is removed, for the next attempt starts with none.
+fn take(path: &Path) -> Result<Option<String>, String> {
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("failed to read `$ENGINE_OUTPUT`: {error}")),
+    };
+    let mut bytes = Vec::new();
+    file.take(limits::MAX_OUTPUT_VALUES_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("failed to read `$ENGINE_OUTPUT`: {error}"))?;
+    // What is left of it only takes room; the run's folder is cleaned as a whole when it ends.
+    let _ = std::fs::remove_file(path);
+    if bytes.len() as u64 > limits::MAX_OUTPUT_VALUES_BYTES {
+        return Err(format!(
+            "`$ENGINE_OUTPUT` is larger than {} bytes: keep large results in files, as `artifacts`",
+            limits::MAX_OUTPUT_VALUES_BYTES
+        ));
+    }
+    String::from_utf8(bytes).map(Some).map_err(|_| "`$ENGINE_OUTPUT` is not UTF-8".to_owned())
+}
+
+fn read_line(line: &str, found: &mut Vec<(String, Raw)>) -> Result<(), String> {
+    let line = line.trim_end_matches('\r');
+    if line.trim().is_empty() {
+        return Ok(());
+    }
+    if line.starts_with('{') {
+        let object: serde_json::Map<String, Value> =
+            serde_json::from_str(line).map_err(|error| format!("not a JSON object: {error}"))?;
+        found.extend(object.into_iter().map(|(key, value)| (key, Raw::Json(value))));
+        return Ok(());
+    }
+    let (key, value) = line.split_once('=').ok_or("expected `key=value` or a JSON object")?;
+    found.push((key.trim().to_owned(), Raw::Text(value.to_owned())));
+    Ok(())
+}
+
+impl Raw {
+    fn as_type(&self, name: &str, kind: Type) -> Result<Value, String> {
+        let (value, shown) = match self {
+            Self::Text(text) => (from_text(text, kind), text.clone()),
+            Self::Json(value) => (fits(value, kind).then(|| value.clone()), value.to_string()),
+        };
+        value.ok_or_else(|| {
+            let shown: String = shown.chars().take(80).collect();
+            format!("output `{name}` should be {}, and `{shown}` was written", noun(kind))
+        })
+    }
+}
+
+/// Reads `text` as a `kind`.
+fn from_text(text: &str, kind: Type) -> Option<Value> {
+    match kind {
+        Type::String => Some(text.into()),
+        Type::Int => text.trim().parse::<i64>().ok().map(Value::from),
+        Type::Float => text.trim().parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from),
+        Type::Bool => text.trim().parse::<bool>().ok().map(Value::from),
+        Type::Duration | Type::Size | Type::Url => {
+            let value = Value::from(text.trim());
+            fits(&value, kind).then_some(value)
+        }
+        Type::List | Type::Map => serde_json::from_str(text).ok().filter(|value| fits(value, kind)),
+    }
+}
+
+/// Whether `value` is a `kind`.
+fn fits(value: &Value, kind: Type) -> bool {
+    match kind {
+        Type::String => value.is_string(),
+        Type::Int => value.is_i64() || value.is_u64(),
+        Type::Float => value.is_number(),
+        Type::Bool => value.is_boolean(),
+        Type::Duration => value.as_str().is_some_and(|text| Span::parse(text).is_some()),
+        Type::Size => value.as_str().is_some_and(is_size),
+        Type::Url => {
+            value.as_str().is_some_and(|text| text.split_once("://").is_some_and(|(_, rest)| !rest.is_empty()))
+        }
+        Type::List => value.is_array(),
+        Type::Map => value.is_object(),
+    }
+}
+
+/// `12B`, `4kB`, `10MiB`.
+fn is_size(text: &str) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    digits > 0 && ["B", "kB", "KB", "MB", "GB", "TB", "KiB", "MiB", "GiB", "TiB"].contains(&&text[digits..])
+}
+
+/// The type in an error.
+const fn noun(kind: Type) -> &'static str {
+    match kind {
+        Type::String => "a string",
+        Type::Int => "a whole number",
+        Type::Float => "a number",
+        Type::Bool => "`true` or `false`",
+        Type::Duration => "a duration such as `90s`",
+        Type::Size => "a size such as `10MiB`",
+        Type::Url => "a URL",
+        Type::List => "a list in JSON",
+        Type::Map => "a map in JSON",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str, declared: &[(&str, Type)]) -> Result<Vec<(String, Value)>, String> {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("values");
+        std::fs::write(&path, text).expect("written");
+        let declared: Vec<(Box<str>, Type)> = declared.iter().map(|&(name, kind)| (name.into(), kind)).collect();
+        let result = read(&path, &declared);
+        assert!(!path.exists(), "the next attempt starts with no values");
+        result
+    }
+
+    #[test]
+    fn reads_lines_and_json_by_type_and_the_last_word_counts() {
+        let values = written(
+            "a=1\na=2\n{\"b\": [1, 2], \"c\": \"x=y\"}\nd=k=v\n\nextra=kept out\n",
+            &[("a", Type::Int), ("b", Type::List), ("c", Type::String), ("d", Type::String)],
+        );
+        let expected =
+            [("a", Value::from(2)), ("b", serde_json::json!([1, 2])), ("c", "x=y".into()), ("d", "k=v".into())];
+        let expected: Vec<_> = expected.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        assert_eq!(values, Ok(expected));
+    }
+
+    #[test]
+    fn says_what_is_missing_or_of_the_wrong_type() {
+        assert!(
+            written("", &[("a", Type::Int)]).is_err_and(|why| why.contains("`a` is declared but was not written"))
+        );
+        assert!(written("a=ten\n", &[("a", Type::Int)]).is_err_and(|why| why.contains("a whole number")));
+        assert!(written("{\"a\": 1\n", &[("a", Type::Int)]).is_err_and(|why| why.starts_with("line 1")));
+        assert!(written("nonsense\n", &[]).is_err_and(|why| why.contains("`key=value`")));
+    }
+
+    #[test]
+    fn a_missing_file_is_fine_when_nothing_was_promised() {
+        assert_eq!(read(Path::new("/nowhere/at/all"), &[]), Ok(Vec::new()));
+    }
+}
