@@ -1,1 +1,123 @@
 //! The command line: one file for each command, one mapping to exit codes.
+//!
+//! [`main`] reads the arguments. `run` and `resume` are guarded: the process that the user started is a thin
+//! front that starts this program once more as the worker (see [`crate::exec::guard`]). Everything else works
+//! in one process. Commands give back an [`exit::Exit`] or a [`fault::Fault`], which is told here.
+
+mod act;
+pub mod args;
+mod change;
+mod check;
+mod completions;
+mod doctor;
+pub mod exit;
+mod fault;
+mod find;
+mod forecast;
+mod graph;
+mod init;
+mod inputs;
+mod logs;
+mod look;
+mod man;
+mod observers;
+mod plan;
+mod preview;
+mod print;
+mod resume;
+mod run;
+mod settings;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::args::{Cli, Verb};
+use self::exit::Exit;
+use self::fault::{Answer, Fault};
+use self::settings::Settings;
+use crate::exec::guard;
+
+/// Reads the arguments, does what they say, and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is the only way this fails, and then nobody reads it.
+            let _ = error.print();
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Success };
+            return code.into();
+        }
+    };
+    if is_guarded(&cli.verb) && !guard::is_worker() {
+        let mut args = std::env::args_os();
+        let name = args.next().unwrap_or_default();
+        return match guard::run_guarded(&name, &args.collect::<Vec<_>>()) {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => Fault::new(Exit::Environment, error.to_string()).tell().into(),
+        };
+    }
+    trace(cli.global.verbose);
+    match std::panic::catch_unwind(|| dispatch(&cli)) {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(fault)) => fault.tell().into(),
+        // The panic itself was printed where it happened.
+        Err(_) => {
+            Fault::new(Exit::Internal, "this is a fault of the engine itself; what was acknowledged is safe")
+                .help("go on with: engine resume")
+                .tell()
+                .into()
+        }
+    }
+}
+
+/// Whether a command starts processes of stages.
+fn is_guarded(verb: &Verb) -> bool {
+    match verb {
+        Verb::Run(args) => !args.dry_run,
+        Verb::Resume(_) => true,
+        _ => false,
+    }
+}
+
+fn dispatch(cli: &Cli) -> Answer {
+    let settings = Settings::read(&cli.global)
+        .map_err(|error| Fault::new(Exit::Environment, format!("the current folder cannot be read: {error}")))?;
+    let settings = &settings;
+    match &cli.verb {
+        Verb::Run(args) => run::run(args, settings),
+        Verb::Resume(args) => resume::run(args, settings),
+        Verb::Plan(args) => plan::run(args, settings),
+        Verb::Graph(args) => graph::run(args, settings),
+        Verb::Check(args) => check::run(args, settings),
+        Verb::Status(args) => status::run(args, settings),
+        Verb::Runs(args) => status::list(args, settings),
+        Verb::Logs(args) => logs::run(args, settings),
+        Verb::Diff(args) => status::diff(args, settings),
+        Verb::Report(args) => look::report(args, settings),
+        Verb::Approve(args) => act::decide(args, true, settings),
+        Verb::Reject(args) => act::decide(args, false, settings),
+        Verb::Resolve(args) => act::resolve(args, settings),
+        Verb::Cancel(args) => act::cancel(args, settings),
+        Verb::Unlock(args) => act::unlock(args, settings),
+        Verb::Verify(args) => look::verify(args, settings),
+        Verb::Gc(args) => look::gc(args, settings),
+        Verb::Schema => Ok(look::schema()),
+        Verb::Init(args) => init::run(args),
+        Verb::Explain(args) => look::explain(args),
+        Verb::Doctor(args) => Ok(doctor::run(args, settings)),
+        Verb::Completions(args) => Ok(completions::run(args)),
+        Verb::Man(args) => man::run(args),
+    }
+}
+
+/// What the engine says of itself with `-v`: warnings always, then info, then everything.
+fn trace(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::level_filters::LevelFilter::WARN,
+        1 => tracing::level_filters::LevelFilter::INFO,
+        _ => tracing::level_filters::LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+}

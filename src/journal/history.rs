@@ -38,15 +38,15 @@ impl Durations {
     }
 }
 
-/// The durations of the plan called `plan` over its newest `runs` runs that began. A stage counts where it
+/// The durations of the plan at `path` over its newest `runs` runs that began. A stage counts where it
 /// succeeded by running. Runs whose journal is damaged are left out.
 ///
 /// # Errors
 /// The runs cannot be listed.
-pub fn history(state: &StateDir, plan: &str, runs: usize) -> Result<History, Error> {
+pub fn history(state: &StateDir, path: &str, runs: usize) -> Result<History, Error> {
     let mut stages: BTreeMap<String, Vec<Span>> = BTreeMap::new();
     let mut whole = Vec::new();
-    let ours = |entry: &super::RunEntry| entry.began.as_ref().is_some_and(|began| began.plan == plan);
+    let ours = |entry: &super::RunEntry| entry.began.as_ref().is_some_and(|began| began.path == path);
     for entry in state.runs()?.into_iter().filter(ours).take(runs) {
         let Ok(summary) = summary::of(&entry.dir) else { continue };
         if summary.state == summary::RunState::Success && summary.resumes == 0 {

@@ -290,7 +290,7 @@ fn wrong_plans_are_refused_with_their_code() {
             "inputs:\n  e: {type: bool, default: true}\nstages:\n  a: {if: inputs.e, run: [x], outputs: {o: string}}\n  b: {needs: [a], run: [x, \"{{ needs.a.outputs.o }}\"]}\n",
         ),
         (
-            "plan::finally-budget",
+            "plan::budget",
             "stages:\n  a: {run: [x]}\nfinally:\n  budget: 1m\n  stages:\n    n: {run: [x], timeout: 2m}\n",
         ),
         ("plan::no-items", "stages:\n  a: {run: [x], shards: {items: {file: none.txt}, size: 1}}\n"),

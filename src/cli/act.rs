@@ -1,0 +1,182 @@
+//! Verbs that change a run: `approve`, `reject`, `resolve`, `cancel`, `unlock`.
+//!
+//! A live engine finds the request in the run's inbox and records it. With no live engine the verb takes the
+//! run's lock itself and records what a person said; nothing is started.
+
+use super::args::{CancelArgs, DecideArgs, ResolveArgs, ResolveAs, UnlockArgs};
+use super::exit::Exit;
+use super::fault::{Answer, Fault};
+use super::settings::{self, Settings};
+use super::{find, print, resume};
+use crate::driver::record;
+use crate::driver::{desk, ports};
+use crate::graph::Graph;
+use crate::journal::inbox::{self, Request};
+use crate::journal::locks::Locks;
+use crate::journal::{self, RunDir, StateDir};
+use crate::report::hint;
+use crate::run::RunState;
+use crate::run::event::{CancelLevel, NodeState, Resolution};
+
+/// How long a live engine may take to answer a request before we say that it is still waiting.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+/// How often we look whether it did.
+const BEAT: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// `engine approve`, `engine reject`
+pub(super) fn decide(args: &DecideArgs, approved: bool, settings: &Settings) -> Answer {
+    let state = find::state(settings)?;
+    let (dir, stage) = match args.what.as_slice() {
+        [run, stage] => (find::run(&state, run)?, stage.clone()),
+        [stage] => (unfinished(&state)?, stage.clone()),
+        _ => unreachable!("clap takes one or two"),
+    };
+    let (by, note) = (settings::person(), args.message.clone());
+    let request = if approved {
+        Request::Approve { stage: stage.clone(), by, note }
+    } else {
+        Request::Reject { stage: stage.clone(), by, note }
+    };
+    let allowed = |graph: &Graph, state: &RunState| {
+        let node = find::stage(graph, &stage)?;
+        if state.open_approvals().any(|(open, _)| open == node) {
+            return Ok(());
+        }
+        let word = state.state(node).word();
+        let mut fault = Fault::new(Exit::NotFound, format!("`{stage}` does not wait for approval: it is {word}"));
+        for (open, _) in state.open_approvals() {
+            fault = fault.help(format!("`{}` waits for one", graph.nodes[open].id));
+        }
+        Err(fault)
+    };
+    let verb = if approved { "approved" } else { "rejected" };
+    send(&dir, &request, &allowed, args.json, &format!("{verb} `{stage}`"))
+}
+
+/// `engine resolve`
+pub(super) fn resolve(args: &ResolveArgs, settings: &Settings) -> Answer {
+    let state = find::state(settings)?;
+    let dir = find::run(&state, &args.run)?;
+    let stage = args.stage.clone();
+    let resolution = match args.outcome {
+        ResolveAs::Success => Resolution::Success,
+        ResolveAs::Failed => Resolution::Failed,
+        ResolveAs::Rerun => Resolution::Rerun,
+    };
+    let request =
+        Request::Resolve { stage: stage.clone(), resolution, by: settings::person(), note: args.message.clone() };
+    let allowed = |graph: &Graph, state: &RunState| {
+        let node = find::stage(graph, &stage)?;
+        match state.state(node) {
+            NodeState::Unknown => Ok(()),
+            other => Err(Fault::new(
+                Exit::NotFound,
+                format!("the outcome of `{stage}` is not unknown: it is {}", other.word()),
+            )),
+        }
+    };
+    send(&dir, &request, &allowed, args.json, &format!("resolved `{stage}`"))
+}
+
+/// `engine cancel`
+pub(super) fn cancel(args: &CancelArgs, settings: &Settings) -> Answer {
+    let state = find::state(settings)?;
+    let dir = match &args.run {
+        Some(id) => find::run(&state, id)?,
+        None => unfinished(&state)?,
+    };
+    let level = if args.now { CancelLevel::Kill } else { CancelLevel::Stop };
+    let request = Request::Cancel { level, by: settings::person() };
+    let allowed = |_: &Graph, state: &RunState| match state.verdict() {
+        None => Ok(()),
+        Some(_) => Err(Fault::new(Exit::NotFound, format!("run {} has ended already", dir.id()))),
+    };
+    let answer = send(&dir, &request, &allowed, args.json, &format!("cancelled run {}", dir.id()));
+    if answer.is_ok() && !journal::is_live(&dir)? {
+        free_lock(&state, &dir)?;
+    }
+    answer
+}
+
+/// The lock of a run that was cancelled while no engine worked on it.
+fn free_lock(state: &StateDir, dir: &RunDir) -> Result<(), Fault> {
+    let read = find::read(dir.clone())?;
+    if let Some(rule) = &read.compiled.graph.settings.lock {
+        Locks::new(state).free(&rule.name, dir.id())?;
+    }
+    Ok(())
+}
+
+/// `engine unlock`
+pub(super) fn unlock(args: &UnlockArgs, settings: &Settings) -> Answer {
+    let state = find::state(settings)?;
+    let locks = Locks::new(&state);
+    let person = settings::person();
+    if let Some(held) = locks.holder(&args.name)?
+        && let Ok(dir) = state.run(&held.run)
+        && journal::is_live(&dir)?
+    {
+        return Err(Fault::new(Exit::Busy, format!("run {} holds lock `{}` and is alive", held.run, args.name))
+            .help(format!("end it first: engine cancel {}", held.run)));
+    }
+    match locks.break_open(&args.name, (&person, &args.reason), ports::wall_ms())? {
+        Some(held) if args.json => {
+            print::json(&serde_json::json!({"version": 1, "lock": args.name, "run": held.run.as_str()}));
+        }
+        Some(held) => print::line(&format!("freed lock `{}`, which run {} held", args.name, held.run)),
+        None => {
+            let fault = Fault::new(Exit::NotFound, format!("nobody holds a lock `{}`", args.name));
+            let names: Vec<String> = locks.list()?.into_iter().map(|held| format!("`{}`", held.name)).collect();
+            return Err(if names.is_empty() { fault } else { fault.help(format!("held: {}", names.join(", "))) });
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// The newest run that has not ended, alive or not.
+fn unfinished(state: &StateDir) -> Result<RunDir, Fault> {
+    for entry in state.runs()? {
+        if entry.began.is_some() && !resume::is_over(&find::read(entry.dir.clone())?) {
+            return Ok(entry.dir);
+        }
+    }
+    Err(Fault::new(Exit::NotFound, "no unfinished run").help("list runs: engine runs"))
+}
+
+/// Puts a request to the live engine, or records it ourselves.
+fn send(
+    dir: &RunDir,
+    request: &Request,
+    allowed: &dyn Fn(&Graph, &RunState) -> Result<(), Fault>,
+    json: bool,
+    done: &str,
+) -> Answer {
+    let read = find::read(dir.clone())?;
+    let core = read.core(None);
+    allowed(core.state().graph(), core.state())?;
+    let is_live = journal::is_live(dir)?;
+    if is_live {
+        let id = inbox::put(dir, ports::wall_ms(), request)?;
+        let clock = ports::Clock::begin();
+        while inbox::is_waiting(dir, &id) && journal::is_live(dir)? {
+            if clock.now().since(crate::base::Millis::ZERO).duration() > PATIENCE {
+                print::note("note: the engine has not taken the request yet; it stays in the run's inbox");
+                break;
+            }
+            ports::pause(BEAT);
+        }
+    } else {
+        let graph = std::sync::Arc::clone(core.state().graph());
+        let input = desk::read(request, &graph).map_err(|why| Fault::new(Exit::NotFound, why))?;
+        record::alone(dir.clone(), vec![input])?;
+    }
+    if json {
+        print::json(&serde_json::json!({"version": 1, "run": dir.id().as_str(), "live": is_live, "done": done}));
+    } else {
+        print::line(done);
+        if !is_live && !matches!(request, Request::Cancel { .. }) {
+            print::line(&format!("go on with: {}", hint::resume(dir.id().as_str())));
+        }
+    }
+    Ok(Exit::Success)
+}

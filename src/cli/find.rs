@@ -1,0 +1,137 @@
+//! Finds runs and stages that a user named, and opens what is recorded of them.
+
+use super::exit::Exit;
+use super::fault::Fault;
+use super::settings::Settings;
+use crate::base::{NodeIx, RunId};
+use crate::driver::begin::Read;
+use crate::driver::compile::Expected;
+use crate::driver::host;
+use crate::graph::Graph;
+use crate::journal::{self, RunDir, RunEntry, StateDir};
+use crate::plan::error::nearest;
+use crate::report::{View, hint};
+
+impl From<journal::Error> for Fault {
+    fn from(error: journal::Error) -> Self {
+        let exit = match &error {
+            journal::Error::Damage { .. }
+            | journal::Error::Version { .. }
+            | journal::Error::UnknownEvent { .. } => Exit::Damaged,
+            journal::Error::Owned { .. } => Exit::Busy,
+            journal::Error::NoRun { .. } => Exit::NotFound,
+            journal::Error::RunExists { .. } => Exit::Usage,
+            _ => Exit::Environment,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<host::Error> for Fault {
+    fn from(error: host::Error) -> Self {
+        match error {
+            host::Error::Journal(error) => error.into(),
+            host::Error::Unreadable { .. } => Self::new(Exit::Damaged, error.to_string()),
+            other => Self::new(Exit::Environment, other.to_string()),
+        }
+    }
+}
+
+/// The state folder.
+pub(super) fn state(settings: &Settings) -> Result<StateDir, Fault> {
+    Ok(StateDir::open(&settings.state_dir)?)
+}
+
+/// The run called `id`; a beginning that only one run has will do.
+pub(super) fn run(state: &StateDir, id: &str) -> Result<RunDir, Fault> {
+    if let Some(whole) = RunId::parse(id)
+        && let Ok(dir) = state.run(&whole)
+    {
+        return Ok(dir);
+    }
+    let runs = state.runs()?;
+    let mut matching = runs.iter().filter(|entry| !id.is_empty() && entry.dir.id().as_str().starts_with(id));
+    match (matching.next(), matching.next()) {
+        (Some(only), None) => Ok(only.dir.clone()),
+        (Some(a), Some(b)) => Err(Fault::new(
+            Exit::NotFound,
+            format!("`{id}` could be run `{}` or run `{}`", a.dir.id(), b.dir.id()),
+        )),
+        _ => {
+            let names = runs.iter().map(|entry| entry.dir.id().as_str());
+            let fault = Fault::new(Exit::NotFound, format!("no run `{id}` in `{}`", state.path().display()));
+            Err(match nearest(id, names) {
+                Some(near) => fault.help(format!("did you mean `{near}`?")),
+                None => fault.help("list them: engine runs"),
+            })
+        }
+    }
+}
+
+/// The latest run.
+pub(super) fn latest(state: &StateDir) -> Result<RunEntry, Fault> {
+    state.runs()?.into_iter().find(|entry| entry.began.is_some()).ok_or_else(|| {
+        Fault::new(Exit::NotFound, format!("no run yet in `{}`", state.path().display()))
+            .help("start one: engine run PLAN")
+    })
+}
+
+/// The run that was named, or the latest.
+pub(super) fn run_or_latest(state: &StateDir, id: Option<&str>) -> Result<RunDir, Fault> {
+    match id {
+        Some(id) => run(state, id),
+        None => Ok(latest(state)?.dir),
+    }
+}
+
+/// A run as its record tells it.
+pub(super) fn read(dir: RunDir) -> Result<Read, Fault> {
+    Ok(Read::open(dir, &Expected::new())?)
+}
+
+/// What observers would show of a recorded run.
+pub(super) fn view(read: &Read) -> View {
+    View::replay(read.graphs.clone(), records(read))
+}
+
+/// A run's records as observers take them.
+pub(super) fn records(read: &Read) -> impl Iterator<Item = (u64, crate::base::Millis, &crate::run::Event)> {
+    read.records.iter().map(|(seq, at, event)| (*seq, *at, event))
+}
+
+/// The stage called `id`.
+pub(super) fn stage(graph: &Graph, id: &str) -> Result<NodeIx, Fault> {
+    graph.find(id).ok_or_else(|| {
+        let names = graph.nodes.iter().map(|node| &*node.id);
+        let fault = Fault::new(Exit::NotFound, format!("the plan `{}` has no stage `{id}`", graph.name));
+        match nearest(id, names) {
+            Some(near) => fault.help(format!("did you mean `{near}`?")),
+            None => fault.help("list them: engine status"),
+        }
+    })
+}
+
+/// A run whose engine is not alive and which can be continued; the newest one.
+pub(super) fn newest_unfinished(state: &StateDir) -> Result<Option<RunDir>, Fault> {
+    for entry in state.runs()? {
+        if journal::is_live(&entry.dir)? {
+            continue;
+        }
+        let contents = journal::read(&entry.dir)?;
+        let has_ended_well = contents.records.last().is_some_and(|(_, _, event)| is_success(event));
+        if !has_ended_well {
+            return Ok(Some(entry.dir));
+        }
+    }
+    Ok(None)
+}
+
+fn is_success(event: &crate::run::Event) -> bool {
+    use crate::run::event::RunEnd;
+    matches!(event, crate::run::Event::RunFinished { verdict } if verdict.state == RunEnd::Success)
+}
+
+/// The command that shows a run's state, for messages.
+pub(super) fn how_to_resume(run: &RunId) -> String {
+    hint::resume(run.as_str())
+}

@@ -1,0 +1,172 @@
+//! Who hears of a live run: the console that fits the place, the events file, the reports at the end.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+
+use super::args::{Output, ShowArgs};
+use super::exit::Exit;
+use super::fault::Fault;
+use super::settings::Settings;
+use crate::base::Millis;
+use crate::driver::compile::Compiled;
+use crate::journal::RunDir;
+use crate::report::console::{GitHub, GitLab, Look, Plain, Quiet, Size, Tty};
+use crate::report::{Observer, Summary, Tails, View, events, html, junit, markdown};
+use crate::run::{Attempt, Event};
+
+/// The observers of a run, and whether any of them shows what stages print.
+pub(super) fn choose(
+    args: &ShowArgs,
+    settings: &Settings,
+    view: &View,
+    (compiled, dir): (&Compiled, &RunDir),
+) -> Result<(Vec<Box<dyn Observer>>, bool), Fault> {
+    let look = Look { colour: settings.color, output: !settings.quiet };
+    let out = std::io::stdout;
+    let (console, shows): (Box<dyn Observer>, bool) = match kind(args, settings) {
+        Kind::Tty => (Box::new(Tty::new(view.clone(), out(), look, Box::new(terminal_size))), true),
+        Kind::Plain => (Box::new(Plain::new(view.clone(), out(), look)), true),
+        Kind::GitHub => {
+            let token =
+                blake3::hash(format!("{} {}", dir.id(), std::process::id()).as_bytes()).to_hex().to_string();
+            let lines: BTreeMap<_, _> = compiled
+                .graph
+                .nodes
+                .pairs()
+                .map(|(ix, node)| {
+                    let (line, _) = compiled.loaded.sources.line_column(node.place);
+                    (ix, (compiled.loaded.sources.file(node.place.file).path.clone(), line))
+                })
+                .collect();
+            (Box::new(GitHub::new(view.clone(), out(), look, &token, lines)), true)
+        }
+        Kind::GitLab => (Box::new(GitLab::new(view.clone(), out(), look)), true),
+        Kind::Json => (Box::new(events::Lines::new(view.clone(), out())), false),
+        Kind::Quiet => (Box::new(Quiet::new(view.clone(), out(), look)), true),
+    };
+    let mut observers = vec![console];
+    if let Some(path) = &args.events {
+        let file = create(path)?;
+        observers.push(Box::new(events::Lines::new(view.clone(), BufWriter::new(file))));
+    }
+    let reports = reports(args)?;
+    let keeps_tails = !reports.is_empty();
+    if keeps_tails {
+        observers.push(Box::new(Reports { view: view.clone(), tails: Tails::default(), wanted: reports }));
+    }
+    Ok((observers, shows || keeps_tails))
+}
+
+/// Which console.
+enum Kind {
+    Tty,
+    Plain,
+    GitHub,
+    GitLab,
+    Json,
+    Quiet,
+}
+
+fn kind(args: &ShowArgs, settings: &Settings) -> Kind {
+    let is_set = |name: &str| std::env::var(name).is_ok_and(|value| value == "true");
+    let term = std::env::var("TERM").ok();
+    match args.output {
+        Output::Quiet => Kind::Quiet,
+        _ if settings.quiet => Kind::Quiet,
+        Output::Json => Kind::Json,
+        Output::Tty => Kind::Tty,
+        Output::Auto if is_set("GITHUB_ACTIONS") => Kind::GitHub,
+        Output::Auto if is_set("GITLAB_CI") => Kind::GitLab,
+        Output::Auto if std::io::stdout().is_terminal() && Tty::<std::io::Stdout>::suits(term.as_deref()) => {
+            Kind::Tty
+        }
+        Output::Plain | Output::Auto => Kind::Plain,
+    }
+}
+
+/// Columns and rows of the terminal on standard output.
+fn terminal_size() -> Option<Size> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(Size { columns: size.ws_col, rows: size.ws_row })
+}
+
+fn create(path: &PathBuf) -> Result<File, Fault> {
+    File::create(path)
+        .map_err(|error| Fault::new(Exit::Environment, format!("cannot write `{}`: {error}", path.display())))
+}
+
+/// A report to write when the engine is done.
+enum Report {
+    Junit(PathBuf),
+    Html(PathBuf),
+    /// Appended, as CI hosts want it; to standard output without a file.
+    Summary(Option<PathBuf>),
+}
+
+fn reports(args: &ShowArgs) -> Result<Vec<Report>, Fault> {
+    let mut reports = Vec::new();
+    for text in &args.report {
+        reports.push(match text.split_once('=') {
+            Some(("junit", path)) => Report::Junit(path.into()),
+            Some(("html", path)) => Report::Html(path.into()),
+            Some(("summary", path)) => Report::Summary(Some(path.into())),
+            None if text == "summary" => {
+                Report::Summary(std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from))
+            }
+            _ => {
+                return Err(Fault::new(Exit::Usage, format!("`--report {text}` is not known"))
+                    .help("write --report junit=FILE, html=FILE, summary=FILE or summary"));
+            }
+        });
+    }
+    let on_github = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|_| args.output == Output::Auto);
+    if let Some(path) = on_github.filter(|_| !reports.iter().any(|one| matches!(one, Report::Summary(_)))) {
+        reports.push(Report::Summary(Some(path.into())));
+    }
+    Ok(reports)
+}
+
+/// Writes reports at the end.
+struct Reports {
+    view: View,
+    tails: Tails,
+    wanted: Vec<Report>,
+}
+
+impl Observer for Reports {
+    fn record(&mut self, seq: u64, at: Millis, event: &Event) {
+        self.tails.record(event);
+        self.view.record(seq, at, event);
+    }
+
+    fn output(&mut self, attempt: Attempt, bytes: &[u8]) {
+        self.tails.output(attempt, bytes);
+    }
+
+    fn tick(&mut self, _: Millis) {}
+
+    fn end(&mut self, _: &Summary) {
+        for report in &self.wanted {
+            let written = match report {
+                Report::Junit(path) => std::fs::write(path, junit::render(&self.view, &self.tails)),
+                Report::Html(path) => {
+                    std::fs::write(path, html::render(&self.view, &self.tails, &jiff::tz::TimeZone::system()))
+                }
+                Report::Summary(Some(path)) => File::options()
+                    .create(true)
+                    .append(true)
+                    .open(path)
+                    .and_then(|mut file| file.write_all(markdown::render(&self.view, &self.tails).as_bytes())),
+                Report::Summary(None) => {
+                    super::print::out(&markdown::render(&self.view, &self.tails));
+                    Ok(())
+                }
+            };
+            if let Err(error) = written {
+                super::print::note(&format!("warning: a report could not be written: {error}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! `engine plan`: what a run or a resume would do. Starts nothing, writes nothing.
+
+use std::sync::Arc;
+
+use super::args::PlanArgs;
+use super::exit::Exit;
+use super::fault::Answer;
+use super::forecast::Past;
+use super::preview;
+use super::settings::Settings;
+use super::{check, find, inputs, print};
+use crate::driver::compile::{self, Compiled};
+use crate::graph::build::Mode;
+use crate::graph::draw::{self, Heading, Style, Subject};
+use crate::run::rehearse;
+
+/// Shows a plan, or with `--resume` what a resume would do.
+pub(super) fn run(args: &PlanArgs, settings: &Settings) -> Answer {
+    if let Some(id) = &args.resume {
+        return preview::run(id, args, settings);
+    }
+    let plan = args.plan.as_ref().expect("clap asks for a plan unless --resume is given");
+    let options = inputs::options(plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
+    let past = Past::of(&find::state(settings)?, &options.path);
+    let compiled = compile::from_disk(&settings.root, options, Mode::Plan, past.expected())
+        .map_err(|refused| check::refuse(&refused, settings))?;
+    check::warn(&compiled.found, &compiled.loaded.sources, settings);
+    let schedule = rehearse(&Arc::new(compiled.graph.clone()));
+    let forecast = past.forecast(&compiled.graph, Some(&schedule));
+    let subject = Subject { graph: &compiled.graph, forecast: &forecast, states: None };
+    if args.json {
+        print::out(&draw::json_text(subject));
+        return Ok(Exit::Success);
+    }
+    let description = compiled.loaded.plan.description.as_ref().map(|text| text.value.as_str());
+    let heading = Heading { description, inputs: &shown_inputs(&compiled) };
+    print::out(&draw::plan(subject, heading, &style(settings)));
+    Ok(Exit::Success)
+}
+
+/// Inputs with their values, as text.
+fn shown_inputs(compiled: &Compiled) -> Vec<(String, String)> {
+    let Some(frame) = compiled.graph.frames.first() else { return Vec::new() };
+    let shown = |value: &crate::render::Value| match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    };
+    frame.inputs.iter().map(|(name, value)| (name.clone(), shown(value))).collect()
+}
+
+/// How text is laid out here: the terminal's width, at most 120 columns; 80 elsewhere.
+pub(super) fn style(settings: &Settings) -> Style {
+    let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map(|size| usize::from(size.ws_col));
+    let width = columns.ok().filter(|&columns| columns > 0).map_or(80, |columns| columns.min(120));
+    Style { width, unicode: true, color: settings.color }
+}

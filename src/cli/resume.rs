@@ -1,0 +1,142 @@
+//! `engine resume [RUN]`
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use super::args::ResumeArgs;
+use super::change::{self, Edited};
+use super::exit::Exit;
+use super::fault::{Answer, Fault};
+use super::forecast::Past;
+use super::settings::{self, Settings};
+use super::{find, observers, print, run};
+use crate::base::NodeIx;
+use crate::driver::begin::{self, Locked, Orders, Read};
+use crate::driver::host::{Guarded, Manners};
+use crate::driver::surroundings::Surroundings;
+use crate::graph::{Graph, select};
+use crate::journal::Tail;
+
+/// Continues a run.
+pub(super) fn run(args: &ResumeArgs, settings: &Settings) -> Answer {
+    go_on(args, settings, Guarded::attach()?)
+}
+
+/// Continues a run under a front that is connected already.
+pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded) -> Answer {
+    let state = find::state(settings)?;
+    let dir = match &args.run {
+        Some(id) => find::run(&state, id)?,
+        None => match find::newest_unfinished(&state)? {
+            Some(dir) => dir,
+            None => {
+                print::line("nothing to resume: every run has ended well");
+                return Ok(Exit::Success);
+            }
+        },
+    };
+    let path = crate::journal::began(&dir).map(|began| began.path);
+    let past = path.map(|path| Past::of(&state, &path)).unwrap_or_default();
+    let (ownership, read, swept) = begin::take_over(dir, &past.expected())?;
+    tell_findings(&read, &swept);
+    let run_id = read.dir.id().clone();
+    if is_over(&read) && args.rerun.is_empty() {
+        print::line(&format!("nothing to resume: run {run_id} has ended well"));
+        return Ok(Exit::Success);
+    }
+    let person = settings::person();
+    let Some(orders) = orders(args, &read, settings, &person)? else { return Ok(Exit::NeedsPerson) };
+    let compiled = orders.change.as_deref().unwrap_or(&read.compiled).clone();
+    if let Some(rule) = &compiled.graph.settings.lock
+        && let Locked::Busy(held) = begin::take_lock(&state, &rule.name, &run_id, &person)?
+    {
+        return Err(run::busy(&held, crate::base::Span::ZERO));
+    }
+    guarded.explain(&format!("run {run_id} was interrupted; go on with: {}", find::how_to_resume(&run_id)));
+    let mut all = read.graphs.clone();
+    all.extend(orders.change.as_ref().map(|compiled| Arc::new(compiled.graph.clone())));
+    let mut view = crate::report::View::replay(all, find::records(&read));
+    past.tell(&mut view);
+    let (observers, shows_output) = observers::choose(&args.show, settings, &view, (&compiled, &read.dir))?;
+    let (owned, first) = begin::resume(ownership, read, &orders, Surroundings::read(settings.root.clone()))?;
+    let manners = Manners {
+        is_attended: run::is_attended(&args.show),
+        says_yes: args.show.yes,
+        person,
+        observers,
+        shows_output,
+    };
+    run::work(owned, first, manners, guarded, &state, &compiled)
+}
+
+/// Whether the run succeeded.
+pub(super) fn is_over(read: &Read) -> bool {
+    let core = read.core(None);
+    core.state().verdict().is_some_and(|verdict| verdict.state == crate::run::event::RunEnd::Success)
+}
+
+fn tell_findings(read: &Read, swept: &[String]) {
+    if let Tail::Torn { offset, bytes } = read.tail {
+        print::note(&format!(
+            "note: the last {bytes} bytes of the journal (from byte {offset}) were never acknowledged and are cut"
+        ));
+    }
+    if !swept.is_empty() {
+        print::note(&format!("note: ended what the dead engine left running: {}", swept.join(", ")));
+    }
+}
+
+/// What the resume will be asked to do; none when a change of the plan was not accepted.
+fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> Result<Option<Orders>, Fault> {
+    let mut orders = Orders { jobs: args.jobs, person: person.to_owned(), ..Orders::default() };
+    let edited = if args.recorded { Edited::No } else { change::look(read, settings)? };
+    match edited {
+        Edited::No => {}
+        Edited::Gone(why) => print::note(&format!("note: {why}; going on with the plan as recorded")),
+        Edited::Yes(edit) => {
+            print::note(&change::describe(&edit, read, settings.color_err));
+            if !(args.accept_changes || args.show.yes || confirm(args)) {
+                print::note("error: the plan was edited since the run began");
+                print::note(&format!(
+                    "help: go on with the edited plan: engine resume {} --accept-changes",
+                    read.dir.id()
+                ));
+                print::note(&format!(
+                    "help: go on with the plan as recorded: engine resume {} --recorded",
+                    read.dir.id()
+                ));
+                return Ok(None);
+            }
+            orders.changed.clone_from(&edit.approvals);
+            orders.change = Some(edit.compiled);
+        }
+    }
+    let graph = orders.change.as_ref().map_or_else(|| &read.compiled.graph, |compiled| &compiled.graph);
+    orders.rerun = rerun(graph, &args.rerun)?;
+    Ok(Some(orders))
+}
+
+/// The nodes that `--rerun` names; a matrix or a file stage means all of its nodes.
+pub(super) fn rerun(graph: &Graph, names: &[String]) -> Result<Vec<NodeIx>, Fault> {
+    let mut nodes = Vec::new();
+    for name in names {
+        let mut refusals = Vec::new();
+        let found = select::named(graph, "--rerun", name, &mut refusals);
+        if found.is_empty() {
+            find::stage(graph, name)?;
+        }
+        nodes.extend(found);
+    }
+    Ok(nodes)
+}
+
+/// Asks at the terminal.
+fn confirm(args: &ResumeArgs) -> bool {
+    if !run::is_attended(&args.show) {
+        return false;
+    }
+    let mut terminal = std::io::stderr().lock();
+    let _ = write!(terminal, "go on with the edited plan? [y/n] ").and_then(|()| terminal.flush());
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).is_ok() && matches!(line.trim(), "y" | "Y" | "yes")
+}

@@ -1,0 +1,215 @@
+//! `engine run PLAN`
+
+use std::sync::Arc;
+
+use super::args::{PlanArgs, ResumeArgs, RunArgs};
+use super::exit::Exit;
+use super::fault::{Answer, Fault};
+use super::forecast::Past;
+use super::settings::{self, Settings};
+use super::{check, find, inputs, observers, plan, print, resume};
+use crate::base::{RunId, Span};
+use crate::driver::begin::{self, Locked, New};
+use crate::driver::compile::{self, Compiled};
+use crate::driver::host::{self, Guarded, Manners};
+use crate::driver::live::Ending;
+use crate::driver::ports;
+use crate::driver::surroundings::Surroundings;
+use crate::graph::build::Mode;
+use crate::journal::StateDir;
+use crate::journal::locks::{LockRecord, Locks};
+use crate::plan::model::OnBusy;
+use crate::report::View;
+use crate::run::event::{RunEnd, SuspendReason, Verdict};
+
+/// How often a busy lock is tried again.
+const LOCK_BEAT: std::time::Duration = std::time::Duration::from_millis(250);
+
+/// Runs a plan, or continues its unfinished run with `--resume`.
+pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
+    if args.dry_run {
+        return plan::run(&as_plan(args), settings);
+    }
+    let guarded = Guarded::attach()?;
+    let options =
+        inputs::options(&args.plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
+    let state = find::state(settings)?;
+    let past = Past::of(&state, &options.path);
+    let compiled = compile::from_disk(&settings.root, options, Mode::Run, past.expected())
+        .map_err(|refused| check::refuse(&refused, settings))?;
+    check::warn(&compiled.found, &compiled.loaded.sources, settings);
+    let surroundings = Surroundings::read(settings.root.clone());
+    let key = args.key.clone().or_else(|| git_commit(&settings.root));
+    if args.resume
+        && let Some(id) = same_unfinished(&state, &compiled, key.as_deref())?
+    {
+        return resume::go_on(&as_resume(args, &id), settings, guarded);
+    }
+    let run = match &args.run_id {
+        Some(id) => RunId::parse(id).ok_or_else(|| {
+            Fault::new(Exit::Usage, format!("`{id}` is no run id"))
+                .help("use lower-case letters, digits, `.`, `_` and `-`, at most 64")
+        })?,
+        None => ports::new_run_id(ports::wall_ms()),
+    };
+    let person = settings::person();
+    let new = New { compiled: &compiled, run: run.clone(), seed: args.seed, key, person: person.clone() };
+    let (owned, first) = begin::create(&state, surroundings, &new)?;
+    if let Some(busy) = take_lock(&state, &compiled, &run, &person)? {
+        drop(owned.ownership);
+        // A run that never began leaves nothing.
+        let _ = std::fs::remove_dir_all(owned.dir.path());
+        return busy;
+    }
+    guarded.explain(&format!("run {run} was interrupted; go on with: {}", find::how_to_resume(&run)));
+    let mut view = View::new(vec![Arc::new(compiled.graph.clone())]);
+    past.tell(&mut view);
+    let (observers, shows_output) = observers::choose(&args.show, settings, &view, (&compiled, &owned.dir))?;
+    let manners =
+        Manners { is_attended: is_attended(&args.show), says_yes: args.show.yes, person, observers, shows_output };
+    work(owned, first, manners, guarded, &state, &compiled)
+}
+
+/// Lets the engine work, then tidies up and tells the exit code.
+pub(super) fn work(
+    owned: host::Owned,
+    first: Vec<crate::run::Input>,
+    manners: Manners,
+    mut guarded: Guarded,
+    state: &StateDir,
+    compiled: &Compiled,
+) -> Answer {
+    let dir = owned.dir.clone();
+    let ending = host::work(owned, first, manners, &mut guarded, |ending| (exit(ending).code(), notes(ending)))?;
+    if let Ending::Left(_) = ending {
+        // The front ends what is left, and says how to go on.
+        guarded.leave_work();
+        return Ok(exit(&ending));
+    }
+    let frees = matches!(&ending, Ending::Finished(Verdict { state: RunEnd::Success | RunEnd::Cancelled, .. }));
+    if let Some(lock) = compiled.graph.settings.lock.as_ref().filter(|_| frees) {
+        Locks::new(state).free(&lock.name, dir.id())?;
+    }
+    host::clear_scratch(&dir);
+    if matches!(ending, Ending::Finished(_)) {
+        // The summary can be rebuilt whenever it is missing.
+        let _ = crate::journal::summary::of(&dir);
+    }
+    Ok(exit(&ending))
+}
+
+/// What an ending means to whoever started the engine.
+pub(super) fn exit(ending: &Ending) -> Exit {
+    match ending {
+        Ending::Finished(verdict) => Exit::of(verdict),
+        Ending::Suspended(SuspendReason::Person) => Exit::NeedsPerson,
+        Ending::Suspended(SuspendReason::HandOver) => Exit::HandedOver,
+        Ending::Left(why) => Exit::of_cancel(*why),
+        Ending::JournalFailed(_) => Exit::Environment,
+    }
+}
+
+fn notes(ending: &Ending) -> Vec<String> {
+    match ending {
+        Ending::JournalFailed(error) => {
+            vec![format!("the journal could not be written, so the engine stopped everything: {error}")]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether somebody at this terminal can be asked.
+pub(super) fn is_attended(show: &super::args::ShowArgs) -> bool {
+    use std::io::IsTerminal as _;
+    !show.no_input && !show.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// The commit that is checked out, if there is one: tells runs of different sources apart.
+fn git_commit(root: &std::path::Path) -> Option<String> {
+    let output =
+        std::process::Command::new("git").arg("-C").arg(root).args(["rev-parse", "HEAD"]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// The unfinished run of the same plan path, inputs and key.
+fn same_unfinished(state: &StateDir, compiled: &Compiled, key: Option<&str>) -> Result<Option<RunId>, Fault> {
+    for entry in state.runs()? {
+        let Some(began) = &entry.began else { continue };
+        if began.path != compiled.options.path || began.key.as_deref() != key {
+            continue;
+        }
+        let read = find::read(entry.dir.clone())?;
+        let is_success = read.core(None).state().verdict().is_some_and(|verdict| verdict.state == RunEnd::Success);
+        if !is_success
+            && read.graphs[0].frames.first().map(|frame| &frame.inputs)
+                == compiled.graph.frames.first().map(|frame| &frame.inputs)
+        {
+            return Ok(Some(began.run.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// Takes the run's lock as its plan says; an answer when the run must not begin.
+fn take_lock(state: &StateDir, compiled: &Compiled, run: &RunId, person: &str) -> Result<Option<Answer>, Fault> {
+    let Some(rule) = &compiled.graph.settings.lock else { return Ok(None) };
+    let clock = ports::Clock::begin();
+    let mut is_told = false;
+    loop {
+        let held = match begin::take_lock(state, &rule.name, run, person)? {
+            Locked::Held => return Ok(None),
+            Locked::Busy(held) => held,
+        };
+        let waited = clock.now().since(crate::base::Millis::ZERO);
+        match rule.on_busy {
+            OnBusy::Skip => {
+                print::line(&format!("skipped: lock `{}` is held by run {}", rule.name, held.run));
+                return Ok(Some(Ok(Exit::Success)));
+            }
+            OnBusy::Wait if rule.wait.is_none_or(|most| waited < most) => {
+                if !is_told {
+                    print::note(&format!("waiting for lock `{}`, held by run {}", rule.name, held.run));
+                    is_told = true;
+                }
+                ports::pause(LOCK_BEAT);
+            }
+            _ => return Ok(Some(Err(busy(&held, waited)))),
+        }
+    }
+}
+
+pub(super) fn busy(held: &LockRecord, waited: Span) -> Fault {
+    let waited = if waited < Span::from_secs(1) { String::new() } else { format!(" (waited {waited})") };
+    Fault::new(
+        Exit::Busy,
+        format!("lock `{}` is held by run {}, started by {}{waited}", held.name, held.run, held.by),
+    )
+    .help(format!("look at it: engine status {}", held.run))
+    .help(format!("free it if that run will never go on: engine unlock {} --reason WHY", held.name))
+}
+
+fn as_plan(args: &RunArgs) -> PlanArgs {
+    PlanArgs {
+        plan: Some(args.plan.clone()),
+        inputs: args.inputs.clone(),
+        select: args.select.clone(),
+        jobs: args.jobs,
+        keep_going: args.keep_going,
+        resume: None,
+        rerun: Vec::new(),
+        recorded: false,
+        json: args.show.output == super::args::Output::Json,
+    }
+}
+
+fn as_resume(args: &RunArgs, id: &RunId) -> ResumeArgs {
+    ResumeArgs {
+        run: Some(id.to_string()),
+        show: args.show.clone(),
+        jobs: args.jobs,
+        rerun: args.rerun.clone(),
+        accept_changes: args.accept_changes,
+        recorded: false,
+    }
+}
