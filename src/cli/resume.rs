@@ -57,16 +57,14 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded) ->
     all.extend(orders.change.as_ref().map(|compiled| Arc::new(compiled.graph.clone())));
     let mut view = crate::report::View::replay(all, find::records(&read));
     past.tell(&mut view);
-    let is_attended = run::is_attended(&args.show);
-    let chosen = observers::choose(&args.show, settings, &view, (&compiled, &read.dir), is_attended)?;
+    let (observers, shows_output) = observers::choose(&args.show, settings, &view, (&compiled, &read.dir))?;
     let (owned, first) = begin::resume(ownership, read, &orders, Surroundings::read(settings.root.clone()))?;
     let manners = Manners {
-        is_attended,
-        prompts: is_attended && !chosen.asks,
+        is_attended: run::is_attended(&args.show),
         says_yes: args.show.yes,
         person,
-        observers: chosen.observers,
-        shows_output: chosen.shows_output,
+        observers,
+        shows_output,
     };
     run::work(owned, first, manners, guarded, &state, &compiled)
 }

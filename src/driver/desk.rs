@@ -2,6 +2,7 @@
 
 use crate::base::NodeIx;
 use crate::graph::Graph;
+use crate::graph::model::Work;
 use crate::journal::RunDir;
 use crate::journal::inbox::{self, Letter, Request};
 use crate::run::event::CancelReason;
@@ -54,12 +55,18 @@ impl Desk {
         std::mem::take(&mut self.notes)
     }
 
+    /// What `--yes` answers to every approval that is open, also to those that an earlier engine opened.
+    pub fn answers(&self, state: &RunState) -> Vec<Input> {
+        let open = state.open_approvals().filter(|_| self.says_yes);
+        open.map(|(node, _)| self.decide(node, true, "--yes")).collect()
+    }
+
     /// An approval is open: answer it, or ask.
-    pub fn opened(&mut self, node: NodeIx, graph: &Graph) -> Option<Input> {
+    pub fn opened(&mut self, node: NodeIx, graph: &Graph, state: &RunState) -> Option<Input> {
         if self.says_yes {
             return Some(self.decide(node, true, "--yes"));
         }
-        self.ask(node, graph);
+        self.ask(node, graph, state);
         None
     }
 
@@ -67,12 +74,18 @@ impl Desk {
         Input::Decide { node, approved, by: self.person.clone(), note: note.to_owned() }
     }
 
-    fn ask(&mut self, node: NodeIx, graph: &Graph) {
+    fn ask(&mut self, node: NodeIx, graph: &Graph, state: &RunState) {
         if self.asked.is_some() {
             return;
         }
         let Some(Prompter(ask)) = &self.prompter else { return };
-        ask(&format!("{}: [y/n] ", graph.nodes[node].id));
+        let prompt = match &graph.nodes[node].work {
+            Work::Approval { prompt: Some(text) } => {
+                graph.text(node, 0, text, state).unwrap_or_else(|error| format!("({error})"))
+            }
+            _ => "go on?".to_owned(),
+        };
+        ask(&format!("{}: {prompt} [y/n] ", graph.nodes[node].id));
         self.asked = Some(node);
     }
 
@@ -92,7 +105,7 @@ impl Desk {
         };
         let next = state.open_approvals().map(|(open, _)| open).find(|&open| open != node || answer.is_none());
         if let Some(next) = next {
-            self.ask(next, graph);
+            self.ask(next, graph, state);
         }
         answer
     }

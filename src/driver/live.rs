@@ -110,11 +110,13 @@ impl Live {
                     }
                 }
             }
-            if self.must_suspend() {
+            if !self.must_suspend() {
+                return;
+            }
+            inputs = self.desk.answers(self.core.state());
+            if inputs.is_empty() {
                 self.is_suspending = true;
                 inputs.push(Input::Suspend(SuspendReason::Person));
-            } else {
-                return;
             }
         }
     }
@@ -217,7 +219,7 @@ impl Live {
         }
         match event {
             Event::GateOpened { node, .. } => {
-                inputs.extend(self.desk.opened(*node, &self.graph));
+                inputs.extend(self.desk.opened(*node, &self.graph, self.core.state()));
             }
             Event::RunFinished { verdict } => self.ending = Some(Ending::Finished(verdict.clone())),
             Event::RunSuspended { why } => self.ending = Some(Ending::Suspended(*why)),
