@@ -238,7 +238,8 @@ fn taken(kept: &Mutex<String>) -> String {
 
 /// Not every test binary needs every word of this module: here they are all used.
 const _: fn() = || {
-    let _ = (Project::with_plan, Project::only_run, Project::engine_with, Project::start, Output::expect);
+    let _ = (Project::with_plan, Project::only_run, Project::engine, Project::engine_with);
+    let _ = (Project::start, Output::expect);
     let _ = (Live::pid, Live::line, Live::say, Live::signal);
     let _: [fn(&Project, &'static str) -> String; 1] = [Project::read];
     let _: [fn(&Project, &'static str) -> bool; 1] = [Project::has];
