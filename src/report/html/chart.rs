@@ -51,7 +51,7 @@ impl Axis {
         let node = view.get(ix);
         let Some(start) = node.started else { return frame("") };
         let end = node.ended.unwrap_or(view.ended().unwrap_or(view.now()));
-        let needs = view.node(ix).needs.iter().filter_map(|need| view.get(need.node).ended);
+        let needs = view.waited_for(ix).filter_map(|before| view.get(before).ended);
         let free = needs.max().unwrap_or_default().min(start);
         let mut bars = String::new();
         if start.since(free).ms() > 0 {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::base::{IdVec, Millis, NodeIx, Span};
+use crate::graph::model::Phase;
 use crate::graph::{Graph, Node};
 use crate::run::event::{Began, CancelLevel, CancelReason, Event, NodeState, SuspendReason, Verdict};
 
@@ -371,10 +372,19 @@ impl View {
         let mut at = self.nodes.indexes().filter(ran).max_by_key(end);
         while let Some(ix) = at {
             path.push(ix);
-            at = self.node(ix).needs.iter().map(|need| need.node).filter(ran).max_by_key(end);
+            at = self.waited_for(ix).filter(ran).max_by_key(end);
         }
         path.reverse();
         path
+    }
+
+    /// What had to end before a stage could start: its needs, or for the first of the clean-up all main stages.
+    pub fn waited_for(&self, ix: NodeIx) -> impl Iterator<Item = NodeIx> {
+        let graph = self.graph();
+        let node = &graph.nodes[ix];
+        let is_first_of_finally = node.phase == Phase::Finally && node.needs.is_empty();
+        let main = graph.nodes.pairs().filter(move |(_, other)| is_first_of_finally && other.phase == Phase::Main);
+        node.needs.iter().map(|need| need.node).chain(main.map(|(ix, _)| ix))
     }
 
     /// How long the run will still take at `now`, by the longest way through what is left. None when a stage
