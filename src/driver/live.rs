@@ -162,6 +162,8 @@ impl Live {
 
     /// What is on the disk may be carried out and shown.
     fn durable(&mut self, first: u64, records: &[(Millis, Event)], inputs: &mut Vec<Input>) {
+        // Output so far came before these records; what they start can only print after them.
+        self.show_output();
         // The first line a user sees is the run's id, before any process starts.
         let shows_first = first <= 1;
         if shows_first {
@@ -177,7 +179,6 @@ impl Live {
     }
 
     fn show(&mut self, first: u64, records: &[(Millis, Event)]) {
-        self.show_output();
         for (seq, (at, event)) in (first..).zip(records) {
             for observer in &mut self.observers {
                 observer.record(seq, *at, event);
