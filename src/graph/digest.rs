@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::model::{Command, Graph, Need, Node, Process, Rules, Work};
-use crate::base::{Digest, NodeIx};
+use super::model::{Command, Graph, Need, Node, Process, Retry, Rules, Work};
+use crate::base::{Digest, NodeIx, Span};
+use crate::plan::model::{RetryWhen, Shell};
 use crate::render::Template;
 
 impl Graph {
@@ -49,7 +50,7 @@ impl Graph {
         fields.push(("idle-timeout", span(rules.idle)));
         fields.push(("queue-timeout", span(rules.queue)));
         fields.push(("grace", rules.grace.to_string()));
-        fields.push(("retry", rules.retry.as_ref().map(|retry| format!("{retry:?}")).unwrap_or_default()));
+        fields.push(("retry", rules.retry.as_ref().map(retry).unwrap_or_default()));
         let pools: Vec<String> = rules
             .pools
             .iter()
@@ -111,6 +112,9 @@ impl Graph {
 
 fn of_process(process: &Process, fields: &mut Vec<(&'static str, String)>) {
     fields.push(("run", command(&process.command)));
+    if let Command::Script { shell, .. } = &process.command {
+        fields.push(("shell", shell_name(shell)));
+    }
     let env: Vec<String> = process.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     fields.push(("env", env.join("\n")));
     fields.push(("pass-env", process.pass_env.join(" ")));
@@ -128,6 +132,9 @@ fn of_process(process: &Process, fields: &mut Vec<(&'static str, String)>) {
         cache.map(|cache| format!("{} {}", cache.sources.join(" "), cache.env.join(" "))).unwrap_or_default(),
     ));
     fields.push(("done-if", process.done_if.as_ref().map(command).unwrap_or_default()));
+    if let Some(Command::Script { shell, .. }) = &process.done_if {
+        fields.push(("done-if shell", shell_name(shell)));
+    }
     fields.push(("lifetime", format!("{:?}", process.lifetime).to_lowercase()));
     fields.push(("stop", format!("{:?}", process.stop.0).to_uppercase()));
     fields.push(("shards", items(process)));
@@ -152,9 +159,44 @@ fn items(process: &Process) -> String {
 
 fn command(command: &Command) -> String {
     match command {
-        Command::Script { text, shell } => format!("{shell:?}: {text}"),
+        Command::Script { text, .. } => text.to_string(),
         Command::Argv(words) => format!("{words:?}"),
     }
+}
+
+fn shell_name(shell: &Shell) -> String {
+    match shell {
+        Shell::Strict => "strict".to_owned(),
+        Shell::Bash => "bash".to_owned(),
+        Shell::Sh => "sh".to_owned(),
+        Shell::Argv(words) => format!("{words:?}"),
+    }
+}
+
+/// `at most 3 attempts, after 2s, ×2, up to 30s, jitter, on timeout or exit 69, within 20m`.
+fn retry(retry: &Retry) -> String {
+    let mut parts = vec![format!("at most {} attempts", u64::from(retry.max) + 1)];
+    let mut add = |text: Option<String>| parts.extend(text);
+    add((retry.delay > Span::ZERO).then(|| format!("after {}", retry.delay)));
+    add((retry.backoff.to_bits() != 1.0_f64.to_bits()).then(|| format!("×{}", retry.backoff)));
+    add(retry.max_delay.map(|most| format!("up to {most}")));
+    add(retry.jitter.then(|| "jitter".to_owned()));
+    let reasons: Vec<String> = retry
+        .when
+        .iter()
+        .map(|when| match when {
+            RetryWhen::Timeout => "timeout".to_owned(),
+            RetryWhen::Failure => "failure".to_owned(),
+            RetryWhen::Signal => "signal".to_owned(),
+            RetryWhen::Exit(codes) => {
+                let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
+                format!("exit {}", codes.join(" "))
+            }
+        })
+        .collect();
+    add((!reasons.is_empty()).then(|| format!("on {}", reasons.join(" or "))));
+    add(retry.within.map(|most| format!("within {most}")));
+    parts.join(", ")
 }
 
 fn has_templates(body: &Node) -> bool {
