@@ -259,7 +259,7 @@ fn disk_says_that_it_may_not_read() {
 
 #[test]
 fn every_corpus_file_is_read_or_refused() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
     let mut count = 0;
     for target in ["yaml", "toml", "json"] {
         for entry in fs::read_dir(corpus.join(format!("plan_{target}"))).expect("the corpus is there") {
