@@ -12,21 +12,42 @@ use super::settings::Settings;
 use crate::base::Millis;
 use crate::driver::compile::Compiled;
 use crate::journal::RunDir;
-use crate::report::console::{GitHub, GitLab, Look, Plain, Quiet, Size, Tty};
+use crate::report::console::{GitHub, GitLab, Look, Plain, Quiet, Tty};
 use crate::report::{Observer, Summary, Tails, View, events, html, junit, markdown};
 use crate::run::{Attempt, Event};
 
-/// The observers of a run, and whether any of them shows what stages print.
+/// The observers of a run.
+pub(super) struct Chosen {
+    /// Who hears of it.
+    pub(super) observers: Vec<Box<dyn Observer>>,
+    /// Whether any of them shows what stages print.
+    pub(super) shows_output: bool,
+    /// Whether the console itself says that an approval can be answered by typing.
+    pub(super) asks: bool,
+}
+
+/// The observers that fit the place. `is_attended`: somebody at the terminal can be asked.
 pub(super) fn choose(
     args: &ShowArgs,
     settings: &Settings,
     view: &View,
     (compiled, dir): (&Compiled, &RunDir),
-) -> Result<(Vec<Box<dyn Observer>>, bool), Fault> {
+    is_attended: bool,
+) -> Result<Chosen, Fault> {
     let look = Look { colour: settings.color, output: !settings.quiet };
     let out = std::io::stdout;
-    let (console, shows): (Box<dyn Observer>, bool) = match kind(args, settings) {
-        Kind::Tty => (Box::new(Tty::new(view.clone(), out(), look, Box::new(terminal_size))), true),
+    let kind = kind(args, settings);
+    let asks = is_attended && matches!(kind, Kind::Tty);
+    let (console, shows): (Box<dyn Observer>, bool) = match kind {
+        Kind::Tty => {
+            let tty = Tty::new(
+                view.clone(),
+                out(),
+                look,
+                Box::new(|| Tty::<std::io::Stdout>::size_of(std::io::stdout())),
+            );
+            (Box::new(tty.asking(asks)), true)
+        }
         Kind::Plain => (Box::new(Plain::new(view.clone(), out(), look)), true),
         Kind::GitHub => {
             let token =
@@ -56,7 +77,7 @@ pub(super) fn choose(
     if keeps_tails {
         observers.push(Box::new(Reports { view: view.clone(), tails: Tails::default(), wanted: reports }));
     }
-    Ok((observers, shows || keeps_tails))
+    Ok(Chosen { observers, shows_output: shows || keeps_tails, asks })
 }
 
 /// Which console.
@@ -84,12 +105,6 @@ fn kind(args: &ShowArgs, settings: &Settings) -> Kind {
         }
         Output::Plain | Output::Auto => Kind::Plain,
     }
-}
-
-/// Columns and rows of the terminal on standard output.
-fn terminal_size() -> Option<Size> {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-    (size.ws_col > 0).then_some(Size { columns: size.ws_col, rows: size.ws_row })
 }
 
 fn create(path: &PathBuf) -> Result<File, Fault> {

@@ -57,14 +57,16 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded) ->
     all.extend(orders.change.as_ref().map(|compiled| Arc::new(compiled.graph.clone())));
     let mut view = crate::report::View::replay(all, find::records(&read));
     past.tell(&mut view);
-    let (observers, shows_output) = observers::choose(&args.show, settings, &view, (&compiled, &read.dir))?;
+    let is_attended = run::is_attended(&args.show);
+    let chosen = observers::choose(&args.show, settings, &view, (&compiled, &read.dir), is_attended)?;
     let (owned, first) = begin::resume(ownership, read, &orders, Surroundings::read(settings.root.clone()))?;
     let manners = Manners {
-        is_attended: run::is_attended(&args.show),
+        is_attended,
+        prompts: is_attended && !chosen.asks,
         says_yes: args.show.yes,
         person,
-        observers,
-        shows_output,
+        observers: chosen.observers,
+        shows_output: chosen.shows_output,
     };
     run::work(owned, first, manners, guarded, &state, &compiled)
 }

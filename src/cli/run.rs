@@ -64,9 +64,16 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     guarded.explain(&format!("run {run} was interrupted; go on with: {}", find::how_to_resume(&run)));
     let mut view = View::new(vec![Arc::new(compiled.graph.clone())]);
     past.tell(&mut view);
-    let (observers, shows_output) = observers::choose(&args.show, settings, &view, (&compiled, &owned.dir))?;
-    let manners =
-        Manners { is_attended: is_attended(&args.show), says_yes: args.show.yes, person, observers, shows_output };
+    let is_attended = is_attended(&args.show);
+    let chosen = observers::choose(&args.show, settings, &view, (&compiled, &owned.dir), is_attended)?;
+    let manners = Manners {
+        is_attended,
+        prompts: is_attended && !chosen.asks,
+        says_yes: args.show.yes,
+        person,
+        observers: chosen.observers,
+        shows_output: chosen.shows_output,
+    };
     work(owned, first, manners, guarded, &state, &compiled)
 }
 

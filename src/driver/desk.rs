@@ -2,7 +2,6 @@
 
 use crate::base::NodeIx;
 use crate::graph::Graph;
-use crate::graph::model::Work;
 use crate::journal::RunDir;
 use crate::journal::inbox::{self, Letter, Request};
 use crate::run::event::CancelReason;
@@ -62,11 +61,11 @@ impl Desk {
     }
 
     /// An approval is open: answer it, or ask.
-    pub fn opened(&mut self, node: NodeIx, graph: &Graph, state: &RunState) -> Option<Input> {
+    pub fn opened(&mut self, node: NodeIx, graph: &Graph) -> Option<Input> {
         if self.says_yes {
             return Some(self.decide(node, true, "--yes"));
         }
-        self.ask(node, graph, state);
+        self.ask(node, graph);
         None
     }
 
@@ -74,18 +73,12 @@ impl Desk {
         Input::Decide { node, approved, by: self.person.clone(), note: note.to_owned() }
     }
 
-    fn ask(&mut self, node: NodeIx, graph: &Graph, state: &RunState) {
+    fn ask(&mut self, node: NodeIx, graph: &Graph) {
         if self.asked.is_some() {
             return;
         }
         let Some(Prompter(ask)) = &self.prompter else { return };
-        let prompt = match &graph.nodes[node].work {
-            Work::Approval { prompt: Some(text) } => {
-                graph.text(node, 0, text, state).unwrap_or_else(|error| format!("({error})"))
-            }
-            _ => "go on?".to_owned(),
-        };
-        ask(&format!("{}: {prompt} [y/n] ", graph.nodes[node].id));
+        ask(&format!("{}: [y/n] ", graph.nodes[node].id));
         self.asked = Some(node);
     }
 
@@ -105,7 +98,7 @@ impl Desk {
         };
         let next = state.open_approvals().map(|(open, _)| open).find(|&open| open != node || answer.is_none());
         if let Some(next) = next {
-            self.ask(next, graph, state);
+            self.ask(next, graph);
         }
         answer
     }

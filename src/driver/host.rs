@@ -59,6 +59,8 @@ pub struct Manners {
     pub says_yes: bool,
     /// Whether somebody at a terminal can be asked.
     pub is_attended: bool,
+    /// Whether the question has to be put on standard error, because no console shows it.
+    pub prompts: bool,
     /// Who is told.
     pub observers: Vec<Box<dyn Observer>>,
     /// Whether any of them shows what stages print.
@@ -170,7 +172,7 @@ fn assemble(owned: Owned, manners: Manners, sender: &UnboundedSender<News>) -> R
     let room = Workroom { scripts: dir.scratch_path().join("scripts"), scratch: dir.scratch_path() };
     make_room(&room.scripts)?;
     let root = surroundings.root.clone();
-    let prompter = manners.is_attended.then(|| prompter(sender.clone()));
+    let prompter = manners.is_attended.then(|| prompter(sender.clone(), manners.prompts));
     Ok(Live {
         preparer: Preparer::new(dir.id().clone(), surroundings, room),
         checks: Checks::new(Objects::new(&state), root),
@@ -197,12 +199,15 @@ fn make_room(path: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(path).map_err(|source| Error::System { action: "make a folder for scripts", source })
 }
 
-/// Asks on standard error, and reads one line of standard input on a thread of its own.
-fn prompter(sender: UnboundedSender<News>) -> Prompter {
+/// Asks on standard error if nobody else does, and reads one line of standard input on a thread of its own.
+fn prompter(sender: UnboundedSender<News>, writes: bool) -> Prompter {
     Prompter::new(move |question| {
         use std::io::Write as _;
-        let mut terminal = std::io::stderr().lock();
-        let _ = write!(terminal, "{question}").and_then(|()| terminal.flush());
+        if writes {
+            let mut terminal = std::io::stderr().lock();
+            // A terminal that is gone cannot be asked; the verbs still can.
+            let _ = write!(terminal, "{question}").and_then(|()| terminal.flush());
+        }
         let sender = sender.clone();
         std::thread::spawn(move || {
             let mut line = String::new();

@@ -220,7 +220,7 @@ impl Live {
         }
         match event {
             Event::GateOpened { node, .. } => {
-                inputs.extend(self.desk.opened(*node, &self.graph, self.core.state()));
+                inputs.extend(self.desk.opened(*node, &self.graph));
             }
             Event::RunFinished { verdict } => self.ending = Some(Ending::Finished(verdict.clone())),
             Event::RunSuspended { why } => self.ending = Some(Ending::Suspended(*why)),

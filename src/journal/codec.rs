@@ -120,12 +120,13 @@ fn put_rare(out: &mut Vec<u8>, event: &Event) {
             put_var(out, tag::PLAN_CHANGED);
             put_var(out, u64::from(*version));
         }
-        Event::GateOpened { node, expires } => {
+        Event::GateOpened { node, expires, prompt } => {
             put_node(out, tag::GATE_OPENED, *node);
             expires.is_some().put(out);
             if let Some(at) = expires {
                 put_var(out, at.raw());
             }
+            put_bytes(out, prompt.as_bytes());
         }
         Event::GateDecided { node, approved, by, note } => {
             put_node(out, tag::GATE_DECIDED, *node);
@@ -375,7 +376,7 @@ fn take_rare(tag: u64, from: &mut Take<'_>) -> Result<Event, Fault> {
         tag::GATE_OPENED => {
             let node = Stored::take(from)?;
             let expires = if from.bool()? { Some(Millis::new(from.var()?)) } else { None };
-            Event::GateOpened { node, expires }
+            Event::GateOpened { node, expires, prompt: from.text()? }
         }
         tag::GATE_DECIDED => Event::GateDecided {
             node: Stored::take(from)?,

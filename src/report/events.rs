@@ -153,9 +153,10 @@ fn facts_of_questions(view: &View, event: &Event) -> (&'static str, Value) {
             }
             ("check-answered", facts)
         }
-        Event::GateOpened { node, expires } => {
-            ("approval-opened", json!({"stage": view.id(*node), "expires_ms": expires.map(Millis::raw)}))
-        }
+        Event::GateOpened { node, expires, prompt } => (
+            "approval-opened",
+            json!({"stage": view.id(*node), "expires_ms": expires.map(Millis::raw), "prompt": prompt}),
+        ),
         Event::GateDecided { node, approved, by, note } => {
             ("approval-decided", json!({"stage": view.id(*node), "approved": approved, "by": by, "note": note}))
         }

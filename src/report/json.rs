@@ -104,6 +104,7 @@ fn stage(view: &View, ix: NodeIx, node: &NodeView, now: Millis) -> Value {
         });
     }
     if node.awaits_person() {
+        out["prompt"] = json!(node.prompt);
         out["expires"] = json!(utc(node.expires));
         out["approve"] = json!(super::hint::approve(view.run_id(), view.id(ix)));
     }

@@ -134,7 +134,9 @@ pub(super) fn failing() -> Vec<Step> {
     steps.push(Step::Tick(26_000));
     steps.push(Record(26_100, finished(attempt(PACK, 7, 2), Outcome::Success, 8550)));
     steps.push(Record(26_100, ended(PACK, NodeState::Success)));
-    steps.push(Record(26_101, Event::GateOpened { node: APPROVE, expires: Some(Millis::new(14_426_101)) }));
+    let prompt = "Ship v1.2.0?".to_owned();
+    steps
+        .push(Record(26_101, Event::GateOpened { node: APPROVE, expires: Some(Millis::new(14_426_101)), prompt }));
     steps.extend(failing_end());
     steps
 }

@@ -59,7 +59,7 @@ fn plain_tells_the_run() {
         retry  pack[7]  signal 9 (KILL); attempt 2 in 50ms
        shards  pack  32/50 shards, about 5.7s left
       success  pack  13.7s, 50/50 shards
-     approve?  approve  needs an approval within 4h00m
+     approve?  approve  Ship v1.2.0? (within 4h00m)
                engine approve 20261121-033105-7f3a approve
     run 20261121-033105-7f3a shop-release
       resumed  after 1m00s: 3 of 6 stages are done
@@ -113,7 +113,7 @@ fn github_folds_and_shields() {
         retry  pack[7]  signal 9 (KILL); attempt 2 in 50ms
        shards  pack  32/50 shards, about 5.7s left
       success  pack  13.7s, 50/50 shards
-     approve?  approve  needs an approval within 4h00m
+     approve?  approve  Ship v1.2.0? (within 4h00m)
                engine approve 20261121-033105-7f3a approve
     run 20261121-033105-7f3a shop-release
       resumed  after 1m00s: 3 of 6 stages are done
@@ -172,7 +172,7 @@ fn quiet_says_what_needs_somebody() {
     let lines: Vec<String> = text.lines().take(6).map(|line| line.escape_debug().to_string()).collect();
     assert_snapshot!(lines.join("\n"), @r#"
     run 20261121-033105-7f3a shop-release
-     \u{1b}[1m\u{1b}[36mapprove?\u{1b}[0m  approve  needs an approval within 4h00m
+     \u{1b}[1m\u{1b}[36mapprove?\u{1b}[0m  approve  Ship v1.2.0? (within 4h00m)
                \u{1b}[1mengine approve 20261121-033105-7f3a approve\u{1b}[0m
     run 20261121-033105-7f3a shop-release
       \u{1b}[1m\u{1b}[36mresumed\u{1b}[0m  after 1m00s: 3 of 6 stages are done
@@ -199,7 +199,7 @@ fn events_are_lines_of_json() {
     {"v":1,"seq":8,"at_ms":14000,"time":"2026-11-21T03:47:39.000Z","event":"shard-finished","stage":"test","shard":0,"attempt":1,"took_ms":1690,"outcome":"exit","exit":69,"outputs":{},"artifacts":null,"cpu_us":1183000,"max_rss_kib":20480,"notes":[],"output_bytes":0}
     {"v":1,"seq":9,"at_ms":14000,"time":"2026-11-21T03:47:39.000Z","event":"retry-scheduled","stage":"test","shard":0,"attempt":2,"due_ms":16000}
     {"v":1,"seq":10,"at_ms":16000,"time":"2026-11-21T03:47:41.000Z","event":"shard-retried","stage":"test","shard":0,"attempt":2}
-    {"v":1,"seq":111,"at_ms":26101,"time":"2026-11-21T03:47:51.101Z","event":"approval-opened","stage":"approve","expires_ms":14426101}
+    {"v":1,"seq":111,"at_ms":26101,"time":"2026-11-21T03:47:51.101Z","event":"approval-opened","stage":"approve","expires_ms":14426101,"prompt":"Ship v1.2.0?"}
     {"v":1,"seq":112,"at_ms":90000,"time":"2026-11-21T03:48:55.000Z","event":"run-resumed","run":"20261121-033105-7f3a","gap_ms":60000,"jobs":8,"by":"ben","engine":"0.1.0"}
     {"v":1,"seq":113,"at_ms":90000,"time":"2026-11-21T03:48:55.000Z","event":"shard-lost","stage":"test","shard":0,"attempt":2}
     {"v":1,"seq":114,"at_ms":90001,"time":"2026-11-21T03:48:55.001Z","event":"shard-retried","stage":"test","shard":0,"attempt":3}
@@ -232,7 +232,7 @@ fn status_fits_80_columns() {
     success          build       1    12.3s
     running          test        2    14.6s  attempt 2
     success          pack        2    13.7s  50/50 shards
-    waiting          approve          899ms  waiting for an approval, 3h59m left
+    waiting          approve          899ms  waiting for an approval, 3h59m left: S…
     pending          deploy                  not started
     skipped          notify                  its `if` is false
 
@@ -264,7 +264,7 @@ fn status_as_json() {
     {"id":"build","state":"success","attempts":1,"started":"2026-11-21T03:47:25.003Z","ended":"2026-11-21T03:47:37.304Z","duration_ms":12301,"expected_ms":null,"reason":"","needs":[],"outputs":{},"group":null,"exit":0,"cpu_ms":8610,"max_rss_kib":20480,"notes":[]}
     {"id":"test","state":"running","attempts":2,"started":"2026-11-21T03:47:37.310Z","ended":null,"duration_ms":14690,"expected_ms":null,"reason":"attempt 2","needs":["build"],"outputs":{},"group":null,"exit":69,"cpu_ms":1183,"max_rss_kib":20480,"notes":[]}
     {"id":"pack","state":"success","attempts":2,"started":"2026-11-21T03:47:37.310Z","ended":"2026-11-21T03:47:51.100Z","duration_ms":13790,"expected_ms":null,"reason":"","needs":["build"],"outputs":{},"group":"assets","exit":0,"cpu_ms":33985,"max_rss_kib":20480,"notes":[],"shards":{"all":50,"done":50,"failed":0,"running":0,"retrying":0}}
-    {"id":"approve","state":"waiting","attempts":0,"started":"2026-11-21T03:47:51.101Z","ended":null,"duration_ms":899,"expected_ms":null,"reason":"waiting for an approval, 3h59m left","needs":["pack"],"outputs":{},"group":null,"exit":null,"cpu_ms":0,"max_rss_kib":0,"notes":[],"expires":"2026-11-21T07:47:51.101Z","approve":"engine approve 20261121-033105-7f3a approve"}
+    {"id":"approve","state":"waiting","attempts":0,"started":"2026-11-21T03:47:51.101Z","ended":null,"duration_ms":899,"expected_ms":null,"reason":"waiting for an approval, 3h59m left: Ship v1.2.0?","needs":["pack"],"outputs":{},"group":null,"exit":null,"cpu_ms":0,"max_rss_kib":0,"notes":[],"prompt":"Ship v1.2.0?","expires":"2026-11-21T07:47:51.101Z","approve":"engine approve 20261121-033105-7f3a approve"}
     {"id":"deploy","state":"pending","attempts":0,"started":null,"ended":null,"duration_ms":null,"expected_ms":null,"reason":"not started","needs":["test","approve"],"outputs":{},"group":null,"exit":null,"cpu_ms":0,"max_rss_kib":0,"notes":[]}
     {"id":"notify","state":"skipped","attempts":0,"started":null,"ended":"2026-11-21T03:47:25.002Z","duration_ms":null,"expected_ms":null,"reason":"its `if` is false","needs":[],"outputs":{},"group":null,"exit":null,"cpu_ms":0,"max_rss_kib":0,"notes":[]}
     "#);

@@ -63,7 +63,9 @@ fn explain_waiting(view: &View, ix: NodeIx, now: Millis) -> String {
     let node = view.get(ix);
     if node.awaits_person() {
         let rest = node.expires.map(|end| format!(", {} left", words::length(end.since(now))));
-        return format!("waiting for an approval{}", rest.unwrap_or_default());
+        let asked = Some(super::clean::plain(&node.prompt)).filter(|prompt| !prompt.is_empty());
+        let asked = asked.map_or_else(String::new, |prompt| format!(": {prompt}"));
+        return format!("waiting for an approval{}{asked}", rest.unwrap_or_default());
     }
     if let Some(kind) = node.checking {
         return format!("asking its `{}`", words::check(kind));

@@ -10,7 +10,7 @@ use super::ready::{Entry, Slot};
 use super::shards::{Due, Key, Step};
 use super::state::{Gate, RunState};
 use crate::base::{Millis, NodeIx};
-use crate::graph::model::Phase;
+use crate::graph::model::{Phase, Work};
 
 /// The next thing to do at `at`. Order matters: what is over is said first, then what must stop, then what can
 /// be decided without a slot, then how the run goes on, and starts come last.
@@ -178,7 +178,17 @@ fn opened(state: &RunState, at: Millis) -> Option<Event> {
     let &node = state.gates.first()?;
     debug_assert_eq!(state.cells[node].gate, Gate::Closed, "a gate opens once");
     let timeout = state.node(node).rules.timeout.filter(|_| !state.is_rehearsal);
-    Some(Event::GateOpened { node, expires: timeout.map(|timeout| at + timeout) })
+    Some(Event::GateOpened { node, expires: timeout.map(|timeout| at + timeout), prompt: prompt(state, node) })
+}
+
+/// What an approval asks. A template that cannot be rendered is no reason not to ask: its error is shown.
+fn prompt(state: &RunState, node: NodeIx) -> String {
+    match &state.node(node).work {
+        Work::Approval { prompt: Some(text) } => {
+            state.graph().text(node, 0, text, state).unwrap_or_else(|error| format!("({error})"))
+        }
+        _ => String::new(),
+    }
 }
 
 /// The first start, of what is ready or of a re-try whose moment has just come.

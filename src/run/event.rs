@@ -106,6 +106,8 @@ pub enum Event {
         node: NodeIx,
         /// When the wait ends by itself.
         expires: Option<Millis>,
+        /// What it asks.
+        prompt: String,
     },
     /// A person decided.
     GateDecided {

@@ -46,7 +46,7 @@ impl RunState {
             Event::CheckAnswered { node, shard, kind, answer } => {
                 self.fold_answer(at, (*node, *shard), *kind, answer);
             }
-            Event::GateOpened { node, expires } => self.fold_gate(at, *node, *expires),
+            Event::GateOpened { node, expires, .. } => self.fold_gate(at, *node, *expires),
             Event::GateDecided { node, approved, by, note } => {
                 self.fold_decision(at, *node, *approved, (by, note));
             }

@@ -174,8 +174,11 @@ fn of_stages() -> impl Strategy<Value = Event> {
     let resolution = select(vec![Resolution::Success, Resolution::Failed, Resolution::Rerun]);
     prop_oneof![
         node().prop_map(|node| Event::NodeAdmitted { node }),
-        (node(), option::of(any::<u64>()))
-            .prop_map(|(node, at)| Event::GateOpened { node, expires: at.map(Millis::new) }),
+        (node(), option::of(any::<u64>()), any::<String>()).prop_map(|(node, at, prompt)| Event::GateOpened {
+            node,
+            expires: at.map(Millis::new),
+            prompt
+        }),
         (node(), any::<bool>(), any::<String>(), any::<String>())
             .prop_map(|(node, approved, by, note)| Event::GateDecided { node, approved, by, note }),
         (node(), clock()).prop_map(|(node, clock)| Event::NodeExpired { node, clock }),

@@ -81,7 +81,7 @@ impl Story {
                 };
                 self.line(NodeState::Waiting, "done-if", view.id(*node), &said)
             }
-            Event::GateOpened { node, expires } => self.tell_gate(view, *node, *expires, at),
+            Event::GateOpened { node, expires, .. } => self.tell_gate(view, *node, *expires, at),
             Event::GateDecided { node, approved, .. } => {
                 let (state, word) =
                     if *approved { (NodeState::Success, "approved") } else { (NodeState::Failed, "rejected") };
@@ -218,8 +218,9 @@ impl Story {
 
     /// Somebody has to decide.
     fn tell_gate(&self, view: &View, ix: NodeIx, expires: Option<Millis>, at: Millis) -> String {
-        let until = expires.map(|end| format!(" within {}", words::length(end.since(at))));
-        let said = format!("needs an approval{}", until.unwrap_or_default());
+        let asked = Some(view.get(ix).prompt.as_str()).filter(|prompt| !prompt.is_empty());
+        let until = expires.map(|end| format!(" (within {})", words::length(end.since(at))));
+        let said = format!("{}{}", asked.unwrap_or("needs an approval"), until.unwrap_or_default());
         self.line(NodeState::Waiting, "approve?", view.id(ix), &said)
             + &self.command(&hint::approve(view.run_id(), view.id(ix)))
     }

@@ -62,6 +62,7 @@ pub struct Tty<W: Write> {
     shown: Vec<usize>,
     frame: Vec<String>,
     left: Option<(Millis, Option<Span>)>,
+    is_asking: bool,
 }
 
 impl<W: Write> Tty<W> {
@@ -77,7 +78,15 @@ impl<W: Write> Tty<W> {
             shown: Vec::new(),
             frame: Vec::new(),
             left: None,
+            is_asking: false,
         }
+    }
+
+    /// Says at each open approval that it can be answered here.
+    #[must_use]
+    pub fn asking(mut self, is_asking: bool) -> Self {
+        self.is_asking = is_asking;
+        self
     }
 
     /// The size of the terminal behind `to`, to be asked again at each tick; none when it is no terminal or
@@ -192,7 +201,10 @@ impl<W: Write> Tty<W> {
             let left = story::estimate(&self.view, ix, now);
             text += &left.map_or_else(String::new, |left| format!("  {} left", words::length(left)));
         }
-        let said = why::explain(&self.view, ix, now);
+        let mut said = why::explain(&self.view, ix, now);
+        if self.is_asking && self.view.get(ix).awaits_person() {
+            said.push_str("  type y or n, then Enter");
+        }
         if !said.is_empty() && node.shards.all == 1 {
             put!(text, "  {}", clean::plain(&said));
         }

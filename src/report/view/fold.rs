@@ -37,11 +37,12 @@ impl View {
             Event::CheckAnswered { node, kind, answer, .. } => {
                 self.edit(*node, |node| answer_check(node, *kind, answer));
             }
-            Event::GateOpened { node, expires } => self.edit(*node, |node| {
+            Event::GateOpened { node, expires, prompt } => self.edit(*node, |node| {
                 node.state = NodeState::Waiting;
                 node.is_open = true;
                 node.started.get_or_insert(at);
                 node.expires = *expires;
+                node.prompt.clone_from(prompt);
             }),
             Event::GateDecided { node, approved, by, note } => self.edit(*node, |node| {
                 node.is_open = false;

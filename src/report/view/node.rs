@@ -31,6 +31,8 @@ pub struct NodeView {
     pub checking: Option<CheckKind>,
     /// When its approval's wait ends by itself.
     pub expires: Option<Millis>,
+    /// What an approval asks.
+    pub prompt: String,
     /// Its approval was opened and not decided yet.
     pub is_open: bool,
     /// Who decided or resolved it, with their words.
@@ -102,6 +104,7 @@ impl NodeView {
             stopping: None,
             checking: None,
             expires: None,
+            prompt: String::new(),
             is_open: false,
             decided_by: None,
             outputs: Vec::new(),

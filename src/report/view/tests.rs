@@ -48,10 +48,11 @@ fn every_wait_has_its_reason() {
     );
     let check = Event::CheckStarted { node: TEST, shard: 0, kind: CheckKind::Cache };
     assert_eq!(why_after(&[&built[..], &[check]].concat(), TEST), "waiting: asking its `cache`");
-    let gate = Event::GateOpened { node: APPROVE, expires: Some(Millis::new(63_000)) };
+    let gate =
+        Event::GateOpened { node: APPROVE, expires: Some(Millis::new(63_000)), prompt: "ship it?".to_owned() };
     assert_eq!(
         why_after(&[&built[..], &[gate]].concat(), APPROVE),
-        "waiting: waiting for an approval, 1m00s left"
+        "waiting: waiting for an approval, 1m00s left: ship it?"
     );
     let cancel =
         Event::CancelRaised { level: CancelLevel::Drain, why: CancelReason::Failure(BUILD), by: String::new() };
@@ -177,7 +178,7 @@ fn event() -> impl Strategy<Value = Event> {
             6 => ended(node, words::STATES[shard as usize % words::STATES.len()]),
             7 => Event::NodeSkipped { node, why: SkipReason::Blocked { by: NodeIx::new(shard) } },
             8 => Event::NodeReopened { node, why: ReopenReason::Resume },
-            9 => Event::GateOpened { node, expires: None },
+            9 => Event::GateOpened { node, expires: None, prompt: String::new() },
             10 => Event::CheckAnswered {
                 node,
                 shard,

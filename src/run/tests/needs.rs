@@ -101,7 +101,7 @@ fn a_condition_that_cannot_be_told_fails_its_stage() {
 fn approvals_wait_for_a_person() {
     let approval = |id: &str| stage(id, |node| node.rules.is_approval = true);
     let mut story = Story::of(vec![approval("ship"), after("deploy", &[0])]);
-    story.has(&Event::GateOpened { node: n(0), expires: None }).is(0, NodeState::Waiting);
+    story.has(&Event::GateOpened { node: n(0), expires: None, prompt: String::new() }).is(0, NodeState::Waiting);
     assert!(story.core.state().needs_person());
     story.decides(0, true).has(&Event::NodeFinished {
         node: n(0),

@@ -83,6 +83,6 @@ fn an_approval_above_a_change_is_asked_again() {
     story.decides(0, true);
     let changed = vec![n(0)];
     story.tell(Input::Recover { resumed: Box::new(resumed(0)), plan_version: None, changed, rerun: vec![] });
-    story.has(&Event::GateOpened { node: n(0), expires: None }).starts(&[]);
+    story.has(&Event::GateOpened { node: n(0), expires: None, prompt: String::new() }).starts(&[]);
     story.decides(0, true).starts(&[(1, 0)]);
 }
