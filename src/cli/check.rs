@@ -9,10 +9,12 @@ use super::settings::Settings;
 use crate::driver::compile::{self, Expected, Options, Refused};
 use crate::graph::build::Mode;
 use crate::plan::error;
+use crate::plan::source::{FileIx, Place};
 use crate::plan::{Diagnostic, Sources};
 
-/// Checks each plan, prints everything that was found, and starts nothing.
+/// Checks each plan, prints everything that was found in one document, and starts nothing.
 pub(super) fn run(args: &CheckArgs, settings: &Settings) -> Answer {
+    let (mut all, mut sources) = (Vec::new(), Sources::default());
     let mut is_bad = false;
     for plan in &args.plans {
         let options = Options {
@@ -21,24 +23,48 @@ pub(super) fn run(args: &CheckArgs, settings: &Settings) -> Answer {
             processors: inputs::processors(),
             ..Options::default()
         };
-        let (found, sources, line) =
-            match compile::from_disk(&settings.root, options, Mode::Check, Expected::new()) {
-                Ok(compiled) => {
-                    let graph = &compiled.graph;
-                    let line = format!("{}: {} stages, no errors", plan.display(), graph.nodes.len());
-                    (compiled.found, compiled.loaded.sources, Some(line))
-                }
-                Err(refused) => {
-                    is_bad = true;
-                    (refused.found, refused.sources, None)
-                }
-            };
-        show(&found, &sources, args.format, settings.color);
-        if let Some(line) = line.filter(|_| args.format == CheckFormat::Text && !settings.quiet) {
-            print::line(&line);
+        let (found, read, stages) = match compile::from_disk(&settings.root, options, Mode::Check, Expected::new())
+        {
+            Ok(compiled) => (compiled.found, compiled.loaded.sources, Some(compiled.graph.nodes.len())),
+            Err(refused) => (refused.found, refused.sources, None),
+        };
+        is_bad |= stages.is_none();
+        if sources.files().len() + read.files().len() > usize::from(u16::MAX) {
+            return Err(Fault::new(Exit::Usage, "too many files for one check").help("check fewer plans at once"));
+        }
+        if let Some(stages) = stages.filter(|_| args.format == CheckFormat::Text && !settings.quiet) {
+            let noun = if stages == 1 { "stage" } else { "stages" };
+            print::line(&format!("{}: {stages} {noun}, no errors", plan.display()));
+        }
+        join((&mut all, &mut sources), found, &read);
+    }
+    show(&all, &sources, args.format, settings.color);
+    Ok(if is_bad { Exit::Invalid } else { Exit::Success })
+}
+
+/// Puts findings about `read` beside those of other plans. A file that several plans use, and what is wrong in
+/// it, is kept once.
+fn join((all, sources): (&mut Vec<Diagnostic>, &mut Sources), found: Vec<Diagnostic>, read: &Sources) {
+    let before = sources.files().len();
+    let mut known: Vec<FileIx> = Vec::new();
+    for file in read.files() {
+        let same = sources.files().iter().position(|other| other.path == file.path && other.text == file.text);
+        known.push(match same {
+            Some(at) => FileIx(u16::try_from(at).expect("it was added below the limit of files")),
+            None => sources.add(file.clone()),
+        });
+    }
+    let moved = |place: Place| Place { file: known[usize::from(place.file.0)], ..place };
+    for mut one in found {
+        one.at = moved(one.at);
+        for (place, _) in &mut one.related {
+            *place = moved(*place);
+        }
+        let is_shared = usize::from(one.at.file.0) < before;
+        if !is_shared || !all.contains(&one) {
+            all.push(one);
         }
     }
-    Ok(if is_bad { Exit::Invalid } else { Exit::Success })
 }
 
 fn show(found: &[Diagnostic], sources: &Sources, format: CheckFormat, color: bool) {

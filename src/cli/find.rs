@@ -23,8 +23,36 @@ impl From<journal::Error> for Fault {
             journal::Error::RunExists { .. } => Exit::Usage,
             _ => Exit::Environment,
         };
-        Self::new(exit, error.to_string())
+        let fault = Self::new(exit, error.to_string());
+        match error {
+            journal::Error::Owned { run, .. } => {
+                fault.help(format!("watch it: engine logs -f {run}")).help(format!("end it: engine cancel {run}"))
+            }
+            journal::Error::Damage { .. } => {
+                fault.help("see all of it: engine verify RUN; restore the run from a copy")
+            }
+            journal::Error::RunExists { run, .. } => {
+                fault.help(format!("go on with it: engine resume {run}, or leave out --run-id"))
+            }
+            journal::Error::Io { source, .. } if is_about_place(&source) => {
+                fault.help("give another place: --state-dir DIR")
+            }
+            _ => fault,
+        }
     }
+}
+
+/// Whether another folder would mend it.
+fn is_about_place(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::NotADirectory
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::StorageFull
+            | ErrorKind::QuotaExceeded
+    )
 }
 
 impl From<host::Error> for Fault {
@@ -56,7 +84,8 @@ pub(super) fn run(state: &StateDir, id: &str) -> Result<RunDir, Fault> {
         (Some(a), Some(b)) => Err(Fault::new(
             Exit::NotFound,
             format!("`{id}` could be run `{}` or run `{}`", a.dir.id(), b.dir.id()),
-        )),
+        )
+        .help("write more of the id")),
         _ => {
             let names = runs.iter().map(|entry| entry.dir.id().as_str());
             let fault = Fault::new(Exit::NotFound, format!("no run `{id}` in `{}`", state.path().display()));

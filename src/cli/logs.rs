@@ -13,6 +13,7 @@ use crate::driver::ports;
 use crate::graph::Graph;
 use crate::journal::output::{self, Chunk, Follow};
 use crate::journal::{self, RunDir, StateDir};
+use crate::plan::error::nearest;
 use crate::report::clean::{self, Lines};
 use crate::report::{Logs, View};
 use crate::run::Attempt;
@@ -60,7 +61,14 @@ fn target(state: &StateDir, what: &[String]) -> Result<(RunDir, Option<String>),
                 let latest = find::latest(state)?.dir;
                 let read = find::read(latest.clone())?;
                 let graph = read.graphs.last().expect("a run has a graph");
-                if graph.find(one).is_some() { Ok((latest, Some(one.clone()))) } else { Err(no_run) }
+                if graph.find(one).is_some() {
+                    return Ok((latest, Some(one.clone())));
+                }
+                let near = nearest(one, graph.nodes.iter().map(|node| &*node.id));
+                Err(match near {
+                    Some(near) => no_run.help(format!("or stage `{near}` of the latest run: engine logs {near}")),
+                    None => no_run,
+                })
             }
         },
         [run, stage, ..] => Ok((find::run(state, run)?, Some(stage.clone()))),

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::settings::Settings;
 use crate::base::Millis;
 use crate::driver::compile::Compiled;
-use crate::journal::RunDir;
+use crate::driver::ports;
 use crate::report::console::{GitHub, GitLab, Look, Plain, Quiet, Tty};
 use crate::report::{Observer, Summary, Tails, View, events, html, junit, markdown};
 use crate::run::{Attempt, Event};
@@ -26,17 +26,37 @@ pub(super) struct Chosen {
     pub(super) asks: bool,
 }
 
+/// What a run is asked to show and to leave beside its journal. Made before the run exists, so that a wrong word
+/// or a file that cannot be written leaves no run behind.
+pub(super) struct Wanted {
+    output: Output,
+    events: Option<File>,
+    reports: Vec<Report>,
+    /// What shields a log on GitHub from commands in the output of stages.
+    token: String,
+}
+
+impl Wanted {
+    /// Reads the flags and opens the events file.
+    pub(super) fn of(args: &ShowArgs) -> Result<Self, Fault> {
+        let token = ports::secret_word()
+            .map_err(|error| Fault::new(Exit::Environment, format!("`/dev/urandom` cannot be read: {error}")))?;
+        let events = args.events.as_ref().map(create).transpose()?;
+        Ok(Self { output: args.output, reports: reports(args)?, events, token })
+    }
+}
+
 /// The observers that fit the place. `is_attended`: somebody at the terminal can be asked.
 pub(super) fn choose(
-    args: &ShowArgs,
+    wanted: Wanted,
     settings: &Settings,
     view: &View,
-    (compiled, dir): (&Compiled, &RunDir),
+    compiled: &Compiled,
     is_attended: bool,
-) -> Result<Chosen, Fault> {
+) -> Chosen {
     let look = Look { colour: settings.color, output: !settings.quiet };
     let out = std::io::stdout;
-    let kind = kind(args, settings);
+    let kind = kind(wanted.output, settings);
     let asks = is_attended && matches!(kind, Kind::Tty);
     let (console, shows): (Box<dyn Observer>, bool) = match kind {
         Kind::Tty => {
@@ -50,8 +70,6 @@ pub(super) fn choose(
         }
         Kind::Plain => (Box::new(Plain::new(view.clone(), out(), look)), true),
         Kind::GitHub => {
-            let token =
-                blake3::hash(format!("{} {}", dir.id(), std::process::id()).as_bytes()).to_hex().to_string();
             let lines: BTreeMap<_, _> = compiled
                 .graph
                 .nodes
@@ -61,23 +79,22 @@ pub(super) fn choose(
                     (ix, (compiled.loaded.sources.file(node.place.file).path.clone(), line))
                 })
                 .collect();
-            (Box::new(GitHub::new(view.clone(), out(), look, &token, lines)), true)
+            (Box::new(GitHub::new(view.clone(), out(), look, &wanted.token, lines)), true)
         }
         Kind::GitLab => (Box::new(GitLab::new(view.clone(), out(), look)), true),
         Kind::Json => (Box::new(events::Lines::new(view.clone(), out())), false),
         Kind::Quiet => (Box::new(Quiet::new(view.clone(), out(), look)), true),
     };
     let mut observers = vec![console];
-    if let Some(path) = &args.events {
-        let file = create(path)?;
+    if let Some(file) = wanted.events {
         observers.push(Box::new(events::Lines::new(view.clone(), BufWriter::new(file))));
     }
-    let reports = reports(args)?;
-    let keeps_tails = !reports.is_empty();
+    let keeps_tails = !wanted.reports.is_empty();
     if keeps_tails {
-        observers.push(Box::new(Reports { view: view.clone(), tails: Tails::default(), wanted: reports }));
+        let (view, tails) = (view.clone(), Tails::default());
+        observers.push(Box::new(Reports { view, tails, wanted: wanted.reports }));
     }
-    Ok(Chosen { observers, shows_output: shows || keeps_tails, asks })
+    Chosen { observers, shows_output: shows || keeps_tails, asks }
 }
 
 /// Which console.
@@ -90,10 +107,10 @@ enum Kind {
     Quiet,
 }
 
-fn kind(args: &ShowArgs, settings: &Settings) -> Kind {
+fn kind(output: Output, settings: &Settings) -> Kind {
     let is_set = |name: &str| std::env::var(name).is_ok_and(|value| value == "true");
     let term = std::env::var("TERM").ok();
-    match args.output {
+    match output {
         Output::Quiet => Kind::Quiet,
         _ if settings.quiet => Kind::Quiet,
         Output::Json => Kind::Json,

@@ -8,6 +8,7 @@ use super::change::{self, Edited};
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::forecast::Past;
+use super::observers::Wanted;
 use super::settings::{self, Settings};
 use super::{find, observers, print, run};
 use crate::base::NodeIx;
@@ -19,11 +20,12 @@ use crate::journal::Tail;
 
 /// Continues a run.
 pub(super) fn run(args: &ResumeArgs, settings: &Settings) -> Answer {
-    go_on(args, settings, Guarded::attach()?)
+    let guarded = Guarded::attach()?;
+    go_on(args, settings, guarded, Wanted::of(&args.show)?)
 }
 
 /// Continues a run under a front that is connected already.
-pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded) -> Answer {
+pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded, wanted: Wanted) -> Answer {
     let state = find::state(settings)?;
     let dir = match &args.run {
         Some(id) => find::run(&state, id)?,
@@ -58,7 +60,7 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded) ->
     let mut view = crate::report::View::replay(all, find::records(&read));
     past.tell(&mut view);
     let is_attended = run::is_attended(&args.show);
-    let chosen = observers::choose(&args.show, settings, &view, (&compiled, &read.dir), is_attended)?;
+    let chosen = observers::choose(wanted, settings, &view, &compiled, is_attended);
     let (owned, first) = begin::resume(ownership, read, &orders, Surroundings::read(settings.root.clone()))?;
     let manners = Manners {
         is_attended,

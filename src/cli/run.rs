@@ -6,6 +6,7 @@ use super::args::{PlanArgs, ResumeArgs, RunArgs};
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::forecast::Past;
+use super::observers::Wanted;
 use super::settings::{self, Settings};
 use super::{check, find, inputs, observers, plan, print, resume};
 use crate::base::{RunId, Span};
@@ -31,6 +32,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         return plan::run(&as_plan(args), settings);
     }
     let guarded = Guarded::attach()?;
+    let wanted = Wanted::of(&args.show)?;
     let options =
         inputs::options(&args.plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
     let state = find::state(settings)?;
@@ -43,7 +45,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     if args.resume
         && let Some(id) = same_unfinished(&state, &compiled, key.as_deref())?
     {
-        return resume::go_on(&as_resume(args, &id), settings, guarded);
+        return resume::go_on(&as_resume(args, &id), settings, guarded, wanted);
     }
     let run = match &args.run_id {
         Some(id) => RunId::parse(id).ok_or_else(|| {
@@ -65,7 +67,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     let mut view = View::new(vec![Arc::new(compiled.graph.clone())]);
     past.tell(&mut view);
     let is_attended = is_attended(&args.show);
-    let chosen = observers::choose(&args.show, settings, &view, (&compiled, &owned.dir), is_attended)?;
+    let chosen = observers::choose(wanted, settings, &view, &compiled, is_attended);
     let manners = Manners {
         is_attended,
         prompts: is_attended && !chosen.asks,

@@ -53,6 +53,9 @@ impl Settings {
     pub(super) fn path_from_root(&self, path: &Path) -> String {
         let whole = normalize(&self.cwd.join(path));
         let seen = whole.strip_prefix(&self.root).unwrap_or(&whole);
+        if seen.as_os_str().is_empty() {
+            return ".".to_owned();
+        }
         seen.to_string_lossy().into_owned()
     }
 }

@@ -165,7 +165,8 @@ impl Live {
         // Output so far came before these records; what they start can only print after them.
         self.show_output();
         // The first line a user sees is the run's id, before any process starts.
-        let shows_first = first <= 1;
+        let shows_first =
+            records.iter().any(|(_, event)| matches!(event, Event::RunBegan(_) | Event::RunResumed(_)));
         if shows_first {
             self.show(first, records);
         }

@@ -55,6 +55,17 @@ pub fn new_run_id(wall_ms: i64) -> RunId {
     RunId::parse(&format!("{stamp}-{salt:04x}")).expect("digits and dashes are an id")
 }
 
+/// A word that no other process can guess.
+///
+/// # Errors
+/// The system has no randomness to give.
+pub fn secret_word() -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_le_bytes(bytes)))
+}
+
 /// Waits before something outside of this process is looked at again: a lock, a log that is followed.
 #[expect(
     clippy::disallowed_methods,

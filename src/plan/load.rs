@@ -43,7 +43,7 @@ pub fn load(loader: &dyn Loader, path: &str, report: &mut Report) -> Result<Load
         Ok(text) => text,
         Err(reason) => {
             let file = reading.add(&path, String::new());
-            let message = format!("the plan `{path}` cannot be read: {reason}");
+            let message = format!("the plan cannot be read: {reason}");
             reading.report.push(Diagnostic::error("plan::unreadable", start(file), message));
             return Err(reading.sources);
         }
@@ -222,6 +222,9 @@ fn normal(path: &str) -> String {
         }
     }
     let root = if path.starts_with('/') { "/" } else { "" };
+    if root.is_empty() && parts.is_empty() && !path.is_empty() {
+        return ".".to_owned();
+    }
     format!("{root}{}", parts.join("/"))
 }
 

@@ -37,7 +37,8 @@ pub fn status(view: &View, with: &Setting<'_>) -> String {
     put!(out, "state   {}\n", with.look.bold(state.word()));
     put!(out, "started {began}{by}\n");
     if let Some(end) = view.ended() {
-        put!(out, "ended   {}\n", view.local(end, with.zone));
+        let word = if view.verdict().is_some() { "ended  " } else { "left   " };
+        put!(out, "{word} {}\n", view.local(end, with.zone));
     }
     put!(out, "took    {}", words::length(view.elapsed(with.now)));
     if view.sessions().len() > 1 {

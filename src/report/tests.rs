@@ -73,7 +73,7 @@ fn plain_tells_the_run() {
          stop  test  its timeout ran out
     test | assertion failed: � left != ``` right ::error::
     timed-out  test  6m17s, timeout ran out
-      blocked  deploy  `test` is timed-out
+      blocked  deploy  needs `test`, which timed out
 
     ── test: timeout ran out
        │ case 22 & <ok>
@@ -132,7 +132,7 @@ fn github_folds_and_shields() {
     ::endgroup::
     timed-out  test  6m17s, timeout ran out
     ::error file=plans/release.yaml,line=14,title=test timed-out::`test`: timeout ran out
-      blocked  deploy  `test` is timed-out
+      blocked  deploy  needs `test`, which timed out
     ::stop-commands::t0k3n
 
     ── test: timeout ran out
@@ -225,7 +225,7 @@ fn status_fits_80_columns() {
     run 20261121-033105-7f3a shop-release
     state   waiting
     started 2026-11-21 04:47:25 +01:00 by ana
-    ended   2026-11-21 04:47:52 +01:00
+    left    2026-11-21 04:47:52 +01:00
     took    27.0s
 
     state            stage     try     time  why
@@ -290,7 +290,7 @@ fn junit_counts_and_escapes() {
         </testcase>
         <testcase name="approve" classname="shop-release" time="68.899"/>
         <testcase name="deploy" classname="shop-release" time="0.000">
-          <skipped message="blocked: `test` is timed-out"/>
+          <skipped message="blocked: needs `test`, which timed out"/>
         </testcase>
         <testcase name="notify" classname="shop-release" time="0.000">
           <skipped message="skipped: its `if` is false"/>
@@ -337,7 +337,7 @@ fn markdown_leads_with_failures() {
     | ✅ | `build` | success | 1 | 12.3s |  |
     | ✅ | `pack` | success | 2 | 13.7s |  |
     | ✅ | `approve` | success | 0 | 1m08s | approved by eva: ship &lt;it&gt; |
-    | ⚪ | `deploy` | blocked | 0 |  | `test` is timed-out |
+    | ⚪ | `deploy` | blocked | 0 |  | needs `test`, which timed out |
     | ⚪ | `notify` | skipped | 0 |  | its `if` is false |
     "#);
 }

@@ -67,6 +67,9 @@ fn explain_waiting(view: &View, ix: NodeIx, now: Millis) -> String {
         let asked = asked.map_or_else(String::new, |prompt| format!(": {prompt}"));
         return format!("waiting for an approval{}{asked}", rest.unwrap_or_default());
     }
+    if node.decided_by.is_some() && !node.reason.is_empty() {
+        return format!("{}, in effect once resumed", node.reason);
+    }
     if let Some(kind) = node.checking {
         return format!("asking its `{}`", words::check(kind));
     }

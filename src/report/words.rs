@@ -155,6 +155,23 @@ pub const fn stop_reason(why: StopReason) -> &'static str {
     }
 }
 
+/// What became of a stage, after `which`.
+pub const fn what_became(state: NodeState) -> &'static str {
+    match state {
+        NodeState::Pending => "has not started",
+        NodeState::Waiting => "waits",
+        NodeState::Running | NodeState::Retrying => "still runs",
+        NodeState::Success | NodeState::Cached => "succeeded",
+        NodeState::Skipped => "was skipped",
+        NodeState::Blocked => "is blocked",
+        NodeState::Failed | NodeState::AllowedFailure => "failed",
+        NodeState::TimedOut => "timed out",
+        NodeState::Cancelled => "was cancelled",
+        NodeState::Unknown => "has an unknown outcome",
+        NodeState::Undone => "was undone",
+    }
+}
+
 /// Why a run is cancelled, for machines.
 pub const fn cancel_reason(why: CancelReason) -> &'static str {
     match why {

@@ -9,6 +9,9 @@ use super::{Diagnostic, Severity};
 use crate::base::limits::{MAX_ERRORS, MAX_EXCERPT_COLUMNS};
 use crate::plan::source::{BOM, Place, Sources};
 
+/// The finding about a file that could not be read, and so has no text to show.
+const UNREADABLE: &str = "plan::unreadable";
+
 /// Columns a tab takes in an excerpt.
 const TAB: &str = "    ";
 
@@ -94,6 +97,10 @@ impl Page<'_> {
         };
         let message = visible(&one.message);
         let _ = writeln!(self.out, "{head}{word}[{}]{head:#}: {strong}{message}{strong:#}", one.code);
+        if one.code == UNREADABLE && self.sources.file(one.at.file).text.is_empty() {
+            self.without_excerpt(one);
+            return;
+        }
         let places = || std::iter::once(one.at).chain(one.related.iter().map(|&(at, _)| at));
         let last = places().map(|at| self.sources.line_column(at).0).max().unwrap_or(1);
         let gutter = last.to_string().len();
@@ -108,6 +115,20 @@ impl Page<'_> {
                 writeln!(self.out, "{:gutter$} {frame}╰─{frame:#} {help}help{help:#}: {text}", "")
             }
             None => writeln!(self.out, "{:gutter$} {frame}╰─{frame:#}", ""),
+        };
+    }
+
+    /// Of a file without a text there is nothing to show but its name.
+    fn without_excerpt(&mut self, one: &Diagnostic) {
+        let Paint { frame, help, .. } = self.paint;
+        let path = visible(&self.sources.file(one.at.file).path);
+        let _ = match &one.help {
+            Some(text) => writeln!(
+                self.out,
+                "  {frame}╭─{frame:#} {path}\n  {frame}╰─{frame:#} {help}help{help:#}: {}",
+                visible(text)
+            ),
+            None => writeln!(self.out, "  {frame}──{frame:#} {path}"),
         };
     }
 

@@ -66,7 +66,8 @@ impl Disk {
                 Component::CurDir => {}
                 _ if self.allow_outside => return Ok(self.root.join(path)),
                 _ => {
-                    return Err(format!("`{path}` is outside of the root; `allow-outside: true` permits it"));
+                    let root = self.root.display();
+                    return Err(format!("`{path}` is outside of the root `{root}`: go to its own project first"));
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::{Millis, NodeIx, Span};
 use crate::run::Attempt;
 use crate::run::event::{
-    Answer, CancelLevel, CheckKind, Event, NodeState, Outcome, ReopenReason, StopReason, SuspendReason,
+    Answer, CancelLevel, CheckKind, Event, NodeState, Outcome, ReopenReason, RunEnd, StopReason, SuspendReason,
 };
 
 use super::super::view::{RunWord, View};
@@ -314,7 +314,14 @@ impl Story {
             _ => NodeState::Cancelled,
         };
         let took = words::length(view.elapsed(summary.at));
-        let said = format!("in {took}: {}", totals(view));
+        let why = match view.verdict() {
+            Some(verdict) if verdict.timed_out => "its timeout ran out, ".to_owned(),
+            Some(verdict) if verdict.state == RunEnd::Cancelled => {
+                view.say_cancel().map(|why| format!("{why}, ")).unwrap_or_default()
+            }
+            _ => String::new(),
+        };
+        let said = format!("in {took}: {why}{}", totals(view));
         self.line(tone, state.word(), &format!("run {}", view.run_id()), &said)
     }
 }
@@ -349,7 +356,11 @@ pub fn totals(view: &View) -> String {
         (all.active, "running"),
         (all.left, "not started"),
     ];
-    let said: Vec<String> =
-        parts.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();
+    let allowed = view.count(NodeState::AllowedFailure);
+    let said = |&(number, word): &(u32, &str)| match word {
+        "done" if allowed > 0 => format!("{number} done ({})", words::count(allowed as usize, "allowed failure")),
+        _ => format!("{number} {word}"),
+    };
+    let said: Vec<String> = parts.iter().filter(|(number, _)| *number > 0).map(said).collect();
     format!("{} of {}", said.join(", "), words::count(all.all as usize, "stage"))
 }

@@ -216,8 +216,8 @@ impl View {
             SkipReason::NotNeeded => "it handles a failure that did not happen".to_owned(),
             SkipReason::NotSelected => "left out on the command line".to_owned(),
             SkipReason::Blocked { by } => {
-                let state = self.nodes.get(*by).map_or("not there", |node| words::state(node.state));
-                format!("`{}` is {state}", self.id(*by))
+                let state = self.nodes.get(*by).map_or(NodeState::Blocked, |node| node.state);
+                format!("needs `{}`, which {}", self.id(*by), words::what_became(state))
             }
         };
         self.edit(ix, |node| {

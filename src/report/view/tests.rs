@@ -61,7 +61,7 @@ fn every_wait_has_its_reason() {
         ended(BUILD, NodeState::Failed),
         Event::NodeSkipped { node: TEST, why: SkipReason::Blocked { by: BUILD } },
     ];
-    assert_eq!(why_after(&blocked, TEST), "blocked: `build` is failed");
+    assert_eq!(why_after(&blocked, TEST), "blocked: needs `build`, which failed");
     let retry = [
         started(TEST, 0, 1),
         finished(attempt(TEST, 0, 1), Outcome::Exit(69), 5),
