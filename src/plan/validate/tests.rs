@@ -178,6 +178,7 @@ fn texts_mean_what_they_say() {
         ("stages: {a: {run: x, artifacts: [../b]}}", "plan::outside", "../b", "root"),
         ("stages: {a: {run: x, artifacts: ['a[']}}", "plan::bad-glob", "'a['", "`**`"),
         ("stages: {a: {run: x, shards: {items: {glob: 'a{'}}}}", "plan::bad-glob", "'a{'", "`**`"),
+        ("stages: {a: {run: x, artifacts: ['{{ vars.a }}/b']}}", "plan::bad-glob", "'{{ vars.a }}/b'", "use `*`"),
         ("stages: {a: {run: x, shards: {items: {file: ../x}}}}", "plan::outside", "../x", "root"),
         ("stages: {a: {run: x, cache: {sources: [a], env: [A-B]}}}", "plan::bad-name", "A-B", "match"),
     ]);

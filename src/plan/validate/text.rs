@@ -129,8 +129,14 @@ fn variable(expression: &str) -> String {
     if is_env_name(&name) { name } else { "VALUE".to_owned() }
 }
 
-/// A glob that compiles and stays inside the root, starting in `cwd`.
+/// A glob that compiles and stays inside the root, starting in `cwd`. A template in it would be read as
+/// alternatives and silently name nothing.
 fn glob(check: &mut Check<'_>, pattern: &Spanned<String>, cwd: &str) {
+    if let Some(found) = next_template(&pattern.value, 0) {
+        let message = format!("a glob is never interpolated, so `{}` would name no file", &pattern.value[found]);
+        check.error("plan::bad-glob", pattern.at, message, "write the names out, or use `*` in its place");
+        return;
+    }
     if let Err(error) = GlobBuilder::new(&pattern.value).literal_separator(true).build() {
         let message = format!("`{}` is no glob: {}", pattern.value, error.kind());
         let help =
