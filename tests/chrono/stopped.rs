@@ -113,3 +113,15 @@ fn a_hotfix_that_came_between_stops_the_release() {
     assert!(stopped.stdout.contains("somebody else has pushed, so nothing was pushed"), "{}", stopped.stdout);
     assert_eq!(site.refs(), refs);
 }
+
+#[test]
+fn manifests_that_cannot_be_made_equal_stop_before_the_release_branch_is_pushed() {
+    let site = Site::new();
+    site.develop("forge", "package.json", "{\"name\": \"chrono\", \"version\": \"0.1.0\"}\n");
+    let khala = site.commit("khala");
+    let stopped = site.run_approved(&Site::release("0.2.0")).expect(1);
+    assert!(stopped.stdout.contains("package.json has version \"\", expected \"0.2.0\""), "{}", stopped.stdout);
+    assert_eq!(site.state("versions"), "failed");
+    assert_eq!(site.commit("khala"), khala);
+    assert_eq!(site.origin(&["branch", "--list", "archives/*"]), "");
+}
