@@ -21,6 +21,7 @@ use crate::journal::StateDir;
 use crate::journal::locks::{LockRecord, Locks};
 use crate::plan::model::OnBusy;
 use crate::report::View;
+use crate::run::RunState;
 use crate::run::event::{RunEnd, SuspendReason, Verdict};
 
 /// How often a busy lock is tried again.
@@ -58,8 +59,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     let new = New { compiled: &compiled, run: run.clone(), seed: args.seed, key, person: person.clone() };
     let (owned, first) = begin::create(&state, surroundings, &new)?;
     if let Some(busy) = take_lock(&state, &compiled, &run, &person)? {
-        drop(owned.ownership);
-        // A run that never began leaves nothing.
+        // A run that never began leaves nothing. It is removed while it is ours, so that nobody takes it up.
         let _ = std::fs::remove_dir_all(owned.dir.path());
         return busy;
     }
@@ -89,11 +89,15 @@ pub(super) fn work(
     compiled: &Compiled,
 ) -> Answer {
     let dir = owned.dir.clone();
-    let ending = host::work(owned, first, manners, &mut guarded, |ending| (exit(ending).code(), notes(ending)))?;
+    let mut code = Exit::Internal;
+    let ending = host::work(owned, first, manners, &mut guarded, |ending, state| {
+        code = exit(ending, state);
+        (code.code(), notes(ending))
+    })?;
     if let Ending::Left(_) = ending {
         // The front ends what is left, and says how to go on.
         guarded.leave_work();
-        return Ok(exit(&ending));
+        return Ok(code);
     }
     let frees = matches!(&ending, Ending::Finished(Verdict { state: RunEnd::Success | RunEnd::Cancelled, .. }));
     if let Some(lock) = compiled.graph.settings.lock.as_ref().filter(|_| frees) {
@@ -104,12 +108,16 @@ pub(super) fn work(
         // The summary can be rebuilt whenever it is missing.
         let _ = crate::journal::summary::of(&dir);
     }
-    Ok(exit(&ending))
+    Ok(code)
 }
 
 /// What an ending means to whoever started the engine.
-pub(super) fn exit(ending: &Ending) -> Exit {
+fn exit(ending: &Ending, state: &RunState) -> Exit {
     match ending {
+        // What nobody knows outweighs what failed.
+        Ending::Finished(verdict) if verdict.state == RunEnd::Failed && state.unknown().next().is_some() => {
+            Exit::NeedsPerson
+        }
         Ending::Finished(verdict) => Exit::of(verdict),
         Ending::Suspended(SuspendReason::Person) => Exit::NeedsPerson,
         Ending::Suspended(SuspendReason::HandOver) => Exit::HandedOver,
@@ -148,11 +156,12 @@ fn same_unfinished(state: &StateDir, compiled: &Compiled, key: Option<&str>) -> 
         if began.path != compiled.options.path || began.key.as_deref() != key {
             continue;
         }
+        if crate::journal::summary::of(&entry.dir)?.state == crate::journal::summary::RunState::Success {
+            continue;
+        }
         let read = find::read(entry.dir.clone())?;
-        let is_success = read.core(None).state().verdict().is_some_and(|verdict| verdict.state == RunEnd::Success);
-        if !is_success
-            && read.graphs[0].frames.first().map(|frame| &frame.inputs)
-                == compiled.graph.frames.first().map(|frame| &frame.inputs)
+        if read.graphs[0].frames.first().map(|frame| &frame.inputs)
+            == compiled.graph.frames.first().map(|frame| &frame.inputs)
         {
             return Ok(Some(began.run.clone()));
         }

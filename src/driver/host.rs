@@ -1,5 +1,6 @@
 //! Puts a live engine together around a run, new or old, and lets it work.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::journal::objects::Objects;
 use crate::journal::output::Segments;
 use crate::journal::{self, End, Ownership, RunDir, StateDir, Writer};
 use crate::report::Observer;
-use crate::run::{Core, Input};
+use crate::run::{Core, Input, RunState};
 
 /// What could not be set up, or kept from working.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +137,7 @@ pub fn work(
     first: Vec<Input>,
     manners: Manners,
     guarded: &mut Guarded,
-    conclude: impl FnOnce(&Ending) -> (u8, Vec<String>),
+    conclude: impl FnOnce(&Ending, &RunState) -> (u8, Vec<String>),
 ) -> Result<Ending, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -150,7 +151,7 @@ pub fn work(
         let mut live = assemble(owned, manners, &guarded.sender)?;
         live.serve(first, &mut guarded.news).await;
         let ending = live.ending.take().expect("the loop ends with an ending");
-        let (exit, notes) = conclude(&ending);
+        let (exit, notes) = conclude(&ending, live.core.state());
         live.close(exit, notes);
         Ok(ending)
     })
@@ -159,6 +160,7 @@ pub fn work(
 fn assemble(owned: Owned, manners: Manners, sender: &UnboundedSender<News>) -> Result<Live, Error> {
     let Owned { dir, ownership, end, core, clock, surroundings } = owned;
     let graph = Arc::clone(core.state().graph());
+    let recorded_before = end.last.sequence;
     let keys = Keys::default();
     let captured = Arc::new(Captured::new(keys.clone(), clock, Segments::open(&dir)?, manners.shows_output));
     let sink: Arc<dyn OutputSink> = captured.clone();
@@ -170,16 +172,22 @@ fn assemble(owned: Owned, manners: Manners, sender: &UnboundedSender<News>) -> R
     let writer = Writer::open(&dir, &ownership, &end, move |notice| drop(tell.send(News::Journal(notice))))?;
     let state = StateDir::open(dir.state_path())?;
     let room = Workroom { scripts: dir.scratch_path().join("scripts"), scratch: dir.scratch_path() };
+    // What a dead engine left there would be taken for what new attempts write.
+    clear_scratch(&dir);
     make_room(&room.scripts)?;
     let root = surroundings.root.clone();
     let prompter = manners.is_attended.then(|| prompter(sender.clone(), manners.prompts));
     Ok(Live {
         preparer: Preparer::new(dir.id().clone(), surroundings, room),
         checks: Checks::new(Objects::new(&state), root),
-        desk: Desk::new(manners.person, manners.says_yes, prompter),
+        desk: Desk::new(manners.person, manners.says_yes, prompter)
+            .since(journal::holder(&dir).map(|it| it.wall_ms)),
         observers: manners.observers,
         sender: sender.clone(),
         ladder: Ladder::default(),
+        restoring: BTreeMap::new(),
+        last_beat: clock.now(),
+        recorded_before,
         ending: None,
         is_attended: manners.is_attended,
         is_suspending: false,

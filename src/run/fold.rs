@@ -285,6 +285,8 @@ impl RunState {
         match (kind, answer) {
             (CheckKind::Cache, answer) => self.fold_cache(key, answer),
             (CheckKind::DoneIf, Answer::Yes(result)) => self.succeed(key, result),
+            // Whoever resumes asks again.
+            (CheckKind::DoneIf, Answer::Unknown(_)) if self.is_leaving(key.0) => self.stopped(key),
             (CheckKind::DoneIf, Answer::Unknown(why)) if !is_idempotent => {
                 self.make_unknown(key, &format!("`done-if` does not know: {why}"));
             }
