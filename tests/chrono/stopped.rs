@@ -38,6 +38,11 @@ fn an_open_critical_issue() {
     let site = Site::new();
     fs::write(site.path("issues.tsv"), "40\topen\tbug,Critical Mission\tPrices are frozen\n").expect("a file");
     expect_stopped(&site, "no-critical-issue", "#40 Prices are frozen");
+
+    fs::write(site.path("issues.tsv"), "40\tclosed\tbug,Critical Mission\tPrices are frozen\n").expect("a file");
+    let resumed = site.run_approved(&["resume"]).expect(0).stdout;
+    assert!(!resumed.contains("start  tests"), "what had passed is not asked again\n{resumed}");
+    assert!(resumed.contains("start  no-critical-issue"), "{resumed}");
 }
 
 #[test]
