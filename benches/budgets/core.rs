@@ -32,6 +32,7 @@ fn fold_of(board: &mut Board, what: &str, graph: &Arc<Graph>) {
     let events = play(graph);
     #[expect(clippy::cast_precision_loss, reason = "a few million")]
     let count = events.len() as f64;
+    assert!(count >= 100_000.0, "every stage or shard leaves its events: {count}");
     let rates = (0..board.rounds).map(|_| {
         let mut core = Core::new(vec![Arc::clone(graph)]);
         let took = seconds(|| events.iter().for_each(|(at, event)| core.replay(*at, event)));
@@ -47,6 +48,7 @@ fn sharded() -> Arc<Graph> {
     if let Work::Process(process) = &mut node.work {
         process.items = Items::Range { count: SHARDS, size: 1 };
     }
+    node.rules.shards = u32::try_from(SHARDS).expect("a million");
     assemble(vec![node])
 }
 

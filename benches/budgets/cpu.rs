@@ -11,7 +11,7 @@ use crate::board::{Board, Budget};
 use crate::dag::write;
 use crate::machine::{median, room};
 use crate::shape::Shape;
-use crate::tool::{engine, forget_runs, is_here};
+use crate::tool::{ENGINE, engine, forget_runs, is_here};
 
 const STAGES: u32 = 10_000;
 /// Stages under `strace`, which stops the engine for every process that starts.
@@ -52,6 +52,7 @@ fn spent_by_run(room: &Path, jobs: u32) -> f64 {
         std::thread::sleep(LOOK);
     };
     assert!(status.success(), "the run ended with {status}");
+    assert!(seen.len() >= 2, "both the front and the worker were seen");
     seen.iter().map(|(_, spent)| spent).sum()
 }
 
@@ -60,22 +61,27 @@ fn look(front: &Child, seen: &mut Vec<(u32, f64)>) {
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", front.id())).unwrap_or_default();
     let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
     for pid in std::iter::once(front.id()).chain(children) {
-        let Some((name, spent)) = used(pid) else { continue };
+        // A stage that is about to run its program still looks like the engine.
+        let Some((parent, spent)) = used(pid).filter(|_| is_engine(pid)) else { continue };
         match seen.iter_mut().find(|(known, _)| *known == pid) {
             Some((_, known)) => *known = spent.max(*known),
-            None if name == "engine" => seen.push((pid, spent)),
+            None if pid == front.id() || parent == front.id() => seen.push((pid, spent)),
             None => {}
         }
     }
 }
 
-/// A process's name, and its user and system time in seconds; the kernel counts in hundredths.
-fn used(pid: u32) -> Option<(String, f64)> {
+fn is_engine(pid: u32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == Path::new(ENGINE))
+}
+
+/// A process's parent, and its user and system time in seconds; the kernel counts in hundredths.
+fn used(pid: u32) -> Option<(u32, f64)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (head, fields) = text.rsplit_once(')')?;
-    let name = head.split_once('(')?.1.to_owned();
+    let (_, fields) = text.rsplit_once(')')?;
+    let parent = fields.split_whitespace().nth(1)?.parse().ok()?;
     let ticks = |place| fields.split_whitespace().nth(place)?.parse::<f64>().ok();
-    Some((name, (ticks(11)? + ticks(12)?) / 100.0))
+    Some((parent, (ticks(11)? + ticks(12)?) / 100.0))
 }
 
 /// Counts what the kernel was asked to flush, and the batches that were written.
