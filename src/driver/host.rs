@@ -167,7 +167,16 @@ fn assemble(owned: Owned, manners: Manners, sender: &UnboundedSender<News>) -> R
     let tell = sender.clone();
     let threads = usize::try_from(graph.settings.max_parallel).unwrap_or(1);
     // A loop that is gone needs no more news.
-    let local = Local::new(threads, sink, Box::new(move |news| drop(tell.send(News::Exec(news)))))?;
+    let local = Local::new(
+        threads,
+        sink,
+        Box::new(move |news| {
+            // Nothing follows from a start, and waking the loop for each costs as much as an end does.
+            if !matches!(news, exec::News::Started { .. }) {
+                drop(tell.send(News::Exec(news)));
+            }
+        }),
+    )?;
     let tell = sender.clone();
     let writer = Writer::open(&dir, &ownership, &end, move |notice| drop(tell.send(News::Journal(notice))))?;
     let state = StateDir::open(dir.state_path())?;
