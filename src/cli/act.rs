@@ -3,14 +3,13 @@
 //! A live engine finds the request in the run's inbox and records it. With no live engine the verb takes the
 //! run's lock itself and records what a person said; nothing is started.
 
-use std::sync::Arc;
-
 use super::args::{CancelArgs, DecideArgs, ResolveArgs, ResolveAs, UnlockArgs};
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::settings::{self, Settings};
-use super::{find, print};
-use crate::driver::{desk, host, ports, record};
+use super::{find, print, resume};
+use crate::driver::record;
+use crate::driver::{desk, ports};
 use crate::graph::Graph;
 use crate::journal::inbox::{self, Request};
 use crate::journal::locks::Locks;
@@ -51,8 +50,7 @@ pub(super) fn decide(args: &DecideArgs, approved: bool, settings: &Settings) -> 
         Err(fault)
     };
     let verb = if approved { "approved" } else { "rejected" };
-    send(&dir, &request, &allowed, args.json, &format!("{verb} `{stage}`"))?;
-    Ok(Exit::Success)
+    send(&dir, &request, &allowed, args.json, &format!("{verb} `{stage}`"))
 }
 
 /// `engine resolve`
@@ -77,8 +75,7 @@ pub(super) fn resolve(args: &ResolveArgs, settings: &Settings) -> Answer {
             )),
         }
     };
-    send(&dir, &request, &allowed, args.json, &format!("resolved `{stage}`"))?;
-    Ok(Exit::Success)
+    send(&dir, &request, &allowed, args.json, &format!("resolved `{stage}`"))
 }
 
 /// `engine cancel`
@@ -88,26 +85,36 @@ pub(super) fn cancel(args: &CancelArgs, settings: &Settings) -> Answer {
         Some(id) => find::run(&state, id)?,
         None => unfinished(&state)?,
     };
+    if let Some(freed) = give_up(&state, &dir)? {
+        let done = format!("run {} had ended; freed its lock {}", dir.id(), freed.join(", "));
+        if args.json {
+            print::json(&serde_json::json!({"version": 1, "run": dir.id().as_str(), "live": false, "done": done}));
+        } else {
+            print::line(&done);
+        }
+        return Ok(Exit::Success);
+    }
     let level = if args.now { CancelLevel::Kill } else { CancelLevel::Stop };
     let request = Request::Cancel { level, by: settings::person() };
     let allowed = |_: &Graph, state: &RunState| match state.verdict() {
         None => Ok(()),
         Some(_) => Err(Fault::new(Exit::NotFound, format!("run {} has ended already", dir.id()))),
     };
-    let told = send(&dir, &request, &allowed, args.json, &format!("cancelled run {}", dir.id()))?;
-    if told == Told::Recorded {
-        free_lock(&state, &dir)?;
+    let answer = send(&dir, &request, &allowed, args.json, &format!("cancelled run {}", dir.id()));
+    if answer.is_ok() && !journal::is_live(&dir)? {
+        Locks::new(&state).free_all(dir.id())?;
     }
-    Ok(Exit::Success)
+    answer
 }
 
-/// The lock of a run that was cancelled while no engine worked on it.
-fn free_lock(state: &StateDir, dir: &RunDir) -> Result<(), Fault> {
-    let read = find::read(dir.clone())?;
-    if let Some(rule) = &read.compiled.graph.settings.lock {
-        Locks::new(state).free(&rule.name, dir.id())?;
+/// Frees what a failed run still holds so that it can be resumed; none when it has not ended, or holds nothing.
+fn give_up(state: &StateDir, dir: &RunDir) -> Result<Option<Vec<String>>, Fault> {
+    if journal::is_live(dir)? || find::read(dir.clone())?.core(None).state().verdict().is_none() {
+        return Ok(None);
     }
-    Ok(())
+    let freed = Locks::new(state).free_all(dir.id())?;
+    let freed: Vec<String> = freed.iter().map(|name| format!("`{name}`")).collect();
+    Ok((!freed.is_empty()).then_some(freed))
 }
 
 /// `engine unlock`
@@ -136,26 +143,14 @@ pub(super) fn unlock(args: &UnlockArgs, settings: &Settings) -> Answer {
     Ok(Exit::Success)
 }
 
-/// The newest run that has not ended, alive or not. One whose record cannot be read can be named; it does not
-/// stand in the way of the others.
+/// The newest run that has not ended, alive or not.
 fn unfinished(state: &StateDir) -> Result<RunDir, Fault> {
     for entry in state.runs()? {
-        match journal::summary::of(&entry.dir) {
-            Ok(summary) if summary.run.is_some() && !summary.state.is_over() => return Ok(entry.dir),
-            Ok(_) => {}
-            Err(error) => print::note(&format!("note: run {} is passed over: {error}", entry.dir.id())),
+        if entry.began.is_some() && !resume::is_over(&find::read(entry.dir.clone())?) {
+            return Ok(entry.dir);
         }
     }
     Err(Fault::new(Exit::NotFound, "no unfinished run").help("list runs: engine runs"))
-}
-
-/// Who took a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Told {
-    /// The engine that works on the run.
-    Engine,
-    /// Nobody worked on it: we recorded it ourselves.
-    Recorded,
 }
 
 /// Puts a request to the live engine, or records it ourselves.
@@ -165,27 +160,26 @@ fn send(
     allowed: &dyn Fn(&Graph, &RunState) -> Result<(), Fault>,
     json: bool,
     done: &str,
-) -> Result<Told, Fault> {
-    let told = loop {
-        let read = find::read(dir.clone())?;
-        let core = read.core(None);
-        let graph = Arc::clone(core.state().graph());
-        allowed(&graph, core.state())?;
-        if journal::is_live(dir)? {
-            if ask(dir, request)? {
-                break Told::Engine;
+) -> Answer {
+    let read = find::read(dir.clone())?;
+    let core = read.core(None);
+    allowed(core.state().graph(), core.state())?;
+    let is_live = journal::is_live(dir)?;
+    if is_live {
+        let id = inbox::put(dir, ports::wall_ms(), request)?;
+        let clock = ports::Clock::begin();
+        while inbox::is_waiting(dir, &id) && journal::is_live(dir)? {
+            if clock.now().since(crate::base::Millis::ZERO).duration() > PATIENCE {
+                print::note("note: the engine has not taken the request yet; it stays in the run's inbox");
+                break;
             }
-            continue;
+            ports::pause(BEAT);
         }
+    } else {
+        let graph = std::sync::Arc::clone(core.state().graph());
         let input = desk::read(request, &graph).map_err(|why| Fault::new(Exit::NotFound, why))?;
-        match record::alone(dir.clone(), vec![input]) {
-            Ok(()) => break Told::Recorded,
-            // An engine took the run up in this instant.
-            Err(host::Error::Journal(journal::Error::Owned { .. })) => {}
-            Err(error) => return Err(error.into()),
-        }
-    };
-    let is_live = told == Told::Engine;
+        record::alone(dir.clone(), vec![input])?;
+    }
     if json {
         print::json(&serde_json::json!({"version": 1, "run": dir.id().as_str(), "live": is_live, "done": done}));
     } else {
@@ -194,23 +188,5 @@ fn send(
             print::line(&format!("go on with: {}", hint::resume(dir.id().as_str())));
         }
     }
-    Ok(told)
-}
-
-/// Puts a request into the inbox and waits until the engine has taken it; false when the engine ended first
-/// and the request was taken back.
-fn ask(dir: &RunDir, request: &Request) -> Result<bool, Fault> {
-    let id = inbox::put(dir, ports::wall_ms(), request)?;
-    let clock = ports::Clock::begin();
-    while inbox::is_waiting(dir, &id) {
-        if !journal::is_live(dir)? {
-            return Ok(!inbox::withdraw(dir, &id)?);
-        }
-        if clock.now().since(crate::base::Millis::ZERO).duration() > PATIENCE {
-            print::note("note: the engine has not taken the request yet; it stays in the run's inbox");
-            break;
-        }
-        ports::pause(BEAT);
-    }
-    Ok(true)
+    Ok(Exit::Success)
 }

@@ -70,7 +70,7 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded, wa
         observers: chosen.observers,
         shows_output: chosen.shows_output,
     };
-    run::work(owned, first, manners, guarded, &state, &compiled)
+    run::work(owned, first, manners, guarded, &state)
 }
 
 /// Whether the run succeeded.

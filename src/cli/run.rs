@@ -59,7 +59,8 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     let new = New { compiled: &compiled, run: run.clone(), seed: args.seed, key, person: person.clone() };
     let (owned, first) = begin::create(&state, surroundings, &new)?;
     if let Some(busy) = take_lock(&state, &compiled, &run, &person)? {
-        // A run that never began leaves nothing. It is removed while it is ours, so that nobody takes it up.
+        drop(owned.ownership);
+        // A run that never began leaves nothing.
         let _ = std::fs::remove_dir_all(owned.dir.path());
         return busy;
     }
@@ -76,7 +77,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         observers: chosen.observers,
         shows_output: chosen.shows_output,
     };
-    work(owned, first, manners, guarded, &state, &compiled)
+    work(owned, first, manners, guarded, &state)
 }
 
 /// Lets the engine work, then tidies up and tells the exit code.
@@ -86,7 +87,6 @@ pub(super) fn work(
     manners: Manners,
     mut guarded: Guarded,
     state: &StateDir,
-    compiled: &Compiled,
 ) -> Answer {
     let dir = owned.dir.clone();
     let mut code = Exit::Internal;
@@ -100,8 +100,8 @@ pub(super) fn work(
         return Ok(code);
     }
     let frees = matches!(&ending, Ending::Finished(Verdict { state: RunEnd::Success | RunEnd::Cancelled, .. }));
-    if let Some(lock) = compiled.graph.settings.lock.as_ref().filter(|_| frees) {
-        Locks::new(state).free(&lock.name, dir.id())?;
+    if frees {
+        Locks::new(state).free_all(dir.id())?;
     }
     host::clear_scratch(&dir);
     if matches!(ending, Ending::Finished(_)) {
@@ -114,10 +114,7 @@ pub(super) fn work(
 /// What an ending means to whoever started the engine.
 fn exit(ending: &Ending, state: &RunState) -> Exit {
     match ending {
-        // What nobody knows outweighs what failed.
-        Ending::Finished(verdict) if verdict.state == RunEnd::Failed && state.unknown().next().is_some() => {
-            Exit::NeedsPerson
-        }
+        Ending::Finished(Verdict { state: RunEnd::Failed, .. }) if state.lacks_only_tools() => Exit::Environment,
         Ending::Finished(verdict) => Exit::of(verdict),
         Ending::Suspended(SuspendReason::Person) => Exit::NeedsPerson,
         Ending::Suspended(SuspendReason::HandOver) => Exit::HandedOver,
@@ -156,12 +153,11 @@ fn same_unfinished(state: &StateDir, compiled: &Compiled, key: Option<&str>) -> 
         if began.path != compiled.options.path || began.key.as_deref() != key {
             continue;
         }
-        if crate::journal::summary::of(&entry.dir)?.state == crate::journal::summary::RunState::Success {
-            continue;
-        }
         let read = find::read(entry.dir.clone())?;
-        if read.graphs[0].frames.first().map(|frame| &frame.inputs)
-            == compiled.graph.frames.first().map(|frame| &frame.inputs)
+        let is_success = read.core(None).state().verdict().is_some_and(|verdict| verdict.state == RunEnd::Success);
+        if !is_success
+            && read.graphs[0].frames.first().map(|frame| &frame.inputs)
+                == compiled.graph.frames.first().map(|frame| &frame.inputs)
         {
             return Ok(Some(began.run.clone()));
         }

@@ -7,7 +7,7 @@ use crate::exec::{Ended, Exit};
 use crate::graph::model::Process;
 use crate::run::event::{Answer, Outcome, OutputRef, ShardResult};
 
-/// What can be told at once from an ended attempt.
+/// What can be told at once from an ended attempt; nothing of one that is lost.
 pub fn outcome(
     ended: &Ended,
     process: &Process,
@@ -32,7 +32,6 @@ pub fn outcome(
         Exit::Code(code) => Outcome::Exit(*code),
         Exit::Signal(signal) => Outcome::Signal(*signal),
         Exit::NotStarted(why) => Outcome::NotStarted(why.clone()),
-        // It would not die: the core's own clock declares the attempt lost.
         Exit::Lost(_) => return None,
     };
     Some((outcome, result))

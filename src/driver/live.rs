@@ -4,7 +4,6 @@
 //! durable its commands are carried out and its records shown, in that order of cause: write before act. The
 //! loop sleeps until the core's next deadline, and looks into the inbox a few times a second.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,22 +18,18 @@ use super::output::Captured;
 use super::ports::Clock;
 use super::prepare::{Prepared, Preparer};
 use super::signals::{Ladder, Step};
-use crate::base::{Millis, Span};
+use crate::base::Millis;
 use crate::exec::{Ended, Executor, Local, Spec};
 use crate::graph::Graph;
 use crate::graph::model::{Process, Work};
 use crate::journal::{Notice, Ownership, RunDir, Writer};
 use crate::report::{Observer, Summary};
-use crate::run::event::{
-    CancelLevel, CancelReason, CheckKind, Outcome, ShardResult, StopKind, SuspendReason, Verdict,
-};
+use crate::run::event::{CancelReason, CheckKind, Outcome, ShardResult, SuspendReason, Verdict};
 use crate::run::input::commands;
 use crate::run::{Attempt, Command, Core, Event, Input};
 
 /// How often the inbox is looked into and a live view is drawn.
 const BEAT: Duration = Duration::from_millis(100);
-/// How late a beat may be when news leave no pause for it.
-const LATEST_BEAT: Span = Span::from_ms(250);
 
 /// How a live engine came to its end.
 #[derive(Debug)]
@@ -67,11 +62,6 @@ pub struct Live {
     pub(super) observers: Vec<Box<dyn Observer>>,
     pub(super) sender: UnboundedSender<News>,
     pub(super) ladder: Ladder,
-    /// Attempts that wait for files of their needs, and whether they are still wanted.
-    pub(super) restoring: BTreeMap<Attempt, bool>,
-    pub(super) last_beat: Millis,
-    /// Records of earlier engines.
-    pub(super) recorded_before: u64,
     pub(super) ending: Option<Ending>,
     /// Whether a person sits at the terminal; without one an engine that only waits for a person leaves.
     pub(super) is_attended: bool,
@@ -83,12 +73,14 @@ impl Live {
     pub async fn serve(&mut self, first: Vec<Input>, news: &mut UnboundedReceiver<News>) {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut inputs = first;
         let mut batch = Vec::new();
+        // What was put into the inbox while no engine lived is heard before this one finds nothing to do.
+        self.decide(first);
+        let mut inputs = self.desk.open_mail(&self.dir, &self.graph);
+        self.desk.go_on(&self.graph, self.core.state());
         loop {
             self.step(std::mem::take(&mut inputs));
             if self.ending.is_some() {
-                self.hear_why(news);
                 return;
             }
             let deadline = self.core.state().next_deadline().map(|at| at.since(self.clock.now()).duration());
@@ -99,52 +91,33 @@ impl Live {
                         self.hear(one, &mut inputs);
                     }
                 }
-                () = sleep(deadline) => {}
+                () = sleep(deadline) => inputs.push(Input::Tick),
                 _ = beat.tick() => self.beat(&mut inputs),
             }
-            self.keep_time(&mut inputs);
-        }
-    }
-
-    /// A journal that refuses more says less than the failure that made it stop, which is on its way.
-    fn hear_why(&mut self, news: &mut UnboundedReceiver<News>) {
-        while let (Some(Ending::JournalFailed(_)), Ok(one)) = (&self.ending, news.try_recv()) {
-            if let News::Journal(Notice::Failed(error)) = one {
-                self.ending = Some(Ending::JournalFailed(error));
-            }
-        }
-    }
-
-    /// Clocks and requests have their turn however fast news come in.
-    fn keep_time(&mut self, inputs: &mut Vec<Input>) {
-        let now = self.clock.now();
-        if self.core.next_deadline().is_some_and(|due| due <= now) {
-            inputs.push(Input::Tick);
-        }
-        if now.since(self.last_beat) >= LATEST_BEAT {
-            self.beat(inputs);
         }
     }
 
     /// Lets the core decide, and queues what it decided for the disk.
-    fn step(&mut self, mut inputs: Vec<Input>) {
-        if self.ending.is_some() {
+    fn decide(&mut self, inputs: Vec<Input>) {
+        if self.ending.is_some() || inputs.is_empty() {
             return;
         }
-        loop {
-            if !inputs.is_empty() {
-                let batch = self.core.step(self.clock.now(), std::mem::take(&mut inputs));
-                // A resume may have changed the plan.
-                self.graph = Arc::clone(self.core.state().graph());
-                match self.writer.append(batch.events) {
-                    Ok(last) => self.desk.stamp_mail(&self.dir, last),
-                    Err(error) => {
-                        self.ending.get_or_insert(Ending::JournalFailed(error));
-                        return;
-                    }
-                }
+        let batch = self.core.step(self.clock.now(), inputs);
+        // From here on, stages are those of the plan that the core goes by.
+        self.graph = Arc::clone(self.core.state().graph());
+        match self.writer.append(batch.events) {
+            Ok(last) => self.desk.stamp_mail(last),
+            Err(error) => {
+                self.ending.get_or_insert(Ending::JournalFailed(error));
             }
-            if !self.must_suspend() {
+        }
+    }
+
+    /// Lets the core decide until nothing is left but to wait for the outside.
+    fn step(&mut self, mut inputs: Vec<Input>) {
+        loop {
+            self.decide(std::mem::take(&mut inputs));
+            if self.ending.is_some() || !self.must_suspend() {
                 return;
             }
             inputs = self.desk.answers(self.core.state());
@@ -155,9 +128,12 @@ impl Live {
         }
     }
 
-    /// Whether nothing is left to do but to wait for a person, and no person is here.
+    /// Whether nothing is left to do but to wait for a person, and no person is here, or none who could be asked:
+    /// what an unknown outcome was is found out elsewhere.
     fn must_suspend(&self) -> bool {
-        !self.is_attended && !self.is_suspending && self.core.state().needs_person()
+        let state = self.core.state();
+        let can_ask = self.is_attended && state.open_approvals().next().is_some();
+        !can_ask && !self.is_suspending && state.needs_person()
     }
 
     /// One message.
@@ -172,10 +148,9 @@ impl Live {
             News::Journal(Notice::Failed(error)) => {
                 self.ending.get_or_insert(Ending::JournalFailed(error));
             }
-            News::Restored { attempt, result } => match (self.restoring.remove(&attempt), result) {
-                (Some(true), Ok(())) => self.launch(attempt, inputs),
-                (Some(true), Err(why)) => inputs.push(not_started(attempt, why)),
-                _ => inputs.push(not_started(attempt, "stopped before it was started".to_owned())),
+            News::Restored { attempt, result } => match result {
+                Ok(()) => self.launch(attempt, inputs),
+                Err(why) => inputs.push(not_started(attempt, why)),
             },
             News::Collected { attempt, outcome, took, result } => {
                 inputs.push(Input::Done { attempt, outcome, took, result });
@@ -238,7 +213,11 @@ impl Live {
         for command in orders {
             match command {
                 Command::Start(attempt) => self.start(attempt, inputs),
-                Command::Stop(attempt, how) => self.stop(attempt, how),
+                Command::Stop(attempt, how) => {
+                    if let Some(key) = self.keys.of(attempt) {
+                        self.local.stop(key, how);
+                    }
+                }
                 Command::Check(node, shard, CheckKind::DoneIf) => {
                     self.ask_done_if(Attempt { node, shard, number: 0 }, inputs);
                 }
@@ -254,24 +233,6 @@ impl Live {
             Event::GateOpened { node, .. } => {
                 inputs.extend(self.desk.opened(*node, &self.graph));
             }
-            Event::RunResumed(_) => {
-                let open: Vec<_> = self.core.state().open_approvals().map(|(node, _)| node).collect();
-                for node in open {
-                    inputs.extend(self.desk.opened(node, &self.graph));
-                }
-            }
-            Event::CheckAnswered { node, shard, kind: CheckKind::DoneIf, .. } => {
-                // The core answered for a question that took too long: nobody waits for it any more.
-                if let Some(key) = self.keys.check(*node, *shard) {
-                    self.local.stop(key, StopKind::Kill);
-                }
-            }
-            Event::CancelRaised { level, .. } if *level >= CancelLevel::Stop => {
-                // A question changes nothing, so it needs no grace.
-                for key in self.keys.checks() {
-                    self.local.stop(key, StopKind::Kill);
-                }
-            }
             Event::RunFinished { verdict } => self.ending = Some(Ending::Finished(verdict.clone())),
             Event::RunSuspended { why } => self.ending = Some(Ending::Suspended(*why)),
             _ => {}
@@ -284,17 +245,7 @@ impl Live {
         if needed.is_empty() {
             self.launch(attempt, inputs);
         } else {
-            self.restoring.insert(attempt, true);
             self.checks.restore(attempt, needed, &self.sender);
-        }
-    }
-
-    /// Stops an attempt; one that is not a process yet never becomes one.
-    fn stop(&mut self, attempt: Attempt, how: StopKind) {
-        if let Some(key) = self.keys.of(attempt) {
-            self.local.stop(key, how);
-        } else if let Some(is_wanted) = self.restoring.get_mut(&attempt) {
-            *is_wanted = false;
         }
     }
 
@@ -352,9 +303,11 @@ impl Live {
             Some(Purpose::Attempt { attempt, values, cwd }) => {
                 let graph = Arc::clone(&self.graph);
                 let process = process(&graph, attempt);
-                let Some((outcome, result)) = collect::outcome(ended, process, &values, output) else { return };
+                let Some((outcome, result)) = collect::outcome(ended, process, &values, output) else {
+                    inputs.push(Input::Lost { attempt });
+                    return;
+                };
                 let took = ended.took.into();
-                self.preparer.tidy(attempt, process, &values);
                 if outcome == Outcome::Success && (!process.artifacts.is_empty() || process.cache.is_some()) {
                     self.checks.keep(attempt, process, cwd, (result, took), &self.sender);
                 } else {
@@ -375,7 +328,6 @@ impl Live {
         inputs.extend(self.desk.open_mail(&self.dir, &self.graph));
         self.show_output();
         let now = self.clock.now();
-        self.last_beat = now;
         for observer in &mut self.observers {
             observer.tick(now);
         }
@@ -384,9 +336,7 @@ impl Live {
     /// Lets go of everything: what `lifetime: run` left is stopped, the journal is closed, observers end.
     /// Answers with notes for the user.
     pub fn close(self, exit: u8, mut notes: Vec<String>) {
-        let Self {
-            local, writer, mut observers, captured, clock, ownership, mut desk, dir, recorded_before, ..
-        } = self;
+        let Self { local, writer, mut observers, captured, clock, ownership, .. } = self;
         for leftover in local.shutdown() {
             if !leftover.is_intended {
                 notes.push(format!(
@@ -395,11 +345,7 @@ impl Live {
                 ));
             }
         }
-        let durable = recorded_before + writer.close().records;
-        desk.file_mail(&dir, durable);
-        notes.extend(desk.take_notes());
-        captured.flush();
-        notes.extend(captured.fault().map(|why| format!("what stages printed is not stored in full: {why}")));
+        writer.close();
         for (attempt, bytes) in captured.take() {
             for observer in &mut observers {
                 observer.output(attempt, &bytes);

@@ -1,6 +1,7 @@
 //! Files by their content: `.engine/objects/ab/cdef…` holds the bytes whose blake3 is `abcdef…`.
 //!
-//! An object is written aside, synced and renamed; one that is there already is kept. The artifacts of an
+//! An object is written aside, synced and renamed; one that is there already is kept, unless it is damaged: then
+//! what is stored takes its place. The artifacts of an
 //! attempt are a [`Manifest`], itself an object, whose digest the journal records. The cache maps the digest
 //! of everything that a stage's result depends on to that result.
 
@@ -88,13 +89,14 @@ impl Objects {
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, Error> {
         let digest = Digest::of(bytes);
         let path = self.path(digest);
-        if !path.exists() {
-            let parent = path.parent().unwrap_or(&self.path);
-            self.state.prepare()?;
-            self.state.disk().make_dirs(parent)?;
-            self.state.disk().replace(&path, bytes)?;
-            self.sync_parents(parent)?;
+        if fs::read(&path).is_ok_and(|found| found == bytes) {
+            return Ok(digest);
         }
+        let parent = path.parent().unwrap_or(&self.path);
+        self.state.prepare()?;
+        self.state.disk().make_dirs(parent)?;
+        self.state.disk().replace(&path, bytes)?;
+        self.sync_parents(parent)?;
         Ok(digest)
     }
 
@@ -150,7 +152,7 @@ impl Objects {
     /// read of it.
     fn put_file(&self, from: &Path) -> Result<(Digest, u64), Error> {
         let (digest, size) = hash_file(from)?;
-        if self.path(digest).exists() {
+        if hash_file(&self.path(digest)).is_ok_and(|(found, _)| found == digest) {
             return Ok((digest, size));
         }
         self.state.prepare()?;

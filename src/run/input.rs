@@ -37,6 +37,11 @@ pub enum Input {
         /// What it left.
         result: Box<ShardResult>,
     },
+    /// How an attempt ended can't be known: it would not die, or its end could not be read.
+    Lost {
+        /// Which.
+        attempt: Attempt,
+    },
     /// An attempt has printed nothing for its `idle-timeout`.
     Silent {
         /// Which.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::event::{CancelLevel, CancelReason, NodeState, RunEnd, SuspendReason, Verdict};
+use super::event::{CancelLevel, CancelReason, NodeState, Outcome, RunEnd, SuspendReason, Verdict};
 use super::shards::{Flight, Phase};
 use super::state::{Gate, RunState, STATES};
 use crate::base::{Digest, Millis, NodeIx, PoolIx};
@@ -182,6 +182,12 @@ impl RunState {
     /// Stages that make the run fail, in the order in which they did.
     pub fn failed(&self) -> &[NodeIx] {
         &self.failed
+    }
+
+    /// Whether the run failed only because stages could not be started at all: a tool or a folder is missing.
+    pub fn lacks_only_tools(&self) -> bool {
+        let is_missing = |node: &NodeIx| matches!(self.causes.get(node), Some((_, Outcome::NotStarted(_))));
+        !self.timed_out && self.unknown.is_empty() && !self.failed.is_empty() && self.failed.iter().all(is_missing)
     }
 
     /// Units of a pool in use.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{CheckKind, Outcome};
-use crate::base::{IdVec, Millis, NodeIx, Span};
+use crate::base::{IdVec, Millis, NodeIx};
 use crate::graph::Graph;
 
 /// A shard of a node.
@@ -164,13 +164,6 @@ impl Shards {
         *self.extra.entry(key).or_default().first.get_or_insert(at)
     }
 
-    /// Time without an engine counts for no shard's `retry.within`.
-    pub(super) fn shift(&mut self, gap: Span) {
-        for extra in self.extra.values_mut() {
-            extra.first = extra.first.map(|first| first + gap);
-        }
-    }
-
     /// When a shard with `retry.within` started first.
     pub(super) fn first(&self, key: Key) -> Option<Millis> {
         self.extra.get(&key).and_then(|extra| extra.first)
@@ -190,8 +183,7 @@ impl Shards {
             self.phase[at] = old.phase(was);
             self.number[at] = old.number[old.at(was)];
         }
-        let extras = old.extra.range((from, 0)..=(from, u32::MAX));
-        for (&(_, shard), extra) in extras.filter(|(key, _)| (key.1 as usize) < count) {
+        for (&(_, shard), extra) in old.extra.range((from, 0)..=(from, u32::MAX)) {
             self.extra.insert((to, shard), *extra);
         }
         for (shard, between) in old.between_of(from).filter(|it| (it.0 as usize) < count) {

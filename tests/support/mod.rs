@@ -39,6 +39,7 @@ pub(crate) struct Live {
     pid: Pid,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
+    error_lines: Receiver<String>,
     ended: Receiver<ExitStatus>,
     stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
@@ -148,6 +149,7 @@ impl Live {
         let pid = Pid::from_child(&child);
         let (stdout, stderr) = (Arc::default(), Arc::default());
         let (line_sender, lines) = channel();
+        let (error_sender, error_lines) = channel();
         let (end_sender, ended) = channel();
         let out = child.stdout.take().expect("a pipe");
         let err = child.stderr.take().expect("a pipe");
@@ -155,10 +157,10 @@ impl Live {
         let (kept_out, kept_err) = (Arc::clone(&stdout), Arc::clone(&stderr));
         let readers = vec![
             std::thread::spawn(move || collect(out, &kept_out, |line| line_sender.send(line).unwrap_or(()))),
-            std::thread::spawn(move || collect(err, &kept_err, drop)),
+            std::thread::spawn(move || collect(err, &kept_err, |line| error_sender.send(line).unwrap_or(()))),
         ];
         std::thread::spawn(move || end_sender.send(child.wait().expect("our child")).unwrap_or(()));
-        Self { pid, stdin, lines, ended, stdout, stderr, readers, is_over: false }
+        Self { pid, stdin, lines, error_lines, ended, stdout, stderr, readers, is_over: false }
     }
 
     /// The process that the user would signal.
@@ -169,8 +171,19 @@ impl Live {
     /// Waits for the next line of standard output that contains `text`.
     #[track_caller]
     pub(crate) fn line(&self, text: &str) -> String {
+        self.await_line(&self.lines, text)
+    }
+
+    /// Waits for the next line of standard error that contains `text`.
+    #[track_caller]
+    pub(crate) fn error_line(&self, text: &str) -> String {
+        self.await_line(&self.error_lines, text)
+    }
+
+    #[track_caller]
+    fn await_line(&self, lines: &Receiver<String>, text: &str) -> String {
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match lines.recv_timeout(PATIENCE) {
                 Ok(line) if line.contains(text) => return line,
                 Ok(_) => {}
                 Err(why) => panic!("no line with `{text}` ({why})\n{}", self.printed()),
@@ -188,10 +201,25 @@ impl Live {
         kill_process(self.pid, signal).expect("it lives");
     }
 
+    /// Kills the worker behind the front: what a `kill -9` of the engine's busy process is.
+    #[track_caller]
+    pub(crate) fn kill_worker(&self) {
+        let front = self.pid.as_raw_nonzero();
+        let children = fs::read_to_string(format!("/proc/{front}/task/{front}/children")).expect("it lives");
+        let worker = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+        kill_process(worker.expect("a front has its worker"), Signal::KILL).expect("it lives");
+    }
+
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn end(mut self) -> Output {
         drop(self.stdin.take());
+        self.end_open()
+    }
+
+    /// Waits for the end with standard input left open, as a terminal is.
+    #[track_caller]
+    pub(crate) fn end_open(mut self) -> Output {
         let status = match self.ended.recv_timeout(PATIENCE) {
             Ok(status) => status,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
@@ -239,8 +267,8 @@ fn taken(kept: &Mutex<String>) -> String {
 /// Not every test binary needs every word of this module: here they are all used.
 const _: fn() = || {
     let _ = (Project::with_plan, Project::only_run, Project::engine, Project::engine_with);
-    let _ = (Project::start, Output::expect);
-    let _ = (Live::pid, Live::line, Live::say, Live::signal);
+    let _ = (Project::start, Output::expect, Live::pid, Live::line, Live::error_line, Live::say);
+    let _ = (Live::signal, Live::kill_worker, Live::end_open);
     let _: [fn(&Project, &'static str) -> String; 1] = [Project::read];
     let _: [fn(&Project, &'static str) -> bool; 1] = [Project::has];
     let _: [fn(&Project, &'static str, &'static str) -> PathBuf; 1] = [Project::write];

@@ -333,9 +333,12 @@ impl View {
         }
     }
 
-    /// The run's state, given whether an engine holds its lock.
+    /// The run's state, given whether an engine holds its lock. What a person has cancelled is cancelled, even
+    /// when no engine lived to say so.
     pub fn state_given(&self, is_alive: bool) -> RunWord {
+        let is_cancelled = self.cancel.as_ref().is_some_and(|cancel| cancel.why == CancelReason::Person);
         match self.state() {
+            RunWord::Running | RunWord::Waiting if !is_alive && is_cancelled => RunWord::Cancelled,
             RunWord::Running if !is_alive => RunWord::Interrupted,
             word => word,
         }

@@ -1,0 +1,25 @@
+//! Every feature of the plan language and of a run, through the real binary with real processes.
+
+#[path = "flows/clocks.rs"]
+mod clocks;
+#[path = "flows/edited.rs"]
+mod edited;
+#[path = "flows/failures.rs"]
+mod failures;
+#[path = "flows/files.rs"]
+mod files;
+#[path = "flows/kept.rs"]
+mod kept;
+#[path = "flows/language.rs"]
+mod language;
+#[path = "flows/locks.rs"]
+mod locks;
+#[path = "flows/odd.rs"]
+mod odd;
+#[path = "flows/people.rs"]
+mod people;
+#[path = "flows/signals.rs"]
+mod signals;
+mod support;
+#[path = "flows/tool.rs"]
+mod tool;

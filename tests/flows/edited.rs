@@ -1,0 +1,224 @@
+//! Resume: of failed runs, of edited plans, and what the preview says of them.
+
+use crate::support::Project;
+use crate::tool::{count, events, expect_states, json, log, run, stage, status};
+
+const PLAN: &str = r"
+version: 1
+stages:
+  a: {run: echo a >> log}
+  b: {needs: [a], run: 'echo b >> log; [ -e mended ]'}
+  c: {needs: [b], run: echo c >> log}
+";
+
+fn failed() -> Project {
+    let project = Project::with_plan(PLAN);
+    run(&project, 1);
+    project
+}
+
+/// What `plan --resume` says of each stage.
+#[track_caller]
+pub(crate) fn preview(project: &Project, more: &[&str]) -> Vec<String> {
+    let id = project.only_run();
+    let args: Vec<&str> = ["plan", "--resume", &id, "--json"].iter().chain(more).copied().collect();
+    let shown = json(&project.engine(&args).expect(0).stdout);
+    let stages = shown["stages"].as_array().expect("stages");
+    let mut lines: Vec<String> = stages
+        .iter()
+        .map(|stage| {
+            format!("{}={}", stage["id"].as_str().expect("id"), stage["action"].as_str().expect("action"))
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_mended_run_goes_on_where_it_failed() {
+    let project = failed();
+    assert_eq!(preview(&project, &[]), ["a=keep", "b=run", "c=run"]);
+    project.write("mended", "");
+    project.engine(&["resume"]).expect(0);
+    assert_eq!(log(&project), ["a", "b", "b", "c"]);
+    expect_states(&project, "a=success b=success c=success");
+}
+
+#[test]
+fn an_edited_plan_is_shown_and_needs_a_word() {
+    let project = failed();
+    project.write(
+        "plan.yaml",
+        PLAN.replace("echo b >> log; [ -e mended ]", "echo new >> log").replace("echo a >>", "echo other >>"),
+    );
+    let records = status(&project)["records"].clone();
+    let output = project.engine(&["resume"]).expect(5);
+    for word in ["~ b", "~ a", "stays done", "uses the new text", "echo new", "--accept-changes", "--recorded"] {
+        assert!(output.stderr.contains(word), "{word} in {}", output.stderr);
+    }
+    assert_eq!(status(&project)["records"], records, "nothing was recorded");
+    assert_eq!(preview(&project, &[]), ["a=keep", "b=run", "c=run"]);
+    project.engine(&["resume", "--accept-changes"]).expect(0);
+    assert_eq!(log(&project), ["a", "b", "new", "c"]);
+    assert!(events(&project).iter().any(|event| event["event"] == "plan-changed"));
+    project.engine(&["verify"]).expect(0);
+}
+
+#[test]
+fn the_recorded_plan_can_be_kept() {
+    let project = failed();
+    project.write("plan.yaml", PLAN.replace("echo b >> log; [ -e mended ]", "echo new >> log"));
+    project.write("mended", "");
+    project.engine(&["resume", "--recorded"]).expect(0);
+    assert_eq!(log(&project), ["a", "b", "b", "c"]);
+}
+
+#[test]
+fn a_comment_is_no_change() {
+    let project = failed();
+    project.write("plan.yaml", format!("# words\n{PLAN}"));
+    project.write("mended", "");
+    project.engine(&["resume"]).expect(0);
+    assert_eq!(log(&project), ["a", "b", "b", "c"]);
+}
+
+#[test]
+fn stages_come_and_go() {
+    let project = failed();
+    let plan = "version: 1\nstages:\n  b: {run: 'echo b2 >> log'}\n  fresh: {needs: [b], run: echo fresh >> log}\n  c: {needs: [fresh], run: echo c >> log}\n";
+    project.write("plan.yaml", plan);
+    let output = project.engine(&["resume"]).expect(5);
+    assert!(output.stderr.contains("- a  removed") && output.stderr.contains("+ fresh  new"), "{}", output.stderr);
+    assert_eq!(preview(&project, &[]), ["b=run", "c=run", "fresh=run"]);
+    project.engine(&["resume", "--accept-changes"]).expect(0);
+    assert_eq!(log(&project), ["a", "b", "b2", "fresh", "c"]);
+    expect_states(&project, "b=success c=success fresh=success");
+    project.engine(&["verify"]).expect(0);
+    project.engine(&["logs"]).expect(0);
+}
+
+#[test]
+fn every_kind_of_change_names_its_field() {
+    for (from, to, field) in [
+        ("run: echo c >> log", "run: [sh, -c, echo c >> log]", "run"),
+        ("run: echo c >> log", "env: {X: '1'}, run: echo c >> log", "env"),
+        ("run: echo c >> log", "timeout: 5m, run: echo c >> log", "timeout"),
+        ("run: echo c >> log", "retry: 3, run: echo c >> log", "retry"),
+        ("run: echo c >> log", "idle-timeout: 5m, run: echo c >> log", "idle-timeout"),
+        ("run: echo c >> log", "queue-timeout: 5m, run: echo c >> log", "queue-timeout"),
+        ("run: echo c >> log", "stop: {signal: INT, grace: 3s}, run: echo c >> log", "stop"),
+        ("run: echo c >> log", "allow-failure: true, run: echo c >> log", "allow-failure"),
+        ("run: echo c >> log", "shell: bash, run: echo c >> log", "shell"),
+        ("run: echo c >> log", "pass-env: [X], run: echo c >> log", "pass-env"),
+        ("run: echo c >> log", "cwd: ., run: echo c >> log", "cwd"),
+        ("run: echo c >> log", "if: '1 == 1', run: echo c >> log", "if"),
+        ("run: echo c >> log", "artifacts: [log], run: echo c >> log", "artifacts"),
+        ("run: echo c >> log", "cache: {sources: [plan.yaml]}, run: echo c >> log", "cache"),
+        ("run: echo c >> log", "lifetime: run, run: echo c >> log", "lifetime"),
+        ("run: echo c >> log", "idempotent: false, run: echo c >> log", "idempotent"),
+        ("run: echo c >> log", "outputs: {x: int}, run: 'echo c >> log; echo x=1 >> $ENGINE_OUTPUT'", "outputs"),
+        ("run: echo c >> log", "shards: {items: {range: 2}, size: 2}, run: echo c >> log", "shards"),
+        ("c: {needs: [b]", "c: {needs: [b, a]", "needs"),
+        ("c: {needs: [b]", "c: {needs: [{stage: b, accept: [success]}]", "needs"),
+    ] {
+        let project = failed();
+        project.write("plan.yaml", PLAN.replace(from, to));
+        let output = project.engine(&["resume"]).expect(5);
+        let line = output.stderr.lines().find(|line| line.trim_start().starts_with(&format!("{field}:")));
+        assert!(line.is_some(), "{field}: {}", output.stderr);
+        assert!(output.stderr.contains("~ c") && !output.stderr.contains("~ b"), "{}", output.stderr);
+        project.write("mended", "");
+        project.engine(&["resume", "--accept-changes"]).expect(0);
+        assert_eq!(log(&project), ["a", "b", "b", "c"], "{to}");
+        project.engine(&["verify"]).expect(0);
+    }
+}
+
+#[test]
+fn a_broken_edited_plan_is_refused_and_the_run_is_untouched() {
+    let project = failed();
+    project.write("plan.yaml", PLAN.replace("needs: [b]", "needs: [bb]"));
+    let records = status(&project)["records"].clone();
+    let output = project.engine(&["resume", "--accept-changes"]).expect(3);
+    assert!(
+        output.stderr.contains("plan::unknown-stage") && output.stderr.contains("--recorded"),
+        "{}",
+        output.stderr
+    );
+    let id = project.only_run();
+    project.engine(&["plan", "--resume", &id]).expect(3);
+    assert_eq!(status(&project)["records"], records);
+    project.write("mended", "");
+    project.engine(&["resume", "--recorded"]).expect(0);
+}
+
+#[test]
+fn a_deleted_plan_goes_on_as_recorded() {
+    let project = failed();
+    std::fs::remove_file(project.path("plan.yaml")).expect("removed");
+    project.write("mended", "");
+    let output = project.engine(&["resume"]).expect(0);
+    assert!(output.stderr.contains("as recorded"), "{}", output.stderr);
+    assert_eq!(log(&project), ["a", "b", "b", "c"]);
+}
+
+const APPROVED: &str = r#"
+version: 1
+stages:
+  ask: {uses: approval, with: {prompt: "go?"}}
+  ship: {needs: [ask], run: 'echo ship >> log; [ -e mended ]'}
+  side: {run: echo side >> log}
+"#;
+
+#[test]
+fn an_approval_above_a_change_is_asked_again_and_no_other() {
+    let project = Project::with_plan(APPROVED);
+    project.engine(&["run", "plan.yaml", "--yes"]).expect(1);
+    project.write("mended", "");
+    project.write("plan.yaml", APPROVED.replace("echo side", "echo 'side'"));
+    assert_eq!(preview(&project, &[]), ["ask=keep", "ship=run", "side=keep"]);
+    project.write("plan.yaml", APPROVED.replace("echo ship", "echo shipped"));
+    assert_eq!(preview(&project, &[]), ["ask=ask", "ship=run", "side=keep"]);
+    project.engine(&["resume", "--accept-changes"]).expect(5);
+    assert_eq!(count(&project, "shipped"), 0);
+    project.engine(&["approve", "ask"]).expect(0);
+    project.engine(&["resume"]).expect(0);
+    assert_eq!(count(&project, "shipped"), 1);
+    assert_eq!(stage(&project, "ask")["state"], "success");
+}
+
+#[test]
+fn an_edited_file_of_a_uses_stage_is_an_edit_of_the_plan() {
+    let project = Project::with_plan("version: 1\nstages:\n  part: {uses: ./part.yaml}\n");
+    project.write("part.yaml", "version: 1\nstages:\n  x: {run: 'echo x >> log; exit 1'}\n");
+    run(&project, 1);
+    project.write("part.yaml", "version: 1\nstages:\n  x: {run: 'echo y >> log'}\n");
+    let output = project.engine(&["resume"]).expect(5);
+    assert!(output.stderr.contains("part/x"), "{}", output.stderr);
+    project.engine(&["resume", "--accept-changes"]).expect(0);
+    assert_eq!(log(&project), ["x", "y"]);
+}
+
+#[test]
+fn a_plan_is_edited_twice() {
+    let project = failed();
+    project.write("plan.yaml", PLAN.replace("[ -e mended ]", "[ -e one ]"));
+    project.engine(&["resume", "--accept-changes"]).expect(1);
+    project.write("plan.yaml", PLAN.replace("[ -e mended ]", "[ -e mended ] # two"));
+    project.write("mended", "");
+    project.engine(&["resume"]).expect(5);
+    project.engine(&["resume", "--accept-changes"]).expect(0);
+    assert_eq!(log(&project), ["a", "b", "b", "b", "c"]);
+    project.engine(&["verify"]).expect(0);
+}
+
+#[test]
+fn inputs_of_a_run_never_change() {
+    let project = Project::with_plan(
+        "version: 1\ninputs: {v: {type: string, default: old}}\nstages:\n  a: {env: {V: '{{ inputs.v }}'}, run: 'echo $V >> log; [ -e mended ]'}\n",
+    );
+    project.engine(&["run", "plan.yaml", "--set", "v=given"]).expect(1);
+    project.write("mended", "");
+    project.engine_with(&[("ENGINE_INPUT_V", "other")], &["resume"]).expect(0);
+    assert_eq!(log(&project), ["given", "given"]);
+}

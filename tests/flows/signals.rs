@@ -1,0 +1,135 @@
+//! Signals to the engine, `cancel`, and what is left of a run afterwards.
+
+use rustix::process::{Signal, kill_process_group};
+
+use crate::support::{Live, Project};
+use crate::tool::{expect_states, is_alive, log, stage, start_until, status};
+
+/// A stage that says when it was asked to end, and ends; a second one that will not; a clean-up.
+const PLAN: &str = r#"
+version: 1
+defaults: {stop: {grace: 60s}}
+stages:
+  work: {run: "trap 'echo asked >> log; exit 0' TERM; [ ! -e calm ] || exit 0; echo $$ > pid; echo up; while :; do sleep 1000 & wait || true; done"}
+  after: {needs: [work], run: echo after >> log}
+finally: {stages: {tidy: {run: echo tidy >> log}}}
+"#;
+
+const STUBBORN: &str = r#"
+version: 1
+defaults: {stop: {grace: 10m}}
+stages:
+  work: {run: "trap 'echo asked; echo asked >> log' TERM; echo $$ > pid; echo up; while :; do sleep 1000 & wait || true; done"}
+finally: {stages: {tidy: {run: echo tidy >> log}}}
+"#;
+
+fn up(plan: &str) -> (Project, Live) {
+    let project = Project::with_plan(plan);
+    let live = start_until(&project, "up");
+    (project, live)
+}
+
+#[track_caller]
+fn resumes(project: &Project) {
+    project.write("calm", "");
+    project.write("log", "");
+    project.engine(&["resume"]).expect(0);
+    assert_eq!(log(project), ["after", "tidy"]);
+    expect_states(project, "work=success after=success tidy=success");
+}
+
+#[test]
+fn the_first_signal_stops_with_grace_runs_the_clean_up_and_stays_resumable() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {
+        let (project, live) = up(PLAN);
+        live.signal(signal);
+        let output = live.end().expect(code);
+        assert!(output.stdout.contains("engine resume"), "{}", output.stdout);
+        assert_eq!(log(&project), ["asked", "tidy"]);
+        assert_eq!(status(&project)["state"], "cancelled");
+        assert_eq!(stage(&project, "work")["state"], "cancelled");
+        resumes(&project);
+    }
+}
+
+#[test]
+fn a_signal_to_the_whole_group_counts_once() {
+    let (project, live) = up(PLAN);
+    kill_process_group(live.pid(), Signal::INT).expect("it lives");
+    live.end().expect(130);
+    assert_eq!(log(&project), ["asked", "tidy"], "the clean-up ran, so it was one step of the ladder");
+}
+
+#[test]
+fn the_second_signal_kills_and_skips_the_clean_up() {
+    let (project, live) = up(STUBBORN);
+    live.signal(Signal::INT);
+    live.line("asked");
+    live.signal(Signal::INT);
+    live.end().expect(130);
+    assert_eq!(log(&project), ["asked"]);
+    assert!(!is_alive(&project.read("pid")));
+    assert_eq!(stage(&project, "tidy")["state"], "cancelled");
+}
+
+#[test]
+fn a_third_signal_leaves_at_once_and_still_nothing_lives() {
+    let (project, live) = up(STUBBORN);
+    live.signal(Signal::TERM);
+    live.line("asked");
+    for _ in 0..3 {
+        // It may have ended after the second.
+        let _ = rustix::process::kill_process(live.pid(), Signal::TERM);
+    }
+    live.end().expect(143);
+    assert!(!is_alive(&project.read("pid")));
+    let state = status(&project)["state"].clone();
+    assert!(state == "cancelled" || state == "interrupted", "{state}");
+}
+
+#[test]
+fn a_killed_worker_leaves_nothing_alive_and_an_interrupted_run() {
+    let (project, live) = up(PLAN);
+    live.kill_worker();
+    live.end().expect(137);
+    assert!(!is_alive(&project.read("pid")));
+    assert_eq!(status(&project)["state"], "interrupted");
+    resumes(&project);
+}
+
+#[test]
+fn a_killed_front_takes_the_worker_and_the_stages_along() {
+    let (project, live) = up(PLAN);
+    live.signal(Signal::KILL);
+    live.end().expect(137);
+    // The next engine waits for, or ends, what is left before it starts anything.
+    resumes(&project);
+    assert!(!is_alive(&project.read("pid")));
+}
+
+#[test]
+fn cancel_stops_a_live_run_like_the_first_signal_and_now_like_the_second() {
+    let (project, live) = up(PLAN);
+    project.engine(&["cancel"]).expect(0);
+    live.end().expect(130);
+    assert_eq!(log(&project), ["asked", "tidy"]);
+    resumes(&project);
+
+    let (project, live) = up(STUBBORN);
+    project.engine(&["cancel", "--now"]).expect(0);
+    live.end().expect(130);
+    assert!(log(&project).is_empty(), "no clean-up");
+    assert!(!is_alive(&project.read("pid")));
+}
+
+#[test]
+fn cancel_of_an_interrupted_run_is_recorded_and_it_stays_resumable() {
+    let (project, live) = up(PLAN);
+    live.kill_worker();
+    live.end();
+    project.engine(&["cancel"]).expect(0);
+    assert_eq!(status(&project)["state"], "cancelled");
+    let events = project.engine(&["report", "--format", "events"]).expect(0);
+    assert!(events.stdout.contains("cancel-raised"), "{}", events.stdout);
+    resumes(&project);
+}
