@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::collect;
+use super::disk::Disk;
 use super::news::News;
 use crate::base::{Digest, NodeIx, Span};
 use crate::graph::Graph;
-use crate::graph::build::world::{Disk, World};
+use crate::graph::build::world::World;
 use crate::graph::model::{Process, Work};
 use crate::graph::scope::Facts;
 use crate::journal::objects::{self, CacheEntry, Objects};

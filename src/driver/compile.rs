@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::disk::Disk;
 use crate::graph::Graph;
-use crate::graph::build::world::{Disk, Recorded, Recorder, World};
+use crate::graph::build::world::{Recorded, Recorder, World};
 use crate::graph::build::{self, Given, GivenValue, Mode, Request};
 use crate::graph::select::Selection;
 use crate::journal::snapshot;

@@ -12,6 +12,7 @@ pub mod checks;
 pub mod collect;
 pub mod compile;
 pub mod desk;
+pub mod disk;
 pub mod host;
 pub mod keys;
 pub mod live;
