@@ -1,22 +1,31 @@
 //! Makes a new run, and takes an old one over.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::compile::{self, Compiled, Expected};
 use super::host::{Error, Owned};
 use super::ports::{self, Clock};
+use super::prepare::tag;
 use super::surroundings::Surroundings;
 use crate::base::{Millis, NodeIx, RunId};
-use crate::exec::guard;
+use crate::exec::{guard, unix};
 use crate::graph::Graph;
+use crate::graph::model::Work;
 use crate::journal::locks::{LockRecord, Locks, Taken};
 use crate::journal::{self, Holder, Record, RunDir, StateDir, snapshot};
+use crate::plan::model::Lifetime;
 use crate::run::event::{Began, Resumed};
-use crate::run::{Core, Event, Input};
+use crate::run::{Core, Event, Input, Phase};
 
 /// How long the processes of a dead engine may take to vanish once killed.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the lock of an engine that is dead already may stay held by what is left of it.
+const DYING_PATIENCE: Duration = Duration::from_secs(5);
+/// How often such a lock is tried again.
+const DYING_BEAT: Duration = Duration::from_millis(5);
 
 /// What a new run is made from.
 pub struct New<'a> {
@@ -219,17 +228,69 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
     (core, vec![recover])
 }
 
-/// Owns an old run: takes its lock, ends what a dead engine left alive, and only then reads its record.
+/// Owns an old run: takes its lock, reads its record, and ends what a dead engine left alive, but for what
+/// that record says was handed to the machine.
 ///
 /// # Errors
 /// A live engine owns it, processes that will not die, damage.
 pub fn take_over(dir: RunDir, expected: &Expected) -> Result<(journal::Ownership, Read, Vec<String>), Error> {
-    let holder = Holder { pid: std::process::id(), wall_ms: ports::wall_ms() };
-    let ownership = journal::take(&dir, &holder)?;
-    let swept = guard::sweep_run(dir.id().as_str(), &|_| false, SWEEP_PATIENCE)?;
-    let swept = swept.iter().map(|process| format!("{} ({})", process.ident.pid, process.name)).collect();
+    let ownership = own(&dir)?;
     let read = Read::open(dir, expected)?;
+    let handed = handed_over(&read);
+    let is_spared = |pid: u32| {
+        unix::environ(pid, "ENGINE_ATTEMPT_KEY").is_some_and(|tag| handed.contains(&tag))
+            || is_elsewhere(pid, &read.dir)
+    };
+    let swept = guard::sweep_run(read.dir.id().as_str(), &is_spared, SWEEP_PATIENCE)?;
+    let swept = swept.iter().map(|process| format!("{} ({})", process.ident.pid, process.name)).collect();
     Ok((ownership, read, swept))
+}
+
+/// Takes the run's lock. A killed engine holds it until the last of its threads is gone, and a disk that is
+/// slow to sync can delay that: a holder that is dead already is waited for.
+fn own(dir: &RunDir) -> Result<journal::Ownership, Error> {
+    let me = Holder { pid: std::process::id(), wall_ms: ports::wall_ms() };
+    let clock = Clock::begin();
+    let is_dead = |pid| unix::stat(pid).is_none_or(|process| process.is_dead());
+    loop {
+        match journal::take(dir, &me) {
+            Err(journal::Error::Owned { holder: Some(other), .. })
+                if is_dead(other.pid) && clock.now().since(Millis::ZERO).duration() < DYING_PATIENCE =>
+            {
+                ports::pause(DYING_BEAT);
+            }
+            taken => return Ok(taken?),
+        }
+    }
+}
+
+/// The tags (`ENGINE_ATTEMPT_KEY`) of what the run handed to the machine: `lifetime: host`, recorded as done.
+fn handed_over(read: &Read) -> BTreeSet<Vec<u8>> {
+    let core = read.core(None);
+    let mut tags = BTreeSet::new();
+    for (ix, node) in core.state().graph().nodes.pairs() {
+        let is_host = matches!(&node.work, Work::Process(process) if process.lifetime == Lifetime::Host);
+        for (shard, phase) in (0..).zip(core.state().phases(ix)).filter(|_| is_host) {
+            if *phase == Phase::Success {
+                tags.insert(tag(read.dir.id(), &node.id, shard).into_bytes());
+            }
+        }
+    }
+    tags
+}
+
+/// Whether a process belongs to a run of the same name in another state folder: its `ENGINE_OUTPUT` lies in
+/// another run's folder that exists.
+fn is_elsewhere(pid: u32, dir: &RunDir) -> bool {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::MetadataExt as _;
+    let Some(values) = unix::environ(pid, "ENGINE_OUTPUT") else { return false };
+    let home = Path::new(std::ffi::OsStr::from_bytes(&values)).ancestors().nth(2);
+    let place = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    match (home.and_then(place), place(dir.path())) {
+        (Some(theirs), Some(ours)) => theirs != ours,
+        _ => false,
+    }
 }
 
 /// Writes the new version of the plan, and puts the owned run together.

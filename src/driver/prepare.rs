@@ -173,7 +173,7 @@ impl Preparer {
         let late = Late { facts, item_file: items.as_ref().and_then(|path| path.to_str()) };
         let text = |text: &str| graph.text(node, shard, text, &late);
         let cwd = self.cwd(graph, node, shard, process, &late)?;
-        let tag = format!("{}/{}/{shard}", self.run, graph.nodes[node].id);
+        let tag = tag(&self.run, &graph.nodes[node].id, shard);
         let stem = format!("{}-{shard}-{number}", node.raw());
         let values = self.room.scratch.join(format!("{stem}.values"));
         let mut env: Vec<(OsString, OsString)> = self.surroundings.inherited(&process.pass_env).collect();
@@ -255,6 +255,11 @@ impl Facts for Late<'_> {
     fn shard_file(&self, _: NodeIx, _: u32) -> Option<&str> {
         self.item_file
     }
+}
+
+/// The value of `ENGINE_ATTEMPT_KEY`, equal over all attempts of a shard.
+pub(super) fn tag(run: &RunId, stage: &str, shard: u32) -> String {
+    format!("{run}/{stage}/{shard}")
 }
 
 /// Writes a small file whole.

@@ -60,11 +60,12 @@ fn alive_below(spared: &[Ident], reaps: bool) -> Vec<Named> {
 /// them, but not this process or its ancestors. Waits until they are gone, so that whoever resumes starts
 /// nothing before that. Answers with what was killed.
 ///
-/// `is_spared` is asked with a process's `ENGINE_ATTEMPT_KEY`: true for what was handed to the machine.
+/// `is_spared` is asked with a process's id: true for what was handed to the machine, and for what belongs to
+/// another run of the same name.
 ///
 /// # Errors
 /// [`Error::Left`] when some are alive after `patience`.
-pub fn sweep_run(run: &str, is_spared: &dyn Fn(&[u8]) -> bool, patience: Duration) -> Result<Vec<Named>, Error> {
+pub fn sweep_run(run: &str, is_spared: &dyn Fn(u32) -> bool, patience: Duration) -> Result<Vec<Named>, Error> {
     let until = now() + patience;
     let untouchable = ancestors();
     let mut killed: BTreeSet<Ident> = BTreeSet::new();
@@ -88,17 +89,16 @@ pub fn sweep_run(run: &str, is_spared: &dyn Fn(&[u8]) -> bool, patience: Duratio
     }
 }
 
-fn alive_of(run: &str, is_spared: &dyn Fn(&[u8]) -> bool, untouchable: &BTreeSet<u32>) -> Vec<Named> {
+fn alive_of(run: &str, is_spared: &dyn Fn(u32) -> bool, untouchable: &BTreeSet<u32>) -> Vec<Named> {
     let mut found = BTreeSet::new();
     let is_ours = |pid: u32| unix::environ(pid, "ENGINE_RUN_ID").is_some_and(|value| value == run.as_bytes());
-    let is_kept = |pid: u32| unix::environ(pid, "ENGINE_ATTEMPT_KEY").is_some_and(|tag| is_spared(&tag));
     for pid in unix::all() {
-        if untouchable.contains(&pid) || !is_ours(pid) || is_kept(pid) {
+        if untouchable.contains(&pid) || !is_ours(pid) || is_spared(pid) {
             continue;
         }
         found.insert(pid);
         // Children with a cleared environment are found through their parents, while these live.
-        found.extend(unix::descendants(pid).into_iter().filter(|below| !is_kept(*below)));
+        found.extend(unix::descendants(pid).into_iter().filter(|below| !is_spared(*below)));
     }
     let alive = |pid: u32| unix::stat(pid).filter(|one| !one.is_dead()).map(|one| one.named());
     found.into_iter().filter(|pid| !untouchable.contains(pid)).filter_map(alive).collect()
