@@ -37,7 +37,7 @@ pub use crate::run::event::StopKind;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The machine refused something that we need before anything can run.
-    #[error("cannot prepare to start processes: {what}")]
+    #[error("cannot prepare to start processes: {what}: {source}")]
     Setup {
         /// What was tried.
         what: &'static str,
@@ -46,7 +46,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The worker was started by a front that cannot be reached.
-    #[error("cannot reach the guarding process {front}")]
+    #[error("cannot reach the guarding process {front}: {source}")]
     Front {
         /// Its process id.
         front: u32,
