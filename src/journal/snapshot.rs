@@ -203,15 +203,24 @@ pub(super) fn inside(root: &Path, name: &str) -> Result<PathBuf, Error> {
 }
 
 /// Does `work` for each of `items` on a few threads; the first error in order of items.
-fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<(), Error> + Sync) -> Result<(), Error> {
+fn in_parallel<'items, T: Sync>(
+    items: &'items [T],
+    work: impl Fn(&T) -> Result<(), Error> + Sync,
+) -> Result<(), Error> {
     if items.len() < 2 {
         return items.iter().try_for_each(work);
     }
     let share = items.len().div_ceil(SYNCERS);
     thread::scope(|scope| {
         let work = &work;
-        let threads: Vec<_> =
-            items.chunks(share).map(|chunk| scope.spawn(move || chunk.iter().try_for_each(work))).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().expect("syncing files does not panic"))
+        let start = |chunk: &'items [T]| {
+            thread::Builder::new().spawn_scoped(scope, move || chunk.iter().try_for_each(work))
+        };
+        // Where the machine grants no thread more, this one does the work.
+        let threads: Vec<_> = items.chunks(share).map(|chunk| (chunk, start(chunk))).collect();
+        threads.into_iter().try_for_each(|(chunk, thread)| match thread {
+            Ok(thread) => thread.join().expect("syncing files does not panic"),
+            Err(_) => chunk.iter().try_for_each(work),
+        })
     })
 }
