@@ -289,6 +289,17 @@ fn serve(mut log: Log, closing: &Closing, mut notify: impl FnMut(Notice)) {
 }
 
 impl Log {
+    /// A journal without a name takes every write, and nobody will ever read it: its run was deleted under us.
+    fn check_named(&self) -> Result<(), Error> {
+        use std::os::unix::fs::MetadataExt as _;
+        let links = self.file.metadata().map_err(Error::io("look at", &self.path))?.nlink();
+        if links > 0 {
+            return Ok(());
+        }
+        let gone = std::io::Error::new(std::io::ErrorKind::NotFound, "it was deleted while the engine ran");
+        Err(Error::io("write", &self.path)(gone))
+    }
+
     /// Writes one frame of as many of `records` as fit, syncs, rewrites `head`; tells how many.
     fn write(&mut self, records: &[(Millis, Event)], shared: &Shared) -> Result<usize, Error> {
         self.frame.clear();
@@ -299,6 +310,7 @@ impl Log {
         }
         self.disk.write_at(&self.file, &self.path, &self.frame, self.last.offset)?;
         self.disk.sync(&self.file, &self.path)?;
+        self.check_named()?;
         let (bytes, records) = (self.frame.len() as u64, count as u64);
         self.last = Head { sequence: self.last.sequence + records, offset: self.last.offset + bytes, hash };
         self.disk.write_at(&self.head, &self.head_path, &self.last.encode(), 0)?;
