@@ -60,5 +60,7 @@ pub const KILL_WAIT_MS: u64 = 30_000;
 pub const CHECK_WAIT_MS: u64 = 10 * 60_000;
 /// Bytes of output that wait for a live view.
 pub const MAX_LIVE_OUTPUT_BYTES: usize = 4 << 20;
+/// Sentences kept for the end of a run about requests that could not be carried out: more are the same again.
+pub const MAX_NOTES: usize = 100;
 /// Threads that store and restore files beside an engine's loop.
 pub const MAX_FILE_THREADS: usize = 8;

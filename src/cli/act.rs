@@ -3,13 +3,14 @@
 //! A live engine finds the request in the run's inbox and records it. With no live engine the verb takes the
 //! run's lock itself and records what a person said; nothing is started.
 
+use std::sync::Arc;
+
 use super::args::{CancelArgs, DecideArgs, ResolveArgs, ResolveAs, UnlockArgs};
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::settings::{self, Settings};
-use super::{find, print, resume};
-use crate::driver::record;
-use crate::driver::{desk, ports};
+use super::{find, print};
+use crate::driver::{desk, host, ports, record};
 use crate::graph::Graph;
 use crate::journal::inbox::{self, Request};
 use crate::journal::locks::Locks;
@@ -50,7 +51,8 @@ pub(super) fn decide(args: &DecideArgs, approved: bool, settings: &Settings) -> 
         Err(fault)
     };
     let verb = if approved { "approved" } else { "rejected" };
-    send(&dir, &request, &allowed, args.json, &format!("{verb} `{stage}`"))
+    send(&dir, &request, &allowed, args.json, &format!("{verb} `{stage}`"))?;
+    Ok(Exit::Success)
 }
 
 /// `engine resolve`
@@ -75,7 +77,8 @@ pub(super) fn resolve(args: &ResolveArgs, settings: &Settings) -> Answer {
             )),
         }
     };
-    send(&dir, &request, &allowed, args.json, &format!("resolved `{stage}`"))
+    send(&dir, &request, &allowed, args.json, &format!("resolved `{stage}`"))?;
+    Ok(Exit::Success)
 }
 
 /// `engine cancel`
@@ -100,11 +103,11 @@ pub(super) fn cancel(args: &CancelArgs, settings: &Settings) -> Answer {
         None => Ok(()),
         Some(_) => Err(Fault::new(Exit::NotFound, format!("run {} has ended already", dir.id()))),
     };
-    let answer = send(&dir, &request, &allowed, args.json, &format!("cancelled run {}", dir.id()));
-    if answer.is_ok() && !journal::is_live(&dir)? {
+    let told = send(&dir, &request, &allowed, args.json, &format!("cancelled run {}", dir.id()))?;
+    if told == Told::Recorded {
         Locks::new(&state).free_all(dir.id())?;
     }
-    answer
+    Ok(Exit::Success)
 }
 
 /// Frees what a failed run still holds so that it can be resumed; none when it has not ended, or holds nothing.
@@ -143,14 +146,26 @@ pub(super) fn unlock(args: &UnlockArgs, settings: &Settings) -> Answer {
     Ok(Exit::Success)
 }
 
-/// The newest run that has not ended, alive or not.
+/// The newest run that has not ended, alive or not. One whose record cannot be read can be named; it does not
+/// stand in the way of the others.
 fn unfinished(state: &StateDir) -> Result<RunDir, Fault> {
     for entry in state.runs()? {
-        if entry.began.is_some() && !resume::is_over(&find::read(entry.dir.clone())?) {
-            return Ok(entry.dir);
+        match journal::summary::of(&entry.dir) {
+            Ok(summary) if summary.run.is_some() && !summary.state.is_over() => return Ok(entry.dir),
+            Ok(_) => {}
+            Err(error) => print::note(&format!("note: run {} is passed over: {error}", entry.dir.id())),
         }
     }
     Err(Fault::new(Exit::NotFound, "no unfinished run").help("list runs: engine runs"))
+}
+
+/// Who took a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    /// The engine that works on the run.
+    Engine,
+    /// Nobody worked on it: we recorded it ourselves.
+    Recorded,
 }
 
 /// Puts a request to the live engine, or records it ourselves.
@@ -160,26 +175,27 @@ fn send(
     allowed: &dyn Fn(&Graph, &RunState) -> Result<(), Fault>,
     json: bool,
     done: &str,
-) -> Answer {
-    let read = find::read(dir.clone())?;
-    let core = read.core(None);
-    allowed(core.state().graph(), core.state())?;
-    let is_live = journal::is_live(dir)?;
-    if is_live {
-        let id = inbox::put(dir, ports::wall_ms(), request)?;
-        let clock = ports::Clock::begin();
-        while inbox::is_waiting(dir, &id) && journal::is_live(dir)? {
-            if clock.now().since(crate::base::Millis::ZERO).duration() > PATIENCE {
-                print::note("note: the engine has not taken the request yet; it stays in the run's inbox");
-                break;
+) -> Result<Told, Fault> {
+    let told = loop {
+        let read = find::read(dir.clone())?;
+        let core = read.core(None);
+        let graph = Arc::clone(core.state().graph());
+        allowed(&graph, core.state())?;
+        if journal::is_live(dir)? {
+            if ask(dir, request)? {
+                break Told::Engine;
             }
-            ports::pause(BEAT);
+            continue;
         }
-    } else {
-        let graph = std::sync::Arc::clone(core.state().graph());
         let input = desk::read(request, &graph).map_err(|why| Fault::new(Exit::NotFound, why))?;
-        record::alone(dir.clone(), vec![input])?;
-    }
+        match record::alone(dir.clone(), vec![input]) {
+            Ok(()) => break Told::Recorded,
+            // An engine took the run up in this instant.
+            Err(host::Error::Journal(journal::Error::Owned { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let is_live = told == Told::Engine;
     if json {
         print::json(&serde_json::json!({"version": 1, "run": dir.id().as_str(), "live": is_live, "done": done}));
     } else {
@@ -188,5 +204,23 @@ fn send(
             print::line(&format!("go on with: {}", hint::resume(dir.id().as_str())));
         }
     }
-    Ok(Exit::Success)
+    Ok(told)
+}
+
+/// Puts a request into the inbox and waits until the engine has taken it; false when the engine ended first
+/// and the request was taken back.
+fn ask(dir: &RunDir, request: &Request) -> Result<bool, Fault> {
+    let id = inbox::put(dir, ports::wall_ms(), request)?;
+    let clock = ports::Clock::begin();
+    while inbox::is_waiting(dir, &id) {
+        if !journal::is_live(dir)? {
+            return Ok(!inbox::withdraw(dir, &id)?);
+        }
+        if clock.now().since(crate::base::Millis::ZERO).duration() > PATIENCE {
+            print::note("note: the engine has not taken the request yet; it stays in the run's inbox");
+            break;
+        }
+        ports::pause(BEAT);
+    }
+    Ok(true)
 }

@@ -146,18 +146,18 @@ pub(super) fn newest_unfinished(state: &StateDir) -> Result<Option<RunDir>, Faul
         if journal::is_live(&entry.dir)? {
             continue;
         }
-        let contents = journal::read(&entry.dir)?;
-        let has_ended_well = contents.records.last().is_some_and(|(_, _, event)| is_success(event));
-        if !has_ended_well {
+        // An older run is never taken up because a newer one cannot be read: it may be out of date.
+        let summary = journal::summary::of(&entry.dir).map_err(|error| {
+            let id = entry.dir.id();
+            Fault::from(error)
+                .help(format!("run {id} is the newest that may go on; look at it: engine verify {id}"))
+                .help("continue another one by its name: engine resume RUN")
+        })?;
+        if summary.state != journal::summary::RunState::Success {
             return Ok(Some(entry.dir));
         }
     }
     Ok(None)
-}
-
-fn is_success(event: &crate::run::Event) -> bool {
-    use crate::run::event::RunEnd;
-    matches!(event, crate::run::Event::RunFinished { verdict } if verdict.state == RunEnd::Success)
 }
 
 /// The command that shows a run's state, for messages.

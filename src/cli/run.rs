@@ -59,8 +59,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     let new = New { compiled: &compiled, run: run.clone(), seed: args.seed, key, person: person.clone() };
     let (owned, first) = begin::create(&state, surroundings, &new)?;
     if let Some(busy) = take_lock(&state, &compiled, &run, &person)? {
-        drop(owned.ownership);
-        // A run that never began leaves nothing.
+        // A run that never began leaves nothing. It is removed while it is ours, so that nobody takes it up.
         let _ = std::fs::remove_dir_all(owned.dir.path());
         return busy;
     }
@@ -114,6 +113,10 @@ pub(super) fn work(
 /// What an ending means to whoever started the engine.
 fn exit(ending: &Ending, state: &RunState) -> Exit {
     match ending {
+        // What nobody knows outweighs what failed.
+        Ending::Finished(verdict) if verdict.state == RunEnd::Failed && state.unknown().next().is_some() => {
+            Exit::NeedsPerson
+        }
         Ending::Finished(Verdict { state: RunEnd::Failed, .. }) if state.lacks_only_tools() => Exit::Environment,
         Ending::Finished(verdict) => Exit::of(verdict),
         Ending::Suspended(SuspendReason::Person) => Exit::NeedsPerson,
@@ -153,11 +156,12 @@ fn same_unfinished(state: &StateDir, compiled: &Compiled, key: Option<&str>) -> 
         if began.path != compiled.options.path || began.key.as_deref() != key {
             continue;
         }
+        if crate::journal::summary::of(&entry.dir)?.state == crate::journal::summary::RunState::Success {
+            continue;
+        }
         let read = find::read(entry.dir.clone())?;
-        let is_success = read.core(None).state().verdict().is_some_and(|verdict| verdict.state == RunEnd::Success);
-        if !is_success
-            && read.graphs[0].frames.first().map(|frame| &frame.inputs)
-                == compiled.graph.frames.first().map(|frame| &frame.inputs)
+        if read.graphs[0].frames.first().map(|frame| &frame.inputs)
+            == compiled.graph.frames.first().map(|frame| &frame.inputs)
         {
             return Ok(Some(began.run.clone()));
         }

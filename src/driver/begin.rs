@@ -15,6 +15,7 @@ use crate::exec::{guard, unix};
 use crate::graph::Graph;
 use crate::graph::model::Work;
 use crate::journal::locks::{LockRecord, Locks, Taken};
+use crate::journal::summary::RunState;
 use crate::journal::{self, Holder, Record, RunDir, StateDir, snapshot};
 use crate::plan::model::Lifetime;
 use crate::run::event::{Began, Resumed};
@@ -58,6 +59,7 @@ pub fn create(state: &StateDir, surroundings: Surroundings, new: &New<'_>) -> Re
     Ok((owned, vec![Input::Begin(Box::new(began))]))
 }
 
+/// What a run begins with.
 fn began(new: &New<'_>, graph: &Graph, wall_ms: i64, files: Vec<(String, crate::base::Digest)>) -> Began {
     let seed = new.seed.unwrap_or_else(|| {
         let hash = blake3::hash(new.run.as_str().as_bytes());
@@ -195,20 +197,11 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
     let version = change.as_ref().map(|_| u32::try_from(read.graphs.len() + 1).expect("plans change rarely"));
     let core = read.core(change);
     let Some(began) = &read.began else {
-        let graph = &read.graphs[0];
-        let began = Began {
-            run: read.dir.id().clone(),
-            plan: graph.name.clone(),
-            path: read.compiled.options.path.clone(),
-            wall_ms,
-            jobs: graph.settings.max_parallel,
-            seed: 0,
-            graph: graph.digest(),
-            files: snapshot::digests(&compile::snapshot_files(&read.compiled)),
-            key: None,
-            by: orders.person.clone(),
-            engine: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+        let (compiled, run) = (&read.compiled, read.dir.id().clone());
+        let new = New { compiled, run, seed: None, key: None, person: orders.person.clone() };
+        let files = snapshot::digests(&compile::snapshot_files(compiled));
+        let mut began = began(&new, &read.graphs[0], wall_ms, files);
+        began.jobs = orders.jobs.unwrap_or(began.jobs);
         return (core, vec![Input::Begin(Box::new(began))]);
     };
     let now = Clock::resume(began.wall_ms, read.last_at()).now();
@@ -325,36 +318,42 @@ pub enum Locked {
     Busy(LockRecord),
 }
 
-/// Takes the lock called `name` for `run`. A holder that no longer exists, or never began and is dead, is no
+/// Takes the lock called `name` for `run`. A run that let go of it and died before it could say so is no
 /// holder.
 ///
 /// # Errors
 /// The disk refuses.
 pub fn take_lock(state: &StateDir, name: &str, run: &RunId, person: &str) -> Result<Locked, Error> {
     let locks = Locks::new(state);
-    let wall_ms = ports::wall_ms();
-    let record = LockRecord { name: name.to_owned(), run: run.clone(), wall_ms, by: person.to_owned() };
-    match locks.take(&record)? {
-        Taken::Now | Taken::Already => Ok(Locked::Held),
-        Taken::Busy(held) => {
-            if is_gone(state, &held.run)? {
-                let words = (person, "its holder is gone");
-                locks.break_open(name, words, wall_ms)?;
-                return match locks.take(&record)? {
-                    Taken::Now | Taken::Already => Ok(Locked::Held),
-                    Taken::Busy(held) => Ok(Locked::Busy(held)),
-                };
-            }
-            Ok(Locked::Busy(held))
-        }
-    }
+    let record =
+        LockRecord { name: name.to_owned(), run: run.clone(), wall_ms: ports::wall_ms(), by: person.to_owned() };
+    let taken = match locks.take(&record)? {
+        Taken::Busy(held) => match why_free(state, &held.run)? {
+            Some(why) => locks.take_over(&record, &held.run, why)?,
+            None => Taken::Busy(held),
+        },
+        taken => taken,
+    };
+    Ok(match taken {
+        Taken::Now | Taken::Already => Locked::Held,
+        Taken::Busy(held) => Locked::Busy(held),
+    })
 }
 
-/// Whether a run was deleted, or died before it began.
-fn is_gone(state: &StateDir, run: &RunId) -> Result<bool, Error> {
-    match state.run(run) {
-        Err(journal::Error::NoRun { .. }) => Ok(true),
-        Err(error) => Err(error.into()),
-        Ok(dir) => Ok(journal::began(&dir).is_none() && !journal::is_live(&dir)?),
+/// Why a run that holds a lock does not need it any more; `None` when it does, or may.
+fn why_free(state: &StateDir, run: &RunId) -> Result<Option<&'static str>, Error> {
+    let dir = match state.run(run) {
+        Err(journal::Error::NoRun { .. }) => return Ok(Some("its run was deleted")),
+        found => found?,
+    };
+    if journal::is_live(&dir)? {
+        return Ok(None);
     }
+    // Nobody knows what a damaged run was about: a person decides.
+    let Ok(summary) = journal::summary::of(&dir) else { return Ok(None) };
+    Ok(match summary.state {
+        _ if summary.run.is_none() => Some("its run never began"),
+        RunState::Success | RunState::Cancelled => Some("its run is over"),
+        _ => None,
+    })
 }

@@ -31,22 +31,35 @@ pub struct Checks {
     in_place: Arc<Mutex<BTreeSet<Digest>>>,
     /// Cache keys of stages that were asked for and not found; their results are remembered.
     keys: Arc<Mutex<BTreeMap<(NodeIx, u32), Digest>>>,
+    /// Held while files are put back: two stages that need the same ones must not both do it, for the first of
+    /// them may have begun to change its copy.
+    restoring: Arc<Mutex<()>>,
 }
 
 impl Checks {
     /// Works on `objects`, for stages below `root`.
     pub fn new(objects: Objects, root: PathBuf) -> Self {
-        Self { objects, root, in_place: Arc::default(), keys: Arc::default() }
+        Self { objects, root, in_place: Arc::default(), keys: Arc::default(), restoring: Arc::default() }
     }
 
-    /// Artifacts of what `node` needs that this engine has not yet seen in place.
+    /// Artifacts of what `node` needs that this engine has not yet seen in place, in the order in which they
+    /// were made: of a file that two stages left, the later one counts.
     pub fn missing_artifacts(&self, graph: &Graph, node: NodeIx, state: &RunState) -> Vec<Missing> {
         let in_place = self.in_place.lock().unwrap_or_else(PoisonError::into_inner);
         let mut missing = Vec::new();
-        for need in &graph.nodes[node].needs {
-            for (_, manifest) in state.artifacts(need.node) {
+        let mut needs: Vec<NodeIx> = graph.nodes[node]
+            .needs
+            .iter()
+            .map(|need| need.node)
+            .filter(|&it| !state.artifacts(it).is_empty())
+            .collect();
+        if needs.len() > 1 {
+            needs.sort_by_key(|&need| graph.order().iter().position(|&node| node == need));
+        }
+        for need in needs {
+            for (_, manifest) in state.artifacts(need) {
                 if !in_place.contains(manifest) {
-                    missing.push((*manifest, self.folder(graph, need.node, state)));
+                    missing.push((*manifest, self.folder(graph, need, state)));
                 }
             }
         }
@@ -67,8 +80,13 @@ impl Checks {
     /// Puts artifacts back, then says that `attempt` may start.
     pub fn restore(&self, attempt: Attempt, missing: Vec<Missing>, news: &UnboundedSender<News>) {
         let (objects, in_place, news) = (self.objects.clone(), Arc::clone(&self.in_place), news.clone());
+        let restoring = Arc::clone(&self.restoring);
         tokio::task::spawn_blocking(move || {
+            let _alone = restoring.lock().unwrap_or_else(PoisonError::into_inner);
             let result = missing.iter().try_for_each(|(digest, folder)| {
+                if in_place.lock().unwrap_or_else(PoisonError::into_inner).contains(digest) {
+                    return Ok(());
+                }
                 let restored = objects.manifest(*digest).and_then(|manifest| objects.restore(&manifest, folder));
                 restored.map_err(|error| format!("failed to put artifacts back: {error}"))?;
                 in_place.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest);
@@ -170,17 +188,18 @@ impl Material {
         let names: Vec<String> = names.into_iter().collect();
         let digests = objects::hash_files(root, &names).map_err(|error| format!("`cache.sources`: {error}"))?;
         let mut hasher = blake3::Hasher::new_derive_key("engine cache key 1");
-        let mut put = |text: &str| {
-            hasher.update(&(text.len() as u64).to_le_bytes());
-            hasher.update(text.as_bytes());
+        let mut put = |name: &str, text: &str| {
+            for part in [name, text] {
+                hasher.update(&(part.len() as u64).to_le_bytes());
+                hasher.update(part.as_bytes());
+            }
         };
         for (name, text) in &self.texts {
-            put(name);
-            put(text);
+            put(name, text);
         }
+        put("sources", &names.len().to_string());
         for (name, digest) in names.iter().zip(digests) {
-            put(name);
-            put(&digest.to_string());
+            put(name, &digest.to_string());
         }
         Ok(hasher.finalize().into())
     }

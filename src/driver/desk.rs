@@ -1,6 +1,6 @@
 //! Where people reach a live engine: the run's inbox, and the terminal it was started from.
 
-use crate::base::NodeIx;
+use crate::base::{NodeIx, limits};
 use crate::graph::Graph;
 use crate::journal::RunDir;
 use crate::journal::inbox::{self, Letter, Request};
@@ -18,6 +18,10 @@ pub struct Desk {
     asked: Option<NodeIx>,
     /// Letters that were read, each with the record that must be durable before it is thrown away.
     open: Vec<(Letter, Option<u64>)>,
+    /// Up to here the journal is known to be durable.
+    durable: u64,
+    /// Since when this engine owns the run, in milliseconds since 1970.
+    since_ms: Option<i64>,
     /// What could not be carried out, for the user.
     notes: Vec<String>,
 }
@@ -41,7 +45,23 @@ impl std::fmt::Debug for Prompter {
 impl Desk {
     /// For `person`, who said `--yes` or can be asked by `prompter`.
     pub fn new(person: String, says_yes: bool, prompter: Option<Prompter>) -> Self {
-        Self { person, says_yes, prompter, asked: None, open: Vec::new(), notes: Vec::new() }
+        Self {
+            person,
+            says_yes,
+            prompter,
+            asked: None,
+            open: Vec::new(),
+            durable: 0,
+            since_ms: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// For an engine that owns the run since then (milliseconds since 1970). Orders to stop or hold that came
+    /// earlier were meant for another engine.
+    #[must_use]
+    pub fn since(self, since_ms: Option<i64>) -> Self {
+        Self { since_ms, ..self }
     }
 
     /// Who started this engine.
@@ -67,13 +87,6 @@ impl Desk {
         }
         self.ask(node, graph);
         None
-    }
-
-    /// Asks again what an earlier engine has asked.
-    pub fn go_on(&mut self, graph: &Graph, state: &RunState) {
-        if let Some((node, _)) = state.open_approvals().next().filter(|_| !self.says_yes) {
-            self.ask(node, graph);
-        }
     }
 
     fn decide(&self, node: NodeIx, approved: bool, note: &str) -> Input {
@@ -115,47 +128,81 @@ impl Desk {
         let mail = match inbox::take(dir) {
             Ok(mail) => mail,
             Err(error) => {
-                let note = format!("the inbox cannot be read: {error}");
-                if self.notes.last() != Some(&note) {
-                    self.notes.push(note);
-                }
+                note(&mut self.notes, format!("the inbox cannot be read: {error}"));
                 return Vec::new();
             }
         };
         for (path, why) in mail.malformed {
-            self.notes.push(format!("a request was set aside as `{}`: {why}", path.display()));
+            note(&mut self.notes, format!("a request was set aside as `{}`: {why}", path.display()));
         }
         let mut inputs = Vec::new();
         for letter in mail.letters {
             if self.open.iter().any(|(known, _)| known.id == letter.id) {
                 continue;
             }
-            match read(&letter.request, graph) {
-                Ok(input) => inputs.push(input),
-                Err(why) => self.notes.push(why),
-            }
-            self.open.push((letter, None));
+            let due = match self.is_current(&letter).and_then(|()| read(&letter.request, graph)) {
+                Ok(input) => {
+                    inputs.push(input);
+                    None
+                }
+                Err(why) => {
+                    note(&mut self.notes, why);
+                    Some(0)
+                }
+            };
+            self.open.push((letter, due));
         }
+        self.file(dir);
         inputs
     }
 
+    /// Whoever resumes a run wants it to go on, whatever its last engine was asked and did not do any more.
+    fn is_current(&self, letter: &Letter) -> Result<(), String> {
+        let is_order =
+            matches!(letter.request, Request::Cancel { .. } | Request::Pause { .. } | Request::Unpause { .. });
+        match self.since_ms.filter(|&since| is_order && letter.is_before(since)) {
+            Some(_) => {
+                Err("a request to cancel or hold the run was meant for its last engine; ask again".to_owned())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// What the letters read so far asked for is decided, and durable once the record `last` is.
-    pub fn stamp_mail(&mut self, last: u64) {
+    pub fn stamp_mail(&mut self, dir: &RunDir, last: u64) {
         for (_, due) in self.open.iter_mut().filter(|(_, due)| due.is_none()) {
             *due = Some(last);
         }
+        // What changed nothing waits for no record.
+        self.file(dir);
     }
 
     /// Throws letters away whose answer is durable.
     pub fn file_mail(&mut self, dir: &RunDir, durable: u64) {
-        let notes = &mut self.notes;
-        self.open.retain(|(letter, due)| {
+        self.durable = durable;
+        self.file(dir);
+    }
+
+    fn file(&mut self, dir: &RunDir) {
+        let (notes, durable) = (&mut self.notes, self.durable);
+        self.open.retain_mut(|(letter, due)| {
             let is_open = due.is_none_or(|due| due > durable);
-            if !is_open && let Err(error) = inbox::done(dir, letter) {
-                notes.push(format!("a request that was carried out cannot be removed: {error}"));
+            if is_open {
+                return true;
             }
-            is_open
+            let Err(error) = inbox::done(dir, letter) else { return false };
+            // It stays known, or the next look would take it for a new one.
+            *due = Some(u64::MAX);
+            note(notes, format!("a request that was carried out cannot be removed: {error}"));
+            true
         });
+    }
+}
+
+/// Keeps a sentence for the end, once.
+fn note(notes: &mut Vec<String>, text: String) {
+    if notes.len() < limits::MAX_NOTES && !notes.contains(&text) {
+        notes.push(text);
     }
 }
 
@@ -182,4 +229,80 @@ pub fn read(request: &Request, graph: &Graph) -> Result<Input, String> {
         Request::Pause { .. } => Input::Pause(true),
         Request::Unpause { .. } => Input::Pause(false),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Holder, StateDir};
+
+    struct Office {
+        _dir: tempfile::TempDir,
+        run: RunDir,
+        graph: Graph,
+    }
+
+    fn office() -> Office {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let state = StateDir::open(dir.path().join("state")).expect("a state folder");
+        let id = crate::base::RunId::parse("r1").expect("an id");
+        let (run, _) = state.create_run(&id, &[], &Holder { pid: 1, wall_ms: 5_000 }).expect("a run");
+        let parts = crate::graph::Parts {
+            nodes: vec![crate::graph::model::Node::plain("a")],
+            ..crate::graph::Parts::default()
+        };
+        Office { _dir: dir, run, graph: Graph::assemble(parts).expect("no cycle") }
+    }
+
+    fn desk() -> Desk {
+        Desk::new("ann".to_owned(), false, None).since(Some(5_000))
+    }
+
+    fn put(office: &Office, wall_ms: i64, request: &Request) -> String {
+        inbox::put(&office.run, wall_ms, request).expect("put")
+    }
+
+    #[test]
+    fn a_letter_that_cannot_be_carried_out_is_answered_at_once() {
+        let (office, mut desk) = (office(), desk());
+        let (by, note) = ("bob".to_owned(), String::new());
+        let id = put(&office, 6_000, &Request::Approve { stage: "nowhere".to_owned(), by, note });
+        assert_eq!(desk.open_mail(&office.run, &office.graph), Vec::new());
+        assert!(!inbox::is_waiting(&office.run, &id), "its sender would wait for nothing");
+        assert!(desk.take_notes()[0].contains("`nowhere`"));
+    }
+
+    #[test]
+    fn a_letter_stays_until_its_record_is_durable_and_is_read_once() {
+        let (office, mut desk) = (office(), desk());
+        let id = put(&office, 6_000, &Request::Pause { by: "bob".to_owned() });
+        assert_eq!(desk.open_mail(&office.run, &office.graph), [Input::Pause(true)]);
+        assert_eq!(desk.open_mail(&office.run, &office.graph), Vec::new());
+        desk.stamp_mail(&office.run, 7);
+        desk.file_mail(&office.run, 6);
+        assert!(inbox::is_waiting(&office.run, &id), "a crash now must find it again");
+        desk.file_mail(&office.run, 7);
+        assert!(!inbox::is_waiting(&office.run, &id));
+        // The next one changes nothing, so no record will follow: what is durable is enough.
+        let id = put(&office, 6_001, &Request::Pause { by: "bob".to_owned() });
+        assert_eq!(desk.open_mail(&office.run, &office.graph), [Input::Pause(true)]);
+        desk.stamp_mail(&office.run, 7);
+        assert!(!inbox::is_waiting(&office.run, &id));
+    }
+
+    #[test]
+    fn an_order_to_another_engine_is_not_obeyed_but_a_decision_counts() {
+        let (office, mut desk) = (office(), desk());
+        let by = "bob".to_owned();
+        let cancel = Request::Cancel { level: crate::run::event::CancelLevel::Stop, by: by.clone() };
+        let id = put(&office, 4_999, &cancel);
+        let approve = Request::Approve { stage: "a".to_owned(), by: by.clone(), note: String::new() };
+        put(&office, 4_999, &approve);
+        let node = office.graph.find("a").expect("a stage");
+        let decided = Input::Decide { node, approved: true, by, note: String::new() };
+        assert_eq!(desk.open_mail(&office.run, &office.graph), [decided]);
+        assert!(!inbox::is_waiting(&office.run, &id));
+        put(&office, 5_000, &cancel);
+        assert!(matches!(desk.open_mail(&office.run, &office.graph)[..], [Input::Cancel { .. }]));
+    }
 }

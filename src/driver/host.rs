@@ -1,5 +1,6 @@
 //! Puts a live engine together around a run, new or old, and lets it work.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -159,27 +160,43 @@ pub fn work(
 fn assemble(owned: Owned, manners: Manners, sender: &UnboundedSender<News>) -> Result<Live, Error> {
     let Owned { dir, ownership, end, core, clock, surroundings } = owned;
     let graph = Arc::clone(core.state().graph());
+    let recorded_before = end.last.sequence;
     let keys = Keys::default();
     let captured = Arc::new(Captured::new(keys.clone(), clock, Segments::open(&dir)?, manners.shows_output));
     let sink: Arc<dyn OutputSink> = captured.clone();
     let tell = sender.clone();
     let threads = usize::try_from(graph.settings.max_parallel).unwrap_or(1);
     // A loop that is gone needs no more news.
-    let local = Local::new(threads, sink, Box::new(move |news| drop(tell.send(News::Exec(news)))))?;
+    let local = Local::new(
+        threads,
+        sink,
+        Box::new(move |news| {
+            // Nothing follows from a start, and waking the loop for each costs as much as an end does.
+            if !matches!(news, exec::News::Started { .. }) {
+                drop(tell.send(News::Exec(news)));
+            }
+        }),
+    )?;
     let tell = sender.clone();
     let writer = Writer::open(&dir, &ownership, &end, move |notice| drop(tell.send(News::Journal(notice))))?;
     let state = StateDir::open(dir.state_path())?;
     let room = Workroom { scripts: dir.scratch_path().join("scripts"), scratch: dir.scratch_path() };
+    // What a dead engine left there would be taken for what new attempts write.
+    clear_scratch(&dir);
     make_room(&room.scripts)?;
     let root = surroundings.root.clone();
     let prompter = manners.is_attended.then(|| prompter(sender.clone(), manners.prompts));
     Ok(Live {
         preparer: Preparer::new(dir.id().clone(), surroundings, room),
         checks: Checks::new(Objects::new(&state), root),
-        desk: Desk::new(manners.person, manners.says_yes, prompter),
+        desk: Desk::new(manners.person, manners.says_yes, prompter)
+            .since(journal::holder(&dir).map(|it| it.wall_ms)),
         observers: manners.observers,
         sender: sender.clone(),
         ladder: Ladder::default(),
+        restoring: BTreeMap::new(),
+        last_beat: clock.now(),
+        recorded_before,
         ending: None,
         is_attended: manners.is_attended,
         is_suspending: false,

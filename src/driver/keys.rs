@@ -34,6 +34,12 @@ pub enum Purpose {
     },
 }
 
+impl Purpose {
+    fn is_check_of(&self, asked: (NodeIx, u32)) -> bool {
+        matches!(self, Self::Check { node, shard, .. } if (*node, *shard) == asked)
+    }
+}
+
 /// The processes that live, by the executor's key.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
@@ -78,6 +84,19 @@ impl Keys {
         }
     }
 
+    /// The process that answers a question, while it lives.
+    pub fn check(&self, node: NodeIx, shard: u32) -> Option<Key> {
+        let inner = self.lock();
+        let mut all = inner.by_key.iter();
+        all.find(|(_, purpose)| purpose.is_check_of((node, shard))).map(|(&key, _)| key)
+    }
+
+    /// Every process that answers a question.
+    pub fn checks(&self) -> Vec<Key> {
+        let inner = self.lock();
+        inner.by_key.iter().filter(|(_, it)| matches!(it, Purpose::Check { .. })).map(|(&key, _)| key).collect()
+    }
+
     /// Forgets a process that ended.
     pub fn close(&self, key: Key) -> Option<Purpose> {
         let mut inner = self.lock();
@@ -86,15 +105,5 @@ impl Keys {
             inner.by_attempt.remove(attempt);
         }
         Some(purpose)
-    }
-
-    /// How many live.
-    pub fn len(&self) -> usize {
-        self.lock().by_key.len()
-    }
-
-    /// Whether none lives.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }

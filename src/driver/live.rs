@@ -4,6 +4,7 @@
 //! durable its commands are carried out and its records shown, in that order of cause: write before act. The
 //! loop sleeps until the core's next deadline, and looks into the inbox a few times a second.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,18 +19,22 @@ use super::output::Captured;
 use super::ports::Clock;
 use super::prepare::{Prepared, Preparer};
 use super::signals::{Ladder, Step};
-use crate::base::Millis;
+use crate::base::{Millis, Span};
 use crate::exec::{Ended, Executor, Local, Spec};
 use crate::graph::Graph;
 use crate::graph::model::{Process, Work};
 use crate::journal::{Notice, Ownership, RunDir, Writer};
 use crate::report::{Observer, Summary};
-use crate::run::event::{CancelReason, CheckKind, Outcome, ShardResult, SuspendReason, Verdict};
+use crate::run::event::{
+    CancelLevel, CancelReason, CheckKind, Outcome, ShardResult, StopKind, SuspendReason, Verdict,
+};
 use crate::run::input::commands;
 use crate::run::{Attempt, Command, Core, Event, Input};
 
 /// How often the inbox is looked into and a live view is drawn.
 const BEAT: Duration = Duration::from_millis(100);
+/// How late a beat may be when news leave no pause for it.
+const LATEST_BEAT: Span = Span::from_ms(250);
 
 /// How a live engine came to its end.
 #[derive(Debug)]
@@ -62,6 +67,11 @@ pub struct Live {
     pub(super) observers: Vec<Box<dyn Observer>>,
     pub(super) sender: UnboundedSender<News>,
     pub(super) ladder: Ladder,
+    /// Attempts that wait for files of their needs, and whether they are still wanted.
+    pub(super) restoring: BTreeMap<Attempt, bool>,
+    pub(super) last_beat: Millis,
+    /// Records of earlier engines.
+    pub(super) recorded_before: u64,
     pub(super) ending: Option<Ending>,
     /// Whether a person sits at the terminal; without one an engine that only waits for a person leaves.
     pub(super) is_attended: bool,
@@ -77,10 +87,10 @@ impl Live {
         // What was put into the inbox while no engine lived is heard before this one finds nothing to do.
         self.decide(first);
         let mut inputs = self.desk.open_mail(&self.dir, &self.graph);
-        self.desk.go_on(&self.graph, self.core.state());
         loop {
             self.step(std::mem::take(&mut inputs));
             if self.ending.is_some() {
+                self.hear_why(news);
                 return;
             }
             let deadline = self.core.state().next_deadline().map(|at| at.since(self.clock.now()).duration());
@@ -91,9 +101,30 @@ impl Live {
                         self.hear(one, &mut inputs);
                     }
                 }
-                () = sleep(deadline) => inputs.push(Input::Tick),
+                () = sleep(deadline) => {}
                 _ = beat.tick() => self.beat(&mut inputs),
             }
+            self.keep_time(&mut inputs);
+        }
+    }
+
+    /// A journal that refuses more says less than the failure that made it stop, which is on its way.
+    fn hear_why(&mut self, news: &mut UnboundedReceiver<News>) {
+        while let (Some(Ending::JournalFailed(_)), Ok(one)) = (&self.ending, news.try_recv()) {
+            if let News::Journal(Notice::Failed(error)) = one {
+                self.ending = Some(Ending::JournalFailed(error));
+            }
+        }
+    }
+
+    /// Clocks and requests have their turn however fast news come in.
+    fn keep_time(&mut self, inputs: &mut Vec<Input>) {
+        let now = self.clock.now();
+        if self.core.next_deadline().is_some_and(|due| due <= now) {
+            inputs.push(Input::Tick);
+        }
+        if now.since(self.last_beat) >= LATEST_BEAT {
+            self.beat(inputs);
         }
     }
 
@@ -106,7 +137,7 @@ impl Live {
         // From here on, stages are those of the plan that the core goes by.
         self.graph = Arc::clone(self.core.state().graph());
         match self.writer.append(batch.events) {
-            Ok(last) => self.desk.stamp_mail(last),
+            Ok(last) => self.desk.stamp_mail(&self.dir, last),
             Err(error) => {
                 self.ending.get_or_insert(Ending::JournalFailed(error));
             }
@@ -148,9 +179,10 @@ impl Live {
             News::Journal(Notice::Failed(error)) => {
                 self.ending.get_or_insert(Ending::JournalFailed(error));
             }
-            News::Restored { attempt, result } => match result {
-                Ok(()) => self.launch(attempt, inputs),
-                Err(why) => inputs.push(not_started(attempt, why)),
+            News::Restored { attempt, result } => match (self.restoring.remove(&attempt), result) {
+                (Some(true), Ok(())) => self.launch(attempt, inputs),
+                (Some(true), Err(why)) => inputs.push(not_started(attempt, why)),
+                _ => inputs.push(not_started(attempt, "stopped before it was started".to_owned())),
             },
             News::Collected { attempt, outcome, took, result } => {
                 inputs.push(Input::Done { attempt, outcome, took, result });
@@ -213,11 +245,7 @@ impl Live {
         for command in orders {
             match command {
                 Command::Start(attempt) => self.start(attempt, inputs),
-                Command::Stop(attempt, how) => {
-                    if let Some(key) = self.keys.of(attempt) {
-                        self.local.stop(key, how);
-                    }
-                }
+                Command::Stop(attempt, how) => self.stop(attempt, how),
                 Command::Check(node, shard, CheckKind::DoneIf) => {
                     self.ask_done_if(Attempt { node, shard, number: 0 }, inputs);
                 }
@@ -233,6 +261,24 @@ impl Live {
             Event::GateOpened { node, .. } => {
                 inputs.extend(self.desk.opened(*node, &self.graph));
             }
+            Event::RunResumed(_) => {
+                let open: Vec<_> = self.core.state().open_approvals().map(|(node, _)| node).collect();
+                for node in open {
+                    inputs.extend(self.desk.opened(node, &self.graph));
+                }
+            }
+            Event::CheckAnswered { node, shard, kind: CheckKind::DoneIf, .. } => {
+                // The core answered for a question that took too long: nobody waits for it any more.
+                if let Some(key) = self.keys.check(*node, *shard) {
+                    self.local.stop(key, StopKind::Kill);
+                }
+            }
+            Event::CancelRaised { level, .. } if *level >= CancelLevel::Stop => {
+                // A question changes nothing, so it needs no grace.
+                for key in self.keys.checks() {
+                    self.local.stop(key, StopKind::Kill);
+                }
+            }
             Event::RunFinished { verdict } => self.ending = Some(Ending::Finished(verdict.clone())),
             Event::RunSuspended { why } => self.ending = Some(Ending::Suspended(*why)),
             _ => {}
@@ -245,7 +291,17 @@ impl Live {
         if needed.is_empty() {
             self.launch(attempt, inputs);
         } else {
+            self.restoring.insert(attempt, true);
             self.checks.restore(attempt, needed, &self.sender);
+        }
+    }
+
+    /// Stops an attempt; one that is not a process yet never becomes one.
+    fn stop(&mut self, attempt: Attempt, how: StopKind) {
+        if let Some(key) = self.keys.of(attempt) {
+            self.local.stop(key, how);
+        } else if let Some(is_wanted) = self.restoring.get_mut(&attempt) {
+            *is_wanted = false;
         }
     }
 
@@ -308,6 +364,7 @@ impl Live {
                     return;
                 };
                 let took = ended.took.into();
+                self.preparer.tidy(attempt, process, &values);
                 if outcome == Outcome::Success && (!process.artifacts.is_empty() || process.cache.is_some()) {
                     self.checks.keep(attempt, process, cwd, (result, took), &self.sender);
                 } else {
@@ -328,6 +385,7 @@ impl Live {
         inputs.extend(self.desk.open_mail(&self.dir, &self.graph));
         self.show_output();
         let now = self.clock.now();
+        self.last_beat = now;
         for observer in &mut self.observers {
             observer.tick(now);
         }
@@ -336,7 +394,9 @@ impl Live {
     /// Lets go of everything: what `lifetime: run` left is stopped, the journal is closed, observers end.
     /// Answers with notes for the user.
     pub fn close(self, exit: u8, mut notes: Vec<String>) {
-        let Self { local, writer, mut observers, captured, clock, ownership, .. } = self;
+        let Self {
+            local, writer, mut observers, captured, clock, ownership, mut desk, dir, recorded_before, ..
+        } = self;
         for leftover in local.shutdown() {
             if !leftover.is_intended {
                 notes.push(format!(
@@ -345,7 +405,11 @@ impl Live {
                 ));
             }
         }
-        writer.close();
+        let durable = recorded_before + writer.close().records;
+        desk.file_mail(&dir, durable);
+        notes.extend(desk.take_notes());
+        captured.flush();
+        notes.extend(captured.fault().map(|why| format!("what stages printed is not stored in full: {why}")));
         for (attempt, bytes) in captured.take() {
             for observer in &mut observers {
                 observer.output(attempt, &bytes);

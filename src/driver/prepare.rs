@@ -10,7 +10,7 @@ use super::surroundings::Surroundings;
 use crate::base::{Digest, NodeIx, RunId};
 use crate::graph::model::{Command, Graph, Process};
 use crate::graph::scope::Facts;
-use crate::plan::model::Shell;
+use crate::plan::model::{Lifetime, Shell};
 use crate::render::Value;
 use crate::run::{Attempt, RunState};
 
@@ -218,7 +218,7 @@ impl Preparer {
         if process.items == crate::graph::model::Items::None {
             return Ok(None);
         }
-        let path = self.room.scratch.join(format!("{}-{}.items", attempt.node.raw(), attempt.shard));
+        let path = self.item_path(attempt);
         let mut text = String::new();
         for item in process.items.shard_items(attempt.shard) {
             text.push_str(item.as_ref());
@@ -226,6 +226,25 @@ impl Preparer {
         }
         write_file(&path, text.as_bytes())?;
         Ok(Some(path))
+    }
+
+    fn item_path(&self, attempt: Attempt) -> PathBuf {
+        self.room.scratch.join(format!("{}-{}.items", attempt.node.raw(), attempt.shard))
+    }
+
+    /// Removes what an ended attempt was given to read and what it wrote and nobody will read, so that a million
+    /// shards leave no million files. What a process that lives on may still read stays.
+    pub fn tidy(&self, attempt: Attempt, process: &Process, values: &Path) {
+        if process.lifetime != Lifetime::Stage {
+            return;
+        }
+        // The room is cleared as a whole in the end; what cannot be removed now goes then.
+        if process.items != crate::graph::model::Items::None {
+            let _ = std::fs::remove_file(self.item_path(attempt));
+        }
+        if !process.outputs.is_empty() {
+            let _ = std::fs::remove_file(values);
+        }
     }
 }
 
@@ -264,13 +283,7 @@ pub(super) fn tag(run: &RunId, stage: &str, shard: u32) -> String {
 
 /// Writes a small file whole.
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    let write = || {
-        if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir)?;
-        }
-        std::fs::write(path, bytes)
-    };
-    write().map_err(|error: std::io::Error| format!("failed to write `{}`: {error}", path.display()))
+    std::fs::write(path, bytes).map_err(|error| format!("failed to write `{}`: {error}", path.display()))
 }
 
 /// Sets one variable; the last word counts.

@@ -40,6 +40,7 @@ pub(super) mod tag {
     pub(crate) const NODE_ADMITTED: u64 = 26;
     /// From here on a length follows the tag.
     pub(crate) const FIRST_SIZED: u64 = 64;
+    pub(crate) const SHARD_EXPIRED: u64 = 64;
 }
 
 /// What the events before in the frame said; all zero at the frame's start.
@@ -135,6 +136,14 @@ fn put_rare(out: &mut Vec<u8>, event: &Event) {
         }
         Event::NodeAdmitted { node } => put_node(out, tag::NODE_ADMITTED, *node),
         Event::NodeExpired { node, clock } => put_coded(out, tag::NODE_EXPIRED, *node, clock),
+        Event::ShardExpired { node, shard, clock } => {
+            let mut payload = Vec::new();
+            node.put(&mut payload);
+            put_var(&mut payload, u64::from(*shard));
+            clock.put(&mut payload);
+            put_var(out, tag::SHARD_EXPIRED);
+            put_bytes(out, &payload);
+        }
         Event::NodeFinished { node, state, reason } => {
             put_coded(out, tag::NODE_FINISHED, *node, state);
             put_bytes(out, reason.as_bytes());
@@ -311,10 +320,19 @@ pub(super) fn decode(from: &mut Take<'_>, context: &mut Context) -> Result<(Mill
     context.at = at;
     let tag = from.var()?;
     if tag >= tag::FIRST_SIZED {
-        from.bytes()?;
-        return Ok((at, Decoded::Unknown { tag }));
+        return take_sized(tag, from.bytes()?).map(|decoded| (at, decoded));
     }
     take_event(tag, from, context).map(|event| (at, Decoded::Known(event)))
+}
+
+/// What follows may have been added by a newer engine, and is left alone.
+fn take_sized(tag: u64, payload: &[u8]) -> Result<Decoded, Fault> {
+    if tag != tag::SHARD_EXPIRED {
+        return Ok(Decoded::Unknown { tag });
+    }
+    let mut from = Take::new(payload);
+    let (node, shard, clock) = (Stored::take(&mut from)?, from.u32()?, Stored::take(&mut from)?);
+    Ok(Decoded::Known(Event::ShardExpired { node, shard, clock }))
 }
 
 fn take_event(tag: u64, from: &mut Take<'_>, context: &mut Context) -> Result<Event, Fault> {

@@ -81,6 +81,13 @@ pub struct Letter {
     pub request: Request,
 }
 
+impl Letter {
+    /// Whether it was written before `wall_ms` (milliseconds since 1970).
+    pub fn is_before(&self, wall_ms: i64) -> bool {
+        *self.id < *format!("{:016}", wall_ms.max(0))
+    }
+}
+
 /// What an inbox holds.
 #[derive(Debug, Default)]
 pub struct Mail {
@@ -138,6 +145,16 @@ pub fn take(run: &RunDir) -> Result<Mail, Error> {
 /// The disk refuses.
 pub fn done(run: &RunDir, letter: &Letter) -> Result<(), Error> {
     run.disk().remove(&run.inbox_path().join(format!("{}.json", letter.id)))
+}
+
+/// Takes back a letter that was [`put`]; tells whether it was still there.
+///
+/// # Errors
+/// The disk refuses.
+pub fn withdraw(run: &RunDir, id: &str) -> Result<bool, Error> {
+    let is_there = is_waiting(run, id);
+    run.disk().remove(&run.inbox_path().join(format!("{id}.json")))?;
+    Ok(is_there)
 }
 
 /// Whether a letter that was [`put`] is still unanswered.

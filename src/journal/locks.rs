@@ -76,6 +76,29 @@ impl Locks {
             Some(held) => return Ok(Taken::Busy(held)),
             None => {}
         }
+        self.write(record)
+    }
+
+    /// As [`Locks::take`], but when `gone` holds it, a run that will never free it, the lock passes on at once
+    /// and the log says `reason`. Whoever else has it by now keeps it.
+    ///
+    /// # Errors
+    /// The disk refuses, or the present record cannot be read.
+    pub fn take_over(&self, record: &LockRecord, gone: &RunId, reason: &str) -> Result<Taken, Error> {
+        let _guard = self.guard()?;
+        match self.holder(&record.name)? {
+            Some(held) if held.run == record.run => return Ok(Taken::Already),
+            Some(held) if held.run == *gone => {
+                let (by, reason) = (record.by.clone(), reason.to_owned());
+                self.log(&Broken { record: held, by, reason, wall_ms: record.wall_ms })?;
+            }
+            Some(held) => return Ok(Taken::Busy(held)),
+            None => {}
+        }
+        self.write(record)
+    }
+
+    fn write(&self, record: &LockRecord) -> Result<Taken, Error> {
         let text = serde_json::to_vec_pretty(record).expect("a record is made of texts");
         self.state.disk().replace(&self.file(&record.name), &text)?;
         self.state.disk().sync_dir(&self.path)?;

@@ -26,7 +26,9 @@ enum Part {
 impl Template {
     /// Whether `text` needs to be parsed at all.
     pub fn is_template(text: &str) -> bool {
-        text.contains("{{") || text.contains("{%") || text.contains("{#")
+        // Most texts have no brace at all, and every text of a plan is asked.
+        let has_mark = |pair: &[u8]| matches!(pair, [b'{', b'{' | b'%' | b'#']);
+        text.as_bytes().contains(&b'{') && text.as_bytes().windows(2).any(has_mark)
     }
 
     /// Reads text with `{{ … }}` in it. `{% … %}` and `{# … #}` are refused: structure comes from `matrix`,

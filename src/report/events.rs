@@ -125,6 +125,9 @@ fn facts(view: &View, event: &Event) -> (&'static str, Value) {
         Event::NodeExpired { node, clock } => {
             ("stage-expired", json!({"stage": id(node), "clock": words::clock(*clock)}))
         }
+        Event::ShardExpired { node, shard, clock } => {
+            ("shard-expired", json!({"stage": id(node), "shard": shard, "clock": words::clock(*clock)}))
+        }
         Event::NodeResolved { node, resolution, by, note } => {
             let resolution = words::resolution(*resolution);
             ("stage-resolved", json!({"stage": id(node), "as": resolution, "by": by, "note": note}))

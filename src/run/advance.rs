@@ -64,7 +64,7 @@ fn expired(state: &RunState, at: Millis) -> Option<Event> {
         }
         Timer::Queue(node) => Event::NodeExpired { node, clock: Clock::Queue },
         Timer::Gate(node) => Event::NodeExpired { node, clock: Clock::Gate },
-        Timer::Within((node, _)) => Event::NodeExpired { node, clock: Clock::Within },
+        Timer::Within((node, shard)) => Event::ShardExpired { node, shard, clock: Clock::Within },
         Timer::Check(key) => unanswered(state, key),
     })
 }

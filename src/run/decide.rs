@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::event::{Attempt, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, StopKind, StopReason};
 use super::input::Input;
 use super::shards::{Flight, Step};
-use super::state::{Gate, RunState};
+use super::state::{Cell, Gate, RunState};
 use crate::base::{Millis, NodeIx};
 use crate::graph::Graph;
 
@@ -87,12 +87,13 @@ fn recover(state: &RunState, version: Option<u32>, changed: &[NodeIx], rerun: &[
     out.extend(version.map(|version| Event::PlanChanged { version }));
     let old = state.graph();
     let graph = version.map_or(old, |version| &state.graphs.0[version as usize - 1]);
-    let has_ended = |node: NodeIx| {
+    let has_begun = |node: NodeIx| {
         let was = if version.is_some() { old.find(&graph.nodes[node].id) } else { Some(node) };
-        let state = was.map(|was| state.cells[was].state);
-        graph.nodes[node].selected && state.is_some_and(|it| it.is_final() || it == NodeState::Unknown)
+        let cell = was.map(|was| &state.cells[was]);
+        let has = |cell: &Cell| cell.state.is_final() || cell.state == NodeState::Unknown || cell.cursor > 0;
+        graph.nodes[node].selected && cell.is_some_and(has)
     };
-    let mut open = |node, why| out.extend(has_ended(node).then_some(Event::NodeReopened { node, why }));
+    let mut open = |node, why| out.extend(has_begun(node).then_some(Event::NodeReopened { node, why }));
     for &node in rerun {
         open(node, ReopenReason::Ordered);
     }

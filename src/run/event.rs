@@ -120,10 +120,19 @@ pub enum Event {
         /// Their words.
         note: String,
     },
-    /// A clock of the stage ran out while no attempt ran (queue, within, an approval's wait).
+    /// A clock of the stage ran out while no attempt ran (queue, an approval's wait, the clean-up's budget).
     NodeExpired {
         /// The stage.
         node: NodeIx,
+        /// Which clock.
+        clock: Clock,
+    },
+    /// A clock of one shard ran out between two attempts (within); it fails, the others go on.
+    ShardExpired {
+        /// The stage.
+        node: NodeIx,
+        /// The shard.
+        shard: u32,
         /// Which clock.
         clock: Clock,
     },

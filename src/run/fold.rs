@@ -10,6 +10,7 @@ use super::event::{
 use super::ready::Slot;
 use super::shards::{Flight, Key, Phase, Step};
 use super::state::{Gate, Lane, RunState};
+use super::verdict::expiry;
 use crate::base::{Millis, NodeIx, Span, limits};
 use crate::graph::model::{Phase as Part, Policy};
 
@@ -51,6 +52,7 @@ impl RunState {
                 self.fold_decision(at, *node, *approved, (by, note));
             }
             Event::NodeExpired { node, clock } => self.fold_expired(at, *node, *clock),
+            Event::ShardExpired { node, shard, clock } => self.fold_shard_expired(at, (*node, *shard), *clock),
             Event::NodeFinished { node, state, .. } => self.fold_node(at, *node, *state),
             Event::NodeSkipped { node, why } => {
                 let is_blocked = matches!(why, SkipReason::Blocked { .. });
@@ -283,6 +285,8 @@ impl RunState {
         match (kind, answer) {
             (CheckKind::Cache, answer) => self.fold_cache(key, answer),
             (CheckKind::DoneIf, Answer::Yes(result)) => self.succeed(key, result),
+            // Whoever resumes asks again.
+            (CheckKind::DoneIf, Answer::Unknown(_)) if self.is_leaving(key.0) => self.stopped(key),
             (CheckKind::DoneIf, Answer::Unknown(why)) if !is_idempotent => {
                 self.make_unknown(key, &format!("`done-if` does not know: {why}"));
             }
@@ -344,6 +348,16 @@ impl RunState {
             self.expire_finally(at);
         }
         self.place(at, node);
+    }
+
+    /// A shard's own clock ran out while it waited: it failed by that clock.
+    fn fold_shard_expired(&mut self, at: Millis, key: Key, clock: Clock) {
+        if self.leave(key).is_none() {
+            return;
+        }
+        self.words.entry(key.0).or_insert_with(|| expiry(clock).to_owned());
+        self.fail(at, key, &Outcome::TimedOut(clock));
+        self.settle(at, key.0);
     }
 
     fn fold_node(&mut self, at: Millis, node: NodeIx, state: NodeState) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::event::{CheckKind, NodeState, Outcome, ReopenReason, Resolution, Resumed};
 use super::shards::{Key, Phase, Shards, Step};
-use super::state::{Cell, Gate, RunState};
+use super::state::{Cell, RunState, phase_ix};
 use crate::base::{Millis, NodeIx};
 use crate::graph::Graph;
 use crate::graph::model::Phase as Part;
@@ -22,6 +22,8 @@ impl RunState {
         self.stops.clear();
         self.orphan_flights();
         self.put_questions_back();
+        self.shards.shift(resumed.gap);
+        self.finally_due = self.finally_due.map(|due| due + resumed.gap);
         for cell in &mut self.cells {
             cell.ready_at = cell.ready_at.map(|_| at);
         }
@@ -64,6 +66,8 @@ impl RunState {
             self.cells[node].is_released = false;
         }
         self.reopen = self.unsuccessful(had_finally);
+        let again = &self.reopen;
+        self.failed.retain(|node| !again.contains_key(node));
     }
 
     fn leave_finally(&mut self) {
@@ -189,7 +193,8 @@ impl RunState {
         }
     }
 
-    /// The rest of the run goes by another plan: everything known is kept under the stages' new numbers.
+    /// The rest of the run goes by another plan: everything known is kept under the stages' new numbers. What had
+    /// not succeeded is tried again, for its new text or that of its needs may be the mended one.
     pub(super) fn change_plan(&mut self, at: Millis, version: u32) {
         let Some(new) = self.graphs.0.get(version as usize - 1).cloned() else { return };
         let old = std::mem::replace(&mut self.version, version) as usize - 1;
@@ -221,6 +226,12 @@ impl RunState {
         }
         self.recount_checks();
         self.derive(at);
+        for (node, why) in self.unsuccessful(false) {
+            self.reopen.entry(node).or_insert(why);
+        }
+        if self.in_finally && self.open[phase_ix(Part::Main)] > 0 {
+            self.reopen_finally(at);
+        }
     }
 
     /// Makes what is known of a stage fit its new text.
@@ -242,19 +253,25 @@ impl RunState {
             return;
         }
         let cursor = cell.cursor.min(now.rules.shards);
-        *cell = Cell {
-            cursor,
-            state: NodeState::Pending,
-            generation: cell.generation,
-            gate: Gate::Closed,
-            ..Cell::new()
-        };
+        *cell = Cell { cursor, generation: cell.generation, ..Cell::new() };
+        let (is_idempotent, has_done_if) = (now.rules.idempotent, now.rules.has_done_if);
         for shard in 0..cursor {
-            let key = (to, shard);
-            let is_suspect = self.shards.between.get(&key).is_some_and(|between| between.step == Step::Suspect);
-            if self.shards.number(key) > 0 && self.shards.phase(key) != Phase::Running && !is_suspect {
-                self.shards.wait(key, Step::Ready, None);
+            if self.shards.number((to, shard)) > 0 {
+                self.recut((to, shard), is_idempotent, has_done_if);
             }
+        }
+    }
+
+    /// A shard has other items now: what was done of the old ones says nothing about them.
+    fn recut(&mut self, key: Key, is_idempotent: bool, has_done_if: bool) {
+        let is_suspect = self.shards.between.get(&key).is_some_and(|between| between.step == Step::Suspect);
+        self.shards.forgive_all(key);
+        if has_done_if && (is_suspect || !is_idempotent) {
+            self.shards.wait(key, Step::Suspect, None);
+        } else if is_idempotent {
+            self.shards.wait(key, Step::Ready, None);
+        } else {
+            self.make_unknown(key, "its items changed after it had started, and it is not idempotent");
         }
     }
 

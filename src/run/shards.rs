@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{CheckKind, Outcome};
-use crate::base::{IdVec, Millis, NodeIx};
+use crate::base::{IdVec, Millis, NodeIx, Span};
 use crate::graph::Graph;
 
 /// A shard of a node.
@@ -164,6 +164,13 @@ impl Shards {
         *self.extra.entry(key).or_default().first.get_or_insert(at)
     }
 
+    /// Time without an engine counts for no shard's `retry.within`.
+    pub(super) fn shift(&mut self, gap: Span) {
+        for extra in self.extra.values_mut() {
+            extra.first = extra.first.map(|first| first + gap);
+        }
+    }
+
     /// When a shard with `retry.within` started first.
     pub(super) fn first(&self, key: Key) -> Option<Millis> {
         self.extra.get(&key).and_then(|extra| extra.first)
@@ -183,7 +190,8 @@ impl Shards {
             self.phase[at] = old.phase(was);
             self.number[at] = old.number[old.at(was)];
         }
-        for (&(_, shard), extra) in old.extra.range((from, 0)..=(from, u32::MAX)) {
+        let extras = old.extra.range((from, 0)..=(from, u32::MAX));
+        for (&(_, shard), extra) in extras.filter(|(key, _)| (key.1 as usize) < count) {
             self.extra.insert((to, shard), *extra);
         }
         for (shard, between) in old.between_of(from).filter(|it| (it.0 as usize) < count) {

@@ -163,6 +163,13 @@ impl Story {
         self.rerun(&[])
     }
 
+    /// The engine dies, and after a while another one takes over.
+    fn gap(&mut self, ms: u64) -> &mut Self {
+        self.at = self.at + Span::from_ms(ms);
+        let resumed = Box::new(resumed(ms));
+        self.tell(Input::Recover { resumed, plan_version: None, changed: vec![], rerun: vec![] })
+    }
+
     fn rerun(&mut self, rerun: &[u32]) -> &mut Self {
         let rerun = rerun.iter().map(|&raw| n(raw)).collect();
         self.tell(Input::Recover { resumed: Box::new(resumed(0)), plan_version: None, changed: Vec::new(), rerun })

@@ -93,7 +93,7 @@ impl RunState {
             Some((shard, _)) if total > 1 => {
                 format!("{} of {total} shards failed, shard {shard} first", cell.failed)
             }
-            _ => String::new(),
+            _ => self.words(node),
         }
     }
 
@@ -116,7 +116,8 @@ fn state_of(outcome: &Outcome) -> NodeState {
     if matches!(outcome, Outcome::TimedOut(_)) { NodeState::TimedOut } else { NodeState::Failed }
 }
 
-fn expiry(clock: Clock) -> &'static str {
+/// Why a stage timed out without an attempt that did.
+pub(super) fn expiry(clock: Clock) -> &'static str {
     match clock {
         Clock::Attempt => "`timeout` ran out",
         Clock::Idle => "`idle-timeout` ran out",

@@ -99,6 +99,7 @@ fn killed_before_production_moved_it_asks_origin_and_pushes() {
 #[test]
 fn killed_after_production_moved_it_asks_origin_and_pushes_no_more() {
     let (site, resumed) = killed_release("post-receive", "khala", Victim::Front);
+    assert!(resumed.contains("its `done-if` says that it is done"), "{resumed}");
     assert!(!resumed.contains("start  publish"), "origin said that it was done\n{resumed}");
     assert_eq!(site.state("publish"), "success");
 }

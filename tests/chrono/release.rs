@@ -29,6 +29,12 @@ fn a_release_waits_for_its_approval_and_then_ships_as_a_whole() {
 
     let waiting = site.run(&Site::release("0.2.0")).expect(5);
     assert!(waiting.stdout.contains("engine approve"), "{}", waiting.stdout);
+    let question = format!(
+        "Release v0.2.0 (for a test) to khala, production? It is v0.1.0 now; staging serves {}",
+        site.commit("gateway")
+    );
+    assert!(waiting.stdout.contains(&question), "no `{question}`\n{}", waiting.stdout);
+    assert!(!waiting.stdout.contains("killed what was left"), "{}", waiting.stdout);
     assert!(waiting.stdout.contains("smoke: the median of 3 1 2 is 2"), "staging was asked\n{}", waiting.stdout);
     assert_eq!(site.state("approve"), "waiting");
     let merged = site.commit("gateway");

@@ -26,6 +26,29 @@ fn a_merge_that_is_not_deployed_is_reverted() {
 }
 
 #[test]
+fn what_was_reverted_can_be_released_later() {
+    let site = Site::new();
+    site.run_approved(&Site::release("0.2.0")).expect(0);
+    site.run_approved(&REVERT).expect(0);
+    let revert = site.commit("khala");
+    site.develop("forge", "docs/ftso.md", "The spread again.\n");
+    site.develop("forge", "IMPLEMENTATION_LOG.md", "- The spread is back.\n");
+    // git takes the reverted changes for merged and would leave them out; the versions conflict before it can.
+    let stopped = site.run_approved(&Site::release("0.3.0")).expect(1);
+    assert!(stopped.stdout.contains("does not merge into khala"), "{}", stopped.stdout);
+    assert_eq!(site.commit("khala"), revert);
+    site.run(&["unlock", "chrono/release", "--reason", "forge is mended"]).expect(0);
+
+    site.clone(&["fetch", "--quiet", "origin"]);
+    site.clone(&["merge", "--quiet", "--ff-only", "origin/forge"]);
+    site.clone(&["merge", "--quiet", "-s", "ours", "-m", "Keep what was reverted", "origin/khala"]);
+    site.clone(&["push", "--quiet", "origin", "forge"]);
+    site.run_approved(&Site::release("0.3.1")).expect(0);
+    site.expect_on_khala("v0.3.1", &site.commit("archives/v0.3.1"), &revert);
+    assert!(site.origin(&["show", "khala:src/spread"]).contains("the highest less the lowest"));
+}
+
+#[test]
 fn what_production_serves_is_not_reverted() {
     let site = Site::new();
     site.run_approved(&Site::release("0.2.0")).expect(0);

@@ -38,6 +38,11 @@ fn an_open_critical_issue() {
     let site = Site::new();
     fs::write(site.path("issues.tsv"), "40\topen\tbug,Critical Mission\tPrices are frozen\n").expect("a file");
     expect_stopped(&site, "no-critical-issue", "#40 Prices are frozen");
+
+    fs::write(site.path("issues.tsv"), "40\tclosed\tbug,Critical Mission\tPrices are frozen\n").expect("a file");
+    let resumed = site.run_approved(&["resume"]).expect(0).stdout;
+    assert!(!resumed.contains("start  tests"), "what had passed is not asked again\n{resumed}");
+    assert!(resumed.contains("start  no-critical-issue"), "{resumed}");
 }
 
 #[test]
@@ -81,9 +86,9 @@ fn a_smoke_test_that_fails_keeps_production_as_it_is() {
 #[test]
 fn a_push_that_the_remote_refuses_moves_nothing_and_can_be_resumed() {
     let site = Site::new();
-    let hook = site.path("origin.git/hooks/pre-receive");
-    let real = fs::read_to_string(&hook).expect("the hook");
-    let refusing = "#!/bin/sh\nif grep -q refs/tags/; then echo 'refused: code freeze' >&2; exit 1; fi\n";
+    // This hook is asked for each ref on its own, so khala alone would be welcome.
+    let hook = site.path("origin.git/hooks/update");
+    let refusing = "#!/bin/sh\ncase $1 in refs/tags/*) echo 'refused: code freeze' >&2; exit 1 ;; esac\n";
     site.project.script(&hook, refusing);
     let khala = site.commit("khala");
     let stopped = site.run_approved(&Site::release("0.2.0")).expect(1);
@@ -93,7 +98,7 @@ fn a_push_that_the_remote_refuses_moves_nothing_and_can_be_resumed() {
     assert_eq!(site.origin(&["tag"]), "v0.1.0");
     assert!(site.has_workspace(), "kept for the resume");
 
-    site.project.script(&hook, &real);
+    fs::remove_file(&hook).expect("the freeze ends");
     site.run(&["resume"]).expect(0);
     site.expect_on_khala("v0.2.0", &site.commit("archives/v0.2.0"), &khala);
     assert!(!site.has_workspace());
@@ -112,4 +117,16 @@ fn a_hotfix_that_came_between_stops_the_release() {
     let stopped = site.run(&["resume", &id]).expect(1);
     assert!(stopped.stdout.contains("somebody else has pushed, so nothing was pushed"), "{}", stopped.stdout);
     assert_eq!(site.refs(), refs);
+}
+
+#[test]
+fn manifests_that_cannot_be_made_equal_stop_before_the_release_branch_is_pushed() {
+    let site = Site::new();
+    site.develop("forge", "package.json", "{\"name\": \"chrono\", \"version\": \"0.1.0\"}\n");
+    let khala = site.commit("khala");
+    let stopped = site.run_approved(&Site::release("0.2.0")).expect(1);
+    assert!(stopped.stdout.contains("package.json has version \"\", expected \"0.2.0\""), "{}", stopped.stdout);
+    assert_eq!(site.state("versions"), "failed");
+    assert_eq!(site.commit("khala"), khala);
+    assert_eq!(site.origin(&["branch", "--list", "archives/*"]), "");
 }

@@ -228,6 +228,21 @@ fn a_lock_belongs_to_one_run_until_it_is_freed_or_broken() {
 }
 
 #[test]
+fn a_lock_passes_on_only_from_the_run_that_was_found_gone() {
+    let bench = bench();
+    let locks = Locks::new(&bench.state);
+    let record = |run: &str| LockRecord { name: "deploy".to_owned(), run: id(run), wall_ms: WALL_MS, by: by() };
+    assert_eq!(locks.take(&record("dead")).expect("free"), Taken::Now);
+    // Two engines saw that `dead` is gone; the second one must not take the lock from the first.
+    assert_eq!(locks.take_over(&record("r1"), &id("dead"), "it never began").expect("taken"), Taken::Now);
+    assert_eq!(locks.take_over(&record("r1"), &id("dead"), "it never began").expect("kept"), Taken::Already);
+    let second = locks.take_over(&record("r2"), &id("dead"), "it never began").expect("looked");
+    assert_eq!(second, Taken::Busy(record("r1")));
+    let log = locks.broken().expect("a log");
+    assert_eq!((log.len(), &log[0].record, log[0].reason.as_str()), (1, &record("dead"), "it never began"));
+}
+
+#[test]
 fn a_lock_record_that_cannot_be_read_is_named_and_can_be_broken() {
     let bench = bench();
     let locks = Locks::new(&bench.state);

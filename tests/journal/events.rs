@@ -182,6 +182,11 @@ fn of_stages() -> impl Strategy<Value = Event> {
         (node(), any::<bool>(), any::<String>(), any::<String>())
             .prop_map(|(node, approved, by, note)| Event::GateDecided { node, approved, by, note }),
         (node(), clock()).prop_map(|(node, clock)| Event::NodeExpired { node, clock }),
+        (node(), any::<u32>(), clock()).prop_map(|(node, shard, clock)| Event::ShardExpired {
+            node,
+            shard,
+            clock
+        }),
         (node(), state(), any::<String>()).prop_map(|(node, state, reason)| Event::NodeFinished {
             node,
             state,
@@ -311,8 +316,8 @@ fn a_plain_success_takes_few_bytes() {
 
 #[test]
 fn an_event_of_a_newer_engine_is_skipped_by_its_length() {
-    // Time difference 0, tag 64, three bytes; then `FinallyBegan` at the same time.
-    let events = decode_events(&[0, 64, 3, 1, 2, 3, 0, 23], 2).expect("two events");
+    // Time difference 0, tag 127, three bytes; then `FinallyBegan` at the same time.
+    let events = decode_events(&[0, 127, 3, 1, 2, 3, 0, 23], 2).expect("two events");
     assert_eq!(events, [(Millis::ZERO, Event::FinallyBegan)]);
     assert!(decode_events(&[0, 63], 1).is_err(), "no engine writes tag 63");
 }

@@ -130,6 +130,9 @@ impl<'a> Builder<'a> {
     /// A text of a node: rendered when that can be done now, else as written.
     fn text(&mut self, tree: &Tree, cx: &Context, layers: &Layers<'_>, site: Site<'_>) -> Box<str> {
         let raw: Box<str> = tree.as_str().unwrap_or_default().into();
+        if tree.as_str().is_some() && !Template::is_template(&raw) {
+            return raw;
+        }
         match self.value(tree, cx, site) {
             Eval::Known(value) => match text_of(&value) {
                 Some(text) if !Template::is_template(&text) => text.into(),

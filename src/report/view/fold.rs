@@ -2,7 +2,8 @@
 
 use crate::base::{IdVec, Millis, NodeIx, Span};
 use crate::run::event::{
-    Answer, Attempt, CheckKind, Event, NodeState, Outcome, ReopenReason, Resolution, ShardResult, SkipReason,
+    Answer, Attempt, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, Resolution, ShardResult,
+    SkipReason,
 };
 
 use super::super::words;
@@ -52,6 +53,7 @@ impl View {
             Event::NodeExpired { node, clock } => {
                 self.edit(*node, |node| node.reason = format!("{} ran out", words::clock(*clock)));
             }
+            Event::ShardExpired { node, shard, clock } => self.expire(*node, *shard, *clock),
             Event::NodeFinished { node, state, reason } => self.finish(*node, *state, reason, at),
             Event::NodeSkipped { node, why } => self.skip(*node, why, at),
             Event::NodeReopened { node, why } => self.reopen(*node, *why),
@@ -163,6 +165,17 @@ impl View {
                 outcome: Some(outcome.clone()),
             });
             settle(node);
+        });
+    }
+
+    /// The time of a shard ran out before its next attempt.
+    fn expire(&mut self, ix: NodeIx, shard: u32, clock: Clock) {
+        let was_due = self.retries.remove(&(ix, shard)).is_some();
+        self.edit(ix, |node| {
+            let moved = u32::from(was_due).min(node.shards.retrying);
+            node.shards.retrying -= moved;
+            node.shards.failed += moved;
+            node.outcome = Some(Outcome::TimedOut(clock));
         });
     }
 
@@ -331,6 +344,7 @@ const fn stage_of(event: &Event) -> Option<NodeIx> {
         | Event::GateOpened { node, .. }
         | Event::GateDecided { node, .. }
         | Event::NodeExpired { node, .. }
+        | Event::ShardExpired { node, .. }
         | Event::NodeFinished { node, .. }
         | Event::NodeSkipped { node, .. }
         | Event::NodeReopened { node, .. }

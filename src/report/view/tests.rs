@@ -166,7 +166,7 @@ fn what_is_left_follows_the_longest_way_or_is_not_said() {
 /// Any event about one of the first eight stages, of which the graph has six.
 fn event() -> impl Strategy<Value = Event> {
     let node = (0..8_u32).prop_map(NodeIx::new);
-    (0..15_u8, node, 0..60_u32, 1..4_u16).prop_map(|(kind, node, shard, number)| {
+    (0..16_u8, node, 0..60_u32, 1..4_u16).prop_map(|(kind, node, shard, number)| {
         let attempt = attempt(node, shard, number);
         match kind {
             0 => started(node, shard, 3),
@@ -192,6 +192,7 @@ fn event() -> impl Strategy<Value = Event> {
                 why: CancelReason::Failure(node),
                 by: String::new(),
             },
+            14 => Event::ShardExpired { node, shard, clock: Clock::Within },
             _ => Event::NodeResolved {
                 node,
                 resolution: Resolution::Failed,

@@ -141,3 +141,54 @@ fn the_run_clock_keeps_the_clean_up_s_budget_and_stands_while_only_a_person_can_
     story.ends(2, Outcome::Signal(15)).run_ends(RunEnd::Failed);
     assert!(story.verdict().timed_out);
 }
+
+#[test]
+fn within_is_the_time_of_one_shard_and_ends_only_that_one() {
+    let rule = Retry { within: Some(Span::from_secs(10)), ..retry(9, 4000) };
+    let mut parts = parts(vec![stage("pack", |node| {
+        node.rules.retry = Some(rule);
+        node.rules.shards = 3;
+    })]);
+    parts.scopes[0].policy = Policy::Continue;
+    let mut story = Story::with(1, parts);
+    story.wait(1000).shard(0, 0, Outcome::Exit(1)).starts(&[(0, 1)]).wait(8_999).is(0, NodeState::Running);
+    story.wait(1).then(&[Event::ShardExpired { node: n(0), shard: 0, clock: Clock::Within }]);
+    story.shard(0, 1, Outcome::Success).starts(&[(0, 2)]);
+    let reason = "1 of 3 shards failed, shard 0 first".to_owned();
+    story.shard(0, 2, Outcome::Success);
+    story.has(&Event::NodeFinished { node: n(0), state: NodeState::TimedOut, reason }).run_ends(RunEnd::Failed);
+}
+
+#[test]
+fn a_stage_whose_within_ran_out_says_so() {
+    let rule = Retry { within: Some(Span::from_secs(10)), ..retry(9, 4000) };
+    let nodes = vec![stage("a", |node| node.rules.retry = Some(rule)), Node::plain("long")];
+    let mut story = Story::with(1, parts(nodes));
+    story.fails(0).starts(&[(1, 0)]).wait(10_000);
+    let reason = "`retry.within` ran out between two attempts".to_owned();
+    story.has(&Event::NodeFinished { node: n(0), state: NodeState::TimedOut, reason });
+}
+
+#[test]
+fn time_without_an_engine_counts_neither_for_within_nor_for_the_clean_up() {
+    let rule = Retry { within: Some(Span::from_secs(10)), ..retry(9, 4000) };
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(rule))]);
+    story.fails(0).gap(60_000).has(&retried(0, 2)).is(0, NodeState::Running);
+    let clean = stage("notify", |node| node.phase = Phase::Finally);
+    let mut story_parts = parts(vec![Node::plain("a"), clean]);
+    story_parts.settings.finally_budget = Some(Span::from_secs(30));
+    let mut story = Story::with(1, story_parts);
+    story.succeeds(0).starts(&[(1, 0)]).wait(20_000).gap(60_000).has(&retried(1, 2)).wait(9_999).then(&[]);
+    story.wait(1).is(1, NodeState::Running);
+    assert_eq!(story.core.state().running(n(1))[0].stop().map(|it| it.1), Some(StopReason::Clock(Clock::Finally)));
+}
+
+#[test]
+fn the_run_clock_goes_on_while_a_retry_is_due_and_an_approval_is_open() {
+    let approval = stage("ship", |node| node.rules.is_approval = true);
+    let mut story_parts = parts(vec![approval, stage("a", |node| node.rules.retry = Some(retry(1, 60_000)))]);
+    story_parts.settings.timeout = Some(Span::from_secs(30));
+    let mut story = Story::with(4, story_parts);
+    story.fails(1).wait(30_000);
+    assert_eq!(story.core.state().cancel().map(|it| it.1), Some(CancelReason::Timeout));
+}

@@ -86,3 +86,65 @@ fn an_approval_above_a_change_is_asked_again() {
     story.has(&Event::GateOpened { node: n(0), expires: None, prompt: String::new() }).starts(&[]);
     story.decides(0, true).starts(&[(1, 0)]);
 }
+
+fn edited(story: &mut Story) -> &mut Story {
+    let plan_version = Some(story.core.state().version() + 1);
+    story.tell(Input::Recover { resumed: Box::new(resumed(0)), plan_version, changed: vec![], rerun: vec![] })
+}
+
+fn packs(shards: u32, change: impl Fn(&mut Node)) -> Arc<Graph> {
+    graph(parts(vec![stage("pack", |node| {
+        node.rules.shards = shards;
+        change(node);
+    })]))
+}
+
+#[test]
+fn an_edited_plan_tries_again_what_had_failed_even_when_the_run_was_only_interrupted() {
+    let version = |needs: &[u32]| {
+        let mut parts = parts(vec![Node::plain("a"), Node::plain("b"), after("c", needs)]);
+        parts.scopes[0].policy = Policy::Continue;
+        graph(parts)
+    };
+    let mut story = Story::versions(8, vec![version(&[0]), version(&[1])]);
+    story.fails(0).is(2, NodeState::Blocked);
+    edited(&mut story).has(&retried(0, 2)).has(&retried(1, 2)).is(2, NodeState::Pending);
+    story.succeeds(0).succeeds(1).starts(&[(2, 0)]).succeeds(2).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn a_stage_added_during_the_clean_up_runs_before_it() {
+    let version = |ids: &[&str]| {
+        let mut nodes: Vec<Node> = ids.iter().map(|id| Node::plain(id)).collect();
+        nodes.push(stage("notify", |node| node.phase = Phase::Finally));
+        graph(parts(nodes))
+    };
+    let mut story = Story::versions(8, vec![version(&["a"]), version(&["a", "b"])]);
+    story.succeeds(0).starts(&[(1, 0)]);
+    edited(&mut story).starts(&[(1, 0)]).is(2, NodeState::Waiting);
+    story.succeeds(1).has(&Event::FinallyBegan).starts(&[(2, 0)]).succeeds(2).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn other_slices_are_done_again_only_where_that_is_safe() {
+    let shards = |change: fn(&mut Node)| {
+        let mut story = Story::versions(2, vec![packs(4, change), packs(3, change)]);
+        story.shard(0, 0, Outcome::Success).starts(&[(0, 2)]);
+        edited(&mut story);
+        story
+    };
+    shards(|_| ()).starts(&[(0, 0), (0, 1), (0, 2)]);
+    shards(|node| node.rules.idempotent = false).starts(&[]).is(0, NodeState::Unknown);
+    let ask = |node: &mut Node| (node.rules.idempotent, node.rules.has_done_if) = (false, true);
+    let mut story = shards(ask);
+    story.starts(&[]).has(&Event::CheckStarted { node: n(0), shard: 0, kind: CheckKind::DoneIf });
+}
+
+#[test]
+fn a_rerun_takes_back_the_done_shards_of_a_stage_that_has_not_ended() {
+    let mut story = Story::with(2, parts(vec![stage("pack", |node| node.rules.shards = 3)]));
+    story.shard(0, 0, Outcome::Success);
+    story.rerun(&[0]).has(&Event::NodeReopened { node: n(0), why: ReopenReason::Ordered });
+    story.starts(&[(0, 0), (0, 1), (0, 2)]);
+    assert_eq!(story.core.state().progress(n(0)).success, 0);
+}
