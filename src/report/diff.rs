@@ -124,7 +124,8 @@ pub fn text(a: &View, b: &View, look: Look) -> String {
             put!(out, "{}  output `{}`: {from} → {to}\n", " ".repeat(id), clean::plain(output));
         }
     }
-    put!(out, "\n{} of {} differ\n", all.len(), words::count(a.nodes().count(), "stage"));
+    let only_b = all.iter().filter(|one| one.a.is_none()).count();
+    put!(out, "\n{} of {} differ\n", all.len(), words::count(a.nodes().count() + only_b, "stage"));
     out
 }
 

@@ -62,9 +62,11 @@ pub(super) fn text(subject: Subject, picture: &Picture, style: &Style) -> String
     let critical: Vec<NodeIx> = subject.forecast.critical.nodes.clone();
     if critical.len() > 1 {
         let mark = if style.unicode { "◆" } else { "#" };
-        let length = words::length(subject.forecast.critical.length);
+        // Without history its length is made of guesses.
+        let length = subject.forecast.expected().map(|_| words::length(subject.forecast.critical.length));
+        let length = length.map(|length| format!(", {length}")).unwrap_or_default();
         line(&mut out, format_args!(""));
-        line(&mut out, format_args!("{mark} critical path, {} stages, {length}", critical.len()));
+        line(&mut out, format_args!("{mark} critical path, {} stages{length}", critical.len()));
     }
     out
 }

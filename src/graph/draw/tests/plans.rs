@@ -115,7 +115,7 @@ fn the_terminal_drawing_reads_like_this() {
                [finally]
     ◆          notify      ≤ 5m  ./notify.sh
 
-    ◆ critical path, 6 stages, 6s
+    ◆ critical path, 6 stages
     "##);
 }
 

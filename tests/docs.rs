@@ -1,0 +1,16 @@
+//! The documents hold what they promise: commands run and print what is shown, plans in them are checked, links
+//! lead somewhere, tables agree with the code, pictures are those of the real binary.
+//!
+//! `ENGINE_BLESS=1 cargo test --test docs` draws the pictures anew.
+
+#[path = "docs/console.rs"]
+mod console;
+#[path = "docs/guide.rs"]
+mod guide;
+#[path = "docs/markdown.rs"]
+mod markdown;
+#[path = "docs/pictures.rs"]
+mod pictures;
+mod support;
+#[path = "docs/tables.rs"]
+mod tables;
