@@ -4,6 +4,7 @@
 //! varies (run ids, times, process ids) is compared by its place only; of a live run, whose stages print side by
 //! side, the order of lines does not count.
 
+use std::fmt::{Arguments, Write as _};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -54,7 +55,7 @@ fn run(steps: &[Step], project: &Project, home: &Path) -> Vec<Vec<String>> {
     let mut script =
         String::from("exec 2>&1\ncargo() { while [ \"$1\" != -- ]; do shift; done; shift; engine \"$@\"; }\n");
     for step in steps {
-        script.push_str(&format!("{}\necho \"{END} $?\"\n", step.command));
+        put(&mut script, format_args!("{}\necho \"{END} $?\"\n", step.command));
     }
     fs::write(home.join("steps.sh"), script).expect("a script");
     let mut command = Command::new("bash");
@@ -75,6 +76,11 @@ fn run(steps: &[Step], project: &Project, home: &Path) -> Vec<Vec<String>> {
     found.pop();
     assert_eq!(found.len(), steps.len(), "the shell ended early\n{printed}");
     found
+}
+
+/// Appends to a text.
+pub(crate) fn put(text: &mut String, more: Arguments<'_>) {
+    text.write_fmt(more).expect("a String takes everything");
 }
 
 /// What varies between two runs of the same command.
@@ -134,7 +140,10 @@ pub(crate) fn check(document: &str) {
         let is_live = step.command.contains("run ") || step.command.contains("resume");
         let redacted = |lines: &[String]| -> Vec<String> { lines.iter().map(|line| redact(line)).collect() };
         if !agrees(&redacted(&step.shown), &redacted(&printed), !is_live) {
-            wrong.push_str(&format!("\n{document}:{}: $ {}\n{}\n", step.line, step.command, printed.join("\n")));
+            put(
+                &mut wrong,
+                format_args!("\n{document}:{}: $ {}\n{}\n", step.line, step.command, printed.join("\n")),
+            );
         }
     }
     assert!(wrong.is_empty(), "these print something else now:\n{wrong}");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::console::{redact, repository};
+use super::console::{put, redact, repository};
 use super::markdown::root;
 
 const LINE: u32 = 20;
@@ -71,7 +71,10 @@ fn terminal(command: &str, printed: &str) -> String {
          cy=\"18\" r=\"5\"/><circle cx=\"56\" cy=\"18\" r=\"5\"/></g>\n"
     );
     for (nth, row) in (0..).zip(&rows) {
-        svg.push_str(&format!("<text x=\"20\" y=\"{}\" xml:space=\"preserve\">{row}</text>\n", 52 + nth * LINE));
+        put(
+            &mut svg,
+            format_args!("<text x=\"20\" y=\"{}\" xml:space=\"preserve\">{row}</text>\n", 52 + nth * LINE),
+        );
     }
     svg.push_str("</svg>\n");
     svg
@@ -98,7 +101,7 @@ fn row(line: &str) -> String {
         };
         if !text.is_empty() {
             let text = text.replace('&', "&amp;").replace('<', "&lt;");
-            row.push_str(&format!("<tspan class=\"{}\">{text}</tspan>", classes.join(" ")));
+            put(&mut row, format_args!("<tspan class=\"{}\">{text}</tspan>", classes.join(" ")));
         }
     }
     row
