@@ -255,10 +255,10 @@ fn label(graph: &Graph, group: &fold::Group) -> (String, String) {
     let ends = || format!("{first} … {last}");
     let name = || group.fold.map_or_else(String::new, |at| graph.folds[at as usize].name.clone());
     match group.kind {
-        Kind::Stage | Kind::Approval => (first.to_string(), words::work(node(0))),
+        Kind::Stage | Kind::Approval => (first.to_string(), words::purpose(node(0))),
         Kind::Shards => {
             let shards = words::number(u64::from(node(0).rules.shards));
-            (format!("{first} ×{shards}"), words::work(node(0)))
+            (format!("{first} ×{shards}"), words::purpose(node(0)))
         }
         Kind::Closed(FoldKind::Matrix) | Kind::Part(FoldKind::Matrix) => (format!("{} ×{many}", name()), ends()),
         Kind::Closed(kind) | Kind::Part(kind) => {

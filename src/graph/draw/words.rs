@@ -40,6 +40,11 @@ pub(super) fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
+/// What a node is for: the plan's own words for it, else what it does.
+pub(super) fn purpose(node: &Node) -> String {
+    node.description.as_deref().map_or_else(|| work(node), str::to_owned)
+}
+
 /// What a node does, in one line: its argv, the first line of its script, or the question it asks.
 pub(super) fn work(node: &Node) -> String {
     match &node.work {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::base::{Millis, NodeIx, Span};
 use crate::run::Attempt;
 use crate::run::event::{
-    Answer, CancelLevel, CheckKind, Event, NodeState, Outcome, ReopenReason, RunEnd, StopReason, SuspendReason,
+    Answer, CancelLevel, CheckKind, Event, NodeState, Outcome, ReopenReason, RunEnd, SkipReason, StopReason,
+    SuspendReason,
 };
 
 use super::super::view::{RunWord, View};
@@ -27,6 +28,9 @@ const MAX_FAILED: usize = 20;
 /// Skipped and blocked stages told one by one; the totals have the rest.
 const MAX_SKIPPED: u32 = 200;
 
+/// Blocked stages told one by one for each stage that blocks them; the rest is one line.
+const MAX_BLOCKED: u32 = 3;
+
 /// Tells a run. Remembers only what keeps it from saying too much.
 #[derive(Clone, Debug)]
 pub(super) struct Story {
@@ -35,17 +39,37 @@ pub(super) struct Story {
     shard_lines: BTreeMap<NodeIx, u32>,
     told: BTreeMap<NodeIx, Millis>,
     skipped: u32,
+    /// Of each blocked stage the one that did not end well.
+    causes: BTreeMap<NodeIx, NodeIx>,
+    /// Stages blocked so far by each of those.
+    blocked: BTreeMap<NodeIx, u32>,
 }
 
 impl Story {
     /// Has told nothing yet.
     pub(super) const fn new(look: Look) -> Self {
-        Self { look, is_live: false, shard_lines: BTreeMap::new(), told: BTreeMap::new(), skipped: 0 }
+        Self {
+            look,
+            is_live: false,
+            shard_lines: BTreeMap::new(),
+            told: BTreeMap::new(),
+            skipped: 0,
+            causes: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+        }
     }
 
     /// Beside a live region, which shows what runs: starts and progress are left out.
     pub(super) const fn beside_live(look: Look) -> Self {
-        Self { look, is_live: true, shard_lines: BTreeMap::new(), told: BTreeMap::new(), skipped: 0 }
+        Self {
+            look,
+            is_live: true,
+            shard_lines: BTreeMap::new(),
+            told: BTreeMap::new(),
+            skipped: 0,
+            causes: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+        }
     }
 
     /// How to write.
@@ -89,6 +113,7 @@ impl Story {
                 self.line(state, word, view.id(*node), said)
             }
             Event::NodeFinished { node, state, .. } => self.tell_end(view, *node, *state),
+            Event::NodeSkipped { node, why: SkipReason::Blocked { by } } => self.tell_blocked(view, *node, *by),
             Event::NodeSkipped { node, .. } => self.tell_skip(view, *node),
             Event::NodeReopened { node, why } if *why != ReopenReason::Resume => {
                 self.line(NodeState::Waiting, "reopened", view.id(*node), words::reopened(*why))
@@ -240,6 +265,22 @@ impl Story {
     }
 
     /// A stage that will not run.
+    /// A stage that a need holds back: the first few of each need, for one failure may block a whole plan.
+    fn tell_blocked(&mut self, view: &View, ix: NodeIx, by: NodeIx) -> String {
+        let first = self.causes.get(&by).copied().unwrap_or(by);
+        self.causes.insert(ix, first);
+        let count = self.blocked.entry(first).or_default();
+        *count += 1;
+        match *count {
+            0..=MAX_BLOCKED => self.tell_skip(view, ix),
+            count if count == MAX_BLOCKED + 1 => {
+                let said = format!("and what else depends on `{}`", clean::plain(view.id(first)));
+                self.line(NodeState::Blocked, "…", "", &said)
+            }
+            _ => String::new(),
+        }
+    }
+
     fn tell_skip(&mut self, view: &View, ix: NodeIx) -> String {
         self.skipped += 1;
         let node = view.get(ix);
