@@ -1,5 +1,15 @@
 //! The command line as a user sees it: every verb, flag and exit code through the binary.
+//!
+//! A changed transcript is looked at, then accepted with `INSTA_UPDATE=always cargo test --test cli`.
 
 #[path = "cli/exits.rs"]
 mod exits;
+#[path = "cli/plainly.rs"]
+mod plainly;
+#[path = "cli/plans.rs"]
+mod plans;
+#[path = "cli/runs.rs"]
+mod runs;
 mod support;
+#[path = "cli/transcript.rs"]
+mod transcript;

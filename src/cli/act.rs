@@ -43,7 +43,10 @@ pub(super) fn decide(args: &DecideArgs, approved: bool, settings: &Settings) -> 
         if state.open_approvals().any(|(open, _)| open == node) {
             return Ok(());
         }
-        let word = state.state(node).word();
+        let word = match state.state(node) {
+            NodeState::Waiting => "decided already",
+            other => other.word(),
+        };
         let mut fault = Fault::new(Exit::NotFound, format!("`{stage}` does not wait for approval: it is {word}"));
         for (open, _) in state.open_approvals() {
             fault = fault.help(format!("`{}` waits for one", graph.nodes[open].id));

@@ -107,7 +107,7 @@ pub(super) fn describe(edit: &Edit, read: &Read, color: bool) -> String {
                     _ if edit.approvals.contains(new) => "is asked again",
                     _ => "uses the new text",
                 };
-                lines.push(format!("  ~ {}  {} and {what}", change.id, state.word()));
+                lines.push(format!("  ~ {}  {}: {what}", change.id, state.word()));
                 for field in fields {
                     lines.push(format!("      {}: {} → {}", field.field, short(&field.from), short(&field.to)));
                 }

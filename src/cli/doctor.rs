@@ -127,10 +127,11 @@ fn runs(settings: &Settings) -> Finding {
                 .filter(|run| journal::verify(&run.dir).is_ok_and(|found| !found.is_whole()))
                 .map(|run| run.dir.id().to_string())
                 .collect();
+            let look = format!("look at it: engine verify {}", damaged.first().map_or("RUN", String::as_str));
             if damaged.is_empty() {
                 Finding::fine("runs", format!("{} on record, all whole", runs.len()))
             } else {
-                Finding::bad("runs", format!("damaged: {}", damaged.join(", ")), "see: engine verify RUN")
+                Finding::bad("runs", format!("damaged: {}", damaged.join(", ")), look)
             }
         }
         Err(fault) => Finding::bad("runs", fault.message, "see: engine runs"),

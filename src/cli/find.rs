@@ -28,9 +28,9 @@ impl From<journal::Error> for Fault {
             journal::Error::Owned { run, .. } => {
                 fault.help(format!("watch it: engine logs -f {run}")).help(format!("end it: engine cancel {run}"))
             }
-            journal::Error::Damage { .. } => {
-                fault.help("see all of it: engine verify RUN; restore the run from a copy")
-            }
+            journal::Error::Damage { path, .. } => fault
+                .help(format!("see all of it: engine verify {}", run_of(&path)))
+                .help("restore the run from a copy, or begin a new one"),
             journal::Error::RunExists { run, .. } => {
                 fault.help(format!("go on with it: engine resume {run}, or leave out --run-id"))
             }
@@ -40,6 +40,13 @@ impl From<journal::Error> for Fault {
             _ => fault,
         }
     }
+}
+
+/// The id of the run that a file belongs to.
+fn run_of(path: &std::path::Path) -> String {
+    let mut parts = path.components().map(|part| part.as_os_str().to_string_lossy());
+    parts.by_ref().find(|part| part == "runs");
+    parts.next().map_or_else(|| "RUN".to_owned(), std::borrow::Cow::into_owned)
 }
 
 /// Whether another folder would mend it.
@@ -97,9 +104,14 @@ pub(super) fn run(state: &StateDir, id: &str) -> Result<RunDir, Fault> {
     }
 }
 
+/// Whether a run has no record at all. One whose journal cannot be read had a beginning: nobody may pass it over.
+pub(super) fn never_began(entry: &RunEntry) -> bool {
+    entry.began.is_none() && journal::read(&entry.dir).is_ok_and(|contents| contents.records.is_empty())
+}
+
 /// The latest run.
 pub(super) fn latest(state: &StateDir) -> Result<RunEntry, Fault> {
-    state.runs()?.into_iter().find(|entry| entry.began.is_some()).ok_or_else(|| {
+    state.runs()?.into_iter().find(|entry| !never_began(entry)).ok_or_else(|| {
         Fault::new(Exit::NotFound, format!("no run yet in `{}`", state.path().display()))
             .help("start one: engine run PLAN")
     })

@@ -125,8 +125,13 @@ fn kind(output: Output, settings: &Settings) -> Kind {
 }
 
 fn create(path: &PathBuf) -> Result<File, Fault> {
-    File::create(path)
-        .map_err(|error| Fault::new(Exit::Environment, format!("cannot write `{}`: {error}", path.display())))
+    File::create(path).map_err(|error| {
+        let fault = Fault::new(Exit::Environment, format!("cannot write `{}`: {error}", path.display()));
+        match error.kind() {
+            std::io::ErrorKind::NotFound => fault.help("make its folder first"),
+            _ => fault,
+        }
+    })
 }
 
 /// A report to write when the engine is done.

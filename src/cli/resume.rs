@@ -32,7 +32,11 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded, wa
         None => match find::newest_unfinished(&state)? {
             Some(dir) => dir,
             None => {
-                print::line("nothing to resume: every run has ended well");
+                print::line(if state.runs()?.is_empty() {
+                    "nothing to resume: no run yet"
+                } else {
+                    "nothing to resume: every run has ended well"
+                });
                 return Ok(Exit::Success);
             }
         },
@@ -100,7 +104,7 @@ fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> 
         Edited::Yes(edit) => {
             print::note(&change::describe(&edit, read, settings.color_err));
             if !(args.accept_changes || args.show.yes || confirm(args)) {
-                print::note("error: the plan was edited since the run began");
+                print::note("error: nothing was started: the edited plan was not accepted");
                 print::note(&format!(
                     "help: go on with the edited plan: engine resume {} --accept-changes",
                     read.dir.id()

@@ -122,7 +122,7 @@ fn github_folds_and_shields() {
      approved  approve  by eva: ship <it>
       success  approve  1m08s, approved by eva: ship <it>
          stop  test  its timeout ran out
-    ::group::test (timed-out, 5m00s)
+    ::group::test (timeout ran out, 5m00s)
     ::stop-commands::t0k3n
     case 1 & <ok>
     case 22 & <ok>

@@ -107,7 +107,7 @@ impl<W: Write> Observer for GitHub<W> {
     fn record(&mut self, seq: u64, at: Millis, event: &Event) {
         let mut text = match event {
             Event::ShardFinished { attempt, outcome, took, .. } => {
-                self.group(*attempt, &format!("{}, {}", words::outcome_word(outcome), words::length(*took)))
+                self.group(*attempt, &format!("{}, {}", story::said(outcome), words::length(*took)))
             }
             Event::ShardLost { attempt } => self.group(*attempt, "lost"),
             _ => String::new(),

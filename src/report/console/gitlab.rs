@@ -67,7 +67,7 @@ impl<W: Write> Observer for GitLab<W> {
     fn record(&mut self, seq: u64, at: Millis, event: &Event) {
         let mut text = match event {
             Event::ShardFinished { attempt, outcome, took, .. } => {
-                let said = format!("{}, {}", words::outcome_word(outcome), words::length(*took));
+                let said = format!("{}, {}", story::said(outcome), words::length(*took));
                 self.section(*attempt, at, &said, *outcome == Outcome::Success)
             }
             Event::ShardLost { attempt } => self.section(*attempt, at, "lost", false),

@@ -374,6 +374,18 @@ pub(super) fn stage(view: &View, attempt: Attempt) -> String {
     if is_sharded { format!("{id}[{}]", attempt.shard) } else { id.to_owned() }
 }
 
+/// How an attempt ended, for the title of its output; reasons, which may be long and odd, follow elsewhere.
+pub(super) fn said(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Success => "success".to_owned(),
+        Outcome::NotStarted(_) => "could not start".to_owned(),
+        Outcome::BadResult(_) => "bad result".to_owned(),
+        Outcome::Exit(_) | Outcome::Signal(_) | Outcome::TimedOut(_) | Outcome::Cancelled => {
+            words::outcome(outcome)
+        }
+    }
+}
+
 /// How long the shards that are left will take, by the rate so far.
 pub(super) fn estimate(view: &View, ix: NodeIx, now: Millis) -> Option<Span> {
     let node = view.get(ix);

@@ -1,0 +1,115 @@
+//! Transcripts of everything that is refused: first what is wrong, then how to mend it.
+
+use crate::plans;
+use crate::support::Project;
+use crate::transcript::transcript;
+
+#[test]
+fn command_lines_that_make_no_sense() {
+    let project = Project::with_plan(plans::SHOP);
+    insta::assert_snapshot!(transcript(
+        &project,
+        &[
+            "run",
+            "statsu",
+            "run plan.yaml --set tag",
+            "run plan.yaml -j 0",
+            "run plan.yaml --run-id ../x",
+            "run plan.yaml --report foo=1",
+            "run plan.yaml --output loud",
+            "run plan.yaml --events nowhere/events",
+            "gc --younger banana",
+            "plan",
+            "runs",
+        ]
+    ));
+    assert!(!project.has(".engine"), "nothing may be left of a refused run");
+}
+
+#[test]
+fn names_that_do_not_exist() {
+    let project = Project::with_plan(plans::SHOP);
+    project.engine(&["run", "plan.yaml", "--run-id", "monday"]).expect(0);
+    insta::assert_snapshot!(transcript(
+        &project,
+        &[
+            "status munday",
+            "status zzz",
+            "logs monday tset",
+            "logs shipp",
+            "resume zzz",
+            "plan --resume zzz",
+            "approve nothing",
+            "resolve monday tset --as success",
+            "resolve monday test --as success",
+            "diff monday zzz",
+            "cancel",
+            "cancel monday",
+            "unlock site --reason dead",
+            "explain plan::cycel",
+            "run plan.yaml --only tset",
+            "run plan.yaml --set tga=v2",
+            "run plan.yaml --run-id monday",
+        ]
+    ));
+}
+
+#[test]
+fn an_empty_state_says_how_to_begin() {
+    let project = Project::with_plan(plans::SHOP);
+    insta::assert_snapshot!(transcript(
+        &project,
+        &["status", "runs", "logs", "report", "resume", "verify", "cancel", "gc"]
+    ));
+    assert!(!project.has(".engine"), "looking makes nothing");
+}
+
+#[test]
+fn plans_that_cannot_be_read() {
+    let project = Project::with_plan(plans::SHOP);
+    std::fs::create_dir(project.path("dir.yaml")).expect("a folder");
+    insta::assert_snapshot!(transcript(
+        &project,
+        &["run nope.yaml", "check paln.yaml", "plan dir.yaml", "graph .", "check /etc/passwd", "check ../x.yaml"]
+    ));
+    assert!(!project.has(".engine"));
+}
+
+#[test]
+fn many_plans_are_checked_in_one_document() {
+    let project = Project::with_plan(plans::SHOP);
+    project.write("wrong.yaml", plans::WRONG);
+    project.write("circle.toml", plans::CIRCLE);
+    insta::assert_snapshot!(transcript(
+        &project,
+        &[
+            "check plan.yaml",
+            "check wrong.yaml plan.yaml circle.toml",
+            "check wrong.yaml plan.yaml circle.toml --format github",
+        ]
+    ));
+    for format in ["json", "sarif"] {
+        let output =
+            project.engine(&["check", "wrong.yaml", "plan.yaml", "circle.toml", "--format", format]).expect(3);
+        let value: serde_json::Value = serde_json::from_str(&output.stdout).expect("one JSON document");
+        let found = match format {
+            "json" => value["diagnostics"].as_array().expect("a list").len(),
+            _ => value["runs"][0]["results"].as_array().expect("a list").len(),
+        };
+        assert_eq!(found, 5, "{format}: {value:#}");
+    }
+}
+
+#[test]
+fn state_that_cannot_be_used() {
+    let project = Project::with_plan(plans::SHOP);
+    insta::assert_snapshot!(transcript(
+        &project,
+        &[
+            "run plan.yaml --state-dir plan.yaml",
+            "status --state-dir plan.yaml",
+            "run plan.yaml --state-dir /proc/none",
+            "runs --state-dir nowhere",
+        ]
+    ));
+}
