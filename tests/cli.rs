@@ -4,6 +4,8 @@
 
 #[path = "cli/exits.rs"]
 mod exits;
+#[path = "cli/looking.rs"]
+mod looking;
 #[path = "cli/plainly.rs"]
 mod plainly;
 #[path = "cli/plans.rs"]

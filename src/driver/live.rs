@@ -384,6 +384,8 @@ impl Live {
     fn beat(&mut self, inputs: &mut Vec<Input>) {
         inputs.extend(self.desk.open_mail(&self.dir, &self.graph));
         self.show_output();
+        // For who follows the stored log, and so that a killed engine takes no more than a beat of it along.
+        self.captured.flush();
         let now = self.clock.now();
         self.last_beat = now;
         for observer in &mut self.observers {

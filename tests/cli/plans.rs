@@ -59,12 +59,12 @@ stages:
 "#;
 
 /// Three mistakes.
-pub(crate) const WRONG: &str = r#"version: 1
+pub(crate) const WRONG: &str = r"version: 1
 name: wrong
 stages:
   build: {run: make, timout: 5m}
   ship: {needs: [biuld], run: ship, timeout: 5}
-"#;
+";
 
 /// A circle and a script that wants to interpolate.
 pub(crate) const CIRCLE: &str = r#"version = 1
