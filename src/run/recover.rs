@@ -104,6 +104,7 @@ impl RunState {
     /// An ended stage is pending again.
     pub(super) fn reopen(&mut self, at: Millis, node: NodeIx, why: ReopenReason) {
         self.reopen.remove(&node);
+        self.drain_for = self.drain_for.filter(|&failed| failed != node);
         self.close_gate(node);
         self.unplace(node);
         self.failed.retain(|&failed| failed != node);
@@ -143,7 +144,8 @@ impl RunState {
     }
 
     fn reopen_shard(&mut self, key: Key, is_whole: bool, is_ordered: bool) {
-        let has_done_if = self.node(key.0).rules.has_done_if;
+        let rules = &self.node(key.0).rules;
+        let (has_done_if, is_idempotent) = (rules.has_done_if, rules.idempotent);
         let between = self.shards.between.get(&key).map(|between| between.step);
         let is_suspect = between == Some(Step::Suspect);
         let step = match self.shards.phase(key) {
@@ -151,6 +153,11 @@ impl RunState {
             Phase::Success | Phase::Fresh | Phase::Running => return,
             Phase::Cancelled if has_done_if && !is_ordered => Step::Suspect,
             Phase::Between if is_suspect && !is_ordered => Step::Suspect,
+            // Only an order that names the stage, or a person's word on it, takes back that nobody knows.
+            Phase::Unknown if !is_ordered && !is_idempotent && has_done_if => Step::Suspect,
+            Phase::Unknown if !is_ordered && !is_idempotent => {
+                return self.make_unknown(key, "its last attempt was ended by force, and it is not idempotent");
+            }
             Phase::Cancelled | Phase::Between | Phase::Failed | Phase::Unknown => Step::Ready,
         };
         self.shards.forgive_all(key);
@@ -250,7 +257,7 @@ impl RunState {
             *cell = Cell { generation: cell.generation, ..Cell::new() };
         }
         if shards == now.rules.shards as usize {
-            return;
+            return self.forget_questions(to);
         }
         let cursor = cell.cursor.min(now.rules.shards);
         *cell = Cell { cursor, generation: cell.generation, ..Cell::new() };
@@ -258,6 +265,20 @@ impl RunState {
         for shard in 0..cursor {
             if self.shards.number((to, shard)) > 0 {
                 self.recut((to, shard), is_idempotent, has_done_if);
+            }
+        }
+    }
+
+    /// What can't be asked any more is done again, or left to a person.
+    fn forget_questions(&mut self, node: NodeIx) {
+        let (has_done_if, is_idempotent) = (self.node(node).rules.has_done_if, self.node(node).rules.idempotent);
+        let suspects = self.shards.between_of(node).filter(|(_, between)| between.step == Step::Suspect);
+        let suspects: Vec<u32> = suspects.filter(|_| !has_done_if).map(|it| it.0).collect();
+        for shard in suspects {
+            if is_idempotent {
+                self.shards.wait((node, shard), Step::Ready, None);
+            } else {
+                self.make_unknown((node, shard), "its `done-if` is gone, and it is not idempotent");
             }
         }
     }

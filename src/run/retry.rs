@@ -31,7 +31,7 @@ impl RunState {
         }
         let number = self.shards.number(key).saturating_add(1);
         let dice = jitter(self.seed, &self.node(key.0).id, key.1, number);
-        Span::from_ms(full - dice % (full - full / 2 + 1))
+        Span::from_ms(spread(full, dice))
     }
 
     /// Whether `allow-failure` covers this outcome.
@@ -66,6 +66,11 @@ fn to_float(ms: u64) -> f64 {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
 fn to_ms(ms: f64) -> u64 {
     ms.clamp(0.0, to_float(limits::MAX_SPAN_MS)) as u64
+}
+
+/// From half of `full`, rounded up, to all of it.
+pub(super) fn spread(full: u64, dice: u64) -> u64 {
+    full - dice % (full / 2 + 1)
 }
 
 /// A number that depends on its arguments only: FNV-1a, then the finalizer of splitmix64.

@@ -1,188 +1,398 @@
-//! What must hold, worked out from the events alone and compared with what the core believes.
+//! What must hold before each event: one law for each rule of `run`, over the recount in [`Book`].
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use engine::base::{Millis, NodeIx, PoolIx, Span};
+use engine::graph::model::{Condition, Need, Phase, Policy, Retry};
+use engine::plan::model::{AllowFailure, RetryWhen};
+use engine::run::event::{
+    CancelLevel, CancelReason, CheckKind, Clock, NodeState, ReopenReason, RunEnd, SkipReason, StopKind,
+    StopReason, Verdict,
+};
+use engine::run::{Attempt, Event, Outcome, RunState};
 
-use engine::base::{NodeIx, PoolIx};
-use engine::graph::Graph;
-use engine::graph::model::Phase;
-use engine::run::event::{CancelLevel, NodeState, ReopenReason, SkipReason};
-use engine::run::{Attempt, Event, RunState};
+use crate::book::{Book, Key};
 
-type Key = (NodeIx, u32);
-
-/// A naive recount of a run.
-pub(crate) struct Laws {
-    graph: Arc<Graph>,
-    running: BTreeMap<Key, u16>,
-    checks: BTreeSet<Key>,
-    highest: BTreeMap<Key, u16>,
-    /// Re-tries in this generation of a stage.
-    retries: BTreeMap<Key, u32>,
-    states: BTreeMap<NodeIx, NodeState>,
-    done: BTreeSet<Key>,
-    cancel: Option<CancelLevel>,
-    is_paused: bool,
+/// An event must be allowed in the state that it meets.
+pub(crate) fn check(book: &Book, state: &RunState, at: Millis, event: &Event) {
+    match event {
+        Event::ShardsStarted { node, first, count } => {
+            assert!(*count > 0, "an empty block");
+            longest_way_first(book, state, *node);
+            for shard in *first..first + count {
+                may_start(book, at, Attempt { node: *node, shard, number: 1 });
+            }
+        }
+        Event::ShardRetried { attempt } => may_start(book, at, *attempt),
+        Event::RetryScheduled { attempt, at: due } => retry_within_budget(book, at, *attempt, *due),
+        Event::StopRequested { attempt, how, why } => stop_has_a_reason(book, at, *attempt, *how, *why),
+        Event::ShardExpired { node, shard, clock } => {
+            assert_eq!(*clock, Clock::Within);
+            assert!(!book.running.contains_key(&(*node, *shard)), "a shard expires while it runs");
+            within_is_over(book, at, (*node, *shard));
+        }
+        Event::CheckStarted { node, shard, kind } => may_ask(book, (*node, *shard), *kind),
+        Event::NodeSkipped { node, why } => {
+            at_rest(book, *node);
+            skip_is_true(book, state, *node, why);
+        }
+        Event::NodeAdmitted { node } => {
+            assert_eq!(holds(book, state, *node), Some(true), "{node:?} admitted");
+        }
+        Event::NodeFinished { node, state: end, reason } => {
+            at_rest(book, *node);
+            end_is_true(book, state, *node, *end, reason);
+        }
+        Event::NodeExpired { node, clock } => expiry_is_true(book, at, *node, *clock),
+        Event::GateOpened { node, expires, .. } => gate_opens(book, state, at, *node, *expires),
+        Event::NodeReopened { node, why } => {
+            let by_person = matches!(why, ReopenReason::Ordered | ReopenReason::Upstream | ReopenReason::Changed);
+            let had_ended_well = book.state(*node).is_success() && book.graph.nodes[*node].phase == Phase::Main;
+            assert!(by_person || !had_ended_well, "promise 2: {node:?} is reopened");
+        }
+        Event::CancelRaised { level, why, .. } => cancel_has_a_reason(book, at, *level, *why),
+        Event::FinallyBegan => {
+            let is_open = |node: &NodeIx| book.graph.nodes[*node].phase == Phase::Main && !has_ended(book, *node);
+            assert!(!book.graph.nodes.indexes().any(|node| is_open(&node)), "clean-up before its time");
+        }
+        Event::RunFinished { verdict } => verdict_is_true(book, verdict),
+        _ => {}
+    }
 }
 
-impl Laws {
-    pub(crate) fn new(graph: &Arc<Graph>) -> Self {
-        Self {
-            graph: Arc::clone(graph),
-            running: BTreeMap::new(),
-            checks: BTreeSet::new(),
-            highest: BTreeMap::new(),
-            retries: BTreeMap::new(),
-            states: BTreeMap::new(),
-            done: BTreeSet::new(),
-            cancel: None,
-            is_paused: false,
+fn has_ended(book: &Book, node: NodeIx) -> bool {
+    book.states.contains_key(&node)
+}
+
+fn at_rest(book: &Book, node: NodeIx) {
+    assert!(!book.running.keys().any(|key| key.0 == node), "{node:?} ends while it runs");
+    assert!(!book.checks.keys().any(|key| key.0 == node), "{node:?} ends while it is asked");
+}
+
+pub(crate) fn accepts(book: &Book, need: Need) -> bool {
+    let is = book.state(need.node);
+    let unselected = !book.graph.nodes[need.node].selected;
+    (is.is_success() && need.accept.success)
+        || (is == NodeState::Skipped && (need.accept.skipped || unselected))
+        || (is.is_failure() && need.accept.failed)
+}
+
+fn handles_failure(book: &Book, node: NodeIx) -> bool {
+    let is_handled = |need: &Need| need.accept.failed && book.state(need.node).is_failure();
+    book.graph.nodes[node].needs.iter().any(is_handled)
+}
+
+/// Dependencies first, one attempt a shard, nothing again that is done or in doubt, nothing in a pause, a
+/// suspension or after a cancel but handlers and the clean-up, no sooner than a re-try is due.
+fn may_start(book: &Book, at: Millis, attempt: Attempt) {
+    let key = (attempt.node, attempt.shard);
+    let node = &book.graph.nodes[attempt.node];
+    assert!(node.selected && !has_ended(book, attempt.node), "{key:?} starts after its end");
+    assert!(!book.running.contains_key(&key) && !book.checks.contains_key(&key), "two attempts of {key:?}");
+    assert!(!book.done.contains(&key), "promise 2: {key:?} is done");
+    assert!(!book.doubt.contains(&key), "promise 3: nobody knows what {key:?} did");
+    assert!(book.highest.get(&key).is_none_or(|&highest| attempt.number > highest), "{attempt:?} again");
+    assert!(book.due.get(&key).is_none_or(|&due| at >= due), "{attempt:?} before it is due");
+    may_act(book, attempt.node);
+    assert!(node.needs.iter().all(|&need| accepts(book, need)), "{key:?} starts without its needs");
+    assert!(node.conditions.is_empty() || book.stage(attempt.node).is_admitted, "{key:?} starts unasked");
+    assert!(!node.rules.is_approval, "an approval starts nothing");
+}
+
+fn may_act(book: &Book, node: NodeIx) {
+    assert!(!book.is_paused && !book.is_suspended, "{node:?} acts in a pause");
+    match (book.graph.nodes[node].phase, book.cancel) {
+        (Phase::Finally, cancel) => {
+            assert!(book.finally_since.is_some() && !book.finally_over, "clean-up before or after its time");
+            assert!(cancel.is_none_or(|(level, _)| level < CancelLevel::Kill), "clean-up after a kill");
+        }
+        (Phase::Main, None) => {}
+        (Phase::Main, Some((level, why))) => {
+            let drains = level == CancelLevel::Drain && matches!(why, CancelReason::Failure(_));
+            assert!(drains && handles_failure(book, node), "{node:?} acts after a cancel");
         }
     }
+}
 
-    /// An event must be allowed in the state that it meets.
-    pub(crate) fn check(&self, state: &RunState, event: &Event) {
-        match event {
-            Event::ShardsStarted { node, first, count } => {
-                assert!(*count > 0, "an empty block");
-                for shard in *first..first + count {
-                    self.may_start(state, Attempt { node: *node, shard, number: 1 });
-                }
-            }
-            Event::ShardRetried { attempt } => self.may_start(state, *attempt),
-            Event::RetryScheduled { attempt, .. } => {
-                let max = self.graph.nodes[attempt.node].rules.retry.as_ref().map_or(0, |retry| retry.max);
-                let used = self.retries.get(&(attempt.node, attempt.shard)).copied().unwrap_or_default();
-                assert!(used < max, "{attempt:?}: more re-tries than {max}");
-            }
-            Event::NodeSkipped { node, .. } | Event::NodeFinished { node, .. } => {
-                let runs = self.running.keys().any(|key| key.0 == *node);
-                assert!(!runs, "{node:?} ends while it runs");
-            }
-            Event::CancelRaised { level, .. } => assert!(self.cancel < Some(*level), "a cancel falls"),
-            _ => {}
+/// The cache is asked once and first, `done-if` only about what is in doubt and never in a stop.
+fn may_ask(book: &Book, key: Key, kind: CheckKind) {
+    let rules = &book.graph.nodes[key.0].rules;
+    assert!(!book.running.contains_key(&key) && !has_ended(book, key.0));
+    match kind {
+        CheckKind::Cache => {
+            may_act(book, key.0);
+            assert!(rules.has_cache && !book.stage(key.0).cache_asked, "the cache is asked again");
+        }
+        CheckKind::DoneIf => {
+            assert!(!book.is_paused && !book.is_suspended, "{key:?} is asked in a pause");
+            assert!(book.cancel.is_none_or(|it| it.0 < CancelLevel::Stop) || book.finally_since.is_some());
+            assert!(rules.has_done_if, "{key:?} has no done-if");
         }
     }
+}
 
-    fn may_start(&self, state: &RunState, attempt: Attempt) {
-        let key = (attempt.node, attempt.shard);
-        let node = &self.graph.nodes[attempt.node];
-        assert!(!self.running.contains_key(&key), "two attempts of {key:?}");
-        assert!(!self.done.contains(&key), "promise 2: {key:?} is done");
-        assert!(self.highest.get(&key).is_none_or(|&highest| attempt.number > highest), "{attempt:?} again");
-        assert!(!self.is_paused, "{key:?} starts in a pause");
-        let is_handler = node.needs.iter().any(|need| need.accept.failed && self.state(need.node).is_failure());
-        match (node.phase, self.cancel) {
-            (_, None) => {}
-            (Phase::Finally, Some(level)) => assert!(level < CancelLevel::Kill, "clean-up after a kill"),
-            (Phase::Main, Some(level)) => {
-                assert!(level == CancelLevel::Drain && is_handler, "{key:?} starts after a cancel");
-            }
-        }
-        for need in &node.needs {
-            let is = self.state(need.node);
-            let unselected = !self.graph.nodes[need.node].selected;
-            let accepted = (is.is_success() && need.accept.success)
-                || (is == NodeState::Skipped && (need.accept.skipped || unselected))
-                || (is.is_failure() && need.accept.failed);
-            assert!(accepted, "{key:?} starts although {:?} is {is:?}", need.node);
-        }
-        assert!(node.phase == Phase::Main || state.in_finally(), "clean-up before its time");
+/// Whether a fresh stage without pools could start now.
+pub(crate) fn is_startable(book: &Book, state: &RunState, node: NodeIx) -> bool {
+    let it = &book.graph.nodes[node];
+    let is_asked = it.rules.has_cache && !book.stage(node).cache_asked;
+    let is_fresh = it.rules.shards > 0 && state.progress(node).fresh == it.rules.shards;
+    let is_admitted = it.conditions.is_empty() || book.stage(node).is_admitted;
+    let is_open = it.phase == Phase::Main && it.selected && !has_ended(book, node);
+    let is_plain = !it.rules.is_approval && it.rules.pools.is_empty() && !is_asked;
+    is_open && is_plain && is_fresh && is_admitted && it.needs.iter().all(|&need| accepts(book, need))
+}
+
+/// The critical path comes first.
+fn longest_way_first(book: &Book, state: &RunState, node: NodeIx) {
+    if book.cancel.is_some() {
+        return;
     }
+    let mine = book.graph.priority(node);
+    let passed = book
+        .graph
+        .nodes
+        .indexes()
+        .find(|&other| other != node && book.graph.priority(other) > mine && is_startable(book, state, other));
+    assert_eq!(passed, None, "{node:?} overtakes");
+}
 
-    fn state(&self, node: NodeIx) -> NodeState {
-        self.states.get(&node).copied().unwrap_or(NodeState::Pending)
-    }
+/// As many re-tries as allowed, for what `when` says, spread over 50 % to 100 % of the delay.
+fn retry_within_budget(book: &Book, at: Millis, attempt: Attempt, due: Millis) {
+    let key = (attempt.node, attempt.shard);
+    let retry = book.graph.nodes[attempt.node].rules.retry.clone().expect("re-tried without `retry`");
+    let used = book.retries.get(&key).copied().unwrap_or_default();
+    assert!(used < retry.max, "{attempt:?}: more re-tries than {}", retry.max);
+    let ideal = retry.delay.ms() << used.min(30);
+    let full = ideal.min(retry.max_delay.map_or(u64::MAX, Span::ms));
+    let least = if retry.jitter { full - full / 2 } else { full };
+    assert!((least..=full).contains(&due.since(at).ms()), "{attempt:?} in {} of {full} ms", due.since(at).ms());
+    let last = book.stage(attempt.node).ends;
+    assert!(last.iter().any(|outcome| covers(&retry, outcome)), "{attempt:?} although `when` says no");
+}
 
-    fn start(&mut self, attempt: Attempt) {
-        let key = (attempt.node, attempt.shard);
-        self.running.insert(key, attempt.number);
-        self.highest.insert(key, attempt.number);
-    }
+fn covers(retry: &Retry, outcome: &Outcome) -> bool {
+    retry.when.is_empty()
+        || retry.when.iter().any(|when| match when {
+            RetryWhen::Failure => true,
+            RetryWhen::Timeout => matches!(outcome, Outcome::TimedOut(_)),
+            RetryWhen::Signal => matches!(outcome, Outcome::Signal(_)),
+            RetryWhen::Exit(codes) => matches!(outcome, Outcome::Exit(code) if codes.contains(code)),
+        })
+}
 
-    pub(crate) fn hear(&mut self, event: &Event) {
-        match event {
-            Event::ShardsStarted { node, first, count } => {
-                (*first..first + count).for_each(|shard| self.start(Attempt { node: *node, shard, number: 1 }));
-            }
-            Event::ShardRetried { attempt } => self.start(*attempt),
-            Event::RetryScheduled { attempt, .. } => {
-                *self.retries.entry((attempt.node, attempt.shard)).or_default() += 1;
-            }
-            Event::ShardFinished { attempt, outcome, .. } => {
-                let key = (attempt.node, attempt.shard);
-                assert_eq!(self.running.remove(&key), Some(attempt.number), "the fence");
-                if *outcome == engine::run::Outcome::Success {
-                    self.done.insert(key);
-                }
-            }
-            Event::ShardLost { attempt } => {
-                let was = self.running.remove(&(attempt.node, attempt.shard));
-                assert_eq!(was, Some(attempt.number), "only what runs is lost");
-            }
-            Event::CheckStarted { node, shard, .. } => {
-                assert!(self.checks.insert((*node, *shard)), "a question is asked twice");
-            }
-            Event::CheckAnswered { node, shard, .. } => {
-                assert!(self.checks.remove(&(*node, *shard)), "an answer without a question");
-            }
-            Event::NodeFinished { node, state, .. } => {
-                self.states.insert(*node, *state);
-            }
-            Event::NodeSkipped { node, why } => {
-                let is_blocked = matches!(why, SkipReason::Blocked { .. });
-                self.states.insert(*node, if is_blocked { NodeState::Blocked } else { NodeState::Skipped });
-            }
-            Event::NodeReopened { node, why } => self.reopen(*node, *why),
-            Event::PauseChanged { on } => self.is_paused = *on,
-            Event::CancelRaised { level, .. } => self.cancel = Some(*level),
-            Event::RunResumed(_) => {
-                (self.cancel, self.is_paused) = (None, false);
-                self.checks.clear();
-            }
-            _ => {}
+fn within_is_over(book: &Book, at: Millis, key: Key) {
+    let within = book.graph.nodes[key.0].rules.retry.as_ref().and_then(|retry| retry.within);
+    let first = book.first.get(&key).copied().expect("a clock without a start");
+    assert!(at >= first + within.expect("no such clock"), "{key:?} expires too early");
+}
+
+/// Nobody is stopped before his time, and nobody is forced before his grace is over but by a kill.
+fn stop_has_a_reason(book: &Book, at: Millis, attempt: Attempt, how: StopKind, why: StopReason) {
+    let run = &book.running[&(attempt.node, attempt.shard)];
+    let node = &book.graph.nodes[attempt.node];
+    assert!(run.stop.is_none_or(|(_, old, _)| old < how), "{attempt:?} is asked twice");
+    let cancel = book.cancel.map(|(level, _)| level);
+    match why {
+        StopReason::Clock(Clock::Attempt) => assert!(at >= run.started + node.rules.timeout.expect("a timeout")),
+        StopReason::Clock(Clock::Idle) => assert!(node.rules.idle.is_some(), "no such clock"),
+        StopReason::Clock(Clock::Within) => within_is_over(book, at, (attempt.node, attempt.shard)),
+        StopReason::Clock(Clock::Finally) => {
+            let budget = book.graph.settings.finally_budget.expect("a budget");
+            assert!(node.phase == Phase::Finally && at >= book.finally_since.expect("a clean-up") + budget);
         }
-    }
-
-    fn reopen(&mut self, node: NodeIx, why: ReopenReason) {
-        self.states.remove(&node);
-        self.retries.retain(|key, _| key.0 != node);
-        let is_finally = self.graph.nodes[node].phase == Phase::Finally;
-        if is_finally || matches!(why, ReopenReason::Upstream) {
-            self.done.retain(|key| key.0 != node);
+        StopReason::Clock(clock) => panic!("{clock:?} stops no attempt"),
+        StopReason::Cancel => {
+            let is_hit = node.phase == Phase::Main || cancel == Some(CancelLevel::Kill);
+            assert!(is_hit && cancel >= Some(CancelLevel::Stop), "{attempt:?} is stopped by no cancel");
+            assert_eq!(how == StopKind::Kill, cancel == Some(CancelLevel::Kill));
         }
-    }
-
-    /// What the core believes is what happened.
-    pub(crate) fn audit(&self, state: &RunState) {
-        let slots = self.running.len() + self.checks.len();
-        assert!(slots <= state.jobs() as usize, "more than {} at once", state.jobs());
-        let runs: Vec<Key> = state.flights().iter().map(|it| (it.attempt().node, it.attempt().shard)).collect();
-        assert!(runs.iter().eq(self.running.keys()), "the core's attempts are {runs:?}");
-        let mut counts = [0_u32; 14];
-        for (node, it) in self.graph.nodes.pairs() {
-            let is = state.state(node);
-            counts[is as usize] += 1;
-            let running = self.running.range((node, 0)..=(node, u32::MAX)).count();
-            assert_eq!(state.progress(node).running as usize, running);
-            assert!(running == 0 || is == NodeState::Running, "{} runs as {is:?}", it.id);
-            if let Some(&ended) = self.states.get(&node) {
-                assert_eq!(is, ended, "{}", it.id);
-            }
+        StopReason::Scope(_) => {
+            let kills = |failed: NodeIx| {
+                let has_failed = matches!(book.state(failed), NodeState::Failed | NodeState::TimedOut);
+                has_failed && policy(book, failed) == Policy::Kill && is_inside(book, attempt.node, failed)
+            };
+            assert!(book.graph.nodes.indexes().any(kills), "{attempt:?} is stopped by no scope of its own");
         }
-        assert!(!state.has_begun() || counts == *state.counts(), "states are counted wrong");
-        for (pool, it) in self.graph.pools.pairs() {
-            let used = self.pool_used(pool, it.capacity);
-            assert!(used <= it.capacity, "pool {} is overdrawn", it.name);
-            assert_eq!(state.pool_used(pool), used, "pool {}", it.name);
+        StopReason::Grace => {
+            let (since, ..) = run.stop.expect("it was asked before");
+            assert!(at >= since + node.rules.grace && how == StopKind::Kill, "{attempt:?} had more grace");
         }
     }
+}
 
-    fn pool_used(&self, pool: PoolIx, capacity: u32) -> u32 {
-        let weight = |key: &Key| {
-            let pools = &self.graph.nodes[key.0].rules.pools;
-            pools.iter().filter(|it| it.0 == pool).map(|it| it.1).sum::<u32>().min(capacity)
-        };
-        self.running.keys().map(weight).sum()
+pub(crate) fn policy(book: &Book, node: NodeIx) -> Policy {
+    let it = &book.graph.nodes[node];
+    if it.phase == Phase::Finally { Policy::Continue } else { book.graph.scopes[it.scope].policy }
+}
+
+/// Whether `node` is in the scope of `of`.
+pub(crate) fn is_inside(book: &Book, node: NodeIx, of: NodeIx) -> bool {
+    let (scopes, nodes) = (&book.graph.scopes, &book.graph.nodes);
+    let mut chain = std::iter::successors(Some(nodes[node].scope), |&scope| scopes[scope].parent);
+    nodes[node].phase == Phase::Main && chain.any(|scope| scope == nodes[of].scope)
+}
+
+/// What the only condition of a stage comes to; none when it can't be told.
+fn holds(book: &Book, state: &RunState, node: NodeIx) -> Option<bool> {
+    let Condition { text, views, .. } = book.graph.nodes[node].conditions.first()?;
+    if &**text == "1 == 2" {
+        return Some(false);
     }
+    if let Some(word) = text.strip_prefix("run.state == ") {
+        return Some(word.trim_matches('\'') == book.outlook());
+    }
+    let engine::graph::model::Target::Node(need) = views.first()?.target else { return None };
+    if text.contains("nobody") {
+        return None;
+    }
+    let is_success = book.state(need) == NodeState::Success;
+    if text.contains("outputs.n") {
+        let wrote = state.outputs(need).iter().any(|(name, value)| name == "n" && value == 1);
+        return Some(wrote && matches!(book.state(need), NodeState::Success | NodeState::Cached));
+    }
+    Some(is_success == text.contains("=="))
+}
+
+fn skip_is_true(book: &Book, state: &RunState, node: NodeIx, why: &SkipReason) {
+    let it = &book.graph.nodes[node];
+    assert!(!has_ended(book, node), "{node:?} ends twice");
+    match why {
+        SkipReason::Condition => assert_eq!(holds(book, state, node), Some(false), "{node:?}"),
+        SkipReason::NotSelected => assert!(!it.selected, "{node:?} is selected"),
+        SkipReason::NotNeeded => {
+            let went_well = |node| book.state(node).is_success() || book.state(node) == NodeState::Skipped;
+            let is_idle = |need: &Need| !need.accept.success && went_well(need.node) && !accepts(book, *need);
+            assert!(it.needs.iter().any(is_idle), "{node:?} is needed");
+        }
+        SkipReason::Blocked { by } => {
+            let is_need = it.needs.iter().any(|need| need.node == *by && !accepts(book, *need));
+            let drains = book.cancel == Some((CancelLevel::Drain, CancelReason::Failure(*by)));
+            assert!(is_need || drains && it.phase == Phase::Main, "{by:?} does not block {node:?}");
+        }
+    }
+}
+
+/// A stage ends as what it is.
+fn end_is_true(book: &Book, run: &RunState, node: NodeIx, end: NodeState, reason: &str) {
+    let (it, stage) = (&book.graph.nodes[node], book.stage(node));
+    let all_done = || (0..it.rules.shards).all(|shard| book.done.contains(&(node, shard)));
+    let is_refused = reason.contains("can't be told") && holds(book, run, node).is_none();
+    let has_failed = !stage.ends.is_empty()
+        || stage.decided == Some(false)
+        || stage.expired.is_some()
+        || is_refused
+        || stage.resolved.is_some_and(|it| it == engine::run::event::Resolution::Failed)
+        || book.finally_over;
+    match end {
+        NodeState::Success if it.rules.is_approval => assert_eq!(stage.decided, Some(true), "{node:?}"),
+        NodeState::Success => assert!(all_done(), "{node:?} succeeds with work left"),
+        NodeState::Cached => assert!(stage.is_cached, "{node:?}"),
+        NodeState::Failed => assert!(has_failed, "{node:?} did not fail"),
+        NodeState::TimedOut => {
+            let by_clock = |outcome: &Outcome| matches!(outcome, Outcome::TimedOut(_));
+            let is_late = stage.ends.iter().any(by_clock) || stage.expired.is_some() || book.finally_over;
+            assert!(is_late, "{node:?} had time");
+        }
+        NodeState::AllowedFailure => {
+            assert!(has_failed && it.rules.allow_failure != AllowFailure::No, "{node:?} is not allowed to fail");
+        }
+        NodeState::Cancelled => {
+            assert!(book.cancel.is_some() || stage.was_killed || book.finally_over, "{node:?} is not cancelled");
+        }
+        NodeState::Unknown => assert!(!stage.unknown.is_empty(), "{node:?} is known"),
+        other => panic!("{node:?} ends as {other:?}"),
+    }
+    if matches!(end, NodeState::Failed | NodeState::TimedOut) {
+        assert_ne!(it.rules.allow_failure, AllowFailure::Any, "{node:?} is allowed to fail");
+        tried_enough(book, node);
+    }
+}
+
+/// No stage gives up while it has re-tries left.
+fn tried_enough(book: &Book, node: NodeIx) {
+    let (it, stage) = (&book.graph.nodes[node], book.stage(node));
+    let Some(retry) = it.rules.retry.as_ref().filter(|retry| retry.within.is_none()) else { return };
+    let Some(last @ (Outcome::Exit(_) | Outcome::NotStarted(_) | Outcome::BadResult(_))) = stage.ends.last()
+    else {
+        return;
+    };
+    let is_plain = it.rules.shards == 1 && book.cancel.is_none() && stage.expired.is_none();
+    let used = book.retries.get(&(node, 0)).copied().unwrap_or_default();
+    let is_over = book.finally_over || stage.resolved.is_some();
+    if is_plain && !is_over && covers(retry, last) {
+        assert!(used >= retry.max, "{node:?} gives up after {used} re-tries of {}", retry.max);
+    }
+}
+
+fn expiry_is_true(book: &Book, at: Millis, node: NodeIx, clock: Clock) {
+    let it = &book.graph.nodes[node];
+    match clock {
+        Clock::Queue => {
+            assert!(it.rules.queue.is_some() && !book.is_paused && !book.is_suspended);
+            assert!(!book.running.keys().any(|key| key.0 == node), "{node:?} has had its turn");
+        }
+        Clock::Gate => {
+            let (_, expires) = book.stage(node).opened.expect("an open approval");
+            assert!(at >= expires.expect("a timeout"), "{node:?} had more time");
+        }
+        Clock::Finally => {
+            let budget = book.graph.settings.finally_budget.expect("a budget");
+            assert!(at >= book.finally_since.expect("a clean-up") + budget, "the clean-up had more time");
+        }
+        other => panic!("{other:?} ends no stage"),
+    }
+}
+
+fn gate_opens(book: &Book, state: &RunState, at: Millis, node: NodeIx, expires: Option<Millis>) {
+    let it = &book.graph.nodes[node];
+    may_act(book, node);
+    assert!(it.rules.is_approval && state.state(node) == NodeState::Waiting);
+    assert!(book.stage(node).opened.is_none() && book.stage(node).decided.is_none(), "{node:?} asks twice");
+    assert_eq!(expires, it.rules.timeout.map(|timeout| at + timeout));
+    assert!(it.needs.iter().all(|&need| accepts(book, need)), "{node:?} asks without its needs");
+}
+
+/// A cancel rises, and only a failure that its scope does not keep, a clock or a person raises it.
+fn cancel_has_a_reason(book: &Book, at: Millis, level: CancelLevel, why: CancelReason) {
+    assert!(book.cancel.is_none_or(|(old, _)| old < level), "a cancel falls");
+    match why {
+        CancelReason::Failure(node) => {
+            assert!(matches!(book.state(node), NodeState::Failed | NodeState::TimedOut), "{node:?} did not fail");
+            assert_ne!(policy(book, node), Policy::Continue, "the failure of {node:?} stays inside");
+        }
+        CancelReason::Timeout => {
+            assert!(book.used_time(at) >= book.run_limit().expect("a timeout"), "the run had more time");
+        }
+        CancelReason::Person | CancelReason::Terminated => {}
+    }
+}
+
+/// A run fails exactly by what failed: accepting a failure changes nothing, allowing one does. And the clean-up
+/// has had its chance unless it was killed.
+fn verdict_is_true(book: &Book, verdict: &Verdict) {
+    let expected = match (book.by_person(), book.has_failed()) {
+        (true, _) => RunEnd::Cancelled,
+        (false, true) => RunEnd::Failed,
+        (false, false) => RunEnd::Success,
+    };
+    assert_eq!(verdict.state, expected, "{:?}", book.states);
+    assert_eq!(verdict.timed_out, book.timed_out);
+    let mut failed = verdict.failed.clone();
+    failed.sort();
+    let is_bad = |state: NodeState| matches!(state, NodeState::Failed | NodeState::TimedOut);
+    let bad = book.states.iter().filter(|(_, state)| is_bad(**state)).map(|(&node, _)| node);
+    assert!(failed.iter().copied().eq(bad), "{failed:?} failed, says the verdict");
+    for (node, it) in book.graph.nodes.pairs() {
+        assert!(has_ended(book, node), "{node:?} is open at the end");
+        let was_skipped = it.phase == Phase::Finally && book.state(node) == NodeState::Cancelled;
+        let is_killed = book.cancel.is_some_and(|(level, _)| level == CancelLevel::Kill);
+        assert!(!was_skipped || is_killed || book.finally_over, "the clean-up {node:?} was not run");
+    }
+}
+
+/// Units of a pool in use.
+pub(crate) fn pool_used(book: &Book, pool: PoolIx, capacity: u32) -> u32 {
+    let weight = |key: &Key| {
+        let pools = &book.graph.nodes[key.0].rules.pools;
+        pools.iter().filter(|it| it.0 == pool).map(|it| it.1).sum::<u32>().min(capacity)
+    };
+    book.running.keys().map(weight).sum()
 }

@@ -1,8 +1,10 @@
 //! Simulation of the core: a seed makes a graph, what its attempts do, and what people do to the run. Laws are
 //! checked after every event, and the run is killed after every record and resumed.
 //!
-//! `SIM_SEED=n cargo test --test sim` repeats one seed; `ENGINE_LONG=1` runs many.
+//! `SIM_SEED=n cargo test --test sim` repeats one seed, `SIM_LOG=1` shows its facts; `ENGINE_LONG=1` runs many.
 
+mod audit;
+mod book;
 mod laws;
 mod plan;
 mod world;
@@ -51,6 +53,39 @@ fn a_crash_after_every_record_reaches_the_same_end() {
             cut.run();
             assert_eq!(cut.verdict().state, end, "cut after record {count} of {}", whole.log.len());
             assert!(cut.kept(&had), "cut after record {count}: something done was started again");
+        }
+    });
+}
+
+/// The same under every policy, with clocks that run out, approvals and clean-up: the same verdict, though not the
+/// same stages, for a new try does again what the failure had stopped.
+#[test]
+fn a_crash_under_any_policy_reaches_the_same_verdict() {
+    each("under_any_policy", seeds(40, 4_000), |seed| {
+        let mut whole = World::new(seed, Mode::Fixed);
+        whole.run();
+        let end = whole.verdict().state;
+        for count in 1..whole.log.len() {
+            let mut cut = World::cut(&whole, count);
+            let had = cut.done();
+            cut.recover();
+            cut.run();
+            assert_eq!(cut.verdict().state, end, "cut after record {count} of {}", whole.log.len());
+            assert!(cut.kept(&had), "cut after record {count}: something done was started again");
+        }
+    });
+}
+
+/// Whatever else happens to a run, also with an edited plan and a person's orders: killed after any record it ends.
+#[test]
+fn a_crash_after_any_record_of_a_hostile_run_ends() {
+    each("hostile_run_ends", seeds(20, 2_000), |seed| {
+        let mut whole = World::new(seed, Mode::Hostile);
+        whole.run();
+        for count in (1..whole.log.len()).step_by(3) {
+            let mut cut = World::cut(&whole, count);
+            cut.hostile_takeover();
+            cut.run();
         }
     });
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use engine::base::{NodeIx, PoolIx, ScopeIx, Span};
-use engine::graph::model::{Accept, Need, Node, Phase, Policy, Pool, Retry, Scope};
+use engine::graph::model::{
+    Accept, Condition, Need, Node, Phase, Policy, Pool, Process, Retry, Scope, Target, View, Work,
+};
 use engine::graph::{Graph, Parts};
-use engine::plan::model::AllowFailure;
+use engine::plan::model::{AllowFailure, RetryWhen, Type};
 
 /// A small generator of numbers (splitmix64): the same everywhere.
 #[derive(Clone)]
@@ -51,6 +53,29 @@ fn needs(dice: &mut Dice, before: u32, handlers: bool) -> Vec<Need> {
     needs
 }
 
+fn when(dice: &mut Dice) -> Vec<RetryWhen> {
+    match dice.below(6) {
+        0 => vec![RetryWhen::Exit(vec![1])],
+        1 => vec![RetryWhen::Timeout, RetryWhen::Signal],
+        _ => Vec::new(),
+    }
+}
+
+/// An `if` over one of the node's needs, sometimes one that can't be told.
+fn condition(kind: Kind, dice: &mut Dice, node: &Node, ids: &[Box<str>]) -> Option<Condition> {
+    let need = node.needs.first()?.node;
+    let id = &ids[need.raw() as usize];
+    let text = match dice.below(8) {
+        0 if kind == Kind::Wild => "needs.nobody.state == 'success'".to_owned(),
+        1 => format!("needs.{id}.state != 'success'"),
+        2 => format!("needs.{id}.outputs.n == 1"),
+        3 => "1 == 2".to_owned(),
+        _ => format!("needs.{id}.state == 'success'"),
+    };
+    let views = vec![View { name: id.clone(), target: Target::Node(need) }];
+    Some(Condition { text: text.into(), place: node.place, frame: 0, views })
+}
+
 fn rules(dice: &mut Dice, node: &mut Node) {
     let rules = &mut node.rules;
     rules.grace = Span::from_ms(dice.below(50));
@@ -67,6 +92,9 @@ fn rules(dice: &mut Dice, node: &mut Node) {
         rules.timeout = Some(Span::from_ms(50 + dice.below(200)));
     }
     if dice.chance(10) {
+        rules.idle = Some(Span::from_ms(30));
+    }
+    if dice.chance(10) {
         rules.queue = Some(Span::from_ms(dice.below(1000)));
     }
     if dice.chance(40) {
@@ -76,12 +104,13 @@ fn rules(dice: &mut Dice, node: &mut Node) {
             backoff: 2.0,
             max_delay: Some(Span::from_ms(150)),
             jitter: dice.chance(50),
-            when: Vec::new(),
+            when: when(dice),
             within: dice.chance(20).then(|| Span::from_ms(100 + dice.below(500))),
         });
     }
     if dice.chance(10) {
-        rules.allow_failure = AllowFailure::Any;
+        let some = AllowFailure::Exit(vec![1]);
+        rules.allow_failure = if dice.chance(50) { AllowFailure::Any } else { some };
     }
     if dice.chance(20) {
         (rules.idempotent, rules.has_done_if) = (false, dice.chance(60));
@@ -97,41 +126,131 @@ fn rules(dice: &mut Dice, node: &mut Node) {
     }
 }
 
-/// A graph. A calm one has no clocks but those that can't run out, so that outcomes alone decide its verdict.
-pub(crate) fn graph(seed: u64, is_calm: bool) -> Arc<Graph> {
+/// What a graph is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Everything that a plan may say.
+    Wild,
+    /// No clocks, and every failure stays inside: outcomes alone decide every stage.
+    Calm,
+    /// Every policy, and clocks so long that only what hangs meets them: outcomes alone decide the verdict.
+    Fixed,
+}
+
+fn tame(kind: Kind, dice: &mut Dice, node: &mut Node) {
+    if kind == Kind::Wild {
+        return;
+    }
+    (node.rules.timeout, node.rules.queue, node.rules.idle) = (None, None, None);
+    if kind == Kind::Fixed && !node.rules.is_approval && dice.chance(50) {
+        node.rules.timeout = Some(Span::from_secs(60));
+    }
+    if let Some(retry) = &mut node.rules.retry {
+        retry.within = None;
+    }
+    node.rules.has_done_if |= !node.rules.idempotent;
+}
+
+fn node(kind: Kind, dice: &mut Dice, id: &str, phase: Phase, before: &[Box<str>]) -> Node {
+    let mut node = Node::plain(id);
+    node.phase = phase;
+    if phase == Phase::Main {
+        node.needs = needs(dice, u32::try_from(before.len()).expect("few"), true);
+    }
+    node.scope = ScopeIx::new(dice.small(3));
+    node.selected = !dice.chance(5);
+    node.work = Work::Process(Box::new(Process { outputs: vec![("n".into(), Type::Int)], ..Process::default() }));
+    rules(dice, &mut node);
+    tame(kind, dice, &mut node);
+    if dice.chance(20) {
+        node.conditions.extend(condition(kind, dice, &node, before));
+    }
+    node
+}
+
+/// The versions of a plan, the first one first; only a wild one is edited.
+pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
     let mut dice = Dice(seed);
     let main = 1 + dice.small(12);
     let total = main + dice.small(3);
-    let mut nodes = Vec::new();
+    let (mut nodes, mut ids): (Vec<Node>, Vec<Box<str>>) = (Vec::new(), Vec::new());
     for at in 0..total {
-        let mut node = Node::plain(&format!("s{at}"));
-        node.needs = if at < main { needs(&mut dice, at, true) } else { Vec::new() };
-        node.phase = if at < main { Phase::Main } else { Phase::Finally };
-        node.scope = ScopeIx::new(dice.small(3));
-        node.selected = !dice.chance(5);
-        rules(&mut dice, &mut node);
-        if is_calm {
-            (node.rules.timeout, node.rules.queue) = (None, None);
-            if let Some(retry) = &mut node.rules.retry {
-                retry.within = None;
-            }
-            node.rules.has_done_if |= !node.rules.idempotent;
-        }
-        nodes.push(node);
+        let phase = if at < main { Phase::Main } else { Phase::Finally };
+        nodes.push(node(kind, &mut dice, &format!("s{at}"), phase, &ids));
+        ids.push(nodes[at as usize].id.clone());
     }
     let mut parts = Parts::of("sim", nodes);
     let policies = [Policy::Drain, Policy::Kill, Policy::Continue];
     let mut scope = |parent| {
         let policy = policies[usize::try_from(dice.below(3)).expect("below 3")];
-        let policy = if is_calm { Policy::Continue } else { policy };
+        let policy = if kind == Kind::Calm { Policy::Continue } else { policy };
         Scope { parent, name: "scope".to_owned(), policy }
     };
     parts.scopes = vec![scope(None), scope(Some(ScopeIx::new(0))), scope(Some(ScopeIx::new(1)))];
     parts.pools = (1..=3).map(|capacity| Pool { name: format!("p{capacity}"), capacity }).collect();
     parts.settings.max_parallel = 1 + dice.small(6);
-    if !is_calm && dice.chance(20) {
+    if kind == Kind::Fixed {
+        parts.settings.timeout = Some(Span::from_secs(3600));
+        parts.settings.finally_budget = Some(Span::from_secs(1800));
+    } else if kind == Kind::Wild && dice.chance(30) {
         parts.settings.timeout = Some(Span::from_ms(500 + dice.below(2000)));
         parts.settings.finally_budget = dice.chance(50).then(|| Span::from_ms(300));
     }
-    Arc::new(Graph::assemble(parts).expect("needs point backwards"))
+    let edits = if kind == Kind::Wild { dice.below(3) } else { 0 };
+    let mut all = vec![parts];
+    for _ in 0..edits {
+        let next = edit(&mut dice, all.last().expect("there is a first"), all.len());
+        all.push(next);
+    }
+    all.into_iter().map(|parts| Arc::new(Graph::assemble(parts).expect("needs point backwards"))).collect()
+}
+
+/// The plan after somebody's edit: stages are gone, new, changed, cut anew, selected otherwise.
+fn edit(dice: &mut Dice, old: &Parts, version: usize) -> Parts {
+    let ids: Vec<Box<str>> = old.nodes.iter().map(|node| node.id.clone()).collect();
+    let mut parts = old.clone();
+    for _ in 0..=dice.below(3) {
+        let at = usize::try_from(dice.below(parts.nodes.len() as u64)).expect("few");
+        let it = &mut parts.nodes[at];
+        match dice.below(6) {
+            0 if it.phase == Phase::Main => it.rules.shards = dice.small(12),
+            1 => it.selected = !it.selected,
+            2 => it.needs.clear(),
+            3 => rules(dice, it),
+            4 if parts.nodes.len() > 2 => {
+                parts.nodes.remove(at);
+            }
+            _ => {
+                let id = format!("v{version}x{at}");
+                if parts.nodes.iter().all(|node| *node.id != *id) {
+                    parts.nodes.insert(at, node(Kind::Wild, dice, &id, Phase::Main, &[]));
+                }
+            }
+        }
+    }
+    rewire(&mut parts.nodes, &ids);
+    parts
+}
+
+/// Needs and views follow their stages to their new numbers; what is gone or stands later is left out.
+fn rewire(nodes: &mut [Node], old: &[Box<str>]) {
+    let new: Vec<Box<str>> = nodes.iter().map(|node| node.id.clone()).collect();
+    let find = |node: NodeIx, before: usize| {
+        let at = new.iter().position(|id| *id == old[node.raw() as usize]).filter(|&at| at < before)?;
+        Some(NodeIx::new(u32::try_from(at).expect("few")))
+    };
+    for (at, node) in nodes.iter_mut().enumerate() {
+        let moved = |need: &Need| Some(Need { node: find(need.node, at)?, ..*need });
+        node.needs = node.needs.iter().filter_map(moved).collect();
+        for condition in &mut node.conditions {
+            condition.views.retain_mut(|view| {
+                let Target::Node(target) = &mut view.target else { return false };
+                find(*target, at).is_some_and(|found| {
+                    *target = found;
+                    true
+                })
+            });
+        }
+        node.conditions.retain(|condition| !condition.views.is_empty());
+    }
 }

@@ -1,26 +1,30 @@
 //! The outside of a simulated run: executors, people, a clock.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::sync::Arc;
 
 use engine::base::{Digest, Millis, NodeIx, RunId, Span};
 use engine::graph::Graph;
 use engine::run::event::{
     Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, NodeState, Resolution, Resumed, ShardResult,
-    StopKind, Verdict,
+    StopKind, SuspendReason, Verdict,
 };
 use engine::run::{Command, Core, Event, Input, Outcome, input};
 
-use crate::laws::Laws;
-use crate::plan::{Dice, graph};
+use crate::book::Book;
+use crate::plan::{Dice, Kind, versions};
+use crate::{audit, laws};
 
 /// How the outside behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mode {
     /// Late, double and missing answers, ignored stops, cancels and pauses.
     Hostile,
-    /// Each shard always ends in the same way.
+    /// Each shard always ends in the same way, and failures stay where they are.
     Calm,
+    /// Each shard always ends in the same way or never, under every policy.
+    Fixed,
     /// Everything succeeds.
     Mended,
 }
@@ -30,28 +34,36 @@ pub(crate) struct World {
     pub(crate) core: Core,
     pub(crate) log: Vec<(Millis, Event)>,
     pub(crate) mode: Mode,
-    graph: Arc<Graph>,
+    versions: Vec<Arc<Graph>>,
     seed: u64,
     dice: Dice,
-    at: Millis,
+    pub(crate) at: Millis,
     /// News on their way.
     mail: BTreeMap<(Millis, u64), Input>,
     sent: u64,
     /// Started since the last recovery.
     started: BTreeSet<(NodeIx, u32)>,
-    laws: Laws,
+    book: Book,
+    /// Where the facts are shown, with `SIM_LOG`.
+    told: Option<std::io::Stderr>,
+    /// How often another engine took over.
+    pub(crate) takeovers: u32,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, mode: Mode) -> Self {
-        let graph = graph(seed, mode != Mode::Hostile);
-        let mut world = Self::bare(seed, mode, graph);
+        let kind = match mode {
+            Mode::Hostile => Kind::Wild,
+            Mode::Calm | Mode::Mended => Kind::Calm,
+            Mode::Fixed => Kind::Fixed,
+        };
+        let mut world = Self::bare(seed, mode, versions(seed, kind));
         let began = Began {
             run: RunId::parse("sim").expect("an id"),
             plan: "sim".to_owned(),
             path: "sim.yaml".to_owned(),
             wall_ms: 0,
-            jobs: world.graph.settings.max_parallel,
+            jobs: world.graph().settings.max_parallel,
             seed,
             graph: Digest::ZERO,
             files: Vec::new(),
@@ -63,13 +75,15 @@ impl World {
         world
     }
 
-    fn bare(seed: u64, mode: Mode, graph: Arc<Graph>) -> Self {
+    fn bare(seed: u64, mode: Mode, versions: Vec<Arc<Graph>>) -> Self {
         Self {
-            core: Core::new(vec![Arc::clone(&graph)]),
+            core: Core::new(versions.clone()),
             log: Vec::new(),
             mode,
-            laws: Laws::new(&graph),
-            graph,
+            book: Book::new(&versions),
+            takeovers: 0,
+            told: std::env::var_os("SIM_LOG").map(|_| std::io::stderr()),
+            versions,
             seed,
             dice: Dice(seed ^ 0xabcd),
             at: Millis::ZERO,
@@ -79,12 +93,17 @@ impl World {
         }
     }
 
+    /// The plan that is gone by.
+    pub(crate) fn graph(&self) -> Arc<Graph> {
+        Arc::clone(self.core.state().graph())
+    }
+
     /// The first `count` records of another run, and nothing else of it.
     pub(crate) fn cut(whole: &Self, count: usize) -> Self {
-        let mut world = Self::bare(whole.seed, whole.mode, Arc::clone(&whole.graph));
+        let mut world = Self::bare(whole.seed, whole.mode, whole.versions.clone());
         for (at, event) in &whole.log[..count] {
             world.core.replay(*at, event);
-            world.laws.hear(event);
+            world.book.hear(*at, event);
             world.log.push((*at, event.clone()));
             world.at = *at;
         }
@@ -93,18 +112,37 @@ impl World {
 
     /// Another engine takes over; what was on its way is lost.
     pub(crate) fn recover(&mut self) {
+        self.take_over(0, None, vec![], vec![]);
+    }
+
+    fn take_over(&mut self, gap: u64, plan_version: Option<u32>, changed: Vec<NodeIx>, rerun: Vec<NodeIx>) {
         self.mail.clear();
         self.started.clear();
-        let resumed = Resumed {
-            wall_ms: 0,
-            gap: Span::from_ms(0),
-            jobs: self.graph.settings.max_parallel,
-            by: "sim".to_owned(),
-            engine: "sim".to_owned(),
-        };
-        let recover =
-            Input::Recover { resumed: Box::new(resumed), plan_version: None, changed: vec![], rerun: vec![] };
-        self.send(0, recover);
+        self.takeovers += 1;
+        let gap = Span::from_ms(gap);
+        self.at = self.at + gap;
+        let (by, engine) = ("sim".to_owned(), "sim".to_owned());
+        let resumed = Resumed { wall_ms: 0, gap, jobs: self.graph().settings.max_parallel, by, engine };
+        self.send(0, Input::Recover { resumed: Box::new(resumed), plan_version, changed, rerun });
+        // Whoever was asked before is asked still.
+        let open: Vec<NodeIx> = self.core.state().open_approvals().map(|it| it.0).collect();
+        open.into_iter().filter(|_| plan_version.is_none()).for_each(|node| self.ask(node));
+    }
+
+    /// Another engine, after a while, with orders and perhaps an edited plan.
+    pub(crate) fn hostile_takeover(&mut self) {
+        let gap = self.dice.below(3) * self.dice.below(500);
+        let version = self.core.state().version();
+        let has_more = (version as usize) < self.versions.len();
+        let next = Some(version + 1).filter(|_| has_more && self.dice.chance(60));
+        let graph = Arc::clone(&self.versions[next.unwrap_or(version) as usize - 1]);
+        let approvals = graph.nodes.pairs().filter(|(_, node)| node.rules.is_approval).map(|it| it.0);
+        let changed = if next.is_some() { approvals.collect() } else { Vec::new() };
+        let mut rerun: Vec<NodeIx> = Vec::new();
+        if self.dice.chance(40) {
+            rerun.push(NodeIx::new(self.dice.small(u32::try_from(graph.nodes.len()).expect("few"))));
+        }
+        self.take_over(gap, next, changed, rerun);
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
@@ -114,8 +152,9 @@ impl World {
     /// Stages of the main phase that are done.
     pub(crate) fn done(&self) -> Vec<NodeIx> {
         let state = self.core.state();
-        let is_main = |node: &NodeIx| self.graph.nodes[*node].phase == engine::graph::model::Phase::Main;
-        let nodes = self.graph.nodes.indexes().filter(is_main);
+        let graph = self.graph();
+        let is_main = |node: &NodeIx| graph.nodes[*node].phase == engine::graph::model::Phase::Main;
+        let nodes = graph.nodes.indexes().filter(is_main);
         nodes.filter(|&node| state.state(node).is_success() || state.state(node) == NodeState::Cached).collect()
     }
 
@@ -153,6 +192,10 @@ impl World {
             return;
         }
         let state = self.core.state();
+        if state.suspended().is_some() && state.is_quiescent() {
+            self.hostile_takeover();
+            return self.run();
+        }
         if !state.is_quiescent() {
             assert_eq!(self.mode, Mode::Hostile, "only a hostile executor never answers");
             let why = CancelReason::Person;
@@ -160,6 +203,10 @@ impl World {
             return self.run();
         }
         assert!(state.is_paused() || state.needs_person(), "the run is stuck: {:?}", state.counts());
+        if self.mode == Mode::Hostile && !state.is_paused() && self.takeovers < 6 && self.dice.chance(30) {
+            self.send(0, Input::Suspend(SuspendReason::Person));
+            return self.run();
+        }
         let unknown: Vec<NodeIx> = state.unknown().collect();
         let gates: Vec<NodeIx> = state.open_approvals().map(|it| it.0).collect();
         let (by, note) = (String::new(), String::new());
@@ -192,8 +239,9 @@ impl World {
                 self.send(0, Input::Cancel { level, why: CancelReason::Person, by: "sim".to_owned() });
             }
             1 => self.send(0, Input::Pause(true)),
-            2 => self.recover(),
-            3..40 => self.send(0, Input::Pause(false)),
+            2..5 if self.takeovers < 6 => self.hostile_takeover(),
+            5 if self.takeovers < 6 => self.send(0, Input::Suspend(SuspendReason::HandOver)),
+            6..40 => self.send(0, Input::Pause(false)),
             _ => {}
         }
     }
@@ -204,10 +252,13 @@ impl World {
         let mut replayed = before;
         for (at, event) in &batch.events {
             assert!(*at >= self.at, "time goes back");
-            self.laws.check(&replayed, event);
+            if let Some(log) = &mut self.told {
+                writeln!(log, "{} {event:?}", at.raw()).expect("standard error takes what it is told");
+            }
+            laws::check(&self.book, &replayed, *at, event);
             replayed.fold(*at, event);
-            self.laws.hear(event);
-            self.laws.audit(&replayed);
+            self.book.hear(*at, event);
+            audit::after_each(&self.book, &replayed);
             input::commands(event, |command| self.obey(command));
             if let Event::GateOpened { node, .. } = event {
                 self.ask(*node);
@@ -215,6 +266,7 @@ impl World {
         }
         assert_eq!(&replayed, self.core.state(), "folding the facts gives another state");
         self.log.extend(batch.events);
+        audit::after_step(&self.book, self.core.state(), self.at);
         let due = self.core.next_deadline();
         assert!(due.is_none_or(|due| due > self.at), "a deadline was left: {due:?} at {:?}", self.at);
     }
@@ -235,9 +287,13 @@ impl World {
         match command {
             Command::Start(attempt) => {
                 self.started.insert((attempt.node, attempt.shard));
-                let outcome = self.outcome(attempt);
                 let after = self.dice.below(150);
-                self.answer(attempt, outcome, after);
+                if self.mode == Mode::Hostile && self.dice.chance(10) {
+                    self.send(after / 2, Input::Silent { attempt });
+                }
+                if let Some(outcome) = self.outcome(attempt) {
+                    self.answer(attempt, outcome, after);
+                }
             }
             Command::Stop(attempt, how) => {
                 if how == StopKind::Kill || self.mode != Mode::Hostile || self.dice.chance(60) {
@@ -255,7 +311,10 @@ impl World {
             return;
         }
         let took = Span::from_ms(after);
-        let done = Input::Done { attempt, outcome, took, result: Box::<ShardResult>::default() };
+        let n = u64::from(attempt.node.raw() % 2);
+        let outputs = if outcome == Outcome::Success { vec![("n".to_owned(), n.into())] } else { Vec::new() };
+        let result = Box::new(ShardResult { outputs, ..ShardResult::default() });
+        let done = Input::Done { attempt, outcome, took, result };
         if hostile && self.dice.chance(10) {
             self.send(after + 30, done.clone());
         }
@@ -274,19 +333,21 @@ impl World {
         }
     }
 
-    /// Calm shards always end in the same way, so that a verdict does not depend on when the engine died.
-    fn outcome(&mut self, attempt: Attempt) -> Outcome {
+    /// Calm shards always end in the same way, so that a verdict does not depend on when the engine died. None is
+    /// an attempt that hangs.
+    fn outcome(&mut self, attempt: Attempt) -> Option<Outcome> {
         let fixed = self.seed ^ (u64::from(attempt.node.raw()) << 20) ^ u64::from(attempt.shard);
         match self.mode {
-            Mode::Calm if Dice(fixed).chance(12) => Outcome::Exit(1),
-            Mode::Calm | Mode::Mended => Outcome::Success,
-            Mode::Hostile => match self.dice.below(12) {
+            Mode::Fixed if Dice(fixed ^ 0x5555).chance(4) => None,
+            Mode::Calm | Mode::Fixed if Dice(fixed).chance(12) => Some(Outcome::Exit(1)),
+            Mode::Calm | Mode::Fixed | Mode::Mended => Some(Outcome::Success),
+            Mode::Hostile => Some(match self.dice.below(12) {
                 0 => Outcome::Exit(1),
                 1 => Outcome::Signal(11),
                 2 => Outcome::NotStarted("sim".to_owned()),
                 3 => Outcome::BadResult("sim".to_owned()),
                 _ => Outcome::Success,
-            },
+            }),
         }
     }
 }

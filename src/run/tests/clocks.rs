@@ -72,6 +72,8 @@ fn delays_grow_up_to_their_maximum_and_are_spread_by_the_seed() {
     assert_eq!(delays(false), [1000, 2000, 3000, 3000]);
     let spread = delays(true);
     assert_eq!(spread, delays(true), "the same seed gives the same delays");
+    let spread_of_three = |seed| super::super::retry::spread(3, seed);
+    assert!((0..100).all(|seed| (2..=3).contains(&spread_of_three(seed))), "at least half");
     for (delay, full) in spread.iter().zip([1000, 2000, 3000, 3000]) {
         assert!((full / 2..=full).contains(delay), "{delay} of {full}");
     }

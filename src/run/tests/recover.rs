@@ -148,3 +148,36 @@ fn a_rerun_takes_back_the_done_shards_of_a_stage_that_has_not_ended() {
     story.starts(&[(0, 0), (0, 1), (0, 2)]);
     assert_eq!(story.core.state().progress(n(0)).success, 0);
 }
+
+#[test]
+fn nobody_s_knowledge_is_taken_back_only_by_an_order_that_names_the_stage() {
+    let unknown = || {
+        let migrate = Node { needs: after("b", &[0]).needs, ..stage("b", |node| node.rules.idempotent = false) };
+        let mut story = Story::of(vec![Node::plain("a"), migrate]);
+        story.succeeds(0).ends(1, Outcome::Signal(9)).is(1, NodeState::Unknown);
+        story
+    };
+    unknown().rerun(&[0]).starts(&[(0, 0)]).succeeds(0).starts(&[]).is(1, NodeState::Unknown);
+    unknown().rerun(&[1]).starts(&[(1, 0)]);
+}
+
+#[test]
+fn a_new_try_does_not_start_a_shard_of_which_nobody_knows() {
+    let mut story = Story::with(
+        2,
+        parts(vec![stage("pack", |node| {
+            node.rules.idempotent = false;
+            node.rules.shards = 2;
+        })]),
+    );
+    story.shard(0, 0, Outcome::Exit(1)).shard(0, 1, Outcome::Signal(9)).is(0, NodeState::Unknown);
+    story.cancel(CancelLevel::Stop).run_ends(RunEnd::Cancelled);
+    story.resume().starts(&[]).is(0, NodeState::Unknown);
+}
+
+#[test]
+fn a_question_that_the_new_plan_cannot_ask_is_left_to_a_person() {
+    let asks = |has: bool| packs(1, move |node| (node.rules.idempotent, node.rules.has_done_if) = (false, has));
+    let mut story = Story::versions(2, vec![asks(true), asks(false)]);
+    edited(&mut story).starts(&[]).is(0, NodeState::Unknown);
+}

@@ -1,0 +1,435 @@
+//! A naive recount of a run, from its events alone: what the laws compare the core with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use engine::base::{Millis, NodeIx, Span};
+use engine::graph::Graph;
+use engine::graph::model::Phase;
+use engine::run::event::{
+    Answer, CancelLevel, CancelReason, CheckKind, Clock, NodeState, ReopenReason, Resolution, SkipReason,
+    StopKind, StopReason,
+};
+use engine::run::{Attempt, Event, Outcome};
+
+pub(crate) type Key = (NodeIx, u32);
+
+/// An attempt that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) number: u16,
+    pub(crate) started: Millis,
+    /// When it was asked to stop last, and how; why first.
+    pub(crate) stop: Option<(Millis, StopKind, StopReason)>,
+}
+
+/// What is known of a stage in its generation.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stage {
+    /// Failures, in order.
+    pub(crate) ends: Vec<Outcome>,
+    pub(crate) decided: Option<bool>,
+    pub(crate) opened: Option<(Millis, Option<Millis>)>,
+    pub(crate) expired: Option<Clock>,
+    pub(crate) resolved: Option<Resolution>,
+    pub(crate) is_cached: bool,
+    pub(crate) is_admitted: bool,
+    pub(crate) cache_asked: bool,
+    /// A shard was asked to stop because of its scope.
+    pub(crate) was_killed: bool,
+    pub(crate) unknown: BTreeSet<u32>,
+}
+
+/// The recount.
+#[derive(Clone)]
+pub(crate) struct Book {
+    pub(crate) versions: Vec<Arc<Graph>>,
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) running: BTreeMap<Key, Run>,
+    pub(crate) checks: BTreeMap<Key, CheckKind>,
+    pub(crate) highest: BTreeMap<Key, u16>,
+    /// Re-tries scheduled in this generation of a stage.
+    pub(crate) retries: BTreeMap<Key, u32>,
+    /// When the next attempt may start.
+    pub(crate) due: BTreeMap<Key, Millis>,
+    /// First start, for `retry.within`.
+    pub(crate) first: BTreeMap<Key, Millis>,
+    pub(crate) states: BTreeMap<NodeIx, NodeState>,
+    pub(crate) stages: BTreeMap<NodeIx, Stage>,
+    pub(crate) done: BTreeSet<Key>,
+    /// Ended by force: not to be started again before somebody said what became of it.
+    pub(crate) doubt: BTreeSet<Key>,
+    pub(crate) cancel: Option<(CancelLevel, CancelReason)>,
+    pub(crate) timed_out: bool,
+    pub(crate) is_paused: bool,
+    pub(crate) is_suspended: bool,
+    pub(crate) has_begun: bool,
+    pub(crate) is_over: bool,
+    pub(crate) finally_since: Option<Millis>,
+    pub(crate) finally_over: bool,
+    /// Time of the run's timeout used.
+    pub(crate) used: Span,
+    pub(crate) ticks: bool,
+    pub(crate) last: Millis,
+}
+
+impl Book {
+    pub(crate) fn new(versions: &[Arc<Graph>]) -> Self {
+        Self {
+            versions: versions.to_vec(),
+            graph: Arc::clone(&versions[0]),
+            running: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            highest: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            due: BTreeMap::new(),
+            first: BTreeMap::new(),
+            states: BTreeMap::new(),
+            stages: BTreeMap::new(),
+            done: BTreeSet::new(),
+            doubt: BTreeSet::new(),
+            cancel: None,
+            timed_out: false,
+            is_paused: false,
+            is_suspended: false,
+            has_begun: false,
+            is_over: false,
+            finally_since: None,
+            finally_over: false,
+            used: Span::ZERO,
+            ticks: false,
+            last: Millis::ZERO,
+        }
+    }
+
+    pub(crate) fn state(&self, node: NodeIx) -> NodeState {
+        self.states.get(&node).copied().unwrap_or(NodeState::Pending)
+    }
+
+    pub(crate) fn stage(&self, node: NodeIx) -> Stage {
+        self.stages.get(&node).cloned().unwrap_or_default()
+    }
+
+    /// When the main phase must have ended in a stop, in used time.
+    pub(crate) fn run_limit(&self) -> Option<Span> {
+        let settings = &self.graph.settings;
+        Some(settings.timeout? - settings.finally_budget.unwrap_or_default())
+    }
+
+    /// Time of the run's timeout used at `at`.
+    pub(crate) fn used_time(&self, at: Millis) -> Span {
+        if self.ticks { self.used + at.since(self.last) } else { self.used }
+    }
+
+    /// Whether somebody cancelled the run, so that it ends as cancelled.
+    pub(crate) fn by_person(&self) -> bool {
+        matches!(self.cancel, Some((_, CancelReason::Person | CancelReason::Terminated)))
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        let bad = [NodeState::Failed, NodeState::TimedOut, NodeState::Unknown];
+        self.timed_out || self.states.values().any(|state| bad.contains(state))
+    }
+
+    /// `run.state`.
+    pub(crate) fn outlook(&self) -> &'static str {
+        match (self.by_person(), self.has_failed()) {
+            (true, _) => "cancelled",
+            (false, true) => "failed",
+            (false, false) if self.finally_since.is_some() => "success",
+            (false, false) => "running",
+        }
+    }
+
+    fn start(&mut self, at: Millis, attempt: Attempt) {
+        let key = (attempt.node, attempt.shard);
+        self.running.insert(key, Run { number: attempt.number, started: at, stop: None });
+        self.highest.insert(key, attempt.number);
+        self.first.entry(key).or_insert(at);
+        self.due.remove(&key);
+    }
+
+    /// The outcome of an attempt was forced: only `done-if` or a person knows what it did.
+    fn force(&mut self, key: Key) {
+        let rules = &self.graph.nodes[key.0].rules;
+        if !rules.idempotent || rules.has_done_if {
+            self.doubt.insert(key);
+        }
+        if !rules.idempotent && !rules.has_done_if {
+            self.stages.entry(key.0).or_default().unknown.insert(key.1);
+        }
+    }
+
+    /// Takes an event in.
+    pub(crate) fn hear(&mut self, at: Millis, event: &Event) {
+        let gap = if let Event::RunResumed(resumed) = event { resumed.gap } else { Span::ZERO };
+        if self.ticks {
+            self.used = self.used + (at.since(self.last) - gap);
+        }
+        self.last = at;
+        self.hear_shard(at, event);
+        self.hear_stage(at, event);
+        self.hear_run(at, event, gap);
+        let states = &self.states;
+        self.due.retain(|key, _| !states.contains_key(&key.0));
+        let waits = self.is_paused || self.stages.iter().any(|(node, stage)| self.waits(*node, stage));
+        let is_delayed = !self.is_paused && self.due.values().any(|&due| due > at);
+        let is_busy = !self.running.is_empty() || !self.checks.is_empty() || is_delayed;
+        self.ticks = self.has_begun && !self.is_over && !self.is_suspended && (is_busy || !waits);
+    }
+
+    fn waits(&self, node: NodeIx, stage: &Stage) -> bool {
+        stage.opened.is_some() || self.state(node) == NodeState::Unknown
+    }
+
+    fn hear_shard(&mut self, at: Millis, event: &Event) {
+        match event {
+            Event::ShardsStarted { node, first, count } => {
+                let attempt = |shard| Attempt { node: *node, shard, number: 1 };
+                (*first..first + count).for_each(|shard| self.start(at, attempt(shard)));
+            }
+            Event::ShardRetried { attempt } => self.start(at, *attempt),
+            Event::RetryScheduled { attempt, at } => {
+                let key = (attempt.node, attempt.shard);
+                *self.retries.entry(key).or_default() += 1;
+                self.due.insert(key, *at);
+            }
+            Event::ShardFinished { attempt, outcome, .. } => self.end(*attempt, outcome),
+            Event::ShardLost { attempt } => {
+                let key = (attempt.node, attempt.shard);
+                let was = self.running.remove(&key).expect("only what runs is lost");
+                assert_eq!(was.number, attempt.number, "only what runs is lost");
+                self.first.remove(&key);
+                self.force(key);
+                if was.stop.is_some_and(|(_, how, _)| how == StopKind::Kill) {
+                    self.stages.entry(key.0).or_default().unknown.insert(key.1);
+                }
+            }
+            Event::StopRequested { attempt, how, why } => {
+                let run = self.running.get_mut(&(attempt.node, attempt.shard)).expect("only what runs is stopped");
+                let why_first = run.stop.map_or(*why, |(_, _, first)| first);
+                run.stop = Some((at, *how, why_first));
+                self.stages.entry(attempt.node).or_default().was_killed |= matches!(why, StopReason::Scope(_));
+            }
+            Event::ShardExpired { node, shard, clock } => {
+                self.due.remove(&(*node, *shard));
+                self.stages.entry(*node).or_default().ends.push(Outcome::TimedOut(*clock));
+            }
+            Event::CheckStarted { node, shard, kind } => {
+                assert!(self.checks.insert((*node, *shard), *kind).is_none(), "a question is asked twice");
+            }
+            Event::CheckAnswered { node, shard, kind, answer } => self.answer((*node, *shard), *kind, answer),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, attempt: Attempt, outcome: &Outcome) {
+        let key = (attempt.node, attempt.shard);
+        let run = self.running.remove(&key).expect("the fence");
+        assert_eq!(run.number, attempt.number, "the fence");
+        match outcome {
+            Outcome::Success => {
+                self.done.insert(key);
+                return;
+            }
+            Outcome::Signal(_) | Outcome::TimedOut(_) | Outcome::Cancelled => self.force(key),
+            Outcome::Exit(_) | Outcome::NotStarted(_) | Outcome::BadResult(_) => {}
+        }
+        self.stages.entry(key.0).or_default().ends.push(outcome.clone());
+    }
+
+    fn answer(&mut self, key: Key, kind: CheckKind, answer: &Answer) {
+        assert_eq!(self.checks.remove(&key), Some(kind), "an answer without a question");
+        let stage = self.stages.entry(key.0).or_default();
+        let is_idempotent = self.graph.nodes[key.0].rules.idempotent;
+        match (kind, answer) {
+            (CheckKind::Cache, answer) => {
+                stage.cache_asked = true;
+                stage.is_cached = matches!(answer, Answer::Yes(_));
+            }
+            (CheckKind::DoneIf, Answer::Yes(_)) => {
+                self.doubt.remove(&key);
+                self.done.insert(key);
+            }
+            (CheckKind::DoneIf, Answer::Unknown(_)) if !is_idempotent => {
+                stage.unknown.insert(key.1);
+            }
+            (CheckKind::DoneIf, _) => {
+                self.doubt.remove(&key);
+            }
+        }
+    }
+
+    fn hear_stage(&mut self, at: Millis, event: &Event) {
+        let Some(node) = node_of(event) else { return };
+        let stage = self.stages.entry(node).or_default();
+        match event {
+            Event::NodeAdmitted { .. } => stage.is_admitted = true,
+            Event::GateOpened { expires, .. } => stage.opened = Some((at, *expires)),
+            Event::GateDecided { approved, .. } => {
+                stage.opened = None;
+                stage.decided = Some(*approved);
+            }
+            Event::NodeExpired { clock, .. } => {
+                stage.opened = None;
+                stage.expired = Some(*clock);
+                self.finally_over |= *clock == Clock::Finally;
+            }
+            Event::NodeFinished { state, .. } => {
+                stage.opened = None;
+                self.states.insert(node, *state);
+            }
+            Event::NodeSkipped { why, .. } => {
+                stage.opened = None;
+                let is_blocked = matches!(why, SkipReason::Blocked { .. });
+                self.states.insert(node, if is_blocked { NodeState::Blocked } else { NodeState::Skipped });
+            }
+            Event::NodeReopened { why, .. } => self.reopen(node, *why),
+            Event::NodeResolved { resolution, .. } => {
+                stage.resolved = Some(*resolution);
+                let shards = std::mem::take(&mut stage.unknown);
+                for shard in shards {
+                    self.doubt.remove(&(node, shard));
+                    if *resolution == Resolution::Success {
+                        self.done.insert((node, shard));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn reopen(&mut self, node: NodeIx, why: ReopenReason) {
+        let by_person = self.stage(node).resolved == Some(Resolution::Rerun);
+        let is_finally = self.graph.nodes[node].phase == Phase::Finally;
+        let of = |key: &Key| key.0 != node;
+        self.states.remove(&node);
+        let old = self.stages.remove(&node).unwrap_or_default();
+        let rules = &self.graph.nodes[node].rules;
+        if why != ReopenReason::Ordered && !rules.idempotent && !rules.has_done_if {
+            self.stages.entry(node).or_default().unknown = old.unknown;
+        }
+        self.retries.retain(|key, _| of(key));
+        self.due.retain(|key, _| of(key));
+        self.first.retain(|key, _| of(key));
+        if why == ReopenReason::Ordered {
+            self.doubt.retain(of);
+        }
+        let is_whole = match why {
+            ReopenReason::Ordered => !by_person,
+            ReopenReason::Upstream => true,
+            ReopenReason::Resume => is_finally,
+            ReopenReason::Changed => false,
+        };
+        if is_whole {
+            self.done.retain(of);
+        }
+    }
+
+    fn hear_run(&mut self, at: Millis, event: &Event, gap: Span) {
+        match event {
+            Event::RunBegan(_) => self.has_begun = true,
+            Event::PauseChanged { on } => self.is_paused = *on,
+            Event::CancelRaised { level, why, .. } => {
+                self.cancel = Some((*level, *why));
+                self.timed_out |= *why == CancelReason::Timeout;
+            }
+            Event::FinallyBegan => (self.finally_since, self.finally_over) = (Some(at), false),
+            Event::RunSuspended { .. } => self.is_suspended = true,
+            Event::RunFinished { .. } => self.is_over = true,
+            Event::StopRequested { why: StopReason::Clock(Clock::Finally), .. } => self.finally_over = true,
+            Event::RunResumed(_) => self.resume(gap),
+            Event::PlanChanged { version } => self.change(*version),
+            Event::NodeReopened { node, .. } if self.graph.nodes[*node].phase == Phase::Main => {
+                (self.finally_since, self.finally_over) = (None, false);
+            }
+            _ => {}
+        }
+    }
+
+    fn resume(&mut self, gap: Span) {
+        if self.is_over || self.cancel.is_some() {
+            (self.used, self.timed_out) = (Span::ZERO, false);
+            (self.finally_since, self.finally_over) = (None, false);
+        }
+        (self.cancel, self.is_paused, self.is_suspended, self.is_over) = (None, false, false, false);
+        self.checks.clear();
+        self.finally_since = self.finally_since.map(|since| since + gap);
+        self.first.values_mut().for_each(|first| *first = *first + gap);
+    }
+
+    /// Everything follows its stage to its new number; stages whose shards are cut anew begin again.
+    fn change(&mut self, version: u32) {
+        let new = Arc::clone(&self.versions[version as usize - 1]);
+        let old = std::mem::replace(&mut self.graph, Arc::clone(&new));
+        let find = |node: NodeIx| new.find(&old.nodes[node].id);
+        let key = |(node, shard): Key| Some((find(node)?, shard));
+        let keys = |set: &BTreeSet<Key>| set.iter().filter_map(|&it| key(it)).collect::<BTreeSet<_>>();
+        assert!(self.running.is_empty(), "what ran is lost before the plan changes");
+        self.highest = self.highest.iter().filter_map(|(&it, &number)| Some((key(it)?, number))).collect();
+        self.retries = self.retries.iter().filter_map(|(&it, &count)| Some((key(it)?, count))).collect();
+        self.due = self.due.iter().filter_map(|(&it, &due)| Some((key(it)?, due))).collect();
+        self.first = self.first.iter().filter_map(|(&it, &at)| Some((key(it)?, at))).collect();
+        self.done = keys(&self.done);
+        self.doubt = keys(&self.doubt);
+        self.states = self.states.iter().filter_map(|(&node, &it)| Some((find(node)?, it))).collect();
+        self.stages = self.stages.iter().filter_map(|(&node, it)| Some((find(node)?, it.clone()))).collect();
+        for (from, was) in old.nodes.pairs() {
+            if let Some(to) = find(from) {
+                self.fit(to, was.rules.shards, was.rules.is_approval, !was.selected);
+            }
+        }
+        let is_open = |node: NodeIx| new.nodes[node].phase == Phase::Main && !self.states.contains_key(&node);
+        if new.nodes.indexes().any(is_open) {
+            (self.finally_since, self.finally_over) = (None, false);
+        }
+    }
+
+    fn fit(&mut self, node: NodeIx, shards: u32, was_approval: bool, was_unselected: bool) {
+        let now = self.graph.nodes[node].clone();
+        if self.state(node) == NodeState::Skipped && was_unselected && now.selected {
+            self.states.remove(&node);
+            self.stages.remove(&node);
+        }
+        let has_ended = self.states.contains_key(&node);
+        if let Some(stage) = self.stages.get_mut(&node)
+            && !has_ended
+        {
+            stage.is_admitted = false;
+            if was_approval != now.rules.is_approval {
+                *stage = Stage::default();
+            }
+        }
+        self.highest.retain(|key, _| key.0 != node || key.1 < now.rules.shards);
+        self.done.retain(|key| key.0 != node || key.1 < now.rules.shards);
+        self.doubt.retain(|key| key.0 != node || key.1 < now.rules.shards);
+        self.due.retain(|key, _| key.0 != node || key.1 < now.rules.shards);
+        if shards == now.rules.shards || has_ended {
+            return;
+        }
+        self.stages.remove(&node);
+        self.done.retain(|key| key.0 != node);
+        self.retries.retain(|key, _| key.0 != node);
+        self.due.retain(|key, _| key.0 != node);
+        self.first.retain(|key, _| key.0 != node);
+        let started: Vec<Key> = self.highest.keys().copied().filter(|key| key.0 == node).collect();
+        for key in started.into_iter().filter(|_| !now.rules.idempotent) {
+            self.force(key);
+        }
+    }
+}
+
+/// The stage that an event is about as a whole.
+fn node_of(event: &Event) -> Option<NodeIx> {
+    match event {
+        Event::NodeAdmitted { node }
+        | Event::GateOpened { node, .. }
+        | Event::GateDecided { node, .. }
+        | Event::NodeExpired { node, .. }
+        | Event::NodeFinished { node, .. }
+        | Event::NodeSkipped { node, .. }
+        | Event::NodeReopened { node, .. }
+        | Event::NodeResolved { node, .. } => Some(*node),
+        _ => None,
+    }
+}
