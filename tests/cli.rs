@@ -12,6 +12,8 @@ mod plainly;
 mod plans;
 #[path = "cli/runs.rs"]
 mod runs;
+#[path = "cli/shapes.rs"]
+mod shapes;
 mod support;
 #[path = "cli/transcript.rs"]
 mod transcript;
