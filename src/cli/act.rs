@@ -14,6 +14,7 @@ use crate::driver::{desk, host, ports, record};
 use crate::graph::Graph;
 use crate::journal::inbox::{self, Request};
 use crate::journal::locks::Locks;
+use crate::journal::summary::RunState as Recorded;
 use crate::journal::{self, RunDir, StateDir};
 use crate::report::hint;
 use crate::run::RunState;
@@ -29,7 +30,7 @@ pub(super) fn decide(args: &DecideArgs, approved: bool, settings: &Settings) -> 
     let state = find::state(settings)?;
     let (dir, stage) = match args.what.as_slice() {
         [run, stage] => (find::run(&state, run)?, stage.clone()),
-        [stage] => (unfinished(&state)?, stage.clone()),
+        [stage] => (newest(&state, |state| !state.is_over())?, stage.clone()),
         _ => unreachable!("clap takes one or two"),
     };
     let (by, note) = (settings::person(), args.message.clone());
@@ -89,7 +90,8 @@ pub(super) fn cancel(args: &CancelArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
     let dir = match &args.run {
         Some(id) => find::run(&state, id)?,
-        None => unfinished(&state)?,
+        None => newest(&state, |state| !state.is_over())
+            .or_else(|_| newest(&state, |state| state == Recorded::Failed))?,
     };
     if let Some(freed) = give_up(&state, &dir)? {
         let done = format!("run {} had ended; freed its lock {}", dir.id(), freed.join(", "));
@@ -149,12 +151,12 @@ pub(super) fn unlock(args: &UnlockArgs, settings: &Settings) -> Answer {
     Ok(Exit::Success)
 }
 
-/// The newest run that has not ended, alive or not. One whose record cannot be read can be named; it does not
-/// stand in the way of the others.
-fn unfinished(state: &StateDir) -> Result<RunDir, Fault> {
+/// The newest run, alive or not, that stands as `is_meant` says. One whose record cannot be read can be named; it
+/// does not stand in the way of the others.
+fn newest(state: &StateDir, is_meant: impl Fn(Recorded) -> bool) -> Result<RunDir, Fault> {
     for entry in state.runs()? {
         match journal::summary::of(&entry.dir) {
-            Ok(summary) if summary.run.is_some() && !summary.state.is_over() => return Ok(entry.dir),
+            Ok(summary) if summary.run.is_some() && is_meant(summary.state) => return Ok(entry.dir),
             Ok(_) => {}
             Err(error) => print::note(&format!("note: run {} is passed over: {error}", entry.dir.id())),
         }

@@ -329,6 +329,7 @@ fn a_failed_shard_is_retried_alone_and_fails_its_stage_alone() {
     let project = Project::with_plan(
         r#"
 version: 1
+max-parallel: 3
 stages:
   work:
     shards: {items: [a, b, c]}
