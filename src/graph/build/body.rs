@@ -18,11 +18,11 @@ use crate::render::{Template, Tree as Prepared, text_of};
 /// A stage with its action, if it uses one, and the context of each.
 struct Layers<'a> {
     /// Strongest first.
-    common: Vec<(&'a Common, Context)>,
+    common: Vec<(&'a Common, &'a Context)>,
     body: &'a Stage,
-    body_cx: Context,
+    body_cx: &'a Context,
     own: &'a Stage,
-    own_cx: Context,
+    own_cx: &'a Context,
 }
 
 impl<'a> Builder<'a> {
@@ -39,21 +39,23 @@ impl<'a> Builder<'a> {
         id: String,
         site: Site<'_>,
     ) -> Option<(NodeIx, Option<FrameIx>)> {
-        let (body, body_cx, late) = self.body_of(around, stage, site)?;
+        let (body, action_cx) = self.body_of(around, stage, site)?;
+        let late = action_cx.as_ref().map(|cx| cx.frame);
+        let body_cx = action_cx.as_ref().unwrap_or(&around.cx);
         let is_gate = matches!(body.body, Body::Approval { .. });
-        let mut common = vec![(&stage.common, around.cx.clone())];
+        let mut common = vec![(&stage.common, &around.cx)];
         if !std::ptr::eq(body, stage) {
-            common.push((&body.common, body_cx.clone()));
+            common.push((&body.common, body_cx));
         }
         if !is_gate {
-            common.push((&around.plan.defaults, around.cx.clone()));
+            common.push((&around.plan.defaults, &around.cx));
         }
-        let layers = Layers { common, body, body_cx, own: stage, own_cx: around.cx.clone() };
+        let layers = Layers { common, body, body_cx, own: stage, own_cx: &around.cx };
         let mut rules = self.rules(&layers, &id, is_gate);
         rules.pools.extend(around.pools.iter().copied());
         let work = match &body.body {
             Body::Approval { prompt, .. } => Work::Approval {
-                prompt: prompt.as_ref().map(|prompt| self.text(prompt, &layers.body_cx, &layers, site)),
+                prompt: prompt.as_ref().map(|prompt| self.text(prompt, layers.body_cx, &layers, site)),
             },
             Body::Run(command) => self.process(&layers, command, site, &mut rules, &id),
             Body::File { .. } | Body::Action { .. } => return None,
@@ -81,19 +83,17 @@ impl<'a> Builder<'a> {
         Some((self.push_node(node)?, late))
     }
 
-    /// Whose body a stage runs, and what names mean in it.
+    /// Whose body a stage runs, and what names mean in it when it is an action's.
     fn body_of(
         &mut self,
         around: &Surround<'a>,
         stage: &'a Stage,
         site: Site<'_>,
-    ) -> Option<(&'a Stage, Context, Option<FrameIx>)> {
-        let Body::Action { uses, with } = &stage.body else { return Some((stage, around.cx.clone(), None)) };
+    ) -> Option<(&'a Stage, Option<Context>)> {
+        let Body::Action { uses, with } = &stage.body else { return Some((stage, None)) };
         // An unknown action, and one that uses another, has been reported when the file was checked.
         let action = self.action(&uses.value)?;
-        let cx = self.action_context(with, &around.cx, site);
-        let frame = cx.frame;
-        Some((action, cx, Some(frame)))
+        Some((action, Some(self.action_context(with, &around.cx, site))))
     }
 
     /// The context of an action's body: `inputs` are what `with` gives.
@@ -200,7 +200,7 @@ impl<'a> Builder<'a> {
         }
         let shard = (process.items != Items::None).then(|| process.items.size());
         let site = Site { shard, ..site };
-        process.command = self.command(command, layers, &layers.body_cx, site);
+        process.command = self.command(command, layers, layers.body_cx, site);
         process.env = self.env(layers, site);
         for name in layers.common.iter().flat_map(|(common, _)| &common.pass_env) {
             if !process.pass_env.iter().any(|known| **known == *name.value) {
@@ -270,9 +270,9 @@ impl<'a> Builder<'a> {
         };
         let idempotent = either(layers, |stage| stage.idempotent.as_ref());
         rules.idempotent = idempotent.is_none_or(|(idempotent, _)| idempotent.value);
-        rules.pools = self.stage_pools(layers.own, &layers.own_cx);
+        rules.pools = self.stage_pools(layers.own, layers.own_cx);
         if !std::ptr::eq(layers.own, layers.body) {
-            rules.pools.extend(self.stage_pools(layers.body, &layers.body_cx));
+            rules.pools.extend(self.stage_pools(layers.body, layers.body_cx));
         }
         if let Some(known) = self.request.history.get(id) {
             rules.expected = *known;
@@ -310,8 +310,8 @@ impl<'a> Builder<'a> {
 }
 
 /// A key of the stage, else of its action, with the context that it is read in.
-fn either<'l, T>(layers: &'l Layers<'_>, pick: impl Fn(&Stage) -> Option<&T>) -> Option<(&'l T, &'l Context)> {
+fn either<'l, T>(layers: &Layers<'l>, pick: impl Fn(&Stage) -> Option<&T>) -> Option<(&'l T, &'l Context)> {
     let own: &'l Stage = layers.own;
     let body: &'l Stage = layers.body;
-    pick(own).map(|found| (found, &layers.own_cx)).or_else(|| Some((pick(body)?, &layers.body_cx)))
+    pick(own).map(|found| (found, layers.own_cx)).or_else(|| Some((pick(body)?, layers.body_cx)))
 }
