@@ -8,6 +8,7 @@ mod act;
 pub mod args;
 mod change;
 mod check;
+mod commit;
 mod completions;
 mod doctor;
 pub mod exit;

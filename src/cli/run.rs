@@ -8,7 +8,7 @@ use super::fault::{Answer, Fault};
 use super::forecast::Past;
 use super::observers::Wanted;
 use super::settings::{self, Settings};
-use super::{check, find, inputs, observers, plan, print, resume};
+use super::{check, commit, find, inputs, observers, plan, print, resume};
 use crate::base::{RunId, Span};
 use crate::driver::begin::{self, Locked, New};
 use crate::driver::compile::{self, Compiled};
@@ -42,7 +42,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         .map_err(|refused| check::refuse(&refused, settings))?;
     check::warn(&compiled.found, &compiled.loaded.sources, settings);
     let surroundings = Surroundings::read(settings.root.clone());
-    let key = args.key.clone().or_else(|| git_commit(&settings.root));
+    let key = args.key.clone().or_else(|| commit::checked_out(&settings.root));
     if args.resume
         && let Some(id) = same_unfinished(&state, &compiled, key.as_deref())?
     {
@@ -139,14 +139,6 @@ fn notes(ending: &Ending) -> Vec<String> {
 pub(super) fn is_attended(show: &super::args::ShowArgs) -> bool {
     use std::io::IsTerminal as _;
     !show.no_input && !show.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
-}
-
-/// The commit that is checked out, if there is one: tells runs of different sources apart.
-fn git_commit(root: &std::path::Path) -> Option<String> {
-    let output =
-        std::process::Command::new("git").arg("-C").arg(root).args(["rev-parse", "HEAD"]).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// The unfinished run of the same plan path, inputs and key.
