@@ -72,7 +72,7 @@ fn plain_tells_the_run() {
     test | case 60 & <ok>
          stop  test  its timeout ran out
     test | assertion failed: � left != ``` right ::error::
-    timed-out  test  6m17s, timeout ran out
+    timed-out  test  5m17s, timeout ran out
       blocked  deploy  needs `test`, which timed out
 
     ── test: timeout ran out
@@ -130,7 +130,7 @@ fn github_folds_and_shields() {
     assertion failed: � left != ``` right ::error::
     ::t0k3n::
     ::endgroup::
-    timed-out  test  6m17s, timeout ran out
+    timed-out  test  5m17s, timeout ran out
     ::error file=plans/release.yaml,line=14,title=test timed-out::`test`: timeout ran out
       blocked  deploy  needs `test`, which timed out
     ::stop-commands::t0k3n
@@ -176,7 +176,7 @@ fn quiet_says_what_needs_somebody() {
                \u{1b}[1mengine approve 20261121-033105-7f3a approve\u{1b}[0m
     run 20261121-033105-7f3a shop-release
       \u{1b}[1m\u{1b}[36mresumed\u{1b}[0m  after 1m00s: 3 of 6 stages are done
-    \u{1b}[1m\u{1b}[31mtimed-out\u{1b}[0m  test  6m17s, timeout ran out
+    \u{1b}[1m\u{1b}[31mtimed-out\u{1b}[0m  test  5m17s, timeout ran out
     "#);
 }
 
@@ -277,13 +277,13 @@ fn junit_counts_and_escapes() {
     assert_snapshot!(short(&text), @r#"
     <?xml version="1.0" encoding="UTF-8"?>
     <testsuites name="shop-release" tests="6" failures="1" errors="0" skipped="2" time="330.102">
-      <testsuite name="shop-release" tests="5" failures="1" errors="0" skipped="2" time="458.990" timestamp="2026-11-21T03:47:25.000">
+      <testsuite name="shop-release" tests="5" failures="1" errors="0" skipped="2" time="398.990" timestamp="2026-11-21T03:47:25.000">
         <properties>
           <property name="run" value="20261121-033105-7f3a"/>
           <property name="state" value="failed"/>
         </properties>
         <testcase name="build" classname="shop-release" time="12.301"/>
-        <testcase name="test" classname="shop-release" time="377.790">
+        <testcase name="test" classname="shop-release" time="317.790">
           <failure message="timeout ran out" type="timed-out">case 22 &amp; &lt;ok&gt;
     case 60 &amp; &lt;ok&gt;
     assertion failed: � left != ``` right ::error::</failure>
@@ -333,7 +333,7 @@ fn markdown_leads_with_failures() {
 
     | | stage | state | attempts | time | why |
     |---|---|---|---:|---:|---|
-    | ❌ | `test` | timed-out | 3 | 6m17s | timeout ran out |
+    | ❌ | `test` | timed-out | 3 | 5m17s | timeout ran out |
     | ✅ | `build` | success | 1 | 12.3s |  |
     | ✅ | `pack` | success | 2 | 13.7s |  |
     | ✅ | `approve` | success | 0 | 1m08s | approved by eva: ship &lt;it&gt; |
@@ -349,7 +349,7 @@ fn two_runs_differ() {
     a  run 20261121-033105-7f3a shop-release: waiting in 27.0s
     b  run 20261121-033105-7f3a shop-release: failed in 5m30s
 
-    test     running 14.6s, 2 attempts → timed-out 6m17s, 3 attempts (timeout ran out)
+    test     running 14.6s, 2 attempts → timed-out 5m17s, 3 attempts (timeout ran out)
     approve  waiting 899ms → success 1m08s
     deploy   pending → blocked
 

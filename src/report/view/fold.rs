@@ -92,6 +92,7 @@ impl View {
                 });
                 (self.suspended, self.verdict, self.ended, self.cancel) = (None, None, None, None);
                 self.cleaning = false;
+                self.skip_gap(resumed.gap);
             }
             Event::PlanChanged { version } => self.change_plan(*version),
             Event::PauseChanged { on } => self.paused = *on,
@@ -104,6 +105,15 @@ impl View {
                 (self.verdict, self.ended) = (Some(verdict.clone()), Some(at));
             }
             _ => {}
+        }
+    }
+
+    /// No engine lived for so long: stages that were under way did not work meanwhile.
+    fn skip_gap(&mut self, gap: Span) {
+        for node in self.nodes.iter_mut() {
+            if node.started.is_some() && node.ended.is_none() && !node.is_open {
+                node.away = node.away + gap;
+            }
         }
     }
 
@@ -253,6 +263,7 @@ impl View {
             node.state = NodeState::Pending;
             node.reason = format!("runs again: {}", words::reopened(why));
             (node.started, node.ended, node.outcome) = (None, None, None);
+            node.away = Span::ZERO;
             (node.blocked_by, node.decided_by, node.expires) = (None, None, None);
             (node.stopping, node.checking, node.is_open) = (None, None, false);
             node.outputs.clear();

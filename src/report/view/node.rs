@@ -17,6 +17,8 @@ pub struct NodeView {
     pub started: Option<Millis>,
     /// When it reached its end state.
     pub ended: Option<Millis>,
+    /// Gaps between engines while it was under way; an approval waits through them.
+    pub away: Span,
     /// Why it is in its state, for people; empty when its state says all.
     pub reason: String,
     /// How its last finished attempt ended.
@@ -97,6 +99,7 @@ impl NodeView {
             attempts: 0,
             started: None,
             ended: None,
+            away: Span::ZERO,
             reason: String::new(),
             outcome: None,
             shards: Shards { all: node.rules.shards, ..Shards::default() },
@@ -122,9 +125,10 @@ impl NodeView {
         self.is_open && !super::words::is_ended(self.state)
     }
 
-    /// From its first start to its end, or to `now`; none if it never started.
+    /// From its first start to its end, or to `now`, without the time when no engine lived; none if it never
+    /// started.
     pub fn duration(&self, now: Millis) -> Option<Span> {
-        self.started.map(|start| self.ended.unwrap_or(now).since(start))
+        self.started.map(|start| self.ended.unwrap_or(now).since(start) - self.away)
     }
 
     /// Keeps a warning, once.

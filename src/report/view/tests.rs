@@ -12,7 +12,7 @@ use crate::report::console::{Look, Plain};
 use crate::report::script::{self, APPROVE, BUILD, PACK, TEST, attempt, ended, finished, started};
 use crate::report::{Observer, Summary, hint, html, junit, markdown, tail, why};
 use crate::run::event::{
-    Answer, CancelLevel, CancelReason, CheckKind, Clock, Outcome, ReopenReason, Resolution, ShardResult,
+    Answer, CancelLevel, CancelReason, CheckKind, Clock, Outcome, ReopenReason, Resolution, Resumed, ShardResult,
     SkipReason,
 };
 
@@ -30,6 +30,30 @@ fn why_after(events: &[Event], ix: NodeIx) -> String {
     let view = after(events);
     let state = words::state(why::state(&view, ix));
     format!("{state}: {}", why::explain(&view, ix, view.now()))
+}
+
+/// A night between two engines is no time of the stage that was cut off, as it is none of the run.
+#[test]
+fn a_stage_takes_no_time_while_no_engine_lives() {
+    let gap = Span::from_ms(8 * 3_600_000);
+    let resumed = Event::RunResumed(Box::new(Resumed {
+        wall_ms: 0,
+        gap,
+        jobs: 8,
+        by: String::new(),
+        engine: String::new(),
+    }));
+    let mut view = View::new(vec![script::graph()]);
+    let night = |ms: u64| Millis::new(ms) + gap;
+    view.record(1, Millis::new(0), &script::began());
+    view.record(2, Millis::new(1000), &started(BUILD, 0, 1));
+    view.record(3, night(1000), &resumed);
+    view.record(4, night(1000), &Event::ShardLost { attempt: attempt(BUILD, 0, 1) });
+    view.record(5, night(1500), &Event::ShardRetried { attempt: attempt(BUILD, 0, 2) });
+    view.record(6, night(3000), &finished(attempt(BUILD, 0, 2), Outcome::Success, 1500));
+    view.record(7, night(3000), &ended(BUILD, NodeState::Success));
+    assert_eq!(view.get(BUILD).duration(view.now()), Some(Span::from_ms(2000)));
+    assert_eq!(view.elapsed(view.now()), Span::from_ms(3000));
 }
 
 #[test]
