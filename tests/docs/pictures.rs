@@ -23,7 +23,11 @@ fn hold(name: &str, drawn: &str, comparable: impl Fn(&str) -> Vec<String>) {
 fn the_graph_is_that_of_the_site() {
     let project = repository();
     let drawn = project.engine(&["graph", "plans/site.yaml", "--format", "svg"]).expect(0).stdout;
-    hold("graph.svg", &drawn, |svg| svg.lines().map(str::to_owned).collect());
+    // How it is drawn may change; which stages and needs it has may not.
+    hold("graph.svg", &drawn, |svg| {
+        let is_ours = |line: &&str| line.contains("class=\"label\"") || line.contains("class=\"link");
+        svg.lines().filter(is_ours).map(words).collect()
+    });
 }
 
 #[test]

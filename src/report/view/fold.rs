@@ -110,7 +110,7 @@ impl View {
 
     /// No engine lived for so long: stages that were under way did not work meanwhile.
     fn skip_gap(&mut self, gap: Span) {
-        for node in self.nodes.iter_mut() {
+        for node in &mut self.nodes {
             if node.started.is_some() && node.ended.is_none() && !node.is_open {
                 node.away = node.away + gap;
             }
