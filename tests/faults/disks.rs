@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::log;
 use crate::support::{Live, Output, Project};
-use crate::watch::Engine;
+use crate::watch::{self, Engine};
 
 /// Forty stages in a row that each leave a line and print some.
 fn project() -> Project {
@@ -155,7 +155,7 @@ fn a_state_directory_that_is_deleted_under_a_live_engine_is_no_panic() {
     let mut engine = Engine::start(&project, &["run", "plan.yaml", "--no-input"]);
     assert!(engine.watch(|| project.has("begun")).expect("it goes on"), "{}", engine.printed());
     std::fs::remove_dir_all(project.path(".engine")).expect("it is ours");
-    project.write("gate", "go\n");
+    watch::open_gate(&project.path("gate"));
     let code = engine.end().expect("it ends");
     let printed = engine.printed();
     assert!(!printed.contains("panicked"), "{printed}");

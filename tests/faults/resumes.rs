@@ -76,6 +76,6 @@ fn a_run_of_the_same_name_in_another_folder_is_left_alone() {
     here.write("mended", "");
     here.engine(&["resume", run.as_str(), "--no-input"]).expect(0);
     watch::kill(here.read("pid").trim().parse().expect("a process id"));
-    there.write("gate", "go\n");
+    watch::open_gate(&there.path("gate"));
     assert_eq!(other.end().expect("it ends"), 0, "{}", other.printed());
 }

@@ -1,6 +1,7 @@
 //! Engines as processes: start, watch, kill, and find what they leave alive.
 
 use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -126,6 +127,14 @@ pub(crate) fn wait_gone(raw: u32, until: Instant) -> bool {
         std::thread::yield_now();
     }
     true
+}
+
+/// Lets whoever reads a line from this named pipe go on. Without a reader this does not wait for one.
+pub(crate) fn open_gate(path: &Path) {
+    let mut gate = OpenOptions::new().read(true).write(true).open(path).expect("a named pipe");
+    gate.write_all(b"go\n").expect("a pipe has room");
+    // What is not read before the last one closes it is lost, so it stays open until the process ends.
+    std::mem::forget(gate);
 }
 
 /// The length of a file; 0 when there is none.

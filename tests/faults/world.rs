@@ -50,6 +50,8 @@ pub(crate) struct World {
     seen: usize,
     /// Shards that were recorded as done by then.
     done: BTreeSet<String>,
+    /// Attempts that were ordered by then.
+    ordered: BTreeSet<(String, u16)>,
     /// Processes that outlived an engine of which front and worker were killed.
     survivors: Vec<Ident>,
     deaths: Vec<String>,
@@ -66,8 +68,9 @@ impl World {
         let code = Engine::start(&calm, &["run", "plan.yaml", "--run-id", &name, "--no-input"]).end()?;
         let expected = (code, states(&calm, &name)?);
         let project = project(&plan);
-        let (done, survivors, deaths) = (BTreeSet::new(), Vec::new(), Vec::new());
-        Ok(Self { random, plan, project, run, expected, seen: 0, done, survivors, deaths })
+        let (done, ordered) = (BTreeSet::new(), BTreeSet::new());
+        let (survivors, deaths) = (Vec::new(), Vec::new());
+        Ok(Self { random, plan, project, run, expected, seen: 0, done, ordered, survivors, deaths })
     }
 
     /// Kills and resumes until the run is over; answers who was killed.
@@ -255,6 +258,7 @@ impl World {
             return Err(format!("`{lost}` was recorded as done, and is no more"));
         }
         self.done = recorded.done;
+        self.ordered = recorded.ordered;
         self.seen = lines.len();
         Ok(())
     }
@@ -308,16 +312,17 @@ impl World {
         Ok(())
     }
 
-    /// What outlived a killed engine did nothing once the next one had started anything.
+    /// What outlived a killed engine did nothing once the next one had started anything. Until then it may have
+    /// written more lines, so attempts are told apart by which engine ordered them.
     fn check_survivors(&self, lines: &[Line]) -> Result<(), String> {
-        let old: BTreeSet<u32> = lines[..self.seen.min(lines.len())].iter().map(|line| line.pid).collect();
-        let first = lines.iter().position(|line| line.word == "start" && !old.contains(&line.pid));
-        // A pid is compared among the lines of this run alone, so that its reuse can only hide a fault.
-        match first.filter(|&first| first >= self.seen) {
-            Some(first) if lines[first..].iter().any(|line| old.contains(&line.pid)) => {
-                Err("an attempt of a dead engine went on while a new one ran".to_owned())
-            }
-            _ => Ok(()),
+        let is_old = |line: &&Line| self.ordered.contains(&(line.shard.clone(), line.attempt));
+        let new = lines.iter().skip_while(is_old);
+        match new.into_iter().find(is_old) {
+            Some(line) => Err(format!(
+                "attempt {} of `{}` went on after its engine's death, while a new one worked",
+                line.attempt, line.shard
+            )),
+            None => Ok(()),
         }
     }
 
