@@ -151,6 +151,8 @@ impl RunState {
         let Some(_) = self.land(key) else { return };
         match outcome {
             Outcome::Success => self.succeed(key, result),
+            // Its process ended well, so its effect may be there, whatever became of what it left.
+            Outcome::BadResult(_) if !self.node(key.0).rules.idempotent => self.suspect(at, key, outcome),
             Outcome::Exit(_) | Outcome::NotStarted(_) | Outcome::BadResult(_) => self.fail(at, key, outcome),
             Outcome::Signal(_) | Outcome::TimedOut(_) => self.suspect(at, key, outcome),
             Outcome::Cancelled => self.stopped(key),
@@ -196,7 +198,7 @@ impl RunState {
         }
     }
 
-    /// A shard ended by force: what it did before is known only to its `done-if`.
+    /// A shard ended by force, or well but with a bad result: what it did is known only to its `done-if`.
     fn suspect(&mut self, at: Millis, key: Key, outcome: &Outcome) {
         let rules = &self.node(key.0).rules;
         if rules.has_done_if && self.is_leaving(key.0) {
@@ -205,6 +207,8 @@ impl RunState {
             self.wait(key, Step::Suspect, Some(outcome.clone()));
         } else if rules.idempotent {
             self.fail(at, key, outcome);
+        } else if let Outcome::BadResult(why) = outcome {
+            self.make_unknown(key, &format!("it exited with 0 and is not idempotent, but {why}"));
         } else {
             self.make_unknown(key, "its last attempt was ended by force, and it is not idempotent");
         }

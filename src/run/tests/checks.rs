@@ -41,6 +41,25 @@ fn done_if_is_asked_after_a_timeout_and_after_a_signal_but_not_after_an_exit() {
     story.is(0, NodeState::Unknown);
 }
 
+/// Its process ended well: that its outputs could not be read, or are not as declared, undoes no effect.
+#[test]
+fn a_bad_result_of_what_is_not_idempotent_is_asked_about_and_never_just_repeated() {
+    let bad = || Outcome::BadResult("failed to read `$ENGINE_OUTPUT`".to_owned());
+    let retried = |node: &mut Node| {
+        node.rules.idempotent = false;
+        node.rules.retry = Some(retry(3, 0));
+    };
+    let mut story = Story::of(vec![stage("migrate", retried)]);
+    story.ends(0, bad()).is(0, NodeState::Unknown).starts(&[]);
+    let asked = |node: &mut Node| {
+        retried(node);
+        node.rules.has_done_if = true;
+    };
+    let mut story = Story::of(vec![stage("migrate", asked)]);
+    story.ends(0, bad()).has(&asks(0, CheckKind::DoneIf)).starts(&[]);
+    story.answers(0, CheckKind::DoneIf, yes()).is(0, NodeState::Success);
+}
+
 #[test]
 fn a_question_without_an_answer_does_not_hold_the_run_for_ever() {
     let mut story = Story::of(vec![stage("build", |node| node.rules.has_cache = true)]);
