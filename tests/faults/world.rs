@@ -217,7 +217,9 @@ impl World {
     fn expect_gone(&self, until: Option<std::time::Instant>) -> Result<(), String> {
         let until = until.unwrap_or_else(|| watch::now() + GRACE);
         loop {
-            let alive = watch::alive(&self.run);
+            // An engine that was killed before it had begun has not ended what an earlier one left.
+            let is_new = |one: &Ident| !self.survivors.contains(one);
+            let alive: Vec<Ident> = watch::alive(&self.run).into_iter().filter(is_new).collect();
             if alive.is_empty() {
                 return Ok(());
             }
