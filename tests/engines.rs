@@ -112,3 +112,13 @@ fn a_damaged_run_stands_in_nobody_s_way_but_its_own() {
     project.engine(&["resume"]).expect(8);
     project.engine(&["resume", "waits"]).expect(0);
 }
+
+#[test]
+fn a_report_makes_its_folder_and_one_that_cannot_be_written_is_named() {
+    let project = Project::with_plan("version: 1\nname: p\nstages: {a: {run: 'true'}}\n");
+    project.write("file", "");
+    let args = ["run", "plan.yaml", "--report", "junit=out/deep/j.xml", "--report", "html=file/r.html"];
+    let output = project.engine(&args).expect(0);
+    assert!(project.read("out/deep/j.xml").contains("<testsuite"));
+    assert!(output.stderr.contains("`file/r.html` could not be written"), "{}", output.stderr);
+}

@@ -186,24 +186,31 @@ impl Observer for Reports {
 
     fn end(&mut self, _: &Summary) {
         for report in &self.wanted {
-            let written = match report {
-                Report::Junit(path) => std::fs::write(path, junit::render(&self.view, &self.tails)),
+            let (path, written) = match report {
+                Report::Junit(path) => (path, put(path, &junit::render(&self.view, &self.tails), false)),
                 Report::Html(path) => {
-                    std::fs::write(path, html::render(&self.view, &self.tails, &jiff::tz::TimeZone::system()))
+                    let text = html::render(&self.view, &self.tails, &jiff::tz::TimeZone::system());
+                    (path, put(path, &text, false))
                 }
-                Report::Summary(Some(path)) => File::options()
-                    .create(true)
-                    .append(true)
-                    .open(path)
-                    .and_then(|mut file| file.write_all(markdown::render(&self.view, &self.tails).as_bytes())),
+                Report::Summary(Some(path)) => (path, put(path, &markdown::render(&self.view, &self.tails), true)),
                 Report::Summary(None) => {
                     super::print::out(&markdown::render(&self.view, &self.tails));
-                    Ok(())
+                    continue;
                 }
             };
             if let Err(error) = written {
-                super::print::note(&format!("warning: a report could not be written: {error}"));
+                let path = path.display();
+                super::print::note(&format!("warning: the report `{path}` could not be written: {error}"));
             }
         }
     }
+}
+
+/// Writes a report, and makes the folders above it.
+fn put(path: &std::path::Path, text: &str, appends: bool) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut file = File::options().create(true).write(true).append(appends).truncate(!appends).open(path)?;
+    file.write_all(text.as_bytes())
 }
