@@ -17,7 +17,8 @@ const STAGES: u32 = 10_000;
 /// Stages under `strace`, which stops the engine for every process that starts.
 const TRACED_STAGES: u32 = 2_000;
 /// Waits for the disk that a run needs beside those for results: its files, its folders, its end.
-const FIXED_SYNCS: f64 = 40.0;
+/// Nine were seen.
+const FIXED_SYNCS: f64 = 16.0;
 /// How often a running engine is looked at. What it spends after the last look is not counted.
 const LOOK: Duration = Duration::from_millis(5);
 
