@@ -1,28 +1,34 @@
 //! `engine plan --resume RUN`: what a resume would do, by the code that resumes.
 
+use serde_json::{Value, json};
+
 use super::args::PlanArgs;
-use super::change::{self, Edited};
+use super::change::{self, Edit, Edited};
 use super::exit::Exit;
 use super::fault::Answer;
 use super::settings::{self, Settings};
 use super::{find, print, resume};
 use crate::base::NodeIx;
 use crate::driver::begin::{Orders, Read, recover};
-use crate::driver::ports;
+use crate::driver::ports::{self, Clock};
+use crate::graph::{ChangeKind, FieldChange, Graph};
 use crate::journal;
 use crate::report::console::Look;
-use crate::run::event::{Attempt, NodeState, ReopenReason};
-use crate::run::{Command, Core, Event, input};
+use crate::run::event::{NodeState, ReopenReason, SkipReason};
+use crate::run::{Fate, Prospect, foresee};
 
-/// What a resume does with a stage.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Fate {
-    /// It has ended and stays so.
-    Kept,
-    /// It will start again, or for the first time.
-    Starts(String),
-    /// A person or a check decides first.
-    Asked(String),
+/// A line of the preview.
+struct Line {
+    id: String,
+    /// keep, run, check, ask, wait, skip, blocked.
+    action: &'static str,
+    why: String,
+    is_conditional: bool,
+    /// Its recorded state; none for a stage that is new.
+    was: Option<NodeState>,
+    /// Its state when the resume has done what it can.
+    state: NodeState,
+    changes: Vec<FieldChange>,
 }
 
 /// Shows it.
@@ -32,27 +38,28 @@ pub(super) fn run(id: &str, args: &PlanArgs, settings: &Settings) -> Answer {
     let is_live = journal::is_live(&dir)?;
     let read = find::read(dir)?;
     let run = read.dir.id().clone();
-    if resume::is_over(&read) && args.rerun.is_empty() {
-        print::line(&format!("nothing to resume: run {run} has ended well"));
-        return Ok(Exit::Success);
-    }
     let mut orders = Orders { jobs: args.jobs, person: settings::person(), ..Orders::default() };
-    let edited = if args.recorded { Edited::No } else { change::look(&read, settings)? };
-    if let Edited::Yes(edit) = edited {
+    let is_over = resume::is_over(&read) && args.rerun.is_empty();
+    let edited = if args.recorded || is_over { Edited::No } else { change::look(&read, settings)? };
+    let mut edit = None;
+    if let Edited::Yes(found) = edited {
         if !args.json {
-            print::line(&change::describe(&edit, &read, settings.color));
+            print::line(&change::describe(&found, &read, settings.color));
             print::line("");
         }
-        orders.changed.clone_from(&edit.approvals);
-        orders.change = Some(edit.compiled);
+        orders.changed.clone_from(&found.approvals);
+        orders.change = Some(found.compiled.clone());
+        edit = Some(found);
     }
     let graph = orders.change.as_ref().map_or(&read.compiled.graph, |compiled| &compiled.graph).clone();
     orders.rerun = resume::rerun(&graph, &args.rerun)?;
-    let fates = fates(&read, &orders);
+    let lines = if is_over { Vec::new() } else { lines(&read, &orders, edit.as_deref(), &graph) };
     if args.json {
-        print::json(&as_json(run.as_str(), &graph, &fates));
+        print::json(&as_json(run.as_str(), &lines));
+    } else if is_over {
+        print::line(&format!("nothing to resume: run {run} has ended well"));
     } else {
-        print::out(&as_text(run.as_str(), &graph, &fates, settings.color));
+        print::out(&as_text(run.as_str(), &lines, settings.color));
         if is_live {
             print::line("an engine works on this run now; this is what would happen if it died");
         }
@@ -60,94 +67,149 @@ pub(super) fn run(id: &str, args: &PlanArgs, settings: &Settings) -> Answer {
     Ok(Exit::Success)
 }
 
-/// Folds the record, recovers in memory, and looks at what became of each stage.
-fn fates(read: &Read, orders: &Orders) -> Vec<(NodeIx, NodeState, Fate)> {
-    let (mut core, inputs) = recover(read, orders, ports::wall_ms());
-    let at = read.last_at();
-    let batch = core.step(at, inputs);
-    let mut lost: Vec<Attempt> = Vec::new();
-    let mut reopened: Vec<(NodeIx, ReopenReason)> = Vec::new();
-    let mut checked = Vec::new();
-    for (_, event) in &batch.events {
-        match event {
-            Event::ShardLost { attempt } => lost.push(*attempt),
-            Event::NodeReopened { node, why } => reopened.push((*node, *why)),
-            _ => {}
-        }
-        input::commands(event, |command| match command {
-            Command::Check(node, ..) => checked.push(node),
-            Command::Start(_) | Command::Stop(..) => {}
-        });
-    }
-    let graph = core.state().graph().clone();
-    graph
+/// Every stage of the plan that will be gone by, then those that the edit removed.
+fn lines(read: &Read, orders: &Orders, edit: Option<&Edit>, graph: &Graph) -> Vec<Line> {
+    let recorded = read.core(None);
+    let old = recorded.state().graph();
+    let (core, inputs) = recover(read, orders, ports::wall_ms());
+    let now =
+        read.began.as_ref().map_or(read.last_at(), |began| Clock::resume(began.wall_ms, read.last_at()).now());
+    let prospects = foresee(core, now, inputs);
+    let mut lines: Vec<Line> = graph
         .nodes
-        .indexes()
-        .map(|node| {
-            let state = core.state().state(node);
-            let why_again = reopened.iter().find(|(reopened, _)| *reopened == node).map(|(_, why)| *why);
-            let was_lost = lost.iter().any(|attempt| attempt.node == node);
-            let fate = fate(&core, node, (why_again, was_lost, checked.contains(&node)));
-            (node, state, fate)
-        })
-        .collect()
-}
-
-fn fate(core: &Core, node: NodeIx, (again, was_lost, is_checked): (Option<ReopenReason>, bool, bool)) -> Fate {
-    let state = core.state().state(node);
-    if state == NodeState::Unknown {
-        return Fate::Asked("its outcome is unknown: engine resolve".to_owned());
-    }
-    if core.state().open_approvals().any(|(open, _)| open == node) {
-        return Fate::Asked("waits for approval".to_owned());
-    }
-    if is_checked && was_lost {
-        return Fate::Asked("its attempt was cut off: `done-if` is asked first".to_owned());
-    }
-    if state.is_final() {
-        return Fate::Kept;
-    }
-    Fate::Starts(match again {
-        Some(ReopenReason::Resume) => "had not succeeded".to_owned(),
-        Some(ReopenReason::Ordered) => "ordered by --rerun".to_owned(),
-        Some(ReopenReason::Upstream) => "depends on what is run again".to_owned(),
-        Some(ReopenReason::Changed) => "its definition changed".to_owned(),
-        None if was_lost => "its attempt was cut off".to_owned(),
-        None => "had not started".to_owned(),
-    })
-}
-
-fn as_text(run: &str, graph: &crate::graph::Graph, fates: &[(NodeIx, NodeState, Fate)], color: bool) -> String {
-    let look = Look { colour: color, output: false };
-    let mut lines = vec![format!("resume of run {run} would")];
-    let width = fates.iter().map(|(node, ..)| graph.nodes[*node].id.len()).max().unwrap_or(0).min(40);
-    for (node, state, fate) in fates {
-        let id = &graph.nodes[*node].id;
-        let (verb, why) = match fate {
-            Fate::Kept => ("keep", look.dim(state.word())),
-            Fate::Starts(why) => ("run", why.clone()),
-            Fate::Asked(why) => ("ask", why.clone()),
-        };
-        lines.push(format!("  {verb:<5} {id:<width$}  {why}"));
-    }
-    let count = |is: fn(&Fate) -> bool| fates.iter().filter(|(_, _, fate)| is(fate)).count();
-    let kept = count(|fate| *fate == Fate::Kept);
-    let starts = count(|fate| matches!(fate, Fate::Starts(_)));
-    lines.push(format!("{kept} kept, {starts} to run, {} to ask\n", fates.len() - kept - starts));
-    lines.join("\n")
-}
-
-fn as_json(run: &str, graph: &crate::graph::Graph, fates: &[(NodeIx, NodeState, Fate)]) -> serde_json::Value {
-    let stages: Vec<_> = fates
-        .iter()
-        .map(|(node, state, fate)| {
-            let (action, why) = match fate {
-                Fate::Kept => ("keep", state.word()),
-                Fate::Starts(why) => ("run", why.as_str()),
-                Fate::Asked(why) => ("ask", why.as_str()),
-            };
-            serde_json::json!({"id": &*graph.nodes[*node].id, "action": action, "why": why, "state": state.word()})
+        .pairs()
+        .map(|(ix, node)| {
+            let prospect = &prospects[ix];
+            let changes = edit.map_or_else(Vec::new, |edit| changes_of(edit, ix));
+            let was = old.find(&node.id).map(|before| recorded.state().state(before));
+            let (action, mut why) = words(prospect, graph, was);
+            if !changes.is_empty() {
+                why.push_str(if action == "keep" { ", its text differs" } else { ", by the edited text" });
+            }
+            if prospect.is_conditional {
+                why.push_str(&condition(graph, ix));
+            }
+            let (id, is_conditional) = (node.id.to_string(), prospect.is_conditional);
+            Line { id, action, why, is_conditional, was, state: prospect.state, changes }
         })
         .collect();
-    serde_json::json!({"version": 1, "run": run, "stages": stages})
+    lines.extend(old.nodes.pairs().filter(|(_, node)| graph.find(&node.id).is_none()).map(|(before, node)| {
+        let state = recorded.state().state(before);
+        let (id, why) = (node.id.to_string(), "the edited plan has it no more".to_owned());
+        Line { id, action: "remove", why, is_conditional: false, was: Some(state), state, changes: Vec::new() }
+    }));
+    lines
+}
+
+fn changes_of(edit: &Edit, node: NodeIx) -> Vec<FieldChange> {
+    let found = edit.changes.iter().find_map(|change| match &change.kind {
+        ChangeKind::Changed { new, fields, .. } if *new == node => Some(fields.clone()),
+        _ => None,
+    });
+    found.unwrap_or_default()
+}
+
+/// What happens to a stage, and why.
+fn words(prospect: &Prospect, graph: &Graph, was: Option<NodeState>) -> (&'static str, String) {
+    let id = |node: NodeIx| &graph.nodes[node].id;
+    match &prospect.fate {
+        Fate::Kept => ("keep", prospect.state.word().to_owned()),
+        Fate::Starts => {
+            let mut why = starts(prospect, was);
+            if prospect.asks_cache {
+                why.push_str("; the cache may have its result");
+            }
+            ("run", why)
+        }
+        Fate::Checked => {
+            ("check", "its attempt was cut off: `done-if` is asked, and it runs if that says no".to_owned())
+        }
+        Fate::Asked if prospect.state == NodeState::Unknown => {
+            ("ask", "its outcome is unknown: engine resolve".to_owned())
+        }
+        Fate::Asked if prospect.again == Some(ReopenReason::Changed) => {
+            ("ask", "something that depends on it changed: it needs a new approval".to_owned())
+        }
+        Fate::Asked => ("ask", "needs an approval".to_owned()),
+        Fate::Waits(Some(on)) => ("wait", format!("for `{}`", id(*on))),
+        Fate::Waits(None) => ("wait", "until everything else has ended".to_owned()),
+        Fate::Skipped(SkipReason::Condition) => ("skip", "its `if` is false".to_owned()),
+        Fate::Skipped(SkipReason::NotNeeded) => {
+            ("skip", "handles a failure, and nothing is known to fail".to_owned())
+        }
+        Fate::Skipped(SkipReason::NotSelected) => ("skip", "left out on the command line".to_owned()),
+        Fate::Skipped(SkipReason::Blocked { by }) => ("blocked", format!("`{}` did not succeed", id(*by))),
+    }
+}
+
+fn starts(prospect: &Prospect, was: Option<NodeState>) -> String {
+    match (prospect.again, was) {
+        (_, None) => "new in the edited plan".to_owned(),
+        (Some(ReopenReason::Resume), Some(was)) => format!("was {}", was.word()),
+        (Some(ReopenReason::Ordered), _) => "ordered by a person".to_owned(),
+        (Some(ReopenReason::Upstream), _) => "depends on what is run again".to_owned(),
+        (Some(ReopenReason::Changed), _) => "its definition changed".to_owned(),
+        (None, _) if prospect.was_lost => "its attempt was cut off".to_owned(),
+        (None, Some(NodeState::Retrying)) => "its next attempt was due".to_owned(),
+        (None, _) => "had not started".to_owned(),
+    }
+}
+
+/// The words about a stage whose condition is not known yet.
+fn condition(graph: &Graph, node: NodeIx) -> String {
+    let texts: Vec<&str> = graph.nodes[node].conditions.iter().map(|condition| &*condition.text).collect();
+    if texts.is_empty() {
+        ", unless what it needs is skipped".to_owned()
+    } else {
+        format!(", if `{}` holds then", texts.join(" and "))
+    }
+}
+
+/// Actions in the order in which they are counted, with the words for it.
+const ACTIONS: [(&str, &str); 8] = [
+    ("keep", "kept"),
+    ("run", "to run"),
+    ("check", "to check"),
+    ("ask", "to ask"),
+    ("wait", "to wait"),
+    ("skip", "to skip"),
+    ("blocked", "blocked"),
+    ("remove", "removed"),
+];
+
+fn as_text(run: &str, lines: &[Line], color: bool) -> String {
+    let look = Look { colour: color, output: false };
+    let mut out = vec![format!("resume of run {run} would, if what starts succeeds:")];
+    let width = lines.iter().map(|line| line.id.chars().count()).max().unwrap_or(0).min(40);
+    for Line { id, action, why, .. } in lines {
+        let why = if *action == "keep" { look.dim(why) } else { why.clone() };
+        out.push(format!("  {action:<7} {id:<width$}  {why}"));
+    }
+    let count = |action: &str| lines.iter().filter(|line| line.action == action).count();
+    let always = |action: &str| matches!(action, "keep" | "run" | "ask");
+    let counts = ACTIONS
+        .iter()
+        .map(|(action, words)| (count(action), action, words))
+        .filter(|(count, action, _)| *count > 0 || always(action));
+    let counts: Vec<String> = counts.map(|(count, _, words)| format!("{count} {words}")).collect();
+    out.push(format!("{}\n", counts.join(", ")));
+    out.join("\n")
+}
+
+fn as_json(run: &str, lines: &[Line]) -> Value {
+    let stage = |line: &Line| {
+        let changes = line.changes.iter();
+        let changes: Vec<Value> =
+            changes.map(|it| json!({"field": it.field, "from": it.from, "to": it.to})).collect();
+        json!({
+            "id": line.id,
+            "action": line.action,
+            "why": line.why,
+            "conditional": line.is_conditional,
+            "was": line.was.map(NodeState::word),
+            "state": line.state.word(),
+            "changes": changes,
+        })
+    };
+    json!({"version": 1, "run": run, "stages": lines.iter().map(stage).collect::<Vec<_>>()})
 }

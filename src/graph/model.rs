@@ -188,6 +188,16 @@ pub struct Node {
     pub frame: FrameIx,
 }
 
+impl Node {
+    /// The items of its shards; none when it has no process.
+    pub fn items(&self) -> Option<&Items> {
+        match &self.work {
+            Work::Process(process) => Some(&process.items),
+            Work::Approval { .. } => None,
+        }
+    }
+}
+
 /// Main stages, or the clean-up.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Phase {

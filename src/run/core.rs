@@ -39,6 +39,18 @@ impl Core {
         Self { state }
     }
 
+    /// From here on the run is only thought through, without any clock.
+    pub(super) fn rehearse_on(&mut self) {
+        self.state.is_rehearsal = true;
+        self.state.timers.clear();
+        self.state.finally_due = None;
+    }
+
+    /// When the first re-try that waits for its moment is due.
+    pub(super) fn next_retry(&self) -> Option<Millis> {
+        self.state.delayed.first().map(|&(due, _)| due)
+    }
+
     /// Takes in a recorded fact. Nothing is decided.
     pub fn replay(&mut self, at: Millis, event: &Event) {
         self.state.fold(at, event);

@@ -89,7 +89,7 @@ fn stages_come_and_go() {
     project.write("plan.yaml", plan);
     let output = project.engine(&["resume"]).expect(5);
     assert!(output.stderr.contains("- a  removed") && output.stderr.contains("+ fresh  new"), "{}", output.stderr);
-    assert_eq!(preview(&project, &[]), ["b=run", "c=run", "fresh=run"]);
+    assert_eq!(preview(&project, &[]), ["a=remove", "b=run", "c=run", "fresh=run"]);
     project.engine(&["resume", "--accept-changes"]).expect(0);
     assert_eq!(log(&project), ["a", "b", "b2", "fresh", "c"]);
     expect_states(&project, "b=success c=success fresh=success");
@@ -178,7 +178,7 @@ fn an_approval_above_a_change_is_asked_again_and_no_other() {
     project.write("plan.yaml", APPROVED.replace("echo side", "echo 'side'"));
     assert_eq!(preview(&project, &[]), ["ask=keep", "ship=run", "side=keep"]);
     project.write("plan.yaml", APPROVED.replace("echo ship", "echo shipped"));
-    assert_eq!(preview(&project, &[]), ["ask=ask", "ship=run", "side=keep"]);
+    assert_eq!(preview(&project, &[]), ["ask=ask", "ship=wait", "side=keep"]);
     project.engine(&["resume", "--accept-changes"]).expect(5);
     assert_eq!(count(&project, "shipped"), 0);
     project.engine(&["approve", "ask"]).expect(0);
@@ -221,4 +221,134 @@ fn inputs_of_a_run_never_change() {
     project.write("mended", "");
     project.engine_with(&[("ENGINE_INPUT_V", "other")], &["resume"]).expect(0);
     assert_eq!(log(&project), ["given", "given"]);
+}
+
+/// Every line of the preview, as `id action why`.
+#[track_caller]
+fn shown(project: &Project, args: &[&str]) -> Vec<String> {
+    let id = project.only_run();
+    let args: Vec<&str> = ["plan", "--resume", &id].iter().chain(args).copied().collect();
+    let output = project.engine(&args).expect(0);
+    let lines = output.stdout.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let mut lines: Vec<String> = lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn the_preview_goes_to_the_end_and_gives_every_reason() {
+    let project = Project::with_plan(
+        r#"
+version: 1
+on-failure: continue
+stages:
+  done: {run: 'echo "n=1" >> "$ENGINE_OUTPUT"', outputs: {n: int}}
+  bad: {run: '[ -e mended ]; echo "go=true" >> "$ENGINE_OUTPUT"', outputs: {go: bool}}
+  next: {needs: [bad], run: "true"}
+  perhaps: {needs: [bad], if: needs.bad.outputs.go, run: "true"}
+  after: {needs: [perhaps], run: "true"}
+  must: {needs: [{stage: perhaps, accept: [success]}], run: "true"}
+  never: {needs: [done], if: needs.done.outputs.n == 2, run: "true"}
+  handler: {needs: [{stage: bad, accept: [failed]}], run: "true"}
+  ask: {needs: [next], uses: approval}
+  ship: {needs: [ask], run: "true"}
+  far: {needs: [ship], run: "true"}
+finally: {stages: {tidy: {run: "true"}}}
+"#,
+    );
+    run(&project, 1);
+    let lines = shown(&project, &[]);
+    let expected = [
+        "ask ask needs an approval",
+        "keep done success",
+        "keep handler success",
+        "keep never skipped",
+        "run after was blocked",
+        "run bad was failed",
+        "run must was blocked, unless what it needs is skipped",
+        "run next was blocked",
+        "run perhaps was blocked, if `needs.bad.outputs.go` holds then",
+        "wait far for `ask`",
+        "wait ship for `ask`",
+        "wait tidy until everything else has ended",
+    ];
+    assert_eq!(lines, expected);
+    project.write("mended", "");
+    project.engine(&["resume"]).expect(5);
+    for (id, state) in crate::tool::states(&project) {
+        let line = lines.iter().find(|line| line.split(' ').nth(1) == Some(&id)).expect("every stage is shown");
+        let is_over = matches!(state.as_str(), "success" | "skipped");
+        assert_eq!(line.starts_with("keep") || line.starts_with("run"), is_over, "{line}: {state}");
+    }
+}
+
+#[test]
+fn the_preview_of_an_edit_shows_fields_and_what_is_removed() {
+    let project = failed();
+    project.write("plan.yaml", "version: 1\nstages:\n  b: {run: echo b2}\n  d: {needs: [b], run: echo d}\n  c: {needs: [d], run: echo c >> log}\n");
+    let lines = shown(&project, &[]);
+    let expected = [
+        "remove a the edited plan has it no more",
+        "run b was failed, by the edited text",
+        "run c was blocked, by the edited text",
+        "run d new in the edited plan",
+    ];
+    assert_eq!(
+        lines.iter().filter(|line| !line.starts_with(['~', '+', '-'])).collect::<Vec<_>>(),
+        expected.iter().collect::<Vec<_>>()
+    );
+    let id = project.only_run();
+    let shown = json(&project.engine(&["plan", "--resume", &id, "--json"]).expect(0).stdout);
+    let b = &shown["stages"][0];
+    assert_eq!((&b["id"], &b["was"]), (&"b".into(), &"failed".into()));
+    let changes = b["changes"].as_array().expect("changes");
+    let run = changes.iter().find(|change| change["field"] == "run").expect("its script changed");
+    assert!(run["from"].as_str().is_some_and(|text| text.contains("echo b >> log")), "{run}");
+    assert!(run["to"].as_str().is_some_and(|text| text.contains("echo b2")), "{run}");
+}
+
+#[test]
+fn the_preview_tells_what_rerun_opens_and_what_a_crash_cut_off() {
+    let project = Project::with_plan(
+        "version: 1\nstages:\n  a: {run: 'true'}\n  b: {needs: [a], done-if: {run: exit 1}, run: 'until [ -e c ]; do :; done; echo up; [ -e calm ] || exec sleep 600'}\n  c: {needs: [a], run: 'touch c; [ -e calm ] || exec sleep 600'}\n  d: {needs: [b, c], run: 'true'}\n",
+    );
+    let live = crate::tool::start_until(&project, "b | up");
+    live.kill_worker();
+    live.end();
+    let lines = shown(&project, &[]);
+    let expected = [
+        "check b its attempt was cut off: `done-if` is asked, and it runs if that says no",
+        "keep a success",
+        "run c its attempt was cut off",
+        "run d had not started",
+    ];
+    assert_eq!(lines, expected);
+    project.write("calm", "");
+    project.engine(&["resume"]).expect(0);
+    let lines = shown(&project, &["--rerun", "c"]);
+    let expected =
+        ["keep a success", "keep b success", "run c ordered by a person", "run d depends on what is run again"];
+    assert_eq!(lines, expected);
+    let id = project.only_run();
+    let json = json(&project.engine(&["plan", "--resume", &id, "--json"]).expect(0).stdout);
+    assert_eq!(json["stages"], serde_json::json!([]), "a run that is over has nothing to resume");
+}
+
+#[test]
+fn new_items_in_an_edited_plan_are_all_done_and_none_is_taken_for_another() {
+    let plan = |items: &str| {
+        format!(
+            "version: 1\nstages:\n  s: {{shards: {{items: [{items}]}}, run: [sh, -c, 'echo $1 >> log; [ $1 != bad ]', sh, \"{{{{ shard.item }}}}\"]}}\n"
+        )
+    };
+    for (items, expected) in [("x, y", vec!["x", "y"]), ("a, x, c", vec!["a", "c", "x"]), ("x", vec!["x"])] {
+        let project = Project::with_plan(&plan("a, b, bad"));
+        run(&project, 1);
+        project.write("log", "");
+        project.write("plan.yaml", plan(items));
+        project.engine(&["resume", "--accept-changes"]).expect(0);
+        let mut found = log(&project);
+        found.sort();
+        assert_eq!(found, expected, "{items}");
+    }
 }

@@ -7,6 +7,7 @@ mod audit;
 mod book;
 mod laws;
 mod plan;
+mod preview;
 mod world;
 
 use engine::run::event::{NodeState, RunEnd};

@@ -34,7 +34,7 @@ pub(crate) struct World {
     pub(crate) core: Core,
     pub(crate) log: Vec<(Millis, Event)>,
     pub(crate) mode: Mode,
-    versions: Vec<Arc<Graph>>,
+    pub(crate) versions: Vec<Arc<Graph>>,
     seed: u64,
     dice: Dice,
     pub(crate) at: Millis,
