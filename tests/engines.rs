@@ -122,3 +122,37 @@ fn a_report_makes_its_folder_and_one_that_cannot_be_written_is_named() {
     assert!(project.read("out/deep/j.xml").contains("<testsuite"));
     assert!(output.stderr.contains("`file/r.html` could not be written"), "{}", output.stderr);
 }
+
+#[test]
+fn a_kill_of_the_whole_process_group_leaves_nothing_alive() {
+    use std::io::Read as _;
+    use std::os::unix::process::CommandExt as _;
+    use std::process::Stdio;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let project = Project::with_plan(
+        "version: 1
+name: p
+stages:
+  a: {run: 'exec 3> fifo; echo up >&3; setsid sleep 600 & sleep 600'}
+",
+    );
+    let fifo = project.path("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs");
+    assert!(made.success());
+    let mut command = project.command(&["run", "plan.yaml"]);
+    let mut engine = command.process_group(0).stdout(Stdio::null()).spawn().expect("the engine starts");
+    let mut held = std::fs::File::open(&fifo).expect("the stage opens the other end");
+    let mut word = [0; 3];
+    held.read_exact(&mut word).expect("the stage is up");
+    let group = rustix::process::Pid::from_child(&engine);
+    rustix::process::kill_process_group(group, Signal::KILL).expect("front and worker are killed at once");
+    engine.wait().expect("the front is gone");
+    // The pipe ends when the last process that holds it is gone. The promise is two seconds; a busy machine
+    // gets ten, for what would stay alive stays for ten minutes.
+    let mut polled = [PollFd::new(&held, PollFlags::empty())];
+    let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
+    let ended = poll(&mut polled, Some(&patience)).expect("the pipe can be watched");
+    assert_eq!(ended, 1, "something of the stage is still alive");
+}

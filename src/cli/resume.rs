@@ -58,7 +58,7 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded, wa
     {
         return Err(run::busy(&held, crate::base::Span::ZERO));
     }
-    guarded.explain(&format!("run {run_id} was interrupted; go on with: {}", find::how_to_resume(&run_id)));
+    guarded.watch(&run_id, &format!("run {run_id} was interrupted; go on with: {}", find::how_to_resume(&run_id)));
     let mut all = read.graphs.clone();
     all.extend(orders.change.as_ref().map(|compiled| Arc::new(compiled.graph.clone())));
     let mut view = crate::report::View::replay(all, find::records(&read));

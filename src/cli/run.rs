@@ -63,7 +63,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         let _ = std::fs::remove_dir_all(owned.dir.path());
         return busy;
     }
-    guarded.explain(&format!("run {run} was interrupted; go on with: {}", find::how_to_resume(&run)));
+    guarded.watch(&run, &format!("run {run} was interrupted; go on with: {}", find::how_to_resume(&run)));
     let mut view = View::new(vec![Arc::new(compiled.graph.clone())]);
     past.tell(&mut view);
     let is_attended = is_attended(&args.show);

@@ -16,7 +16,7 @@ use super::ports::Clock;
 use super::prepare::{Preparer, Workroom};
 use super::signals::{self, Ladder};
 use super::surroundings::Surroundings;
-use crate::base::limits;
+use crate::base::{RunId, limits};
 use crate::exec::guard::{self, Caught, Link};
 use crate::exec::{self, Local, OutputSink};
 use crate::journal::objects::Objects;
@@ -89,10 +89,11 @@ impl Guarded {
         Ok(Self { link: link.map(Arc::new), sender, news, leaves_work: false })
     }
 
-    /// What the front says when this process is killed.
-    pub fn explain(&self, line: &str) {
+    /// From here on processes of `run` may live: whoever survives a kill ends them, and says `line`.
+    pub fn watch(&self, run: &RunId, line: &str) {
         if let Some(link) = &self.link {
             link.explain(line);
+            link.watch(run.as_str());
         }
     }
 

@@ -9,7 +9,8 @@
 //! - The front dies: the worker reads the end of a pipe, tells and starts nothing more, kills
 //!   what is below it, and kills itself. What its stages did in their last moments is not recorded as
 //!   their failure.
-//! - Both die: [`sweep_run`] finds the rest by `ENGINE_RUN_ID` before a resume starts anything.
+//! - Both die at once: a *sentinel* in a session of its own ends what has the run's `ENGINE_RUN_ID`, and
+//!   [`sweep_run`] looks again before a resume starts anything.
 //!
 //! Signals: a terminal sends Ctrl-C to front and worker, `kill` to one of them, a service manager to all.
 //! The front passes each INT, TERM and HUP on as a byte; the worker gives its own ones to
@@ -20,12 +21,14 @@
 
 mod front;
 mod pairing;
+mod sentinel;
 mod sweep;
 mod worker;
 
 use std::sync::{Mutex, PoisonError, RwLock};
 
 pub use front::run_guarded;
+pub use sentinel::stand_watch;
 pub use sweep::sweep_run;
 pub use worker::{Link, attach, is_worker};
 
@@ -80,7 +83,9 @@ pub(super) fn while_open<T>(spawn: impl FnOnce() -> T) -> T {
 /// Leaves a process alone whatever happens to this one: it was handed to the machine.
 pub(super) fn spare(ident: Ident) {
     SPARED.lock().unwrap_or_else(PoisonError::into_inner).push(ident);
-    worker::tell_front(&format!("spare {} {}\n", ident.pid, ident.started));
+    let line = format!("spare {} {}\n", ident.pid, ident.started);
+    worker::tell_front(&line);
+    sentinel::tell(&line);
 }
 
 fn spared() -> Vec<Ident> {

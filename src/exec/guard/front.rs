@@ -129,7 +129,7 @@ fn understand(said: &[u8]) -> Talk {
     talk
 }
 
-fn parse_ident(text: &str) -> Option<Ident> {
+pub(super) fn parse_ident(text: &str) -> Option<Ident> {
     let (pid, started) = text.split_once(' ')?;
     Some(Ident { pid: pid.parse().ok()?, started: started.parse().ok()? })
 }

@@ -3,18 +3,23 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
 use super::pairing::Pairing;
-use super::{Caught, GATE, VARIABLE, spared, sweep};
+use super::{Caught, GATE, VARIABLE, sentinel, spared, sweep};
 use crate::base::limits;
 use crate::exec::local::now;
 use crate::exec::{Error, unix};
 
 static TALK: OnceLock<File> = OnceLock::new();
+/// The run that a sentinel is to be started for.
+static WATCHED: Mutex<Option<String>> = Mutex::new(None);
+/// Asks the listening thread to start the sentinel. The main thread must not: its children are where strays
+/// are looked for after each attempt, and that list is to stay empty.
+const WATCH: u8 = b'W';
 
 /// The worker's connection to its front.
 #[derive(Debug)]
@@ -84,9 +89,19 @@ impl Link {
         let _ended = writer.write_all(&[caught.byte()]);
     }
 
+    /// Starts a sentinel that ends what is left of `run` when front and worker are killed at once. Without
+    /// one, if it cannot be started, the next resume does.
+    pub fn watch(&self, run: &str) {
+        *WATCHED.lock().unwrap_or_else(PoisonError::into_inner) = Some(run.to_owned());
+        let mut writer = &self.direct;
+        // The thread that reads ends only with the process.
+        let _ended = writer.write_all(&[WATCH]);
+    }
+
     /// All is done: whatever lives on does so on purpose.
     pub fn goodbye(&self) {
         tell_front("bye\n");
+        sentinel::tell("bye\n");
     }
 }
 
@@ -113,11 +128,23 @@ fn listen(mut life: File, mut direct: std::io::PipeReader, listener: &dyn Fn(Cau
         }
         if from_us && hears_direct {
             hears_direct = matches!(direct.read(&mut byte), Ok(1..));
+            if byte[0] == WATCH {
+                start_sentinel();
+            }
             if let Some(caught) = Caught::from_byte(byte[0]).filter(|_| hears_direct) {
                 pairing.take_direct(now(), caught);
             }
         }
         pairing.due(now()).into_iter().for_each(listener);
+    }
+}
+
+fn start_sentinel() {
+    let run = WATCHED.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let (Some(run), Some((front, ..))) = (run, address())
+        && let Err(error) = sentinel::start(&run, front)
+    {
+        tracing::warn!("no sentinel for run {run}: {error}");
     }
 }
 

@@ -1,0 +1,85 @@
+//! The third of the guard: outlives a kill that takes front and worker at once.
+//!
+//! `kill -9` of a whole process group (`timeout -s KILL`, `kill -9 %1`, a CI runner) takes both. The sentinel
+//! sits in a session of its own and reads a pipe that only the worker writes. When the pipe ends without a
+//! goodbye it waits for worker and front to be gone, for they clean up better than it can: both have what
+//! escaped below them, and the sentinel only knows processes by their `ENGINE_RUN_ID`. Then it ends what is
+//! left of the run.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::{front, spare, sweep_run};
+use crate::base::limits;
+use crate::exec::unix::{self, Ident};
+
+/// Tells the sentinel whom it watches: `WORKER:FRONT:RUN`.
+const VARIABLE: &str = "ENGINE_SENTINEL";
+
+/// The worker's end of the pipe.
+static PIPE: Mutex<Option<ChildStdin>> = Mutex::new(None);
+
+/// Starts the sentinel of `run`. Without one the next resume ends what is left.
+///
+/// # Errors
+/// The process cannot be started.
+pub(super) fn start(run: &str, front: u32) -> std::io::Result<()> {
+    let mut child = Command::new("/proc/self/exe")
+        .arg0("engine-sentinel")
+        .env_remove(super::VARIABLE)
+        .env(VARIABLE, format!("{}:{front}:{run}", std::process::id()))
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    if let Some(stat) = unix::stat(child.id()) {
+        spare(stat.ident);
+    }
+    *PIPE.lock().unwrap_or_else(PoisonError::into_inner) = child.stdin.take();
+    Ok(())
+}
+
+/// Says a line to the sentinel, if there is one.
+pub(super) fn tell(line: &str) {
+    if let Some(pipe) = PIPE.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        // A sentinel that is gone has nothing left to do.
+        let _gone = pipe.write_all(line.as_bytes());
+    }
+}
+
+/// When this process was started as a sentinel: does its work, and answers with the exit code.
+pub fn stand_watch() -> Option<u8> {
+    let address = std::env::var(VARIABLE).ok()?;
+    let mut parts = address.splitn(3, ':');
+    let (worker, front, run) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
+    let parent = rustix::process::getppid()?.as_raw_nonzero().get().unsigned_abs();
+    if parent != worker {
+        return None;
+    }
+    let watched: Vec<_> = [worker, front].into_iter().filter_map(unix::open).collect();
+    // A failure means that we lead a group already, which is as good.
+    let _leads = rustix::process::setsid();
+    let mut spared: Vec<Ident> = Vec::new();
+    for line in BufReader::new(std::io::stdin()).lines() {
+        match line.as_deref().map(|line| line.split_once(' ').unwrap_or((line, ""))) {
+            Ok(("bye", _)) => return Some(0),
+            Ok(("spare", rest)) => spared.extend(front::parse_ident(rest)),
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    for process in &watched {
+        let mut polled = [PollFd::new(process, PollFlags::IN)];
+        // An early return only makes us look sooner.
+        let _early = rustix::event::poll(&mut polled, None);
+    }
+    let is_spared = |pid: u32| unix::stat(pid).is_some_and(|one| spared.contains(&one.ident));
+    let swept = sweep_run(run, &is_spared, Duration::from_millis(limits::KILL_PATIENCE_MS));
+    Some(u8::from(swept.is_err()))
+}
