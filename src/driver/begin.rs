@@ -25,6 +25,8 @@ use crate::run::{Core, Event, Input, Phase};
 const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the lock of an engine that is dead already may stay held by what is left of it.
 const DYING_PATIENCE: Duration = Duration::from_secs(5);
+/// How long an engine that has just taken the lock may take to write down who it is.
+const NAMING_PATIENCE: Duration = Duration::from_millis(200);
 /// How often such a lock is tried again.
 const DYING_BEAT: Duration = Duration::from_millis(5);
 
@@ -244,17 +246,25 @@ pub fn take_over(dir: RunDir, expected: &Expected) -> Result<(journal::Ownership
 fn own(dir: &RunDir) -> Result<journal::Ownership, Error> {
     let me = Holder { pid: std::process::id(), wall_ms: ports::wall_ms() };
     let clock = Clock::begin();
-    let is_dead = |pid| unix::stat(pid).is_none_or(|process| process.is_dead());
     loop {
-        match journal::take(dir, &me) {
-            Err(journal::Error::Owned { holder: Some(other), .. })
-                if is_dead(other.pid) && clock.now().since(Millis::ZERO).duration() < DYING_PATIENCE =>
-            {
-                ports::pause(DYING_BEAT);
-            }
+        let refused = match journal::take(dir, &me) {
+            Err(error @ journal::Error::Owned { .. }) => error,
             taken => return Ok(taken?),
+        };
+        let patience = match &refused {
+            journal::Error::Owned { holder: Some(other), .. } if is_dead(other.pid) => DYING_PATIENCE,
+            journal::Error::Owned { holder: None, .. } => NAMING_PATIENCE,
+            _ => Duration::ZERO,
+        };
+        if clock.now().since(Millis::ZERO).duration() >= patience {
+            return Err(refused.into());
         }
+        ports::pause(DYING_BEAT);
     }
+}
+
+fn is_dead(pid: u32) -> bool {
+    unix::stat(pid).is_none_or(|process| process.is_dead())
 }
 
 /// The tags (`ENGINE_ATTEMPT_KEY`) of what the run handed to the machine: `lifetime: host`, recorded as done.

@@ -176,7 +176,10 @@ impl World {
         let is_owned = self.dir().is_some_and(|dir| engine::journal::is_live(&dir).unwrap_or(false));
         if is_owned {
             let answer = self.project.engine(&["resume", &self.run, "--no-input"]);
-            let names = answer.stderr.contains(&format!("process {worker}"));
+            // Held between taking the lock and writing its name, it has none yet.
+            let lock = self.project.path(format!(".engine/runs/{}/lock", self.run));
+            let is_named = std::fs::read_to_string(lock).is_ok_and(|text| text.contains(&worker.to_string()));
+            let names = !is_named || answer.stderr.contains(&format!("process {worker}"));
             if answer.status != 7 || !names {
                 return Err(format!("a second engine ended with {}: {}", answer.status, answer.stderr));
             }
