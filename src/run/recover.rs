@@ -251,7 +251,7 @@ impl RunState {
         let is_same_split = shards == now.rules.shards as usize && was.items() == now.items();
         if cell.state.is_final() || cell.state == NodeState::Unknown {
             cell.cursor = cell.cursor.min(now.rules.shards);
-            if !is_same_split {
+            if !is_same_split && cell.state != NodeState::Unknown {
                 self.recount_ended(to);
             }
             return;
@@ -305,22 +305,14 @@ impl RunState {
     fn recount_ended(&mut self, node: NodeIx) {
         let total = self.graphs.0[self.version as usize - 1].nodes[node].rules.shards;
         let (state, cursor) = (self.cells[node].state, self.cells[node].cursor);
-        let is_unknown = state == NodeState::Unknown && total > 0;
         if !state.is_success() {
             for shard in 0..cursor {
                 self.shards.set((node, shard), Phase::Failed);
             }
         }
-        if is_unknown {
-            // What a person says of it, they say of its first slice.
-            self.shards.set((node, 0), Phase::Unknown);
-        }
         let cell = &mut self.cells[node];
-        cell.cursor = if is_unknown { cursor.max(1) } else { cursor };
         cell.success = if state.is_success() { total } else { 0 };
-        cell.unknown = u32::from(is_unknown);
-        // The other slices of an unknown one count as nothing: once that is resolved, they are done again.
-        cell.failed = if state.is_success() || is_unknown { 0 } else { cursor };
+        cell.failed = if state.is_success() { 0 } else { cursor };
         (cell.unforgiven, cell.cancelled) = (cell.failed, 0);
     }
 
