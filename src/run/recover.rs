@@ -155,7 +155,7 @@ impl RunState {
             Phase::Between if is_suspect && !is_ordered => Step::Suspect,
             // Only an order that names the stage, or a person's word on it, takes back that nobody knows.
             Phase::Unknown if !is_ordered && !is_idempotent && has_done_if => Step::Suspect,
-            Phase::Unknown if !is_ordered && !is_idempotent => {
+            Phase::Unknown | Phase::Cancelled if !is_ordered && !is_idempotent => {
                 return self.make_unknown(key, "its last attempt was ended by force, and it is not idempotent");
             }
             Phase::Cancelled | Phase::Between | Phase::Failed | Phase::Unknown => Step::Ready,

@@ -173,7 +173,8 @@ impl Book {
         let states = &self.states;
         self.due.retain(|key, _| !states.contains_key(&key.0));
         let waits = self.is_paused || self.stages.iter().any(|(node, stage)| self.waits(*node, stage));
-        let is_delayed = !self.is_paused && self.due.values().any(|&due| due > at);
+        let is_open = |key: &Key| self.finally_since.is_some() || self.graph.nodes[key.0].phase == Phase::Main;
+        let is_delayed = !self.is_paused && self.due.iter().any(|(key, &due)| due > at && is_open(key));
         let is_busy = !self.running.is_empty() || !self.checks.is_empty() || is_delayed;
         self.ticks = self.has_begun && !self.is_over && !self.is_suspended && (is_busy || !waits);
     }
@@ -233,6 +234,7 @@ impl Book {
                 return;
             }
             Outcome::Signal(_) | Outcome::TimedOut(_) | Outcome::Cancelled => self.force(key),
+            Outcome::BadResult(_) if !self.graph.nodes[key.0].rules.idempotent => self.force(key),
             Outcome::Exit(_) | Outcome::NotStarted(_) | Outcome::BadResult(_) => {}
         }
         self.stages.entry(key.0).or_default().ends.push(outcome.clone());
@@ -378,6 +380,9 @@ impl Book {
             if let Some(to) = find(from) {
                 self.fit(to, was.rules.shards, was.rules.is_approval, !was.selected);
             }
+        }
+        for key in std::mem::take(&mut self.doubt) {
+            self.force(key);
         }
         let is_open = |node: NodeIx| new.nodes[node].phase == Phase::Main && !self.states.contains_key(&node);
         if new.nodes.indexes().any(is_open) {

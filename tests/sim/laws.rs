@@ -50,10 +50,14 @@ pub(crate) fn check(book: &Book, state: &RunState, at: Millis, event: &Event) {
         }
         Event::CancelRaised { level, why, .. } => cancel_has_a_reason(book, at, *level, *why),
         Event::FinallyBegan => {
+            assert!(!book.is_suspended, "the clean-up begins while the engine leaves");
             let is_open = |node: &NodeIx| book.graph.nodes[*node].phase == Phase::Main && !has_ended(book, *node);
             assert!(!book.graph.nodes.indexes().any(|node| is_open(&node)), "clean-up before its time");
         }
-        Event::RunFinished { verdict } => verdict_is_true(book, verdict),
+        Event::RunFinished { verdict } => {
+            assert!(!book.is_suspended, "the run ends while the engine leaves");
+            verdict_is_true(book, verdict);
+        }
         _ => {}
     }
 }
@@ -263,7 +267,8 @@ fn skip_is_true(book: &Book, state: &RunState, node: NodeIx, why: &SkipReason) {
             assert!(it.needs.iter().any(is_idle), "{node:?} is needed");
         }
         SkipReason::Blocked { by } => {
-            let is_need = it.needs.iter().any(|need| need.node == *by && !accepts(book, *need));
+            let is_bad = !book.state(*by).is_success();
+            let is_need = is_bad && it.needs.iter().any(|need| need.node == *by && !accepts(book, *need));
             let drains = book.cancel == Some((CancelLevel::Drain, CancelReason::Failure(*by)));
             assert!(is_need || drains && it.phase == Phase::Main, "{by:?} does not block {node:?}");
         }

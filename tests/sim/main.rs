@@ -6,8 +6,10 @@
 mod audit;
 mod book;
 mod laws;
+mod news;
 mod plan;
 mod preview;
+mod rehearsal;
 mod world;
 
 use engine::run::event::{NodeState, RunEnd};
@@ -88,6 +90,26 @@ fn a_crash_after_any_record_of_a_hostile_run_ends() {
             cut.hostile_takeover();
             cut.run();
         }
+    });
+}
+
+/// All that can be heard, in each state on the way of a hostile run.
+#[test]
+fn any_news_in_any_state_is_taken() {
+    each("any_news", seeds(6, 300), |seed| {
+        let mut world = World::new(seed, Mode::Hostile);
+        world.tries_all = true;
+        world.run();
+    });
+}
+
+/// What the dry run shows is what a run does in which all goes well.
+#[test]
+fn a_rehearsal_is_the_run_in_which_all_goes_well() {
+    each("a_rehearsal", seeds(300, 20_000), |seed| {
+        let graph = plan::versions(seed, plan::Kind::Calm).remove(0);
+        let shown: Vec<_> = engine::run::rehearse(&graph).starts;
+        assert_eq!(format!("{shown:?}"), format!("{:?}", rehearsal::perform(&graph)));
     });
 }
 

@@ -14,7 +14,7 @@ use engine::run::{Command, Core, Event, Input, Outcome, input};
 
 use crate::book::Book;
 use crate::plan::{Dice, Kind, versions};
-use crate::{audit, laws};
+use crate::{audit, laws, news};
 
 /// How the outside behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +46,8 @@ pub(crate) struct World {
     book: Book,
     /// Where the facts are shown, with `SIM_LOG`.
     told: Option<std::io::Stderr>,
+    /// Whether all other news are tried too after each step.
+    pub(crate) tries_all: bool,
     /// How often another engine took over.
     pub(crate) takeovers: u32,
 }
@@ -82,6 +84,7 @@ impl World {
             mode,
             book: Book::new(&versions),
             takeovers: 0,
+            tries_all: false,
             told: std::env::var_os("SIM_LOG").map(|_| std::io::stderr()),
             versions,
             seed,
@@ -267,6 +270,9 @@ impl World {
         assert_eq!(&replayed, self.core.state(), "folding the facts gives another state");
         self.log.extend(batch.events);
         audit::after_step(&self.book, self.core.state(), self.at);
+        if self.tries_all {
+            news::try_all(&self.core, self.at);
+        }
         let due = self.core.next_deadline();
         assert!(due.is_none_or(|due| due > self.at), "a deadline was left: {due:?} at {:?}", self.at);
     }

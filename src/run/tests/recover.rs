@@ -181,3 +181,11 @@ fn a_question_that_the_new_plan_cannot_ask_is_left_to_a_person() {
     let mut story = Story::versions(2, vec![asks(true), asks(false)]);
     edited(&mut story).starts(&[]).is(0, NodeState::Unknown);
 }
+
+#[test]
+fn a_stopped_stage_whose_question_is_gone_is_left_to_a_person() {
+    let asks = |has: bool| packs(1, move |node| (node.rules.idempotent, node.rules.has_done_if) = (false, has));
+    let mut story = Story::versions(2, vec![asks(true), asks(false)]);
+    story.cancel(CancelLevel::Stop).ends(0, Outcome::Signal(15)).is(0, NodeState::Cancelled);
+    edited(&mut story).starts(&[]).is(0, NodeState::Unknown);
+}
