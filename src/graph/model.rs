@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Digest, IdVec, NodeIx, PoolIx, ScopeIx, Span};
+use crate::base::{IdVec, NodeIx, PoolIx, ScopeIx, Span};
 use crate::plan::model::{Lifetime, RetryWhen, Shell, Signal};
 use crate::plan::{FileIx, Place};
 use crate::render::Value;
@@ -474,9 +474,8 @@ impl Default for Process {
 impl Graph {
     /// Who needs `node`.
     pub fn dependents(&self, node: NodeIx) -> &[NodeIx] {
-        let at = node.raw() as usize;
-        let (from, to) = (self.dependent_offsets[at], self.dependent_offsets[at + 1]);
-        &self.dependents[from as usize..to as usize]
+        let [from, to] = [0, 1].map(|next| self.dependent_offsets[node.raw() as usize + next] as usize);
+        &self.dependents[from..to]
     }
 
     /// A topological order: needs before those who need them.
@@ -496,10 +495,6 @@ impl Graph {
             sorted.sort_by(|&a, &b| self.nodes[a].id.cmp(&self.nodes[b].id));
             sorted
         });
-        let at = sorted.binary_search_by(|&node| (*self.nodes[node].id).cmp(id)).ok()?;
-        Some(sorted[at])
+        sorted.binary_search_by(|&node| (*self.nodes[node].id).cmp(id)).ok().map(|at| sorted[at])
     }
 }
-
-/// A digest of everything in the graph that decides what runs; recorded when a run begins.
-pub type GraphDigest = Digest;
