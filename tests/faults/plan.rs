@@ -104,6 +104,10 @@ impl Plan {
         let policy = if random.once_in(2) { "drain" } else { "continue" };
         // A drain at once leaves it to chance what else has started: then only one may run at a time.
         let has_broken = stages.iter().any(|stage| stage.kind == Kind::Broken);
+        // A failed run may end before a person has said what an unknown outcome was.
+        for stage in stages.iter_mut().filter(|stage| has_broken && stage.kind == Kind::Unsure) {
+            stage.kind = Kind::Asked;
+        }
         let jobs = if has_broken && policy == "drain" { 1 } else { 1 + random.below(4) };
         Self { stages, policy, jobs }
     }
