@@ -12,6 +12,8 @@ use engine::run::event::{
 };
 use engine::run::{Attempt, Event, Outcome};
 
+use crate::laws::accepts;
+
 pub(crate) type Key = (NodeIx, u32);
 
 /// An attempt that runs.
@@ -173,10 +175,16 @@ impl Book {
         let states = &self.states;
         self.due.retain(|key, _| !states.contains_key(&key.0));
         let waits = self.is_paused || self.stages.iter().any(|(node, stage)| self.waits(*node, stage));
-        let is_open = |key: &Key| self.finally_since.is_some() || self.graph.nodes[key.0].phase == Phase::Main;
-        let is_delayed = !self.is_paused && self.due.iter().any(|(key, &due)| due > at && is_open(key));
+        let is_delayed = !self.is_paused && self.due.iter().any(|(key, &due)| due > at && self.is_open(key.0));
         let is_busy = !self.running.is_empty() || !self.checks.is_empty() || is_delayed;
         self.ticks = self.has_begun && !self.is_over && !self.is_suspended && (is_busy || !waits);
+    }
+
+    /// Whether nothing else must end before `node` goes on. What it needs may be open again after a resume.
+    fn is_open(&self, node: NodeIx) -> bool {
+        let it = &self.graph.nodes[node];
+        let is_its_phase = self.finally_since.is_some() || it.phase == Phase::Main;
+        is_its_phase && it.needs.iter().all(|&need| accepts(self, need))
     }
 
     fn waits(&self, node: NodeIx, stage: &Stage) -> bool {

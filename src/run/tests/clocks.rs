@@ -194,3 +194,20 @@ fn the_run_clock_goes_on_while_a_retry_is_due_and_an_approval_is_open() {
     story.fails(1).wait(30_000);
     assert_eq!(story.core.state().cancel().map(|it| it.1), Some(CancelReason::Timeout));
 }
+
+#[test]
+fn a_retry_behind_an_approval_that_is_asked_again_does_not_use_the_run_s_time() {
+    let failed = Accept { success: false, skipped: false, failed: true };
+    let mut story = Story::of(vec![
+        stage("ship", |node| node.rules.is_approval = true),
+        stage("page", |node| {
+            node.needs = vec![Need { node: n(0), accept: failed }];
+            node.rules.retry = Some(retry(1, 50));
+        }),
+    ]);
+    story.decides(0, false).fails(1).is(1, NodeState::Retrying);
+    story.resume().has(&Event::GateOpened { node: n(0), expires: None, prompt: String::new() });
+    story.wait(500).starts(&[]);
+    assert_eq!(story.core.state().used_time(story.at), Span::ZERO, "only a person can go on");
+    story.decides(0, false).starts(&[(1, 0)]);
+}
