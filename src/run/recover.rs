@@ -155,8 +155,11 @@ impl RunState {
             Phase::Between if is_suspect && !is_ordered => Step::Suspect,
             // Only an order that names the stage, or a person's word on it, takes back that nobody knows.
             Phase::Unknown if !is_ordered && !is_idempotent && has_done_if => Step::Suspect,
-            Phase::Unknown | Phase::Cancelled if !is_ordered && !is_idempotent => {
+            Phase::Cancelled if !is_ordered && !is_idempotent => {
                 return self.make_unknown(key, "its last attempt was ended by force, and it is not idempotent");
+            }
+            Phase::Unknown if !is_ordered && !is_idempotent => {
+                return self.make_unknown(key, "nobody knows what it has done so far, and it is not idempotent");
             }
             Phase::Cancelled | Phase::Between | Phase::Failed | Phase::Unknown => Step::Ready,
         };
@@ -251,7 +254,7 @@ impl RunState {
         let is_same_split = shards == now.rules.shards as usize && was.items() == now.items();
         if cell.state.is_final() || cell.state == NodeState::Unknown {
             cell.cursor = cell.cursor.min(now.rules.shards);
-            if !is_same_split && cell.state != NodeState::Unknown {
+            if !is_same_split {
                 self.recount_ended(to);
             }
             return;
@@ -301,19 +304,46 @@ impl RunState {
     }
 
     /// A stage that had ended was split in another way. One that succeeded stays done. Of any other, no slice
-    /// is what it was: when it is opened again, all of it is done again.
+    /// is what it was: when it is opened again, all of it is done again where that is safe, asked about where it
+    /// can be asked, and left to a person otherwise. That settles an unknown outcome too, unless only a person can:
+    /// their word then holds for every slice that had started.
     fn recount_ended(&mut self, node: NodeIx) {
-        let total = self.graphs.0[self.version as usize - 1].nodes[node].rules.shards;
+        let it = &self.graphs.0[self.version as usize - 1].nodes[node];
+        let (total, is_idempotent) = (it.rules.shards, it.rules.idempotent);
+        let is_settled = it.selected && (is_idempotent || it.rules.has_done_if);
         let (state, cursor) = (self.cells[node].state, self.cells[node].cursor);
-        if !state.is_success() {
-            for shard in 0..cursor {
-                self.shards.set((node, shard), Phase::Failed);
-            }
+        if state.is_success() {
+            let cell = &mut self.cells[node];
+            (cell.success, cell.failed, cell.unforgiven, cell.cancelled) = (total, 0, 0, 0);
+            return;
         }
+        for shard in 0..cursor {
+            let phase = self.recut_ended((node, shard), is_idempotent);
+            self.shards.set((node, shard), phase);
+        }
+        let phases = self.shards.phases(node);
+        let count = |phase: Phase| {
+            let count = phases.iter().filter(|&&it| it == phase).count();
+            u32::try_from(count).expect("limits::MAX_SHARDS fits")
+        };
+        let (failed, cancelled, unknown) = (count(Phase::Failed), count(Phase::Cancelled), count(Phase::Unknown));
         let cell = &mut self.cells[node];
-        cell.success = if state.is_success() { total } else { 0 };
-        cell.failed = if state.is_success() { 0 } else { cursor };
-        (cell.unforgiven, cell.cancelled) = (cell.failed, 0);
+        (cell.success, cell.failed, cell.unforgiven) = (0, failed, failed);
+        (cell.cancelled, cell.unknown) = (cancelled, unknown);
+        if state == NodeState::Unknown && is_settled {
+            self.reopen.insert(node, ReopenReason::Resume);
+        }
+    }
+
+    /// What a slice of an ended stage is once it has other items. `reopen_shard` asks about a cancelled one.
+    fn recut_ended(&self, key: Key, is_idempotent: bool) -> Phase {
+        let is_suspect = self.shards.between.get(&key).is_some_and(|between| between.step == Step::Suspect);
+        match self.shards.phase(key) {
+            _ if !is_idempotent => Phase::Unknown,
+            Phase::Cancelled | Phase::Unknown => Phase::Cancelled,
+            Phase::Between if is_suspect => Phase::Cancelled,
+            _ => Phase::Failed,
+        }
     }
 
     fn recount_checks(&mut self) {

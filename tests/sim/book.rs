@@ -417,10 +417,16 @@ impl Book {
         self.done.retain(|key| key.0 != node || key.1 < now.rules.shards);
         self.doubt.retain(|key| key.0 != node || key.1 < now.rules.shards);
         self.due.retain(|key, _| key.0 != node || key.1 < now.rules.shards);
-        if shards == now.rules.shards || has_ended {
+        if shards == now.rules.shards || self.state(node).is_success() {
             return;
         }
-        self.stages.remove(&node);
+        // No slice is what it was: what was done of the old ones says nothing about the new ones.
+        if let Some(stage) = self.stages.get_mut(&node) {
+            stage.unknown.retain(|&shard| shard < now.rules.shards);
+        }
+        if !has_ended {
+            self.stages.remove(&node);
+        }
         self.done.retain(|key| key.0 != node);
         self.retries.retain(|key, _| key.0 != node);
         self.due.retain(|key, _| key.0 != node);

@@ -189,3 +189,43 @@ fn a_stopped_stage_whose_question_is_gone_is_left_to_a_person() {
     story.cancel(CancelLevel::Stop).ends(0, Outcome::Signal(15)).is(0, NodeState::Cancelled);
     edited(&mut story).starts(&[]).is(0, NodeState::Unknown);
 }
+
+/// A stage of four slices: the first is done, the second ends so, and the plan then cuts it into three.
+fn recut_after(end: Outcome, change: impl Fn(&mut Node) + Copy) -> Story {
+    let mut story = Story::versions(1, vec![packs(4, change), packs(3, change)]);
+    story.shard(0, 0, Outcome::Success).shard(0, 1, end);
+    story
+}
+
+const ONCE: fn(&mut Node) = |node| node.rules.idempotent = false;
+const ASKED: fn(&mut Node) = |node| (node.rules.idempotent, node.rules.has_done_if) = (false, true);
+
+#[test]
+fn a_failed_stage_that_is_cut_anew_is_done_again_only_where_that_is_safe() {
+    let mut story = recut_after(Outcome::Exit(1), |_| ());
+    edited(story.is(0, NodeState::Failed)).starts(&[(0, 0), (0, 1), (0, 2)]);
+    let mut story = recut_after(Outcome::Exit(1), ONCE);
+    edited(story.is(0, NodeState::Failed)).starts(&[]).is(0, NodeState::Unknown);
+    let mut story = recut_after(Outcome::Exit(1), ASKED);
+    let asks = |shard| Event::CheckStarted { node: n(0), shard, kind: CheckKind::DoneIf };
+    edited(story.is(0, NodeState::Failed)).has(&asks(0)).has(&asks(1));
+}
+
+#[test]
+fn an_unknown_stage_that_is_cut_anew_trusts_no_slice_of_the_old_cut() {
+    let mut story = recut_after(Outcome::Signal(9), ONCE);
+    edited(story.is(0, NodeState::Unknown)).starts(&[]).is(0, NodeState::Unknown);
+    assert_eq!(story.core.state().progress(n(0)).success, 0, "what was done is not what the slices are now");
+    // A person's word holds for every slice that had started, and for no other.
+    story.resolves(0, Resolution::Success).starts(&[(0, 2)]);
+    story.shard(0, 2, Outcome::Success).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn an_unknown_stage_that_is_cut_anew_is_asked_again_where_it_can_be() {
+    let mut story = recut_after(Outcome::Signal(9), ASKED);
+    let answer = Answer::Unknown("nobody home".to_owned());
+    story.tell(Input::Checked { node: n(0), shard: 1, kind: CheckKind::DoneIf, answer });
+    let asks = |shard| Event::CheckStarted { node: n(0), shard, kind: CheckKind::DoneIf };
+    edited(story.is(0, NodeState::Unknown)).has(&asks(0)).has(&asks(1));
+}
