@@ -33,7 +33,7 @@ pub struct Global {
     )]
     pub color: When,
     /// Say more of what the engine itself does (-vv for everything), on standard error
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    #[arg(short, long, global = true, env = "ENGINE_VERBOSE", action = clap::ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
     /// Say only what went wrong
     #[arg(short, long, global = true, env = "ENGINE_QUIET", help_heading = "Global options")]
@@ -180,7 +180,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub show: ShowArgs,
     /// Show what would happen, start nothing (as `engine plan`)
-    #[arg(short = 'n', long)]
+    #[arg(short = 'n', long, env = "ENGINE_DRY_RUN")]
     pub dry_run: bool,
     /// Attempts at once
     #[arg(short, long, env = "ENGINE_JOBS", value_name = "N")]
@@ -192,7 +192,7 @@ pub struct RunArgs {
     #[arg(long, env = "ENGINE_RESUME")]
     pub resume: bool,
     /// With --resume: run these stages and all that depends on them again
-    #[arg(long, value_name = "STAGE", value_delimiter = ';')]
+    #[arg(long, value_name = "STAGE", value_delimiter = ';', env = "ENGINE_RERUN")]
     pub rerun: Vec<String>,
     /// With --resume: go on with the edited plan
     #[arg(long, env = "ENGINE_ACCEPT_CHANGES")]
@@ -220,7 +220,7 @@ pub struct ResumeArgs {
     #[arg(short, long, env = "ENGINE_JOBS", value_name = "N")]
     pub jobs: Option<u32>,
     /// Run these stages and all that depends on them again
-    #[arg(long, value_name = "STAGE", value_delimiter = ';')]
+    #[arg(long, value_name = "STAGE", value_delimiter = ';', env = "ENGINE_RERUN")]
     pub rerun: Vec<String>,
     /// Go on with the edited plan
     #[arg(long, env = "ENGINE_ACCEPT_CHANGES", conflicts_with = "recorded")]

@@ -125,3 +125,53 @@ fn trace(verbose: u8) {
     };
     tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::args::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    /// `--set` has `ENGINE_INPUT_KEY` instead.
+    #[test]
+    fn every_flag_people_expect_has_its_twin() {
+        let mut cli = Cli::command();
+        cli.build();
+        let run = cli.find_subcommand("run").expect("the main verb");
+        let flags = [
+            "dry_run",
+            "jobs",
+            "keep_going",
+            "inputs",
+            "only",
+            "skip",
+            "from",
+            "to",
+            "rerun",
+            "state_dir",
+            "run_id",
+            "key",
+            "seed",
+            "output",
+            "report",
+            "events",
+            "accept_changes",
+            "no_input",
+            "yes",
+            "color",
+            "quiet",
+            "verbose",
+            "resume",
+        ];
+        for flag in flags {
+            let found = run.get_arguments().find(|arg| arg.get_id() == flag);
+            let twin = found.expect("the flag exists").get_env().map(|name| name.to_string_lossy().into_owned());
+            assert!(twin.is_some_and(|name| name.starts_with("ENGINE_")), "`{flag}` has no twin");
+        }
+    }
+}
