@@ -65,6 +65,14 @@ impl Probe {
     }
 }
 
+impl Drop for Probe {
+    /// A test that failed must not leave its family alive: the worker ends it when its front is gone.
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed.
+        let _ended = self.child.kill();
+    }
+}
+
 /// The probe, built when it is missing or old: `cargo test --test exec` alone does not build examples.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let mut build = Command::new(env!("CARGO"));
