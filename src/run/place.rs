@@ -281,9 +281,13 @@ impl RunState {
             return;
         }
         let is_asked = cell.checks > 0 || matches!(cell.gate, Gate::Open(_));
+        // What had been a process before the plan was edited may have left slices behind.
+        let is_approval = self.node(node).rules.is_approval;
         let state = if cell.flights > 0 {
             NodeState::Running
-        } else if self.shards.between_of(node).any(|(_, it)| it.failure.is_some() && it.step != Step::Suspect) {
+        } else if !is_approval
+            && self.shards.between_of(node).any(|(_, it)| it.failure.is_some() && it.step != Step::Suspect)
+        {
             NodeState::Retrying
         } else if is_asked
             || matches!(cell.lane, Lane::Gate | Lane::Cache | Lane::Ask | Lane::Open)

@@ -152,7 +152,10 @@ impl RunState {
             Phase::Success if is_whole => Step::Ready,
             Phase::Success | Phase::Fresh | Phase::Running => return,
             Phase::Cancelled if has_done_if && !is_ordered => Step::Suspect,
-            Phase::Between if is_suspect && !is_ordered => Step::Suspect,
+            Phase::Between if is_suspect && has_done_if && !is_ordered => Step::Suspect,
+            Phase::Between if is_suspect && !is_idempotent && !is_ordered => {
+                return self.make_unknown(key, "its `done-if` is gone, and it is not idempotent");
+            }
             // Only an order that names the stage, or a person's word on it, takes back that nobody knows.
             Phase::Unknown if !is_ordered && !is_idempotent && has_done_if => Step::Suspect,
             Phase::Cancelled if !is_ordered && !is_idempotent => {

@@ -61,6 +61,8 @@ pub(crate) struct Book {
     pub(crate) done: BTreeSet<Key>,
     /// Ended by force: not to be started again before somebody said what became of it.
     pub(crate) doubt: BTreeSet<Key>,
+    /// Stopped with the run and not opened since: in doubt once an edited plan calls the stage not idempotent.
+    stopped: BTreeSet<Key>,
     pub(crate) cancel: Option<(CancelLevel, CancelReason)>,
     pub(crate) timed_out: bool,
     pub(crate) is_paused: bool,
@@ -90,6 +92,7 @@ impl Book {
             stages: BTreeMap::new(),
             done: BTreeSet::new(),
             doubt: BTreeSet::new(),
+            stopped: BTreeSet::new(),
             cancel: None,
             timed_out: false,
             is_paused: false,
@@ -147,7 +150,11 @@ impl Book {
         let key = (attempt.node, attempt.shard);
         self.running.insert(key, Run { number: attempt.number, started: at, stop: None });
         self.highest.insert(key, attempt.number);
-        self.first.entry(key).or_insert(at);
+        self.stopped.remove(&key);
+        let retry = self.graph.nodes[key.0].rules.retry.as_ref();
+        if retry.is_some_and(|retry| retry.within.is_some()) {
+            self.first.entry(key).or_insert(at);
+        }
         self.due.remove(&key);
     }
 
@@ -241,7 +248,11 @@ impl Book {
                 self.done.insert(key);
                 return;
             }
-            Outcome::Signal(_) | Outcome::TimedOut(_) | Outcome::Cancelled => self.force(key),
+            Outcome::Cancelled => {
+                self.stopped.insert(key);
+                self.force(key);
+            }
+            Outcome::Signal(_) | Outcome::TimedOut(_) => self.force(key),
             Outcome::BadResult(_) if !self.graph.nodes[key.0].rules.idempotent => self.force(key),
             Outcome::Exit(_) | Outcome::NotStarted(_) | Outcome::BadResult(_) => {}
         }
@@ -322,6 +333,7 @@ impl Book {
         self.retries.retain(|key, _| of(key));
         self.due.retain(|key, _| of(key));
         self.first.retain(|key, _| of(key));
+        self.stopped.retain(of);
         if why == ReopenReason::Ordered {
             self.doubt.retain(of);
         }
@@ -382,6 +394,7 @@ impl Book {
         self.first = self.first.iter().filter_map(|(&it, &at)| Some((key(it)?, at))).collect();
         self.done = keys(&self.done);
         self.doubt = keys(&self.doubt);
+        self.stopped = keys(&self.stopped);
         self.states = self.states.iter().filter_map(|(&node, &it)| Some((find(node)?, it))).collect();
         self.stages = self.stages.iter().filter_map(|(&node, it)| Some((find(node)?, it.clone()))).collect();
         for (from, was) in old.nodes.pairs() {
@@ -389,7 +402,7 @@ impl Book {
                 self.fit(to, was.rules.shards, was.rules.is_approval, !was.selected);
             }
         }
-        for key in std::mem::take(&mut self.doubt) {
+        for key in std::mem::take(&mut self.doubt).into_iter().chain(self.stopped.clone()) {
             self.force(key);
         }
         let is_open = |node: NodeIx| new.nodes[node].phase == Phase::Main && !self.states.contains_key(&node);

@@ -229,3 +229,22 @@ fn an_unknown_stage_that_is_cut_anew_is_asked_again_where_it_can_be() {
     let asks = |shard| Event::CheckStarted { node: n(0), shard, kind: CheckKind::DoneIf };
     edited(story.is(0, NodeState::Unknown)).has(&asks(0)).has(&asks(1));
 }
+
+#[test]
+fn a_question_that_was_never_put_and_is_gone_is_left_to_a_person() {
+    let asks = |has: bool| packs(1, move |node| (node.rules.idempotent, node.rules.has_done_if) = (false, has));
+    let mut story = Story::versions(8, vec![asks(true), asks(false)]);
+    story.tell(Input::Pause(true)).ends(0, Outcome::Signal(9)).starts(&[]);
+    story.cancel(CancelLevel::Stop).is(0, NodeState::Cancelled);
+    edited(&mut story).starts(&[]).is(0, NodeState::Unknown);
+}
+
+#[test]
+fn a_stage_that_becomes_an_approval_waits_whatever_its_attempts_had_done() {
+    let process = graph(parts(vec![stage("a", |node| node.rules.retry = Some(retry(1, 50)))]));
+    let approval = graph(parts(vec![stage("a", |node| node.rules.is_approval = true)]));
+    let mut story = Story::versions(8, vec![process, approval]);
+    story.fails(0).is(0, NodeState::Retrying);
+    edited(&mut story).is(0, NodeState::Waiting);
+    story.decides(0, true).run_ends(RunEnd::Success);
+}
