@@ -23,14 +23,16 @@ fn seeds(sample: u64, long: u64) -> Vec<u64> {
     (1..=count).collect()
 }
 
-/// Runs `check` for every seed; a failure names the command that repeats it.
+/// Runs `check` for every seed, also after one that fails; the end names the command that repeats each.
 fn each(test: &str, seeds: Vec<u64>, check: impl Fn(u64) + std::panic::RefUnwindSafe) {
+    let mut failures = Vec::new();
     for seed in seeds {
         if let Err(cause) = std::panic::catch_unwind(|| check(seed)) {
             let words = cause.downcast_ref::<String>().map_or("", String::as_str);
-            panic!("{words}\nrepeat with: SIM_SEED={seed} cargo test --test sim {test}");
+            failures.push(format!("{words}\nrepeat with: SIM_SEED={seed} cargo test --test sim {test}"));
         }
     }
+    assert!(failures.is_empty(), "{} seeds fail:\n{}", failures.len(), failures.join("\n"));
 }
 
 /// Everything at once: hostile executors, cancels, pauses. The run ends in bounded time, and no law breaks.
