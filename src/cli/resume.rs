@@ -12,7 +12,7 @@ use super::observers::Wanted;
 use super::settings::{self, Settings};
 use super::{find, observers, print, run};
 use crate::base::NodeIx;
-use crate::driver::begin::{self, Locked, Orders, Read};
+use crate::driver::begin::{self, Orders, Read};
 use crate::driver::host::{Guarded, Manners};
 use crate::driver::surroundings::Surroundings;
 use crate::graph::{Graph, select};
@@ -53,10 +53,8 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded, wa
     let person = settings::person();
     let Some(orders) = orders(args, &read, settings, &person)? else { return Ok(Exit::NeedsPerson) };
     let compiled = orders.change.as_deref().unwrap_or(&read.compiled).clone();
-    if let Some(rule) = &compiled.graph.settings.lock
-        && let Locked::Busy(held) = begin::take_lock(&state, &rule.name, &run_id, &person)?
-    {
-        return Err(run::busy(&held, crate::base::Span::ZERO));
+    if let Some(answer) = run::take_lock(&state, &compiled, &run_id, &person)? {
+        return answer;
     }
     guarded.watch(&run_id, &format!("run {run_id} was interrupted; go on with: {}", find::how_to_resume(&run_id)));
     let mut all = read.graphs.clone();

@@ -161,8 +161,13 @@ fn same_unfinished(state: &StateDir, compiled: &Compiled, key: Option<&str>) -> 
     Ok(None)
 }
 
-/// Takes the run's lock as its plan says; an answer when the run must not begin.
-fn take_lock(state: &StateDir, compiled: &Compiled, run: &RunId, person: &str) -> Result<Option<Answer>, Fault> {
+/// Takes the run's lock as its plan says; an answer when the run must not begin or go on.
+pub(super) fn take_lock(
+    state: &StateDir,
+    compiled: &Compiled,
+    run: &RunId,
+    person: &str,
+) -> Result<Option<Answer>, Fault> {
     let Some(rule) = &compiled.graph.settings.lock else { return Ok(None) };
     let clock = ports::Clock::begin();
     let mut is_told = false;
@@ -189,7 +194,7 @@ fn take_lock(state: &StateDir, compiled: &Compiled, run: &RunId, person: &str) -
     }
 }
 
-pub(super) fn busy(held: &LockRecord, waited: Span) -> Fault {
+fn busy(held: &LockRecord, waited: Span) -> Fault {
     let waited = if waited < Span::from_secs(1) { String::new() } else { format!(" (waited {waited})") };
     Fault::new(
         Exit::Busy,

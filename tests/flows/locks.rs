@@ -62,6 +62,22 @@ fn a_busy_lock_is_waited_for() {
 }
 
 #[test]
+fn a_resume_waits_for_a_busy_lock_too() {
+    let project = Project::with_plan(&plan("wait"));
+    let mut gate = Gate::new(&project, "gate");
+    project.engine(&["run", "plan.yaml", "--set", "mode=fail", "--run-id", "broken"]).expect(1);
+    project.engine(&["unlock", "deploy/x", "--reason", "the other goes first"]).expect(0);
+    project.write("mended", "");
+    let live = start_until(&project, "up");
+    let resume = Live::start(project.command(&["resume", "broken"]));
+    resume.error_line("waiting for lock");
+    gate.open();
+    live.end().expect(0);
+    resume.end().expect(0);
+    assert_eq!(log(&project), ["wait", "fail"]);
+}
+
+#[test]
 fn a_wait_for_a_lock_ends() {
     let (project, mut gate, live) = held("wait, wait: 100ms");
     let output = project.engine(&OTHER).expect(7);
