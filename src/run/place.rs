@@ -300,15 +300,16 @@ impl RunState {
         self.set_state(node, state);
     }
 
-    /// Tells the dependents of `node` that it ended.
+    /// Tells the dependents of `node` that it ended. Those of an unknown one that a cancel had let go before are
+    /// told again when somebody says what it was.
     pub(super) fn release(&mut self, at: Millis, node: NodeIx) {
-        if std::mem::replace(&mut self.cells[node].is_released, true) {
-            return;
-        }
+        let is_first = !std::mem::replace(&mut self.cells[node].is_released, true);
         let graph = Arc::clone(self.graph());
-        self.open[phase_ix(graph.nodes[node].phase)] -= 1;
+        if is_first {
+            self.open[phase_ix(graph.nodes[node].phase)] -= 1;
+        }
         for &next in graph.dependents(node) {
-            self.cells[next].needs_left -= 1;
+            self.cells[next].needs_left -= u32::from(is_first);
             if self.cells[next].needs_left == 0 {
                 self.place(at, next);
             }

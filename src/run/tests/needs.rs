@@ -124,3 +124,27 @@ fn the_clean_up_runs_after_success_and_after_failure() {
     story.fails(1).run_ends(RunEnd::Failed);
     assert_eq!(story.verdict().failed, [n(0), n(1)]);
 }
+
+#[test]
+fn a_handler_is_placed_anew_when_what_it_needs_is_resolved_during_the_drain() {
+    let failed = Accept { success: false, skipped: false, failed: true };
+    let mut story = Story::of(vec![
+        Node::plain("a"),
+        stage("migrate", |node| node.rules.idempotent = false),
+        stage("page", |node| {
+            let needs = [(0, failed), (1, Accept::DEFAULT)];
+            node.needs = needs.into_iter().map(|(raw, accept)| Need { node: n(raw), accept }).collect();
+        }),
+    ]);
+    story.ends(1, Outcome::Signal(9)).is(1, NodeState::Unknown);
+    let (by, note, resolution) = ("ann".to_owned(), String::new(), Resolution::Success);
+    let (attempt, result) = (story.number(0, 0), Box::default());
+    let news = vec![
+        Input::Resolve { node: n(1), resolution, by, note },
+        Input::Done { attempt, outcome: Outcome::Exit(1), took: Span::ZERO, result },
+    ];
+    let batch = story.core.step(story.at, news);
+    let followed: Vec<Event> = batch.events.into_iter().map(|(_, event)| event).collect();
+    assert_eq!(followed.last(), Some(&started(2, 0, 1)), "{followed:#?}");
+    assert!(!followed.contains(&Event::NodeAdmitted { node: n(2) }), "it has no `if`: {followed:#?}");
+}
