@@ -133,7 +133,7 @@ stages:
     let output = run(&project, 1);
     expect_states(&project, "missing=failed wrong=failed broken=failed extra=success after=blocked");
     assert!(output.stdout.contains("`v` is declared but was not written"), "{}", output.stdout);
-    assert!(output.stdout.contains("a whole number"), "{}", output.stdout);
+    assert!(output.stdout.contains("output `v`: `ten` is no int"), "{}", output.stdout);
     assert!(log(&project).is_empty());
 }
 
