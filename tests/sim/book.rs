@@ -311,6 +311,7 @@ impl Book {
                 let shards = std::mem::take(&mut stage.unknown);
                 for shard in shards {
                     self.doubt.remove(&(node, shard));
+                    self.stopped.remove(&(node, shard));
                     if *resolution == Resolution::Success {
                         self.done.insert((node, shard));
                     }
