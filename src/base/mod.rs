@@ -7,9 +7,11 @@ pub mod digest;
 pub mod id;
 pub mod idvec;
 pub mod limits;
+pub mod size;
 pub mod time;
 
 pub use digest::Digest;
 pub use id::{NodeIx, PoolIx, RunId, ScopeIx};
 pub use idvec::IdVec;
+pub use size::size_bytes;
 pub use time::{Millis, Span};

@@ -1,6 +1,6 @@
 //! The types of inputs and outputs: reading text as one, checking a value against one.
 
-use crate::base::Span;
+use crate::base::{Span, size_bytes};
 use crate::plan::model::Type;
 use crate::plan::tree::{Kind, Tree};
 use crate::render::{Value, noun};
@@ -79,25 +79,6 @@ const fn example(kind: Type) -> &'static str {
         Type::Map => " (JSON, like `{\"a\": 1}`)",
         _ => "",
     }
-}
-
-/// Bytes of `10MiB`, `4kB`, `12B`; `None` for anything else.
-pub fn size_bytes(text: &str) -> Option<u64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let number: u64 = text.get(..digits)?.parse().ok()?;
-    let scale = match &text[digits..] {
-        "B" => 1,
-        "kB" => 1000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "TB" => 1_000_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return None,
-    };
-    number.checked_mul(scale)
 }
 
 /// `scheme://host…` without blanks.

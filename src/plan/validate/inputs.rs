@@ -3,7 +3,7 @@
 use regex::Regex;
 
 use super::Check;
-use crate::base::Span;
+use crate::base::{Span, size_bytes};
 use crate::plan::model::{Input, Type};
 use crate::plan::tree::{Kind, Tree};
 
@@ -114,7 +114,7 @@ fn is_of(kind: Type, tree: &Tree) -> bool {
         | (Type::List, Kind::List(_))
         | (Type::Map, Kind::Map(_)) => true,
         (Type::Duration, Kind::Str { text, .. }) => Span::parse(text).is_some(),
-        (Type::Size, Kind::Str { text, .. }) => bytes(text).is_some(),
+        (Type::Size, Kind::Str { text, .. }) => size_bytes(text).is_some(),
         (Type::Url, Kind::Str { text, .. }) => is_url(text),
         _ => false,
     }
@@ -139,28 +139,9 @@ fn measure(kind: Type, tree: &Tree) -> Option<f64> {
         (Type::Int | Type::Float, Kind::Int(number)) => Some(*number as f64),
         (Type::Float, Kind::Float(number)) => Some(*number),
         (Type::Duration, Kind::Str { text, .. }) => Span::parse(text).map(|span| span.ms() as f64),
-        (Type::Size, Kind::Str { text, .. }) => bytes(text).map(|bytes| bytes as f64),
+        (Type::Size, Kind::Str { text, .. }) => size_bytes(text).map(|bytes| bytes as f64),
         _ => None,
     }
-}
-
-/// Bytes of `10MiB`, `4kB`, `12B`.
-fn bytes(text: &str) -> Option<u64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let number: u64 = text.get(..digits)?.parse().ok()?;
-    let scale: u64 = match &text[digits..] {
-        "B" => 1,
-        "kB" => 1000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "TB" => 1_000_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return None,
-    };
-    number.checked_mul(scale)
 }
 
 /// Whether `text` is an absolute URL: a scheme, `://`, and something after it.
