@@ -20,5 +20,5 @@ pub use build::world::World;
 pub use build::{Given, GivenValue, Mode, Request, build};
 pub use compare::{Change, ChangeKind, FieldChange, compare};
 pub use model::{Graph, Node};
-pub use scope::Facts;
+pub use scope::{Facts, Foreseen};
 pub use select::Selection;

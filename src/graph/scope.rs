@@ -12,6 +12,10 @@ use crate::base::NodeIx;
 use crate::base::limits::MAX_USES_DEPTH;
 use crate::render::{Error, Expr, Fault, Name, Scope, Template, Tree, Value};
 
+mod preview;
+
+pub use preview::Foreseen;
+
 /// What the run knows when a text is rendered.
 pub trait Facts {
     /// The state of a stage in the product's words: `success`, `timed-out`, `pending` …

@@ -26,7 +26,7 @@ pub use error::{Error, Fault};
 pub use expr::Expr;
 pub use names::Name;
 pub use scope::{Scope, Tree};
-pub use template::Template;
+pub use template::{Piece, Template};
 
 /// A value of the language.
 pub type Value = serde_json::Value;

@@ -23,6 +23,15 @@ enum Part {
     Expr(Expr, usize, Range<usize>),
 }
 
+/// A part of a template.
+#[derive(Clone, Copy, Debug)]
+pub enum Piece<'t> {
+    /// Text as it stands.
+    Text(&'t str),
+    /// An expression.
+    Expr(&'t Expr),
+}
+
 impl Template {
     /// Whether `text` needs to be parsed at all.
     pub fn is_template(text: &str) -> bool {
@@ -83,6 +92,14 @@ impl Template {
                 name.parts.iter_mut().for_each(shift);
                 name
             })
+        })
+    }
+
+    /// Its parts, in written order.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        self.parts.iter().map(|part| match part {
+            Part::Text(range) => Piece::Text(&self.text[range.clone()]),
+            Part::Expr(expr, ..) => Piece::Expr(expr),
         })
     }
 

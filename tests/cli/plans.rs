@@ -76,3 +76,31 @@ run = "x"
 needs = ["a"]
 run = "y {{ inputs.z }}"
 "#;
+
+/// Words that are known before the run beside words that are not, also through an action; needs that follow
+/// from others.
+pub(crate) const FORESEEN: &str = r#"version: 1
+name: foreseen
+inputs: {tag: {type: string, default: v1}}
+vars: {image: "shop:{{ inputs.tag }}"}
+defaults: {timeout: 5m}
+actions:
+  tell: {run: ["echo", "{{ inputs.text }}", "{{ inputs.loud }}"]}
+stages:
+  build: {run: "echo digest=abc >> $ENGINE_OUTPUT", outputs: {digest: string}}
+  test: {needs: [build], run: ["echo", "{{ self.id }} {{ vars.image }}"]}
+  ship:
+    needs: [build, test]
+    matrix: {region: [eu, us]}
+    run: ["echo", "{{ matrix.region }}", "{{ vars.image }}@{{ needs.build.outputs.digest }}", "run {{ run.id }}"]
+  pack: {needs: [build], shards: {items: [a, b], size: 1}, run: ["cat", "{{ shard.file }}"]}
+  ask:
+    needs: [build, ship]
+    uses: approval
+    with: {prompt: "Is {{ needs.build.outputs.digest }} live as {{ inputs.tag }}?"}
+  said:
+    needs: [build, ask]
+    uses: tell
+    with: {text: "live: {{ needs.build.outputs.digest }} ({{ inputs.tag }})", loud: "{{ inputs.tag | upper }}"}
+  page: {needs: [build, {stage: ship, accept: [failed]}], run: ["echo", "page {{ needs.ship.state }}"]}
+"#;

@@ -26,6 +26,28 @@ fn a_good_run_and_all_that_looks_at_it() {
 }
 
 #[test]
+fn what_is_not_known_yet_stands_by_name() {
+    let project = Project::with_plan(plans::FORESEEN);
+    let lines =
+        ["plan plan.yaml", "graph plan.yaml", "graph plan.yaml --format mermaid", "graph plan.yaml --format dot"];
+    insta::assert_snapshot!(transcript(&project, &lines));
+    let json = project.engine(&["graph", "plan.yaml", "--format", "json"]).expect(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let edges: Vec<String> = json["edges"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|edge| format!("{} {}", edge["from"].as_str().expect("an id"), edge["to"].as_str().expect("an id")))
+        .collect();
+    // No need is left out, unlike in the drawings.
+    for edge in
+        ["build test", "build ship:eu", "test ship:eu", "build ask", "build said", "ask said", "ship:us page"]
+    {
+        assert!(edges.iter().any(|one| one == edge), "`{edge}` is among {edges:?}");
+    }
+}
+
+#[test]
 fn a_failure_is_mended_and_resumed() {
     let project = Project::with_plan(plans::BROKEN);
     let mut text = transcript(&project, &["run plan.yaml", "status", "report", "plan --resume 2"]);

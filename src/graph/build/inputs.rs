@@ -174,6 +174,8 @@ impl<'a> Builder<'a> {
         };
         match types::check(input.kind, literal(tree)).and_then(|value| allowed(input, value)) {
             Ok(value) => Eval::Known(value),
+            // The check of the file has said so already.
+            Err(_) if self.report.has_error_at(tree.at) => Eval::Failed,
             Err(message) => {
                 self.error("plan::bad-input", tree.at, format!("default of `{}`: {message}", input.name.value));
                 Eval::Failed

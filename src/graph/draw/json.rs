@@ -55,7 +55,7 @@ fn node(subject: Subject, ix: NodeIx) -> Value {
         "group": node.group.as_deref(),
         "fold": node.fold,
         "selected": node.selected,
-        "does": words::work(node),
+        "does": words::work(subject.graph, ix),
         "is_approval": node.rules.is_approval,
         "if": node.conditions.iter().map(|condition| &*condition.text).collect::<Vec<_>>(),
         "shards": node.rules.shards,

@@ -3,8 +3,8 @@
 //! `cli` calls [`plan`] and [`graph`]; the caller prints what comes back. All drawings but JSON come from one
 //! folded [`picture`]: matrices, action files and groups close until at most [`MAX_BOXES`] boxes are left, so
 //! that 2,000 stages are as readable as 20. Invariants: the same graph gives the same bytes; every need is
-//! inside a box or is a link between boxes; links lead from a lower layer to a higher one; nothing a plan
-//! says can break out of the format it is written into.
+//! inside a box, is a link between boxes, or follows from a way of links; links lead from a lower layer to a
+//! higher one; nothing a plan says can break out of the format it is written into.
 
 mod dot;
 mod fold;
@@ -15,6 +15,7 @@ mod mermaid;
 mod picture;
 mod plan;
 mod rails;
+mod reduce;
 mod svg;
 mod words;
 
@@ -99,13 +100,7 @@ pub fn graph(subject: Subject, format: Format, style: &Style) -> String {
     }
 }
 
-/// The JSON shape, version 1. It only grows.
-///
-/// `{"version", "plan", "nodes": [{"id", "stage", "phase", "group", "fold", "selected", "does", "if", "shards",
-/// "attempts", "timeout_ms", "worst_ms", "expected_ms", "pools", "wave", "slack_ms", "critical", "state"}],
-/// "edges": [{"from", "to", "accept"}], "folds": [{"name", "kind", "parent"}], "limits": {"max_parallel",
-/// "timeout_ms", "finally_budget_ms", "pools", "lock"}, "waves", "critical_path", "worst_ms", "unbounded"}`.
-/// `fold` and `parent` count into `folds`; an absent number is null.
+/// The JSON shape, version 1; `docs/json.md` has its fields. It only grows.
 pub fn json_text(subject: Subject) -> String {
     let mut text = serde_json::to_string_pretty(&json::value(subject)).expect("strings and numbers always print");
     text.push('\n');

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Shown, Subject, fold, words};
+use super::{Shown, Subject, fold, reduce, words};
 use crate::base::{IdVec, NodeIx, Span};
-use crate::graph::model::{FoldKind, Graph, Phase};
+use crate::graph::model::{Accept, FoldKind, Graph, Phase};
 
 /// What is drawn.
 #[derive(Debug)]
@@ -84,6 +84,8 @@ pub(super) struct Link {
     pub(super) is_critical: bool,
     /// Whether one of its needs accepts a failure.
     pub(super) accepts_failure: bool,
+    /// Whether all its needs take what a need takes that does not say.
+    pub(super) is_plain: bool,
 }
 
 /// A frame around boxes.
@@ -105,6 +107,8 @@ impl Picture {
             folded.boxes.iter().map(|group| block(subject, group, &mut frames, inside)).collect();
         let links: Vec<Link> = links(subject.graph, &folded.owner, &steps);
         layers(subject.graph, &mut boxes, &links);
+        let depths: Vec<usize> = boxes.iter().map(|block| block.layer).collect();
+        let links = reduce::reduced(links, &depths);
         let stages = boxes.iter().map(|block| block.nodes.len()).sum::<usize>();
         let depth = boxes.iter().map(|block| block.layer + 1).max().unwrap_or(0);
         let mut subtitle = words::plural(stages as u64, "stage");
@@ -140,10 +144,12 @@ fn links(graph: &Graph, owner: &IdVec<NodeIx, Option<usize>>, steps: &BTreeMap<N
                 count: 0,
                 is_critical: false,
                 accepts_failure: false,
+                is_plain: true,
             });
             link.count += 1;
             link.is_critical |= steps.get(&need.node) == Some(&ix);
             link.accepts_failure |= need.accept.failed;
+            link.is_plain &= need.accept == Accept::DEFAULT;
         }
     }
     found.into_values().collect()
@@ -255,10 +261,10 @@ fn label(graph: &Graph, group: &fold::Group) -> (String, String) {
     let ends = || format!("{first} … {last}");
     let name = || group.fold.map_or_else(String::new, |at| graph.folds[at as usize].name.clone());
     match group.kind {
-        Kind::Stage | Kind::Approval => (first.to_string(), words::purpose(node(0))),
+        Kind::Stage | Kind::Approval => (first.to_string(), words::purpose(graph, group.nodes[0])),
         Kind::Shards => {
             let shards = words::number(u64::from(node(0).rules.shards));
-            (format!("{first} ×{shards}"), words::purpose(node(0)))
+            (format!("{first} ×{shards}"), words::purpose(graph, group.nodes[0]))
         }
         Kind::Closed(FoldKind::Matrix) | Kind::Part(FoldKind::Matrix) => (format!("{} ×{many}", name()), ends()),
         Kind::Closed(kind) | Kind::Part(kind) => {

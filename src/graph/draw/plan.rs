@@ -171,7 +171,11 @@ impl Out<'_> {
             _ => self.mark("•", "*"),
         };
         let label = words::pad(&self.fit(&row.label(self.graph()), wide), wide);
-        let does = if row.nodes.len() == 1 { words::purpose(first) } else { row.ends(self.graph(), self.style) };
+        let does = if row.nodes.len() == 1 {
+            words::purpose(self.graph(), row.nodes[0])
+        } else {
+            row.ends(self.graph(), self.style)
+        };
         let does = self.fit(&does, self.columns.saturating_sub(wide + 6));
         let bold = if is_critical { Paint::new().bold() } else { Paint::new() };
         let text = format!("  {mark} {}  {does}", paint(&label, bold, self.style));

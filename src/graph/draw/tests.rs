@@ -38,7 +38,7 @@ fn release(cells: usize) -> Graph {
         node("build", &[], "make image"),
         node("approve", &[0, 1], ""),
         node("migrate", &[2], "alembic upgrade head"),
-        node("pack", &[1], "./pack --list {{ shard.file }}"),
+        node("pack", &[1], "./pack --list {{shard.file}}"),
     ];
     nodes[0].group = Some("bootstrap".into());
     nodes[0].fold = Some(0);

@@ -1,11 +1,13 @@
 //! Short words for what a plan says: commands, lengths, counts, and texts that fit.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::base::Span;
-use crate::graph::model::{Command, Node, Work};
+use crate::base::{NodeIx, Span};
+use crate::graph::model::{Command, Work};
+use crate::graph::{Foreseen, Graph};
 
 /// Columns of `text`.
 pub(super) fn width(text: &str) -> usize {
@@ -41,44 +43,55 @@ pub(super) fn pad(text: &str, columns: usize) -> String {
 }
 
 /// What a node is for: the plan's own words for it, else what it does.
-pub(super) fn purpose(node: &Node) -> String {
-    node.description.as_deref().map_or_else(|| work(node), str::to_owned)
+pub(super) fn purpose(graph: &Graph, node: NodeIx) -> String {
+    graph.nodes[node].description.as_deref().map_or_else(|| work(graph, node), str::to_owned)
 }
 
-/// What a node does, in one line: its argv, the first line of its script, or the question it asks.
-pub(super) fn work(node: &Node) -> String {
-    match &node.work {
+/// What a node does, in one line: its argv, the first line of its script, or the question it asks. What is
+/// only known while the plan runs stands in it by name: `./ship <needs.build.outputs.image>`.
+pub(super) fn work(graph: &Graph, node: NodeIx) -> String {
+    match &graph.nodes[node].work {
         Work::Approval { prompt } => match prompt {
-            Some(prompt) => format!("asks: {prompt}"),
+            Some(prompt) => format!("asks: {}", joined(&graph.foresee(node, prompt))),
             None => "asks a person".to_owned(),
         },
-        Work::Process(process) => command(&process.command),
-    }
-}
-
-fn command(command: &Command) -> String {
-    match command {
-        Command::Argv(words) => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
-        Command::Script { text, .. } => {
-            let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-            let first = lines().next().unwrap_or_default();
-            match lines().count() {
-                0 | 1 => first.to_owned(),
-                many => format!("{first}  (+{} lines)", many - 1),
+        Work::Process(process) => match &process.command {
+            Command::Argv(words) => {
+                let words = words.iter().map(|word| quoted(&graph.foresee(node, word)));
+                words.collect::<Vec<_>>().join(" ")
             }
-        }
+            Command::Script { text, .. } => script(text),
+        },
     }
 }
 
-/// A word as a shell would need it, templates included.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,{}".contains(c);
-    let in_template = word.starts_with("{{") && word.ends_with("}}");
-    if in_template || (!word.is_empty() && word.chars().all(plain)) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+fn script(text: &str) -> String {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let first = lines().next().unwrap_or_default();
+    match lines().count() {
+        0 | 1 => first.to_owned(),
+        many => format!("{first}  (+{})", plural(many as u64 - 1, "line")),
     }
+}
+
+/// The text of `parts`, what is not known yet in angle brackets.
+fn joined(parts: &[Foreseen]) -> String {
+    let text = parts.iter().map(|part| match part {
+        Foreseen::Known(text) => Cow::Borrowed(&**text),
+        Foreseen::Late(name) => Cow::Owned(format!("<{name}>")),
+    });
+    text.collect()
+}
+
+/// A word as a shell would need it; what is not known yet needs no quotes.
+fn quoted(word: &[Foreseen]) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,{}".contains(c);
+    let is_bare = word.iter().all(|part| match part {
+        Foreseen::Known(text) => text.chars().all(is_plain),
+        Foreseen::Late(_) => true,
+    });
+    let text = joined(word);
+    if is_bare && !text.is_empty() { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// `1 stage`, `1,200 stages`.

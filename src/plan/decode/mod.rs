@@ -24,6 +24,11 @@ use super::model::Plan;
 use super::source::Sources;
 use super::tree::Tree;
 
+/// What an id that is none should have been; none for one that is fine, or that cannot be mended.
+pub(in crate::plan) fn mended_id(text: &str) -> Option<String> {
+    (!check::is_id(text)).then(|| hints::mended_name(text, super::schema::NameRule::Id)).flatten()
+}
+
 /// Whether a file is the plan itself or used by one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {

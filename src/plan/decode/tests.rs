@@ -198,6 +198,12 @@ fn a_stage_does_one_thing_and_has_only_what_fits_it() {
 fn names_are_mended() {
     check_cases(&[
         ("stages: {Build: {run: make}}", "plan::bad-name", "Build", "write `build`"),
+        (
+            "stages: {Build: {run: make}, ship: {run: x, needs: [build]}}",
+            "plan::bad-name",
+            "Build",
+            "write `build`",
+        ),
         ("stages: {buildAll: {run: make}}", "plan::bad-name", "buildAll", "write `build-all`"),
         ("stages: {'1st': {run: make}}", "plan::bad-name", "'1st'", ""),
         ("stages: {a: {run: make, env: {my-var: x}}}", "plan::bad-name", "my-var", "write `my_var`"),

@@ -103,6 +103,11 @@ impl Report {
         self.diagnostics.iter().any(|one| one.severity == Severity::Error)
     }
 
+    /// Whether an error was found at `place`, so that another one there would say the same again.
+    pub fn has_error_at(&self, place: Place) -> bool {
+        self.diagnostics.iter().any(|one| one.severity == Severity::Error && one.at == place)
+    }
+
     /// Everything found, by file and place, errors that are equal only once.
     pub fn sorted(mut self) -> Vec<Diagnostic> {
         self.diagnostics.sort_by(|a, b| (a.at, a.code, &a.message).cmp(&(b.at, b.code, &b.message)));

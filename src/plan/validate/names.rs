@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Check, Index, written};
-use crate::plan::decode::BUILT_INS;
+use crate::plan::decode::{BUILT_INS, mended_id};
 use crate::plan::error::{Diagnostic, nearest};
 use crate::plan::model::{Body, Need, Stage};
 use crate::plan::source::{Place, Spanned};
@@ -131,11 +131,16 @@ fn needs(check: &mut Check<'_>, index: &Index<'_>, stage: &Stage, is_last: bool)
 }
 
 fn unknown_stage(check: &mut Check<'_>, stage: &Stage, name: &Spanned<String>) {
+    let near = guess(check, stage, &name.value);
+    // The stage is there, and its own error says to write it like this.
+    if near.is_some_and(|near| mended_id(near).is_some_and(|mended| mended == name.value)) {
+        return;
+    }
     let message = format!("stage `{}` needs `{}`, which does not exist", stage.id.value, name.value);
     let help = if let Some((head, _)) = name.value.split_once([':', '/']) {
         format!("a need names a whole stage: write `{head}`; it needs all that belongs to it")
     } else {
-        match guess(check, stage, &name.value) {
+        match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => "declare the stage, or take it out of `needs`".to_owned(),
         }

@@ -4,6 +4,8 @@ use granit_parser::{ErrorKind, ScanError};
 
 use crate::plan::syntax::{Faults, short, too_deep};
 
+mod opening;
+
 /// Reports what stopped the parser, whose text begins at byte `base` of the file.
 pub(super) fn explain(faults: &mut Faults<'_>, base: usize, fault: &ScanError) {
     let text = faults.text();
@@ -24,9 +26,23 @@ pub(super) fn explain(faults: &mut Faults<'_>, base: usize, fault: &ScanError) {
     if matches!(fault.kind(), ErrorKind::RecursionLimitExceeded) {
         return too_deep(faults, at..at + length);
     }
+    let opening = opening::find(fault.kind(), &text[base..at]).map(|opening| base + opening);
+    if let Some(opening) = opening.filter(|_| opening::is_at_fault(fault.kind())) {
+        let message = match text.as_bytes()[opening] {
+            b'"' | b'\'' => "the quote that opens here is not closed before the next key".to_owned(),
+            bracket => format!("this `{}` is not closed before the next key", char::from(bracket)),
+        };
+        let here = faults.place(at..at + length);
+        let found = faults.add("plan::syntax-yaml", opening..opening + 1, message);
+        found.related.push((here, "here it is still open".to_owned()));
+        return;
+    }
+    let opening = opening.map(|at| faults.place(at..at + 1));
     let (message, help) = words(fault.kind(), &text[at..]);
+    let help = if opening.is_some() { Some("close it where it was meant to end") } else { help };
     let found = faults.add("plan::syntax-yaml", at..at + length, message);
     found.help = help.map(str::to_owned).or_else(|| unquoted_template(text, at));
+    found.related.extend(opening.map(|at| (at, "it opens here".to_owned())));
 }
 
 const fn is_tab(kind: &ErrorKind) -> bool {

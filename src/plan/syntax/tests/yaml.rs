@@ -34,8 +34,11 @@ fn yaml_structure_in_words() {
         "a: 1\n---\nb: 2\n",
         "a: [1, 2}\n",
         "a: 'b' c\n",
+        "a: {b: \"c}\nd:\n  e: \"f\"\n",
+        "a: {b: 'it''s}\nd: 'e'\n",
+        "a: [b,\n  c\nd: {e: f}\n",
     ];
-    insta::assert_snapshot!(gallery("a.yaml", &texts), @r#"
+    insta::assert_snapshot!(gallery("a.yaml", &texts), @r##"
     error[plan::tab]: a tab indents this line; YAML is indented with spaces
       ╭─ a.yaml:2:1
     2 │     b: 1
@@ -51,15 +54,21 @@ fn yaml_structure_in_words() {
     1 │ a: b: c
       │     ─
       ╰─ help: quote a value that contains `: `, or check the indentation
-    error[plan::syntax-yaml]: this line is indented wrongly
-      ╭─ a.yaml:2:1
+    error[plan::syntax-yaml]: the quote that opens here is not closed before the next key
+      ╭─ a.yaml:1:4
+    1 │ a: "b
+      │    ─
+      ├─ a.yaml:2:1
     2 │ c: d
-      │ ─
-      ╰─ help: a line belongs to the value above it only when it is indented more
-    error[plan::syntax-yaml]: illegal placement of `:` indicator
-      ╭─ a.yaml:2:2
+      │ ─ here it is still open
+      ╰─
+    error[plan::syntax-yaml]: this `[` is not closed before the next key
+      ╭─ a.yaml:1:4
+    1 │ a: [1, 2
+      │    ─
+      ├─ a.yaml:2:2
     2 │ b: c
-      │  ─
+      │  ─ here it is still open
       ╰─
     error[plan::unquoted-template]: YAML reads `{{` as the start of a map; a template needs quotes
       ╭─ a.yaml:1:4
@@ -96,7 +105,31 @@ fn yaml_structure_in_words() {
     1 │ a: 'b' c
       │        ─
       ╰─ help: put the quotes round the whole value
-    "#);
+    error[plan::syntax-yaml]: the value goes on after its closing quote
+      ╭─ a.yaml:3:7
+    3 │   e: "f"
+      │       ─
+      ├─ a.yaml:1:8
+    1 │ a: {b: "c}
+      │        ─ it opens here
+      ╰─ help: put the quotes round the whole value
+    error[plan::syntax-yaml]: the value goes on after its closing quote
+      ╭─ a.yaml:2:5
+    2 │ d: 'e'
+      │     ─
+      ├─ a.yaml:1:8
+    1 │ a: {b: 'it''s}
+      │        ─ it opens here
+      ╰─ help: put the quotes round the whole value
+    error[plan::syntax-yaml]: this `[` is not closed before the next key
+      ╭─ a.yaml:1:4
+    1 │ a: [b,
+      │    ─
+      ├─ a.yaml:3:2
+    3 │ d: {e: f}
+      │  ─ here it is still open
+      ╰─
+    "##);
 }
 
 #[test]
