@@ -26,17 +26,12 @@ fn yaml_structure_in_words() {
         "a:\n\tb: 1\n",
         "a: [\n\t1]\n",
         "a: b: c\n",
-        "a: \"b\nc: d\n",
-        "a: [1, 2\nb: c\n",
         "a: {{ inputs.x }}\n",
         "a: {{ inputs.x }}-b\n",
         "a:\n    b: 1\n  c: 2\n",
         "a: 1\n---\nb: 2\n",
         "a: [1, 2}\n",
         "a: 'b' c\n",
-        "a: {b: \"c}\nd:\n  e: \"f\"\n",
-        "a: {b: 'it''s}\nd: 'e'\n",
-        "a: [b,\n  c\nd: {e: f}\n",
     ];
     insta::assert_snapshot!(gallery("a.yaml", &texts), @r##"
     error[plan::tab]: a tab indents this line; YAML is indented with spaces
@@ -54,22 +49,6 @@ fn yaml_structure_in_words() {
     1 │ a: b: c
       │     ─
       ╰─ help: quote a value that contains `: `, or check the indentation
-    error[plan::syntax-yaml]: the quote that opens here is not closed before the next key
-      ╭─ a.yaml:1:4
-    1 │ a: "b
-      │    ─
-      ├─ a.yaml:2:1
-    2 │ c: d
-      │ ─ here it is still open
-      ╰─
-    error[plan::syntax-yaml]: this `[` is not closed before the next key
-      ╭─ a.yaml:1:4
-    1 │ a: [1, 2
-      │    ─
-      ├─ a.yaml:2:2
-    2 │ b: c
-      │  ─ here it is still open
-      ╰─
     error[plan::unquoted-template]: YAML reads `{{` as the start of a map; a template needs quotes
       ╭─ a.yaml:1:4
     1 │ a: {{ inputs.x }}
@@ -105,6 +84,36 @@ fn yaml_structure_in_words() {
     1 │ a: 'b' c
       │        ─
       ╰─ help: put the quotes round the whole value
+    "##);
+}
+
+#[test]
+fn yaml_that_is_left_open_in_words() {
+    let texts = [
+        "a: \"b\nc: d\n",
+        "a: [1, 2\nb: c\n",
+        "a: {b: \"c}\nd:\n  e: \"f\"\n",
+        "a: {b: 'it''s}\nd: 'e'\n",
+        "a: [b,\n  c\nd: {e: f}\n",
+        "a: [b] # '\nc: {d: '#', e: [f}\n",
+    ];
+    insta::assert_snapshot!(gallery("a.yaml", &texts), @r##"
+    error[plan::syntax-yaml]: the quote that opens here is not closed before the next key
+      ╭─ a.yaml:1:4
+    1 │ a: "b
+      │    ─
+      ├─ a.yaml:2:1
+    2 │ c: d
+      │ ─ here it is still open
+      ╰─
+    error[plan::syntax-yaml]: this `[` is not closed before the next key
+      ╭─ a.yaml:1:4
+    1 │ a: [1, 2
+      │    ─
+      ├─ a.yaml:2:2
+    2 │ b: c
+      │  ─ here it is still open
+      ╰─
     error[plan::syntax-yaml]: the value goes on after its closing quote
       ╭─ a.yaml:3:7
     3 │   e: "f"
@@ -112,7 +121,7 @@ fn yaml_structure_in_words() {
       ├─ a.yaml:1:8
     1 │ a: {b: "c}
       │        ─ it opens here
-      ╰─ help: put the quotes round the whole value
+      ╰─ help: close it where it was meant to end
     error[plan::syntax-yaml]: the value goes on after its closing quote
       ╭─ a.yaml:2:5
     2 │ d: 'e'
@@ -120,7 +129,7 @@ fn yaml_structure_in_words() {
       ├─ a.yaml:1:8
     1 │ a: {b: 'it''s}
       │        ─ it opens here
-      ╰─ help: put the quotes round the whole value
+      ╰─ help: close it where it was meant to end
     error[plan::syntax-yaml]: this `[` is not closed before the next key
       ╭─ a.yaml:1:4
     1 │ a: [b,
@@ -128,6 +137,11 @@ fn yaml_structure_in_words() {
       ├─ a.yaml:3:2
     3 │ d: {e: f}
       │  ─ here it is still open
+      ╰─
+    error[plan::syntax-yaml]: `[` is closed by `}`
+      ╭─ a.yaml:2:16
+    2 │ c: {d: '#', e: [f}
+      │                ─
       ╰─
     "##);
 }

@@ -62,14 +62,16 @@ fn left_open(line: &str) -> Option<usize> {
     let mut quote: Option<(usize, char)> = None;
     let mut last = ' ';
     for (at, c) in line.char_indices() {
-        match (quote, c) {
-            (Some((_, mark)), c) if c == mark && last != '\\' => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') if " [{,:".contains(last) => quote = Some((at, c)),
-            (None, '#') if last == ' ' => break,
-            (None, '[' | '{') => open.push(at),
-            (None, ']' | '}') => drop(open.pop()),
-            _ => {}
+        match quote {
+            Some((_, mark)) if c == mark && last != '\\' => quote = None,
+            Some(_) => {}
+            None => match c {
+                '"' | '\'' if " [{,:".contains(last) => quote = Some((at, c)),
+                '#' if last == ' ' => break,
+                '[' | '{' => open.push(at),
+                ']' | '}' => drop(open.pop()),
+                _ => {}
+            },
         }
         last = c;
     }
