@@ -44,12 +44,16 @@ pub(super) fn look(read: &Read, settings: &Settings) -> Result<Edited, Fault> {
         return Ok(Edited::No);
     }
     let options = read.compiled.options.clone();
-    let compiled = compile::from_disk(&settings.root, options, Mode::Run, Expected::new()).map_err(|refused| {
-        super::check::refuse(&refused, settings).help(format!(
+    let mut compiled =
+        compile::from_disk(&settings.root, options, Mode::Run, &Expected::default()).map_err(|refused| {
+            super::check::refuse(&refused, settings).help(format!(
             "the edited plan cannot be used; mend it, or go on with the recorded one: engine resume {} --recorded",
             read.dir.id()
         ))
-    })?;
+        })?;
+    // The run goes on by what it went by so far.
+    let recorded = &read.compiled.graph;
+    compiled.graph.expect(|node, graph| recorded.nodes[recorded.find(&graph.nodes[node].id)?].rules.usual);
     let changes = compare(&read.compiled.graph, &compiled.graph);
     if compiled.graph.digest() == read.compiled.graph.digest() {
         return Ok(Edited::No);

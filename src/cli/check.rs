@@ -23,19 +23,19 @@ pub(super) fn run(args: &CheckArgs, settings: &Settings) -> Answer {
             processors: inputs::processors(),
             ..Options::default()
         };
-        let (found, read, stages) = match compile::from_disk(&settings.root, options, Mode::Check, Expected::new())
-        {
-            Ok(Compiled { found, loaded, graph, .. }) => {
-                let stages = graph.nodes.len();
-                let Loaded { sources, plan: read, .. } = loaded;
-                if args.plans.last() == Some(plan) {
-                    // The process ends now; freeing a big graph piece by piece takes an eighth of its check.
-                    std::mem::forget((read, graph));
+        let (found, read, stages) =
+            match compile::from_disk(&settings.root, options, Mode::Check, &Expected::default()) {
+                Ok(Compiled { found, loaded, graph, .. }) => {
+                    let stages = graph.nodes.len();
+                    let Loaded { sources, plan: read, .. } = loaded;
+                    if args.plans.last() == Some(plan) {
+                        // The process ends now; freeing a big graph piece by piece takes an eighth of its check.
+                        std::mem::forget((read, graph));
+                    }
+                    (found, sources, Some(stages))
                 }
-                (found, sources, Some(stages))
-            }
-            Err(refused) => (refused.found, refused.sources, None),
-        };
+                Err(refused) => (refused.found, refused.sources, None),
+            };
         is_bad |= stages.is_none();
         if sources.files().len() + read.files().len() > usize::from(u16::MAX) {
             return Err(Fault::new(Exit::Usage, "too many files for one check").help("check fewer plans at once"));

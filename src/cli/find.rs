@@ -127,7 +127,7 @@ pub(super) fn run_or_latest(state: &StateDir, id: Option<&str>) -> Result<RunDir
 
 /// A run as its record tells it.
 pub(super) fn read(dir: RunDir) -> Result<Read, Fault> {
-    Ok(Read::open(dir, &Expected::new())?)
+    Ok(Read::open(dir, &Expected::default())?)
 }
 
 /// What observers would show of a recorded run.

@@ -1,57 +1,61 @@
 //! What earlier runs tell of a plan.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::print;
 use crate::base::NodeIx;
 use crate::driver::compile::Expected;
 use crate::graph::Graph;
-use crate::graph::forecast::{self, Forecast, MIN_SAMPLES, Schedule};
-use crate::journal::StateDir;
-use crate::journal::history::{self, Durations};
+use crate::graph::forecast::{Forecast, Schedule};
+use crate::journal::history::{self, History};
+use crate::journal::{RunDir, StateDir};
 use crate::report::View;
-
-/// Newest runs that history looks at.
-const RUNS: usize = 20;
 
 /// How long the stages of one plan took.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Past {
-    stages: BTreeMap<String, Durations>,
+    history: Arc<History>,
 }
 
 impl Past {
-    /// Of the plan at `path`. What cannot be read is no past.
+    /// Of the plan at `path`. What cannot be read is no past; what is damaged is told.
     pub(super) fn of(state: &StateDir, path: &str) -> Self {
-        let stages = history::history(state, path, RUNS).map(|history| history.stages).unwrap_or_default();
-        Self { stages }
+        let history = History::read(state, path).unwrap_or_default();
+        for why in &history.damage {
+            print::note(&format!("note: {why}"));
+        }
+        Self { history: Arc::new(history) }
     }
 
-    /// What the graph's priorities go by.
+    /// What a graph is compiled with.
     pub(super) fn expected(&self) -> Expected {
-        self.stages.iter().map(|(id, took)| (id.clone(), took.p50)).collect()
+        Arc::clone(&self.history)
     }
+}
 
-    /// Tells a view how long stages usually take, where enough is known.
-    pub(super) fn tell(&self, view: &mut View) {
-        let known: Vec<_> = view
-            .graph()
-            .nodes
-            .pairs()
-            .filter_map(|(ix, node)| Some((ix, self.stages.get(&*node.id)?)))
-            .filter(|(_, took)| took.samples >= MIN_SAMPLES)
-            .map(|(ix, took)| (ix, took.p50))
-            .collect();
-        for (ix, usual) in known {
-            view.expect(ix, usual);
+/// Tells a view how long stages usually take, where enough is known.
+pub(super) fn tell(view: &mut View) {
+    let graph = Arc::clone(view.graph());
+    for (ix, node) in graph.nodes.pairs() {
+        if node.rules.likely().is_some() {
+            view.expect(ix, graph.whole(ix));
         }
     }
+}
 
-    /// What is to be expected of a run of `graph`.
-    pub(super) fn forecast(&self, graph: &Graph, schedule: Option<&Schedule>) -> Forecast {
-        let expected = |ix: NodeIx| {
-            let took = self.stages.get(&*graph.nodes[ix].id)?;
-            Some(forecast::Expected { p50: took.p50, p95: took.p95, samples: took.samples })
-        };
-        Forecast::of(graph, schedule, &expected)
+/// What is to be expected of a run of `graph`.
+pub(super) fn of(graph: &Graph, schedule: Option<&Schedule>) -> Forecast {
+    Forecast::of(graph, schedule, &|ix: NodeIx| graph.nodes[ix].rules.usual)
+}
+
+/// Notes what a run took, for those that come after it. A history that cannot be written is made again from the
+/// runs that are there, so that is no reason to fail.
+pub(super) fn note(state: &StateDir, run: &RunDir, path: &str, graph: &Graph) {
+    let content = |stage: &str, shard: u32| {
+        let node = &graph.nodes[graph.find(stage)?];
+        Some(node.items()?.content(shard))
+    };
+    if let Err(error) = history::note(state, run, path, &content) {
+        print::note(&format!("note: what this run took is not kept for forecasts: {error}"));
     }
 }

@@ -3,7 +3,7 @@
 use super::args::{GraphArgs, GraphFormat};
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
-use super::forecast::Past;
+use super::forecast::{self, Past};
 use super::plan::style;
 use super::settings::Settings;
 use super::{check, find, inputs, print};
@@ -21,8 +21,7 @@ pub(super) fn run(args: &GraphArgs, settings: &Settings) -> Answer {
     if !is_file && let Ok(dir) = find::run(&state, &args.target) {
         let read = find::read(dir)?;
         let view = find::view(&read);
-        let past = Past::of(&state, &read.compiled.options.path);
-        return draw(args, settings, &read.compiled.graph, (&past, Some((&view, read.last_at()))));
+        return draw(args, settings, &read.compiled.graph, Some((&view, read.last_at())));
     }
     let options = Options {
         path: settings.path_from_root(args.target.as_ref()),
@@ -31,18 +30,13 @@ pub(super) fn run(args: &GraphArgs, settings: &Settings) -> Answer {
         ..Options::default()
     };
     let past = Past::of(&state, &options.path);
-    let compiled = compile::from_disk(&settings.root, options, Mode::Check, past.expected())
+    let compiled = compile::from_disk(&settings.root, options, Mode::Check, &past.expected())
         .map_err(|refused| check::refuse(&refused, settings))?;
-    draw(args, settings, &compiled.graph, (&past, None))
+    draw(args, settings, &compiled.graph, None)
 }
 
-fn draw(
-    args: &GraphArgs,
-    settings: &Settings,
-    graph: &Graph,
-    (past, view): (&Past, Option<(&View, Millis)>),
-) -> Answer {
-    let forecast = past.forecast(graph, None);
+fn draw(args: &GraphArgs, settings: &Settings, graph: &Graph, view: Option<(&View, Millis)>) -> Answer {
+    let forecast = forecast::of(graph, None);
     let shown = |ix: NodeIx| {
         let (view, now) = view?;
         let state = why::state(view, ix).word().to_owned();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::args::PlanArgs;
 use super::exit::Exit;
 use super::fault::Answer;
-use super::forecast::Past;
+use super::forecast::{self, Past};
 use super::preview;
 use super::settings::Settings;
 use super::{check, find, inputs, print};
@@ -22,11 +22,11 @@ pub(super) fn run(args: &PlanArgs, settings: &Settings) -> Answer {
     let plan = args.plan.as_ref().expect("clap asks for a plan unless --resume is given");
     let options = inputs::options(plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
     let past = Past::of(&find::state(settings)?, &options.path);
-    let compiled = compile::from_disk(&settings.root, options, Mode::Plan, past.expected())
+    let compiled = compile::from_disk(&settings.root, options, Mode::Plan, &past.expected())
         .map_err(|refused| check::refuse(&refused, settings))?;
     check::warn(&compiled.found, &compiled.loaded.sources, settings);
     let schedule = rehearse(&Arc::new(compiled.graph.clone()));
-    let forecast = past.forecast(&compiled.graph, Some(&schedule));
+    let forecast = forecast::of(&compiled.graph, Some(&schedule));
     let subject = Subject { graph: &compiled.graph, forecast: &forecast, states: None };
     if args.json {
         print::out(&draw::json_text(subject));

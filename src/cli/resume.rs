@@ -7,7 +7,7 @@ use super::args::ResumeArgs;
 use super::change::{self, Edited};
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
-use super::forecast::Past;
+use super::forecast::{self, Past};
 use super::observers::Wanted;
 use super::settings::{self, Settings};
 use super::{find, observers, print, run};
@@ -60,7 +60,7 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded, wa
     let mut all = read.graphs.clone();
     all.extend(orders.change.as_ref().map(|compiled| Arc::new(compiled.graph.clone())));
     let mut view = crate::report::View::replay(all, find::records(&read));
-    past.tell(&mut view);
+    forecast::tell(&mut view);
     let is_attended = run::is_attended(&args.show);
     let chosen = observers::choose(wanted, settings, &view, &compiled, is_attended);
     let (owned, first) = begin::resume(ownership, read, &orders, Surroundings::read(settings.root.clone()))?;

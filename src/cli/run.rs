@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::args::{PlanArgs, ResumeArgs, RunArgs};
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
-use super::forecast::Past;
+use super::forecast::{self, Past};
 use super::observers::Wanted;
 use super::settings::{self, Settings};
 use super::{check, commit, find, inputs, observers, plan, print, resume};
@@ -38,7 +38,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         inputs::options(&args.plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
     let state = find::state(settings)?;
     let past = Past::of(&state, &options.path);
-    let compiled = compile::from_disk(&settings.root, options, Mode::Run, past.expected())
+    let compiled = compile::from_disk(&settings.root, options, Mode::Run, &past.expected())
         .map_err(|refused| check::refuse(&refused, settings))?;
     check::warn(&compiled.found, &compiled.loaded.sources, settings);
     let surroundings = Surroundings::read(settings.root.clone());
@@ -65,7 +65,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     }
     guarded.watch(&run, &format!("run {run} was interrupted; go on with: {}", find::how_to_resume(&run)));
     let mut view = View::new(vec![Arc::new(compiled.graph.clone())]);
-    past.tell(&mut view);
+    forecast::tell(&mut view);
     let is_attended = is_attended(&args.show);
     let chosen = observers::choose(wanted, settings, &view, &compiled, is_attended);
     let manners = Manners {
@@ -89,8 +89,10 @@ pub(super) fn work(
 ) -> Answer {
     let dir = owned.dir.clone();
     let mut code = Exit::Internal;
+    let mut graph = None;
     let ending = host::work(owned, first, manners, &mut guarded, |ending, state| {
         code = exit(ending, state);
+        graph = Some(Arc::clone(state.graph()));
         (code.code(), notes(ending))
     })?;
     if let Ending::Left(_) = ending {
@@ -103,9 +105,9 @@ pub(super) fn work(
         Locks::new(state).free_all(dir.id())?;
     }
     host::clear_scratch(&dir);
-    if matches!(ending, Ending::Finished(_)) {
-        // The summary can be rebuilt whenever it is missing.
-        let _ = crate::journal::summary::of(&dir);
+    if let (Ending::Finished(_), Some(graph), Some(began)) = (&ending, graph, crate::journal::began(&dir)) {
+        // This makes the run's summary too.
+        forecast::note(state, &dir, &began.path, &graph);
     }
     Ok(code)
 }

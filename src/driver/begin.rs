@@ -125,7 +125,7 @@ impl Read {
                 (None, 1) => read_unbegun(&dir)?,
                 _ => snapshot::read(&dir, version, digests.as_deref().unwrap_or_default())?,
             };
-            let compiled = compile::from_snapshot(&files, expected.clone())
+            let compiled = compile::from_snapshot(&files, expected)
                 .map_err(|why| Error::Unreadable { run: dir.id().clone(), why })?;
             graphs.push(Arc::new(compiled.graph.clone()));
             latest = Some(compiled);

@@ -1,8 +1,9 @@
 //! From files to a graph: the plan on disk, or the snapshot of a run. One road for `check`, `plan`, `graph`,
 //! `run` and `resume`, so that all of them see the same plan.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use crate::graph::Graph;
 use crate::graph::build::world::{Recorded, Recorder, World};
 use crate::graph::build::{self, Given, GivenValue, Mode, Request};
 use crate::graph::select::Selection;
+use crate::journal::history::{History, Key};
 use crate::journal::snapshot;
 use crate::plan::source::{self, Loader};
 use crate::plan::{Diagnostic, Loaded, Report, Sources, load};
@@ -78,12 +80,12 @@ pub struct Input {
     pub source: String,
 }
 
-/// Expected durations by stage id, from earlier runs.
-pub type Expected = HashMap<String, crate::base::Span>;
+/// What earlier runs of the plan took.
+pub type Expected = Arc<History>;
 
 impl Options {
     /// What the graph builder is asked.
-    pub fn request(&self, mode: Mode, history: Expected) -> Request {
+    pub fn request(&self, mode: Mode) -> Request {
         let given = |input: &Input| Given {
             name: input.name.clone(),
             value: match (&input.text, &input.value) {
@@ -104,7 +106,6 @@ impl Options {
                 from: self.from.clone(),
                 to: self.to.clone(),
             },
-            history,
         }
     }
 }
@@ -113,16 +114,17 @@ impl Options {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn from_disk(root: &Path, options: Options, mode: Mode, history: Expected) -> Result<Compiled, Box<Refused>> {
+pub fn from_disk(root: &Path, options: Options, mode: Mode, history: &Expected) -> Result<Compiled, Box<Refused>> {
     let loader = source::Disk::new(root.to_path_buf());
-    compile(&loader, &Disk::new(root), options, mode, history)
+    compile(&loader, &Disk::new(root), options, mode, Outlook::Known(history))
 }
 
-/// Compiles what a run was begun with, from the files of its snapshot.
+/// Compiles what a run was begun with, from the files of its snapshot. It goes by what earlier runs said when it
+/// began; one that did not record that goes by `history`.
 ///
 /// # Errors
 /// A file is missing from the snapshot or cannot be read: it was written by another version of the engine.
-pub fn from_snapshot(files: &[(String, Vec<u8>)], history: Expected) -> Result<Compiled, String> {
+pub fn from_snapshot(files: &[(String, Vec<u8>)], history: &Expected) -> Result<Compiled, String> {
     let find = |name: &str| {
         let found = files.iter().find(|(key, _)| key == name).map(|(_, bytes)| bytes.as_slice());
         found.ok_or_else(|| format!("the snapshot has no file `{name}`"))
@@ -138,7 +140,9 @@ pub fn from_snapshot(files: &[(String, Vec<u8>)], history: Expected) -> Result<C
             std::str::from_utf8(find(&name)?).map_err(|_| format!("the snapshot's `{name}` is not UTF-8"))?;
         texts.insert(path, text.to_owned());
     }
-    compile(&Snapshot { texts }, &world, options, Mode::Run, history).map_err(|refused| {
+    let recorded = find(snapshot::OUTLOOK).ok().and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let outlook = recorded.map_or(Outlook::Known(history), Outlook::Recorded);
+    compile(&Snapshot { texts }, &world, options, Mode::Run, outlook).map_err(|refused| {
         let first = refused.found.first().map_or_else(String::new, |one| one.message.clone());
         format!("this engine refuses the recorded plan: {first}")
     })
@@ -161,6 +165,7 @@ pub fn snapshot_files(compiled: &Compiled) -> Vec<(String, Vec<u8>)> {
     files.push((FILES.to_owned(), json(serde_json::to_vec_pretty(&names))));
     files.push((OPTIONS.to_owned(), json(serde_json::to_vec_pretty(&compiled.options))));
     files.push((WORLD.to_owned(), json(serde_json::to_vec_pretty(&compiled.world))));
+    files.push((snapshot::OUTLOOK.to_owned(), compiled.graph.outlook().into_bytes()));
     files.push(snapshot::stages_file(compiled.graph.nodes.iter().map(|node| &*node.id)));
     files
 }
@@ -183,12 +188,34 @@ impl Loader for Snapshot {
     }
 }
 
+/// Where the times that stages are expected to take come from.
+#[derive(Clone, Copy)]
+enum Outlook<'a> {
+    /// From earlier runs, as they are known now.
+    Known(&'a History),
+    /// From earlier runs, as they were known when the run began.
+    Recorded(&'a str),
+}
+
+impl Outlook<'_> {
+    fn tell(self, graph: &mut Graph) {
+        match self {
+            Self::Known(history) if history.runs.is_empty() => {}
+            Self::Known(history) => graph.expect(|node, graph| {
+                let (definition, body) = (graph.definition(node), &graph.nodes[node]);
+                history.of_stage(Key { stage: &body.id, definition, size: body.size() })
+            }),
+            Self::Recorded(lines) => graph.recall(lines),
+        }
+    }
+}
+
 fn compile(
     loader: &dyn Loader,
     world: &dyn World,
     options: Options,
     mode: Mode,
-    history: Expected,
+    outlook: Outlook<'_>,
 ) -> Result<Compiled, Box<Refused>> {
     let mut report = Report::default();
     let loaded = match load(loader, &options.path, &mut report) {
@@ -196,9 +223,10 @@ fn compile(
         Err(sources) => return Err(Box::new(Refused { found: report.sorted(), sources })),
     };
     let recorder = Recorder::new(world);
-    let graph = build::build(&loaded, &options.request(mode, history), &recorder, &mut report);
+    let graph = build::build(&loaded, &options.request(mode), &recorder, &mut report);
     match graph {
-        Some(graph) if !report.has_errors() => {
+        Some(mut graph) if !report.has_errors() => {
+            outlook.tell(&mut graph);
             let world = recorder.into_recorded();
             Ok(Compiled { loaded, graph, found: report.sorted(), world, options })
         }

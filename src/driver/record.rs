@@ -17,7 +17,7 @@ use crate::run::{Event, Input};
 pub fn alone(dir: RunDir, inputs: Vec<Input>) -> Result<(), Error> {
     let holder = Holder { pid: std::process::id(), wall_ms: ports::wall_ms() };
     let ownership = journal::take(&dir, &holder)?;
-    let read = Read::open(dir, &Expected::new())?;
+    let read = Read::open(dir, &Expected::default())?;
     let mut core = read.core(None);
     let clock = Clock::resume(read.began.as_ref().map_or(0, |began| began.wall_ms), read.last_at());
     let events: Vec<_> =

@@ -101,8 +101,10 @@ pub struct Forecast {
     pub worst: Worst,
     /// End of the rehearsal, or length of the critical path without one.
     pub end: Span,
-    /// Selected nodes with enough history; `end` is an expectation only when it equals `selected`.
+    /// Of `foreseen`, those with enough history; `end` is an expectation only when it is all of them.
     pub known: u32,
+    /// Selected nodes that take time and wait for no person.
+    pub foreseen: u32,
     /// Selected nodes.
     pub selected: u32,
     /// Changes of the number of stages at work: from this moment on, so many. Empty without a schedule.
@@ -119,13 +121,15 @@ impl Forecast {
             graph.nodes.pairs().map(|(ix, node)| stage(node, depth[ix], expected(ix))).collect();
         let critical = path::critical(graph, schedule, &mut stages);
         let selected = || graph.nodes.pairs().filter(|(_, node)| node.selected);
+        let foreseen = || selected().filter(|(_, node)| !node.rules.is_approval && node.rules.shards > 0);
         Self {
             attempts: selected().fold(0, |sum, (ix, _)| sum.saturating_add(stages[ix].attempts)),
             worst: worst::of_run(graph, &stages),
             end: schedule.map_or(critical.length, |plan| {
                 plan.starts.iter().map(|start| start.end).max().unwrap_or_default()
             }),
-            known: count(selected().filter(|(ix, _)| stages[*ix].expected.is_some()).count()),
+            known: count(foreseen().filter(|(ix, _)| stages[*ix].expected.is_some()).count()),
+            foreseen: count(foreseen().count()),
             selected: count(selected().count()),
             profile: schedule.map(profile).unwrap_or_default(),
             contended: contended(graph, &waves, &closing),
@@ -143,7 +147,7 @@ impl Forecast {
 
     /// The expected time of the run: only when every selected stage has enough history.
     pub fn expected(&self) -> Option<Span> {
-        (self.known == self.selected && self.selected > 0).then_some(self.end)
+        (self.known == self.foreseen && self.foreseen > 0).then_some(self.end)
     }
 }
 

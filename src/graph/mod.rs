@@ -10,6 +10,7 @@ mod digest;
 pub mod draw;
 pub mod forecast;
 pub mod model;
+pub mod outlook;
 mod priority;
 pub mod scope;
 pub mod select;

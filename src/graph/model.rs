@@ -188,16 +188,6 @@ pub struct Node {
     pub frame: FrameIx,
 }
 
-impl Node {
-    /// The items of its shards; none when it has no process.
-    pub fn items(&self) -> Option<&Items> {
-        match &self.work {
-            Work::Process(process) => Some(&process.items),
-            Work::Approval { .. } => None,
-        }
-    }
-}
-
 /// Main stages, or the clean-up.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Phase {
@@ -385,8 +375,10 @@ pub struct Rules {
     pub has_done_if: bool,
     /// Whether the cache is to be asked before the first start.
     pub has_cache: bool,
-    /// Expected time, from history or a guess; for priority only.
+    /// Expected time of one attempt, from history or a guess.
     pub expected: Span,
+    /// What history says of one attempt, however little.
+    pub usual: Option<super::forecast::Expected>,
 }
 
 /// `retry`, resolved.
@@ -425,6 +417,7 @@ impl Default for Rules {
             has_done_if: false,
             has_cache: false,
             expected: Span::from_secs(1),
+            usual: None,
         }
     }
 }

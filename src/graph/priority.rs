@@ -4,12 +4,12 @@ use super::model::Graph;
 use crate::base::{IdVec, NodeIx};
 
 /// The longest sum of expected times from each node's start to a node that nothing needs, in ms, that
-/// node's own time included. Needs `Graph::order` and the dependents.
+/// node's own time included: all rounds of its shards. Needs `Graph::order` and the dependents.
 pub(super) fn critical_path(graph: &Graph) -> IdVec<NodeIx, u64> {
     let mut longest = IdVec::filled(0u64, graph.nodes.len());
     for &node in graph.order().iter().rev() {
         let behind = graph.dependents(node).iter().map(|&next| longest[next]).max().unwrap_or(0);
-        longest[node] = behind.saturating_add(graph.nodes[node].rules.expected.ms());
+        longest[node] = behind.saturating_add(graph.whole(node).ms());
     }
     longest
 }

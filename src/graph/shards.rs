@@ -3,7 +3,17 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::model::Items;
+use super::model::{Items, Node, Work};
+
+impl Node {
+    /// The items of its shards; none when it has no process.
+    pub fn items(&self) -> Option<&Items> {
+        match &self.work {
+            Work::Process(process) => Some(&process.items),
+            Work::Approval { .. } => None,
+        }
+    }
+}
 
 impl Items {
     /// How many items there are; none for an unsharded stage.
@@ -47,6 +57,16 @@ impl Items {
             }
             Self::Range { .. } | Self::None => Cow::Owned(at.to_string()),
         })
+    }
+
+    /// What `shard` works on, as a number: equal items give an equal one, wherever they stand in the list.
+    pub fn content(&self, shard: u32) -> u64 {
+        let mut hash = blake3::Hasher::new();
+        for item in self.shard_items(shard) {
+            hash.update(item.as_bytes());
+            hash.update(b"\0");
+        }
+        u64::from_le_bytes(hash.finalize().as_bytes()[..8].try_into().expect("eight bytes of thirty-two"))
     }
 
     /// The shard that item number `at` belongs to.

@@ -15,7 +15,7 @@ use super::locks::Locks;
 use super::objects::{CacheEntry, Objects};
 use super::reader::{Reader, Step};
 use super::state_dir::names;
-use super::{Error, Holder, RunDir, StateDir, ownership, summary};
+use super::{Error, Holder, RunDir, StateDir, history, ownership, summary};
 use crate::base::{Digest, RunId};
 use crate::run::Event;
 use crate::run::event::{Answer, ShardResult};
@@ -95,6 +95,8 @@ fn delete_run(state: &StateDir, id: &RunId, holder: &Holder) -> Result<bool, Err
         Err(Error::Owned { .. }) => return Ok(false),
         other => other?,
     };
+    // What it took is kept; a run whose journal cannot be read is not deleted in the first place.
+    history::forget(state, &run)?;
     // First out of the list in one step: a run is never seen half deleted.
     let rubbish = aside(run.path());
     state.disk().rename(run.path(), &rubbish)?;

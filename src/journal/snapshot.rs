@@ -17,6 +17,10 @@ use crate::base::{Digest, limits};
 /// summary of a run is rebuilt with it.
 pub const STAGES: &str = "stages.txt";
 
+/// The file of a snapshot that says, a line a stage, what its durations go by and what earlier runs said of them when
+/// the run began: `graph::outlook`.
+pub const OUTLOOK: &str = "outlook.txt";
+
 /// The file of a later version that names the digests of the others.
 const DIGESTS: &str = "digests";
 

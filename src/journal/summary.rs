@@ -9,11 +9,17 @@ use serde::{Deserialize, Serialize};
 use super::reader::{Reader, Step};
 use super::{Error, RunDir, snapshot};
 use crate::base::{Digest, Millis, NodeIx, RunId, Span};
-use crate::run::Event;
+use crate::graph::outlook::Line;
 use crate::run::event::{NodeState, SuspendReason, Verdict};
+use crate::run::{Event, Outcome};
 
 /// Of the summary's own shape; another one is rebuilt.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// Durations of one stage that a summary keeps; of more, evenly spaced ones in order of length.
+const MAX_DURATIONS: usize = 200;
+/// Longest shards of one stage that a summary names.
+const MAX_LONGEST: usize = 1000;
 
 /// A run in short.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -42,6 +48,9 @@ pub struct Summary {
     pub verdict: Option<Verdict>,
     /// From its begin to its last event, the time without an engine included.
     pub took: Span,
+    /// How long it waited for its lock before it began.
+    #[serde(default)]
+    pub waited: Span,
     /// How often an engine took it over.
     pub resumes: u32,
     /// Its stages, in the order of the plan.
@@ -74,7 +83,7 @@ impl RunState {
 }
 
 /// A stage in short.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct StageSummary {
     /// Its id.
     pub id: String,
@@ -86,6 +95,31 @@ pub struct StageSummary {
     pub started: Option<Millis>,
     /// From there to its end; `None` while it has not ended, or when it never ran.
     pub took: Option<Span>,
+    /// What it runs, as a number: `graph::Graph::definition`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub definition: u64,
+    /// Items for each shard.
+    #[serde(default, skip_serializing_if = "is_zero_size")]
+    pub size: u32,
+    /// How long attempts took that succeeded, in milliseconds: all, or [`MAX_DURATIONS`] that stand for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub good: Vec<u32>,
+    /// How long attempts took that failed by themselves or by a clock.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bad: Vec<u32>,
+    /// The shards that took longest, with their milliseconds; of a stage with more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub longest: Vec<(u32, u32)>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_zero_size(size: &u32) -> bool {
+    *size == 0
 }
 
 /// The summary of `run`: the stored one if it is up to date, else made from the journal, and stored when the
@@ -112,6 +146,30 @@ pub fn of(run: &RunDir) -> Result<Summary, Error> {
     Ok(summary)
 }
 
+impl StageSummary {
+    /// Keeps what is worth keeping of its durations.
+    fn settle(&mut self) {
+        if self.good.len() < 2 {
+            self.longest.clear();
+        }
+        self.longest.sort_unstable_by_key(|&(shard, ms)| (std::cmp::Reverse(ms), shard));
+        self.longest.truncate(MAX_LONGEST);
+        let all = self.good.len() + self.bad.len();
+        if all > MAX_DURATIONS {
+            for some in [&mut self.good, &mut self.bad] {
+                let share = (some.len() * MAX_DURATIONS).div_ceil(all);
+                *some = spaced(some, share);
+            }
+        }
+    }
+}
+
+/// `count` of `all`, evenly spaced in order of length: the middle of each slice.
+fn spaced(all: &mut [u32], count: usize) -> Vec<u32> {
+    all.sort_unstable();
+    (0..count.min(all.len())).map(|at| all[(2 * at + 1) * all.len() / (2 * count)]).collect()
+}
+
 /// Makes the summary from the journal.
 fn make(run: &RunDir) -> Result<Summary, Error> {
     let mut reader = Reader::open(run)?;
@@ -120,6 +178,7 @@ fn make(run: &RunDir) -> Result<Summary, Error> {
     let end = reader.end().last;
     folded.summary.sequence = end.sequence;
     folded.summary.chain = end.hash;
+    folded.summary.stages.iter_mut().for_each(StageSummary::settle);
     Ok(folded.summary)
 }
 
@@ -147,6 +206,7 @@ impl<'a> Folding<'a> {
             state: RunState::Open,
             verdict: None,
             took: Span::ZERO,
+            waited: Span::ZERO,
             resumes: 0,
             stages: Vec::new(),
         };
@@ -157,6 +217,7 @@ impl<'a> Folding<'a> {
         self.summary.took = at.since(Millis::ZERO);
         match event {
             Event::RunBegan(began) => {
+                self.summary.waited = at.since(Millis::ZERO);
                 self.summary.run = Some(began.run);
                 self.summary.plan = began.plan;
                 self.summary.path = began.path;
@@ -194,6 +255,9 @@ impl<'a> Folding<'a> {
         match event {
             Event::ShardsStarted { node, count, .. } => self.start(*node, at, u64::from(*count)),
             Event::ShardRetried { attempt } => self.start(attempt.node, at, 1),
+            Event::ShardFinished { attempt, outcome, took, .. } => {
+                self.end(attempt.node, attempt.shard, (outcome, *took));
+            }
             Event::RetryScheduled { attempt, .. } => self.stage(attempt.node).state = NodeState::Retrying,
             Event::GateOpened { node, .. } => {
                 self.start(*node, at, 0);
@@ -226,12 +290,34 @@ impl<'a> Folding<'a> {
         stage.attempts += attempts;
     }
 
-    /// Reads the ids of a version's stages. Without them (an older engine, a damaged file) stages go by their
-    /// number.
+    /// An attempt ended. One that was stopped, or never started, says nothing about how long it takes.
+    fn end(&mut self, node: NodeIx, shard: u32, (outcome, took): (&Outcome, Span)) {
+        let ms = u32::try_from(took.ms()).unwrap_or(u32::MAX);
+        let stage = self.stage(node);
+        match outcome {
+            Outcome::Success => {
+                stage.good.push(ms);
+                stage.longest.push((shard, ms));
+            }
+            Outcome::Exit(_) | Outcome::Signal(_) | Outcome::TimedOut(_) | Outcome::BadResult(_) => {
+                stage.bad.push(ms);
+            }
+            Outcome::Cancelled | Outcome::NotStarted(_) => {}
+        }
+    }
+
+    /// Reads the ids of a version's stages, and what their durations go by. Without them (an older engine, a damaged
+    /// file) stages go by their number.
     fn name_stages(&mut self, version: u32) {
-        let path = self.run.plan_path(version).join(snapshot::STAGES);
-        let text = fs::read_to_string(path).unwrap_or_default();
-        self.slots = text.lines().map(|id| self.slot(id)).collect();
+        let read = |name: &str| fs::read_to_string(self.run.plan_path(version).join(name)).unwrap_or_default();
+        let (ids, outlook) = (read(snapshot::STAGES), read(snapshot::OUTLOOK));
+        self.slots = ids.lines().map(|id| self.slot(id)).collect();
+        for (at, line) in outlook.lines().enumerate() {
+            if let (Some(&slot), Some(line)) = (self.slots.get(at), Line::parse(line)) {
+                let stage = &mut self.summary.stages[slot];
+                (stage.definition, stage.size) = (line.definition, line.size);
+            }
+        }
     }
 
     fn slot(&mut self, id: &str) -> usize {
@@ -240,14 +326,7 @@ impl<'a> Folding<'a> {
         }
         let slot = self.summary.stages.len();
         self.by_id.insert(id.to_owned(), slot);
-        let id = id.to_owned();
-        self.summary.stages.push(StageSummary {
-            id,
-            state: NodeState::Pending,
-            attempts: 0,
-            started: None,
-            took: None,
-        });
+        self.summary.stages.push(StageSummary { id: id.to_owned(), ..StageSummary::default() });
         slot
     }
 

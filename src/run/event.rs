@@ -349,11 +349,12 @@ pub enum Answer {
 }
 
 /// The states of a stage.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum NodeState {
     /// Its needs have not ended.
+    #[default]
     Pending,
     /// It could start, and waits for a slot, a pool, a check or a person.
     Waiting,

@@ -5,6 +5,7 @@ mod beside;
 mod damage;
 mod events;
 mod faults;
+mod history;
 mod layout;
 mod live;
 mod rate;

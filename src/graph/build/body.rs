@@ -51,7 +51,7 @@ impl<'a> Builder<'a> {
             common.push((&around.plan.defaults, &around.cx));
         }
         let layers = Layers { common, body, body_cx, own: stage, own_cx: &around.cx };
-        let mut rules = self.rules(&layers, &id, is_gate);
+        let mut rules = self.rules(&layers, is_gate);
         rules.pools.extend(around.pools.iter().copied());
         let work = match &body.body {
             Body::Approval { prompt, .. } => Work::Approval {
@@ -254,7 +254,7 @@ impl<'a> Builder<'a> {
         self.setting(setting, cx)
     }
 
-    fn rules(&mut self, layers: &Layers<'_>, id: &str, is_gate: bool) -> Rules {
+    fn rules(&mut self, layers: &Layers<'_>, is_gate: bool) -> Rules {
         let mut rules = Rules { is_approval: is_gate, ..Rules::default() };
         rules.timeout = self.first(layers, |common| common.timeout.as_ref());
         rules.idle = self.first(layers, |common| common.idle_timeout.as_ref());
@@ -273,9 +273,6 @@ impl<'a> Builder<'a> {
         rules.pools = self.stage_pools(layers.own, layers.own_cx);
         if !std::ptr::eq(layers.own, layers.body) {
             rules.pools.extend(self.stage_pools(layers.body, layers.body_cx));
-        }
-        if let Some(known) = self.request.history.get(id) {
-            rules.expected = *known;
         }
         rules
     }

@@ -23,13 +23,13 @@ mod settings;
 pub mod types;
 pub mod world;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use self::world::World;
 use super::assemble::Parts;
 use super::model::{Fold, Frame, FrameIx, Graph, Node, Policy, Pool, Scope};
 use super::select::{self, Selection};
-use crate::base::{NodeIx, PoolIx, ScopeIx, Span, limits};
+use crate::base::{NodeIx, PoolIx, ScopeIx, limits};
 use crate::plan::model::OnFailure;
 use crate::plan::{Diagnostic, Loaded, Report};
 use crate::render::Value;
@@ -80,8 +80,6 @@ pub struct Request {
     pub keep_going: bool,
     /// `--only`, `--skip`, `--from`, `--to`.
     pub selection: Selection,
-    /// Expected durations by node id, from earlier runs.
-    pub history: HashMap<String, Span>,
 }
 
 impl Default for Request {
@@ -93,7 +91,6 @@ impl Default for Request {
             processors: 2,
             keep_going: false,
             selection: Selection::default(),
-            history: HashMap::new(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::world::Recorded;
 use super::*;
+use crate::base::Span;
 use crate::graph::model::{Command, FoldKind, Items, Work};
 use crate::graph::{Facts, scope};
 use crate::plan::source::Loader;

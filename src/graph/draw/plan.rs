@@ -308,7 +308,7 @@ impl Out<'_> {
             None => format!(
                 "unknown, {} of {} have enough history",
                 forecast.known,
-                words::plural(u64::from(forecast.selected), "stage")
+                words::plural(u64::from(forecast.foreseen), "stage")
             ),
         };
         self.total("expected", &expected);

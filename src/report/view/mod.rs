@@ -390,24 +390,42 @@ impl View {
         node.needs.iter().map(|need| need.node).chain(main.map(|(ix, _)| ix))
     }
 
-    /// How long the run will still take at `now`, by the longest way through what is left. None when a stage
-    /// that is left has no history: a guess would be believed.
+    /// How long the run will still take at `now`: by the longest way through what is left, or by all that is left over
+    /// the run's slots, whichever is longer. None when a stage that is left has no history: a guess would be believed.
     pub fn left(&self, now: Millis) -> Option<Span> {
         let graph = self.graph();
         let mut rest: IdVec<NodeIx, u64> = IdVec::filled(0, self.nodes.len());
-        let mut longest = 0;
+        let (mut longest, mut all) = (0, 0_u64);
         for &ix in graph.order().iter().rev() {
             let node = &self.nodes[ix];
             let after = graph.dependents(ix).iter().map(|&next| rest[next]).max().unwrap_or(0);
             let own = if words::is_ended(node.state) {
                 0
             } else {
-                let spent = node.started.map_or(Span::ZERO, |start| now.since(start));
-                (self.expected(ix)? - spent).ms()
+                let usual = self.expected(ix)?;
+                let width = u64::from(graph.width(ix).min(graph.nodes[ix].rules.shards).max(1));
+                let left = left_of(node, usual, now).ms();
+                all = all.saturating_add(left.saturating_mul(width));
+                left
             };
             rest[ix] = own + after;
             longest = longest.max(rest[ix]);
         }
-        Some(Span::from_ms(longest))
+        let slots = u64::from(graph.settings.max_parallel.max(1));
+        Some(Span::from_ms(longest.max(all / slots)))
+    }
+}
+
+/// How much is left of a stage that usually takes so long: by its shards, if it has several.
+fn left_of(node: &NodeView, usual: Span, now: Millis) -> Span {
+    let shards = node.shards;
+    let ended = u64::from(shards.done) + u64::from(shards.failed);
+    match node.started {
+        Some(_) if shards.all > 1 => {
+            let left = u64::from(shards.all).saturating_sub(ended);
+            Span::from_ms(usual.ms().saturating_mul(left) / u64::from(shards.all))
+        }
+        Some(start) => usual - now.since(start),
+        None => usual,
     }
 }

@@ -83,7 +83,7 @@ fn the_plan_reads_like_this() {
 
     ◆ critical path: check-env → approve → migrate → rollout:r0 → healthy → notify
 
-    expected    unknown, 1 of 307 stages have enough history
+    expected    unknown, 1 of 306 stages have enough history
     worst case  unbounded, 1 stage without a timeout
     attempts    at most 808
     at work     ████████████████████████████████████████  3 at most

@@ -1,0 +1,186 @@
+//! What earlier runs say about a graph's stages, fastened to the graph before anything starts.
+//!
+//! A run records its outlook beside its plan, one line a stage, so that a later engine orders and admits stages
+//! by the same numbers, and so that a report can hold them against what happened.
+
+use std::fmt::Write as _;
+
+use super::forecast::{Expected, MIN_SAMPLES};
+use super::model::{Command, Graph, Items, Node, Work};
+use super::priority;
+use crate::base::{NodeIx, Span};
+use crate::plan::model::Shell;
+
+/// One stage's line: what its durations go by, and what was known of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Line {
+    /// [`Graph::definition`].
+    pub definition: u64,
+    /// Items for each of its shards, 1 for an unsharded stage.
+    pub size: u32,
+    /// What history said of one attempt.
+    pub usual: Option<Expected>,
+}
+
+impl Line {
+    /// Reads what [`Graph::outlook`] wrote.
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let definition = u64::from_str_radix(words.next()?, 16).ok()?;
+        let size = words.next()?.parse().ok()?;
+        let Some(p50) = words.next() else { return Some(Self { definition, size, usual: None }) };
+        let ms = |word: &str| word.parse().ok().map(Span::from_ms);
+        let (p50, p95) = (ms(p50)?, ms(words.next()?)?);
+        let usual = Some(Expected { p50, p95, samples: words.next()?.parse().ok()? });
+        Some(Self { definition, size, usual })
+    }
+}
+
+impl Graph {
+    /// What a stage runs, as a number: its command, shell, folder and environment as written. Two runs in which it
+    /// is equal are alike enough for one's durations to tell of the other's. 0 for an approval.
+    pub fn definition(&self, node: NodeIx) -> u64 {
+        let Work::Process(process) = &self.nodes[node].work else { return 0 };
+        let mut hash = blake3::Hasher::new();
+        let mut add = |text: &str| {
+            hash.update(text.as_bytes());
+            hash.update(b"\0");
+        };
+        match &process.command {
+            Command::Script { text, shell } => {
+                add(text);
+                match shell {
+                    Shell::Strict => add("strict"),
+                    Shell::Bash => add("bash"),
+                    Shell::Sh => add("sh"),
+                    Shell::Argv(words) => words.iter().for_each(|word| add(word)),
+                }
+            }
+            Command::Argv(words) => words.iter().for_each(|word| add(word)),
+        }
+        add(process.cwd.as_deref().unwrap_or_default());
+        for (name, value) in &process.env {
+            add(name);
+            add(value);
+        }
+        u64::from_le_bytes(hash.finalize().as_bytes()[..8].try_into().expect("eight bytes of thirty-two"))
+    }
+
+    /// Tells the graph what earlier runs say of one attempt of each stage; what `said` does not know stays a guess.
+    /// Priorities follow.
+    pub fn expect(&mut self, mut said: impl FnMut(NodeIx, &Self) -> Option<Expected>) {
+        for node in self.nodes.indexes() {
+            let usual = said(node, self).filter(|_| !self.nodes[node].rules.is_approval);
+            let rules = &mut self.nodes[node].rules;
+            rules.usual = usual;
+            if let Some(usual) = usual.filter(|_| rules.shards > 0) {
+                rules.expected = usual.p50;
+            }
+        }
+        self.priority = priority::critical_path(self);
+    }
+
+    /// The outlook as text: a line for each stage, in the order of the stages.
+    pub fn outlook(&self) -> String {
+        let mut text = String::with_capacity(self.nodes.len() * 20);
+        for (ix, node) in self.nodes.pairs() {
+            let written = write!(text, "{:016x} {}", self.definition(ix), node.size());
+            written.expect("a text grows");
+            if let Some(usual) = node.rules.usual {
+                let Expected { p50, p95, samples } = usual;
+                write!(text, " {} {} {samples}", p50.ms(), p95.ms()).expect("a text grows");
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Takes a recorded outlook back.
+    pub fn recall(&mut self, outlook: &str) {
+        let lines: Vec<Option<Line>> = outlook.lines().map(Line::parse).collect();
+        self.expect(|node, _| lines.get(node.raw() as usize).copied().flatten()?.usual);
+    }
+
+    /// How many attempts of a stage can run at once, by the run's and the pools' limits; at least 1.
+    pub fn width(&self, node: NodeIx) -> u32 {
+        let rules = &self.nodes[node].rules;
+        // A plan with errors may name pools that could not be made.
+        let pools = rules.pools.iter().filter_map(|&(pool, weight)| Some((self.pools.get(pool)?, weight)));
+        let pools = pools.map(|(pool, weight)| pool.capacity / weight.max(1));
+        pools.chain([self.settings.max_parallel.max(1)]).min().unwrap_or(1).max(1)
+    }
+
+    /// How long a whole stage takes if all goes well and it has all slots that it can use: its rounds times the
+    /// expected time of one attempt.
+    pub fn whole(&self, node: NodeIx) -> Span {
+        let rules = &self.nodes[node].rules;
+        let rounds = u64::from(rules.shards.div_ceil(self.width(node)));
+        Span::from_ms(rules.expected.ms().saturating_mul(rounds).min(crate::base::limits::MAX_SPAN_MS))
+    }
+
+    /// Whether enough is known of a stage to call its time expected: an approval takes as long as people take.
+    pub fn is_known(&self, node: NodeIx) -> bool {
+        let rules = &self.nodes[node].rules;
+        rules.is_approval || rules.shards == 0 || rules.likely().is_some()
+    }
+}
+
+impl Node {
+    /// Items for each shard, 1 for an unsharded stage.
+    pub fn size(&self) -> u32 {
+        self.items().map_or(1, Items::size)
+    }
+}
+
+impl super::model::Rules {
+    /// How long an attempt takes in 95 of 100 cases, when enough is known.
+    pub fn likely(&self) -> Option<Span> {
+        self.usual.filter(|usual| usual.samples >= MIN_SAMPLES).map(|usual| usual.p95)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Parts;
+
+    fn graph() -> Graph {
+        Graph::assemble(Parts::of("test", vec![Node::plain("a"), Node::plain("b")])).expect("no cycle")
+    }
+
+    #[test]
+    fn a_recorded_outlook_is_the_same_again() {
+        let mut graph = graph();
+        let usual = Expected { p50: Span::from_ms(70), p95: Span::from_ms(90), samples: 6 };
+        graph.expect(|node, _| (node.raw() == 1).then_some(usual));
+        let text = graph.outlook();
+        let mut other = self::graph();
+        other.recall(&text);
+        assert_eq!(other.outlook(), text);
+        assert_eq!((other.priority(NodeIx::new(0)), other.priority(NodeIx::new(1))), (1000, 70));
+        assert_eq!(other.nodes[NodeIx::new(1)].rules.likely(), Some(Span::from_ms(90)));
+    }
+
+    #[test]
+    fn a_line_that_is_no_line_says_nothing() {
+        for line in ["", "x 1", "0 1 2", "0 1 2 3 x", "0"] {
+            assert_eq!(Line::parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_a_stage_runs_is_its_definition_and_not_its_limits() {
+        let of = |change: &dyn Fn(&mut Node)| {
+            let mut node = Node::plain("a");
+            change(&mut node);
+            let graph = Graph::assemble(Parts::of("test", vec![node])).expect("no cycle");
+            graph.definition(NodeIx::new(0))
+        };
+        let plain = of(&|_| {});
+        assert_eq!(of(&|node| node.rules.timeout = Some(Span::from_secs(5))), plain);
+        let Work::Process(process) = &Node::plain("a").work else { unreachable!("it is a process") };
+        let mut other = process.clone();
+        other.command = Command::Argv(vec!["false".into()]);
+        assert_ne!(of(&|node| node.work = Work::Process(other.clone())), plain);
+    }
+}

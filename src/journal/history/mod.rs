@@ -1,0 +1,252 @@
+//! How long stages took in earlier runs of a plan: what forecasts, priorities and time boxes go by.
+//!
+//! A run notes its durations in the plan's history when it ends ([`note`]), so that they outlive the run. Reading
+//! ([`History::read`]) adds runs that are not noted yet, so that a history that is lost, damaged or behind is only as
+//! poor as the runs that are gone. A sample is one attempt of one shard. Samples of stages that ran something else,
+//! or shards of another size, count only where there are too few of the right kind.
+
+use std::collections::BTreeMap;
+
+use super::{Error, RunDir, StateDir, summary};
+use crate::base::Span;
+use crate::graph::forecast::{Expected, MIN_SAMPLES};
+
+mod store;
+
+pub use store::{forget, note};
+
+/// Newest runs that a plan's history keeps, unless it has very many stages.
+const MAX_RUNS: usize = 50;
+/// No history keeps fewer runs, however many stages there are.
+const MIN_RUNS: usize = 5;
+/// Runs times stages that a history keeps: some ten megabytes.
+const MAX_SETS: usize = 400_000;
+/// Shards of one stage whose durations are kept by name.
+const MAX_LONGEST: usize = 4096;
+/// What a run counts less than the one after it.
+const FADING: f64 = 0.9;
+
+/// What is known of a plan's earlier runs.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct History {
+    /// The runs, the newest first.
+    pub runs: Vec<RunNote>,
+    /// By the stage's id.
+    stages: BTreeMap<String, StagePast>,
+    /// What could not be read, for the user.
+    pub damage: Vec<String>,
+}
+
+/// A run, for history.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct RunNote {
+    /// Its id.
+    pub run: String,
+    /// When it began, in milliseconds since 1970 (UTC).
+    pub wall_ms: i64,
+    /// From its begin to its end, waits for its lock and gaps between engines left out.
+    pub took: Span,
+    /// How long it waited for its lock.
+    pub waited: Span,
+    /// Whether it succeeded in one go.
+    pub is_whole: bool,
+}
+
+/// A stage's durations.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct StagePast {
+    sets: Vec<Set>,
+    /// Milliseconds of the shards that took longest, by what they work on.
+    longest: BTreeMap<u64, u32>,
+}
+
+/// A stage's durations in one run.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Set {
+    run: String,
+    definition: u64,
+    size: u32,
+    good: Vec<u32>,
+    bad: Vec<u32>,
+}
+
+/// A duration and how it ended, as simulations draw them.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Sample {
+    /// How long it took.
+    pub took: Span,
+    /// Whether it succeeded.
+    pub is_good: bool,
+    /// How much it counts: 1 for the newest run, less for older ones.
+    pub weight: f64,
+}
+
+/// Which durations are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Key<'a> {
+    /// The stage's id.
+    pub stage: &'a str,
+    /// `graph::Graph::definition`.
+    pub definition: u64,
+    /// Items for each shard.
+    pub size: u32,
+}
+
+impl History {
+    /// Of the plan at `path`: its stored history and the runs that are not in it. Runs that cannot be read are left
+    /// out.
+    ///
+    /// # Errors
+    /// The runs cannot be listed.
+    pub fn read(state: &StateDir, path: &str) -> Result<Self, Error> {
+        let mut history = store::load(state, path);
+        for entry in state.runs()? {
+            let Some(began) = entry.began.as_ref().filter(|began| began.path == path) else { continue };
+            if history.runs.iter().all(|known| known.run != began.run.as_str()) {
+                history.add_run(&entry.dir, &|_, _| None);
+            }
+        }
+        history.order();
+        Ok(history)
+    }
+
+    /// Of whole runs that succeeded in one go, each without its wait for a lock.
+    pub fn of_runs(&self) -> Option<Expected> {
+        let whole = self.runs.iter().enumerate().filter(|(_, run)| run.is_whole);
+        let samples = whole.map(|(age, run)| Sample { took: run.took, is_good: true, weight: fade(age) });
+        quantiles(samples.collect())
+    }
+
+    /// How long runs waited for their lock.
+    pub fn waits(&self) -> Vec<Span> {
+        self.runs.iter().map(|run| run.waited).collect()
+    }
+
+    /// How long attempts of a stage take that succeed; none without any.
+    pub fn of_stage(&self, key: Key<'_>) -> Option<Expected> {
+        let good = self.samples(key).into_iter().filter(|sample| sample.is_good);
+        quantiles(good.collect())
+    }
+
+    /// Attempts of a stage: of the same definition and shard size if there are enough of these; else those of the
+    /// same size, else those of any size in proportion.
+    pub fn samples(&self, key: Key<'_>) -> Vec<Sample> {
+        let Some(past) = self.stages.get(key.stage) else { return Vec::new() };
+        let bucket = bucket(key.size);
+        let tiers: [&dyn Fn(&Set) -> bool; 3] = [
+            &|set| set.definition == key.definition && self::bucket(set.size) == bucket,
+            &|set| self::bucket(set.size) == bucket,
+            &|_| true,
+        ];
+        for tier in tiers {
+            let found = self.collect(past, key.size, tier);
+            if found.iter().filter(|sample| sample.is_good).count() >= MIN_SAMPLES as usize {
+                return found;
+            }
+        }
+        self.collect(past, key.size, tiers[2])
+    }
+
+    fn collect(&self, past: &StagePast, size: u32, counts: &dyn Fn(&Set) -> bool) -> Vec<Sample> {
+        let mut found = Vec::new();
+        for set in past.sets.iter().filter(|set| counts(set)) {
+            let weight = fade(self.age(&set.run));
+            let (ours, theirs) = (u64::from(size.max(1)), u64::from(set.size.max(1)));
+            let is_alike = bucket(size) == bucket(set.size);
+            let scale = |ms: u32| if is_alike { u64::from(ms) } else { u64::from(ms) * ours / theirs };
+            let sample = |ms: &u32, is_good| Sample { took: Span::from_ms(scale(*ms)), is_good, weight };
+            found.extend(set.good.iter().map(|ms| sample(ms, true)));
+            found.extend(set.bad.iter().map(|ms| sample(ms, false)));
+        }
+        found
+    }
+
+    /// How long a shard took last that worked on `content`, if it was among the longest of its stage.
+    pub fn of_shard(&self, stage: &str, content: u64) -> Option<Span> {
+        let ms = self.stages.get(stage)?.longest.get(&content)?;
+        Some(Span::from_ms(u64::from(*ms)))
+    }
+
+    fn age(&self, run: &str) -> usize {
+        self.runs.iter().position(|known| known.run == run).unwrap_or(self.runs.len())
+    }
+
+    /// Adds a run's durations; `content` tells what a shard of a stage works on. A run that cannot be read, or never
+    /// began, adds nothing.
+    fn add_run(&mut self, dir: &RunDir, content: &dyn Fn(&str, u32) -> Option<u64>) {
+        let Ok(summary) = summary::of(dir) else { return };
+        let Some(run) = summary.run.as_ref().map(ToString::to_string) else { return };
+        let is_whole = summary.state == summary::RunState::Success && summary.resumes == 0;
+        let took = summary.took - summary.waited;
+        self.runs.push(RunNote {
+            run: run.clone(),
+            wall_ms: summary.wall_ms,
+            took,
+            waited: summary.waited,
+            is_whole,
+        });
+        for stage in summary.stages {
+            if stage.good.is_empty() && stage.bad.is_empty() {
+                continue;
+            }
+            let past = self.stages.entry(stage.id.clone()).or_default();
+            for (shard, ms) in stage.longest {
+                past.longest.extend(content(&stage.id, shard).map(|content| (content, ms)));
+            }
+            past.sets.push(Set {
+                run: run.clone(),
+                definition: stage.definition,
+                size: stage.size,
+                good: stage.good,
+                bad: stage.bad,
+            });
+        }
+    }
+
+    /// Puts the newest runs first and lets go of what is too old or too much.
+    fn order(&mut self) {
+        self.runs.sort_by(|a, b| b.wall_ms.cmp(&a.wall_ms).then_with(|| b.run.cmp(&a.run)));
+        self.runs.truncate((MAX_SETS / self.stages.len().max(1)).clamp(MIN_RUNS, MAX_RUNS));
+        let known: std::collections::BTreeSet<&str> = self.runs.iter().map(|run| &*run.run).collect();
+        for past in self.stages.values_mut() {
+            past.sets.retain(|set| known.contains(&*set.run));
+            if past.longest.len() > MAX_LONGEST {
+                let mut by_length: Vec<(u32, u64)> = past.longest.iter().map(|(&it, &ms)| (ms, it)).collect();
+                by_length.sort_unstable_by(|a, b| b.cmp(a));
+                past.longest = by_length.into_iter().take(MAX_LONGEST).map(|(ms, it)| (it, ms)).collect();
+            }
+        }
+        self.stages.retain(|_, past| !past.sets.is_empty());
+    }
+}
+
+/// What a run counts that is `age` runs old.
+fn fade(age: usize) -> f64 {
+    FADING.powi(i32::try_from(age).unwrap_or(i32::MAX))
+}
+
+/// Sizes of shards that are alike: a power of two and what is below the next.
+fn bucket(size: u32) -> u32 {
+    size.max(1).ilog2()
+}
+
+/// The weighted p50 and p95: the least sample at which half, or 95 %, of all weight is reached. With equal weights
+/// that is the nearest rank.
+fn quantiles(mut samples: Vec<Sample>) -> Option<Expected> {
+    samples.sort_by_key(|sample| sample.took);
+    let all: f64 = samples.iter().map(|sample| sample.weight).sum();
+    let at = |share: f64| {
+        let mut sum = 0.0;
+        let reached = samples.iter().find(|sample| {
+            sum += sample.weight;
+            // A sum of the same numbers in another order may differ in its last bits.
+            sum >= all * share - 1e-9
+        });
+        reached.or(samples.last()).map(|sample| sample.took)
+    };
+    let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
+    Some(Expected { p50: at(0.5)?, p95: at(0.95)?, samples: count })
+}
+
+#[cfg(test)]
+mod tests;

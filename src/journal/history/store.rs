@@ -1,0 +1,151 @@
+//! `history/<digest of the plan's path>`: a plan's durations on disk. Its first line is the blake3 of the rest, a JSON
+//! document; what does not fit that is left out and named.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{History, RunNote, Set, StagePast};
+use crate::base::Digest;
+use crate::journal::{Error, RunDir, StateDir};
+
+/// Of the file's shape; another one is read as damaged.
+const VERSION: u32 = 1;
+
+/// The document.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    version: u32,
+    /// The plan's path: two plans never share a history.
+    path: String,
+    runs: Vec<RunNote>,
+    stages: BTreeMap<String, Stage>,
+}
+
+/// A stage's durations: a row for each run.
+#[derive(Serialize, Deserialize)]
+struct Stage {
+    sets: Vec<Row>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    longest: Vec<(u64, u32)>,
+}
+
+/// Place of the run in `runs`, definition, size of a shard, milliseconds of good and of bad attempts.
+type Row = (u32, u64, u32, Vec<u32>, Vec<u32>);
+
+fn place(state: &StateDir, path: &str) -> PathBuf {
+    state.path().join("history").join(&Digest::of(path.as_bytes()).to_string()[..32])
+}
+
+/// What is stored about the plan at `path`.
+pub(super) fn load(state: &StateDir, path: &str) -> History {
+    let file = place(state, path);
+    let damaged = |why: &str| History {
+        damage: vec![format!("what earlier runs took (`{}`) {why}, and is not gone by", file.display())],
+        ..History::default()
+    };
+    let bytes = match fs::read(&file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return History::default(),
+        Err(error) => return damaged(&format!("cannot be read ({error})")),
+    };
+    match open(&bytes).filter(|document| document.path == path) {
+        Some(document) => document.unpack(),
+        None => damaged("is damaged"),
+    }
+}
+
+fn open(bytes: &[u8]) -> Option<Document> {
+    let (seal, text) = bytes.split_at_checked(65)?;
+    let seal = std::str::from_utf8(seal.strip_suffix(b"\n")?).ok()?;
+    let document: Document = serde_json::from_slice(text).ok().filter(|_| Digest::of(text).to_string() == seal)?;
+    (document.version == VERSION).then_some(document)
+}
+
+/// Notes what `run`, of the plan at `path`, took: until its next change that is what later runs go by. `content`
+/// tells what a shard of a stage works on. What was damaged is made anew from the runs that are there.
+///
+/// # Errors
+/// The runs cannot be listed, or the disk refuses.
+pub fn note(
+    state: &StateDir,
+    run: &RunDir,
+    path: &str,
+    content: &dyn Fn(&str, u32) -> Option<u64>,
+) -> Result<(), Error> {
+    let mut history = load(state, path);
+    if !history.damage.is_empty() {
+        history = History::read(state, path)?;
+    }
+    history.drop_run(run.id().as_str());
+    history.add_run(run, content);
+    history.order();
+    store(state, path, &history)
+}
+
+/// Notes what `run` took, if that is not known yet: it is about to be deleted.
+///
+/// # Errors
+/// The disk refuses.
+pub fn forget(state: &StateDir, run: &RunDir) -> Result<(), Error> {
+    let Some(began) = crate::journal::began(run) else { return Ok(()) };
+    let known = load(state, &began.path);
+    if known.runs.iter().any(|it| it.run == run.id().as_str()) {
+        return Ok(());
+    }
+    note(state, run, &began.path, &|_, _| None)
+}
+
+fn store(state: &StateDir, path: &str, history: &History) -> Result<(), Error> {
+    let text = serde_json::to_vec(&Document::pack(path, history)).expect("numbers and texts have a JSON form");
+    let mut sealed = Digest::of(&text).to_string().into_bytes();
+    sealed.push(b'\n');
+    sealed.extend_from_slice(&text);
+    let file = place(state, path);
+    state.prepare()?;
+    state.disk().make_dirs(file.parent().expect("it lies in `history`"))?;
+    state.disk().replace_soft(&file, &sealed)
+}
+
+impl Document {
+    fn pack(path: &str, history: &History) -> Self {
+        let at = |run: &str| u32::try_from(history.age(run)).unwrap_or(u32::MAX);
+        let row = |set: &Set| (at(&set.run), set.definition, set.size, set.good.clone(), set.bad.clone());
+        let stage = |past: &StagePast| Stage {
+            sets: past.sets.iter().map(row).collect(),
+            longest: past.longest.iter().map(|(&content, &ms)| (content, ms)).collect(),
+        };
+        Self {
+            version: VERSION,
+            path: path.to_owned(),
+            runs: history.runs.clone(),
+            stages: history.stages.iter().map(|(id, past)| (id.clone(), stage(past))).collect(),
+        }
+    }
+
+    fn unpack(self) -> History {
+        let runs = self.runs;
+        let set = |(at, definition, size, good, bad): Row| {
+            let run = runs.get(at as usize)?.run.clone();
+            Some(Set { run, definition, size, good, bad })
+        };
+        let past = |stage: Stage| StagePast {
+            sets: stage.sets.into_iter().filter_map(set).collect(),
+            longest: stage.longest.into_iter().collect(),
+        };
+        let stages = self.stages.into_iter().map(|(id, stage)| (id, past(stage))).collect();
+        History { runs, stages, damage: Vec::new() }
+    }
+}
+
+impl History {
+    fn drop_run(&mut self, run: &str) {
+        self.runs.retain(|known| known.run != run);
+        for past in self.stages.values_mut() {
+            past.sets.retain(|set| set.run != run);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+use super::*;
+use proptest::prelude::*;
+
+fn sample(ms: u64, weight: f64) -> Sample {
+    Sample { took: Span::from_ms(ms), is_good: true, weight }
+}
+
+fn history(sets: &[(&str, u64, u32, &[u32])]) -> History {
+    let mut history = History::default();
+    for (at, (stage, definition, size, good)) in sets.iter().enumerate() {
+        let run = format!("r{at}");
+        history.runs.push(RunNote {
+            run: run.clone(),
+            wall_ms: i64::try_from(at).expect("few"),
+            ..RunNote::default()
+        });
+        let set = Set { run, definition: *definition, size: *size, good: good.to_vec(), bad: Vec::new() };
+        history.stages.entry((*stage).to_owned()).or_default().sets.push(set);
+    }
+    history.order();
+    history
+}
+
+fn ms(found: Option<Expected>) -> Option<(u64, u64, u32)> {
+    found.map(|found| (found.p50.ms(), found.p95.ms(), found.samples))
+}
+
+#[test]
+fn equal_weights_give_the_nearest_rank() {
+    let all: Vec<_> = (1..=100).rev().map(|at| sample(at, 1.0)).collect();
+    assert_eq!(ms(quantiles(all)), Some((50, 95, 100)));
+    assert_eq!(ms(quantiles(vec![sample(7, 0.3)])), Some((7, 7, 1)));
+    assert_eq!(quantiles(Vec::new()), None);
+}
+
+#[test]
+fn newer_runs_weigh_more() {
+    // Ten old runs of 1 s, seven new ones of 9 s: counted alike the median would be 1 s.
+    let old = (0..10).map(|at| sample(1000, fade(7 + at)));
+    let new = (0..7).map(|at| sample(9000, fade(at)));
+    assert_eq!(ms(quantiles(old.chain(new).collect())), Some((9000, 9000, 17)));
+}
+
+#[test]
+fn samples_of_what_runs_now_are_preferred_if_there_are_enough() {
+    let rows: Vec<(&str, u64, u32, &[u32])> =
+        vec![("pack", 1, 1, &[10, 10, 10, 10]), ("pack", 2, 1, &[90, 90, 90]), ("pack", 2, 16, &[800, 800])];
+    let of = |definition, size, more: &[(&'static str, u64, u32, &'static [u32])]| {
+        let rows: Vec<_> = rows.iter().chain(more).copied().collect();
+        ms(history(&rows).of_stage(Key { stage: "pack", definition, size }))
+    };
+    assert_eq!(of(1, 1, &[("pack", 1, 1, &[12])]), Some((10, 12, 5)), "the same definition and size");
+    assert_eq!(of(1, 1, &[]).map(|found| found.2), Some(7), "the same size, too few of the definition");
+    assert_eq!(of(1, 16, &[]).map(|found| found.2), Some(9), "every size in proportion");
+    assert_eq!(of(1, 32, &[]).map(|found| found.1), Some(90 * 32), "90 ms an item, at worst");
+    assert_eq!(ms(history(&rows).of_stage(Key { stage: "other", definition: 1, size: 1 })), None);
+}
+
+#[test]
+fn what_is_too_old_goes() {
+    let mut many = History::default();
+    for at in 0..(MAX_RUNS + 3) {
+        let run = format!("r{at:03}");
+        many.runs.push(RunNote {
+            run: run.clone(),
+            wall_ms: i64::try_from(at).expect("few"),
+            ..RunNote::default()
+        });
+        let past = many.stages.entry(if at == 0 { "gone" } else { "a" }.to_owned()).or_default();
+        past.sets.push(Set { run, good: vec![1], ..Set::default() });
+    }
+    many.order();
+    assert_eq!(many.runs.len(), MAX_RUNS);
+    assert_eq!(many.runs[0].run, format!("r{:03}", MAX_RUNS + 2));
+    assert!(!many.stages.contains_key("gone"));
+    assert_eq!(many.stages["a"].sets.len(), MAX_RUNS);
+}
+
+proptest! {
+    /// A quantile is a sample, half of the weight is at or below the median, and p50 is never above p95.
+    #[test]
+    fn a_quantile_is_a_sample(samples in prop::collection::vec((0u64..500, 1u32..100), 1..40)) {
+        let samples: Vec<Sample> = samples.iter().map(|&(ms, weight)| sample(ms, f64::from(weight))).collect();
+        let found = quantiles(samples.clone()).expect("a sample");
+        prop_assert!(samples.iter().any(|it| it.took == found.p50) && found.p50 <= found.p95);
+        let all: f64 = samples.iter().map(|it| it.weight).sum();
+        let upto = |limit: Span| samples.iter().filter(|it| it.took <= limit).map(|it| it.weight).sum::<f64>();
+        let below = |limit: Span| samples.iter().filter(|it| it.took < limit).map(|it| it.weight).sum::<f64>();
+        prop_assert!(upto(found.p50) >= all * 0.5 - 1e-6 && below(found.p50) <= all * 0.5 + 1e-6);
+        prop_assert!(upto(found.p95) >= all * 0.95 - 1e-6 && below(found.p95) <= all * 0.95 + 1e-6);
+    }
+}
