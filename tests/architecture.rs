@@ -155,7 +155,8 @@ fn rooms_use_only_what_lies_below_them() {
             for used in rooms_used(line) {
                 let Some(below) = layer(&used).filter(|_| used != room) else { continue };
                 edges.insert((room.to_owned(), used.clone()));
-                if below >= own {
+                // Values of the language are `render`'s, and `plan` reads them.
+                if below >= own && (room, &*used) != ("plan", "render") {
                     faults.push(format!("{}:{at}: `{room}` uses `{used}`", source.path));
                 }
             }

@@ -64,3 +64,7 @@ pub const MAX_LIVE_OUTPUT_BYTES: usize = 4 << 20;
 pub const MAX_NOTES: usize = 100;
 /// Threads that store and restore files beside an engine's loop.
 pub const MAX_FILE_THREADS: usize = 8;
+/// Approvals that one environment may ask for: nobody finds more people at three in the morning.
+pub const MAX_APPROVALS: u32 = 20;
+/// Layers of one environment: `extends` deeper than this is nobody's intent.
+pub const MAX_LAYERS: usize = 16;

@@ -88,8 +88,8 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Delete old runs and what nothing refers to
     Gc(GcArgs),
-    /// Print the JSON Schema of plan files
-    Schema,
+    /// Print the JSON Schema of plan files, or of the files of an environment
+    Schema(SchemaArgs),
     /// Write a small plan that runs
     Init(InitArgs),
     /// Explain an error code
@@ -492,6 +492,27 @@ pub struct GcArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `engine schema`
+#[derive(Args, Clone, Debug)]
+pub struct SchemaArgs {
+    /// Of what
+    #[arg(default_value = "plan")]
+    pub file: SchemaOf,
+}
+
+/// What has a schema.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SchemaOf {
+    /// A plan.
+    Plan,
+    /// A layer of values, `environments/staging.yaml`.
+    Environment,
+    /// `environments/catalog.yaml`.
+    Catalog,
+    /// `environments/exceptions.yaml`.
+    Exceptions,
 }
 
 /// `engine init`

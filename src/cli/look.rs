@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::args::{ExplainArgs, GcArgs, ReportArgs, ReportFormat, VerifyArgs};
+use super::args::{ExplainArgs, GcArgs, ReportArgs, ReportFormat, SchemaArgs, SchemaOf, VerifyArgs};
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::settings::Settings;
@@ -82,8 +82,13 @@ fn explained(page: &codes::Page) -> String {
 }
 
 /// Prints the JSON Schema of plan files.
-pub(super) fn schema() -> Exit {
-    print::json(&schema::json_schema());
+pub(super) fn schema(args: &SchemaArgs) -> Exit {
+    print::json(&match args.file {
+        SchemaOf::Plan => schema::json_schema(),
+        SchemaOf::Environment => schema::file_schema(&schema::tables::ENVIRONMENT),
+        SchemaOf::Catalog => schema::file_schema(&schema::tables::CATALOG),
+        SchemaOf::Exceptions => schema::file_schema(&schema::tables::EXCEPTIONS),
+    });
     Exit::Success
 }
 

@@ -107,7 +107,7 @@ fn dispatch(cli: &Cli) -> Answer {
         Verb::Unlock(args) => act::unlock(args, settings),
         Verb::Verify(args) => look::verify(args, settings),
         Verb::Gc(args) => look::gc(args, settings),
-        Verb::Schema => Ok(look::schema()),
+        Verb::Schema(args) => Ok(look::schema(args)),
         Verb::Init(args) => init::run(args),
         Verb::Explain(args) => look::explain(args),
         Verb::Doctor(args) => Ok(doctor::run(args, settings)),

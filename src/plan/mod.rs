@@ -6,6 +6,7 @@
 
 pub mod codes;
 pub mod decode;
+pub mod environment;
 pub mod error;
 mod json;
 pub mod load;
@@ -15,6 +16,7 @@ pub mod source;
 mod syntax;
 mod toml;
 pub mod tree;
+pub mod types;
 pub mod validate;
 mod yaml;
 

@@ -144,6 +144,11 @@ pub trait Loader {
     /// # Errors
     /// A sentence for the user: missing, a directory, unreadable, too large, not UTF-8 (with the byte offset).
     fn load(&self, path: &str) -> Result<String, String>;
+
+    /// Whether something stands at `path`, readable or not.
+    fn has(&self, path: &str) -> bool {
+        self.load(path).is_ok()
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod expr;
 mod lex;
 mod names;
 mod scope;
+pub mod secret;
 mod template;
 
 pub use engine::{FILTERS, TESTS};

@@ -41,7 +41,7 @@ fn a_reader_that_goes_away_does_not_stop_the_run() {
     let mut lines = output.stdout.lines();
     let run = project.only_run();
     assert_eq!(lines.next(), Some(format!("run {run} shop").as_str()));
-    assert!(lines.next().is_some_and(|line| line.starts_with("plan::")), "{}", output.stdout);
+    assert!(lines.next().is_some_and(|line| line.starts_with("env::")), "{}", output.stdout);
     assert_eq!(lines.next(), Some("0 0"));
     assert_eq!(output.stderr, "");
     let json: Value = serde_json::from_str(&project.engine(&["status", "--json"]).expect(0).stdout).expect("JSON");

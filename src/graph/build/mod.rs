@@ -20,7 +20,6 @@ mod inputs;
 mod items;
 mod matrix;
 mod settings;
-pub mod types;
 pub mod world;
 
 use std::collections::BTreeSet;
@@ -224,6 +223,7 @@ const fn policy(declared: OnFailure) -> Policy {
 }
 
 pub(super) use crate::plan::error::nearest;
+pub use crate::plan::types;
 
 #[cfg(test)]
 mod tests;

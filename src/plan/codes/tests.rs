@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::*;
+use crate::plan::environment::tests::load_staging;
 use crate::plan::load::tests::{load_text, respelled};
 
 /// Loads an example.
@@ -18,7 +19,7 @@ fn load_example(text: &str) -> Vec<String> {
 #[test]
 fn every_good_example_is_right_and_every_bad_one_has_its_fault() {
     let mut faults = Vec::new();
-    for page in all() {
+    for page in all().iter().filter(|page| !pages::is_of_environment(page)) {
         let good = load_example(page.good);
         if !good.is_empty() {
             faults.push(format!("{}: the good example has {good:?}", page.code));
@@ -38,9 +39,21 @@ fn every_good_example_is_right_and_every_bad_one_has_its_fault() {
 }
 
 #[test]
+fn every_example_of_an_environment_is_what_its_page_says() {
+    let codes = |text: &str| -> Vec<_> { load_staging(text).into_iter().map(|found| found.code).collect() };
+    let mut tried = 0;
+    for page in all().iter().filter(|page| pages::is_of_environment(page) && !page.bad.is_empty()) {
+        assert_eq!(codes(page.good), [""; 0], "{}", page.code);
+        assert!(codes(page.bad).contains(&page.code), "{}: {:?}", page.code, load_staging(page.bad));
+        tried += 1;
+    }
+    assert!(tried > 10);
+}
+
+#[test]
 fn toml_and_json_have_the_faults_that_yaml_has() {
     let mut tried = 0;
-    let of_reader = |page: &&Page| pages::is_of_reader(page);
+    let of_reader = |page: &&Page| pages::is_of_reader(page) || pages::is_of_environment(page);
     for page in all().iter().filter(|page| !page.bad.is_empty() && !of_reader(page)) {
         let wanted = load_example(page.bad);
         for ending in ["toml", "json"] {
@@ -74,7 +87,9 @@ fn used(folder: &Path, found: &mut BTreeSet<String>) {
         } else if path.extension().is_some_and(|ending| ending == "rs") && name != "tests.rs" {
             let text = std::fs::read_to_string(&path).expect("sources are text");
             let built = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-            let codes = built.split('"').filter(|part| part.strip_prefix("plan::").is_some_and(is_code));
+            let codes = built.split('"').filter(|part| {
+                ["plan::", "env::"].iter().any(|room| part.strip_prefix(room).is_some_and(is_code))
+            });
             found.extend(codes.map(str::to_owned));
         }
     }

@@ -407,6 +407,7 @@ impl<'a> Check<'a> {
         let (good, wanted) = match rule {
             NameRule::Id => (is_id(text), "`[a-z][a-z0-9_-]{0,63}`"),
             NameRule::Env => (is_env_name(text), "`[A-Za-z_][A-Za-z0-9_]*`"),
+            NameRule::Key => (is_key(text), "`[A-Z_][A-Z0-9_]*`"),
         };
         if good {
             return;
@@ -444,4 +445,9 @@ pub(in crate::plan) fn is_id(text: &str) -> bool {
 pub(in crate::plan) fn is_env_name(text: &str) -> bool {
     let head = text.as_bytes().first().is_some_and(|&c| c.is_ascii_alphabetic() || c == b'_');
     head && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
+}
+
+/// Whether `text` matches `[A-Z_][A-Z0-9_]*`.
+pub(in crate::plan) fn is_key(text: &str) -> bool {
+    is_env_name(text) && !text.bytes().any(|c| c.is_ascii_lowercase())
 }

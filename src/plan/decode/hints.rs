@@ -179,6 +179,10 @@ pub(super) fn mended_name(text: &str, rule: NameRule) -> Option<String> {
                 if text.bytes().any(|c| c.is_ascii_lowercase()) { kebab(text) } else { text.to_lowercase() };
             lower.chars().map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '-' }).collect()
         }
+        NameRule::Key => {
+            let upper = text.to_uppercase();
+            upper.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
+        }
         NameRule::Env => {
             text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
         }
@@ -187,6 +191,7 @@ pub(super) fn mended_name(text: &str, rule: NameRule) -> Option<String> {
     let good = match rule {
         NameRule::Id => super::check::is_id(&better),
         NameRule::Env => super::check::is_env_name(&better),
+        NameRule::Key => super::check::is_key(&better),
     };
     (good && better != text).then_some(better)
 }

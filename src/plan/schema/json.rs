@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::tables::{self, FILE, ITEMS, STAGE};
+use super::tables::{self, FILE, ITEMS, SECRET_SOURCE, STAGE};
 use super::{Choice, Key, NameRule, Named, Shape, Table};
 
 /// What a template looks like to a schema.
@@ -13,15 +13,57 @@ const DURATION: &str = r"^(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$";
 /// The JSON Schema that editors complete and check plans with. It accepts what the engine reads; a key that
 /// is known but not built yet is described and refused.
 pub fn json_schema() -> Value {
-    let mut root = object(&FILE);
-    let defs: Map<String, Value> =
-        tables::ALL.iter().skip(1).map(|table| (table.name.to_owned(), Value::Object(object(table)))).collect();
+    whole("engine plan", &FILE, tables::ALL)
+}
+
+/// The same for one kind of file of an environment, by its root table: `catalog`, `environment`, `exceptions`.
+pub fn file_schema(root: &'static Table) -> Value {
+    whole(&format!("engine {}", root.name), root, tables::ENVIRONMENTS)
+}
+
+/// The schema of a file whose top level is `root`; `all` are the tables it may lead to.
+fn whole(title: &str, root: &'static Table, all: &[&'static Table]) -> Value {
+    let mut defs: Map<String, Value> = Map::new();
+    let mut left = vec![root];
+    while let Some(table) = left.pop() {
+        for name in tables_of(table) {
+            let Some(found) = all.iter().find(|table| table.name == name && table.name != root.name) else {
+                continue;
+            };
+            if defs.insert(name.to_owned(), Value::Null).is_none() {
+                left.push(found);
+            }
+        }
+    }
+    let defs: Map<String, Value> = all
+        .iter()
+        .filter(|table| defs.contains_key(table.name))
+        .map(|table| (table.name.to_owned(), Value::Object(object(table))))
+        .collect();
+    let mut root = object(root);
     let mut schema = Map::new();
     schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
-    schema.insert("title".to_owned(), json!("engine plan"));
+    schema.insert("title".to_owned(), json!(title));
     schema.append(&mut root);
     schema.insert("$defs".to_owned(), Value::Object(defs));
     Value::Object(schema)
+}
+
+/// The tables that the keys of `table` lead to.
+fn tables_of(table: &Table) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let mut left: Vec<&Shape> = table.keys.iter().map(|key| &key.shape).collect();
+    left.extend(table.open.map(|named| named.of));
+    while let Some(shape) = left.pop() {
+        match shape {
+            Shape::Map(table) => found.push(table.name),
+            Shape::Named(named) | Shape::Stages(named) => left.push(named.of),
+            Shape::List { of, .. } => left.push(of),
+            Shape::Either(shapes) => left.extend(shapes.iter()),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// The schema of a map with known keys.
@@ -48,7 +90,7 @@ fn object(table: &Table) -> Map<String, Value> {
     if std::ptr::eq(table, &raw const STAGE) {
         out.insert("oneOf".to_owned(), json!([{"required": ["run"]}, {"required": ["uses"]}]));
     }
-    if std::ptr::eq(table, &raw const ITEMS) {
+    if std::ptr::eq(table, &raw const ITEMS) || std::ptr::eq(table, &raw const SECRET_SOURCE) {
         out.insert("minProperties".to_owned(), json!(1));
         out.insert("maxProperties".to_owned(), json!(1));
     }
@@ -127,5 +169,6 @@ fn name_pattern(rule: NameRule) -> &'static str {
     match rule {
         NameRule::Id => "^[a-z][a-z0-9_-]{0,63}$",
         NameRule::Env => "^[A-Za-z_][A-Za-z0-9_]*$",
+        NameRule::Key => "^[A-Z_][A-Z0-9_]*$",
     }
 }

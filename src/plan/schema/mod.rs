@@ -8,8 +8,8 @@ mod json;
 mod reference;
 pub mod tables;
 
-pub use json::json_schema;
-pub use reference::reference;
+pub use json::{file_schema, json_schema};
+pub use reference::{environments, reference};
 
 /// A map with known keys.
 #[derive(Debug)]
@@ -63,6 +63,8 @@ pub enum NameRule {
     Id,
     /// `[A-Za-z_][A-Za-z0-9_]*`, and not one of the engine's own.
     Env,
+    /// `[A-Z_][A-Z0-9_]*`: a key of an environment.
+    Key,
 }
 
 /// One word of a closed set.

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::tables::{self, ACCEPT, FAILURE, LIFETIME, ON_BUSY, SHELL, SIGNAL, TYPE, WHEN};
+use super::tables::{
+    self, ACCEPT, APPROVER, FAILURE, FORMAT, LIFETIME, ON_BUSY, PARITY, SHELL, SIGNAL, TYPE, WAIVED, WHEN,
+};
 use super::{Choice, Key, Shape, Table};
 
 /// What stands before the tables.
@@ -32,6 +34,32 @@ pub fn reference() -> String {
         ("`lifetime`", LIFETIME),
         ("`stop.signal`", SIGNAL),
         ("`lock.on-busy`", ON_BUSY),
+    ] {
+        print_words(&mut out, title, choices);
+    }
+    out
+}
+
+/// What stands before the tables of an environment's files.
+const ENVIRONMENTS_HEAD: &str = "# Environment reference
+
+Every key of the files below `environments/`. This file is printed from the tables that read them (`src/plan/schema`):
+change those, then run `ENGINE_BLESS=1 cargo test --lib plan::schema`. [environments.md](environments.md) explains them.
+";
+
+/// The reference of an environment's files as Markdown.
+pub fn environments() -> String {
+    let mut out = ENVIRONMENTS_HEAD.to_owned();
+    for table in tables::ENVIRONMENTS {
+        print_table(&mut out, table);
+    }
+    out.push_str("\n## Words\n");
+    for (title, choices) in [
+        ("`type`", TYPE),
+        ("`parity`", PARITY),
+        ("`format`", FORMAT),
+        ("`distinct-from`", APPROVER),
+        ("`waives`", WAIVED),
     ] {
         print_words(&mut out, title, choices);
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::tables::{ALL, FILE};
+use super::tables::{ALL, ENVIRONMENTS, FILE};
 use super::*;
 use crate::plan::load::tests::load_text;
 
@@ -29,9 +29,19 @@ fn the_json_schema_is_fresh() {
 }
 
 #[test]
+fn the_files_of_an_environment_have_their_reference_and_schemas() {
+    is_fresh("docs/environment-reference.md", &environments());
+    for table in [&tables::CATALOG, &tables::ENVIRONMENT, &tables::EXCEPTIONS] {
+        let text = serde_json::to_string_pretty(&file_schema(table)).expect("a schema is JSON");
+        is_fresh(&format!("docs/{}.schema.json", table.name), &format!("{text}\n"));
+    }
+}
+
+#[test]
 fn names_are_unique_kebab_and_in_the_reference() {
-    for (at, table) in ALL.iter().enumerate() {
-        assert!(ALL[..at].iter().all(|other| other.name != table.name), "table `{}` is there twice", table.name);
+    let all = [ALL, ENVIRONMENTS].concat();
+    for (at, table) in all.iter().enumerate() {
+        assert!(all[..at].iter().all(|other| other.name != table.name), "table `{}` is there twice", table.name);
         for (at, key) in table.keys.iter().enumerate() {
             assert!(table.keys[..at].iter().all(|other| other.name != key.name), "{}.{}", table.name, key.name);
             assert!(
@@ -67,6 +77,20 @@ fn every_table_that_is_used_is_printed() {
     }
     for table in ALL {
         assert!(used.contains(&table.name), "nothing leads to `{}`", table.name);
+    }
+    let mut used = vec!["catalog", "environment", "exceptions"];
+    ENVIRONMENTS.iter().flat_map(|table| table.keys).for_each(|key| tables_of(&key.shape, &mut used));
+    for table in ENVIRONMENTS {
+        assert!(used.contains(&table.name), "nothing leads to `{}`", table.name);
+    }
+    assert!(used.iter().all(|name| ENVIRONMENTS.iter().any(|table| table.name == *name)), "{used:?}");
+}
+
+#[test]
+fn every_table_that_is_led_to_is_printed() {
+    let mut used = Vec::new();
+    for table in ALL {
+        table.keys.iter().for_each(|key| tables_of(&key.shape, &mut used));
     }
     for name in used {
         assert!(ALL.iter().any(|table| table.name == name), "`{name}` is not printed");

@@ -1,6 +1,7 @@
 //! The pages, by the room that finds the fault.
 
 mod clocks;
+mod environment;
 mod graph;
 mod names;
 mod shape;
@@ -12,7 +13,7 @@ use super::Page;
 
 /// Every page, sorted by code.
 pub(super) static ALL: LazyLock<Vec<Page>> = LazyLock::new(|| {
-    let rooms = [syntax::PAGES, shape::PAGES, names::PAGES, clocks::PAGES, graph::PAGES];
+    let rooms = [syntax::PAGES, shape::PAGES, names::PAGES, clocks::PAGES, graph::PAGES, environment::PAGES];
     let mut all: Vec<Page> = rooms.concat();
     all.sort_by_key(|page| page.code);
     all
@@ -28,4 +29,10 @@ pub(super) fn is_of_graph(page: &Page) -> bool {
 #[cfg(test)]
 pub(super) fn is_of_reader(page: &Page) -> bool {
     syntax::PAGES.contains(page)
+}
+
+/// Whether it is about the files of an environment.
+#[cfg(test)]
+pub(super) fn is_of_environment(page: &Page) -> bool {
+    environment::PAGES.contains(page)
 }

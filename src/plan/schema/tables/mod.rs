@@ -1,18 +1,41 @@
 //! The tables themselves, one file for each part of the language.
 
+mod environment;
 mod file;
 mod parts;
 mod stage;
 mod words;
 
+pub use environment::{
+    AGE, APPROVALS, CATALOG, CATALOG_KEY, ENVIRONMENT, EXCEPTION, EXCEPTIONS, FREEZE, PARITY_RULE, POLICY,
+    RENDERED, SECRET, SECRET_SOURCE, VAULT,
+};
 pub use file::{FILE, FINALLY, GROUP, INPUT, LOCK, OUTPUT};
 pub use parts::{ALLOWED_EXITS, AXIS, CACHE, DONE_IF, ITEMS, MATRIX, NEED, RETRY, RETRY_EXIT, SHARDS, STOP};
 pub use stage::{ACTION, APPROVAL, DEFAULTS, STAGE};
-pub use words::{ACCEPT, FAILURE, LIFETIME, ON_BUSY, SHELL, SIGNAL, TYPE, WHEN};
+pub use words::{ACCEPT, APPROVER, FAILURE, FORMAT, LIFETIME, ON_BUSY, PARITY, SHELL, SIGNAL, TYPE, WAIVED, WHEN};
 
 use super::Table;
 
-/// Every table, in the order of the reference.
+/// Every table of the files of an environment, in the order of the reference.
+pub static ENVIRONMENTS: &[&Table] = &[
+    &CATALOG,
+    &CATALOG_KEY,
+    &ENVIRONMENT,
+    &SECRET,
+    &SECRET_SOURCE,
+    &AGE,
+    &VAULT,
+    &RENDERED,
+    &POLICY,
+    &PARITY_RULE,
+    &APPROVALS,
+    &FREEZE,
+    &EXCEPTIONS,
+    &EXCEPTION,
+];
+
+/// Every table of a plan, in the order of the reference.
 pub static ALL: &[&Table] = &[
     &FILE,
     &INPUT,

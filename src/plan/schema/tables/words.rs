@@ -68,3 +68,29 @@ pub static WHEN: &[Choice] = &[
     Choice::new("failure", "any failure"),
     Choice::new("signal", "killed by a signal that the engine did not send"),
 ];
+
+/// What two environments must have in common.
+pub static PARITY: &[Choice] = &[
+    Choice::new("equal", "both have it, with the same value"),
+    Choice::new("presence", "both have it, or neither"),
+    Choice::new("ignore", "nothing; it does not count"),
+];
+
+/// What a rendered file is parsed back as.
+pub static FORMAT: &[Choice] = &[
+    Choice::new("text", "nothing: it is not parsed"),
+    Choice::new("dotenv", "`KEY=VALUE` lines; each key of the environment must have its value"),
+    Choice::new("json", "JSON"),
+    Choice::new("yaml", "YAML"),
+    Choice::new("toml", "TOML"),
+];
+
+/// Whose approval does not count.
+pub static APPROVER: &[Choice] =
+    &[Choice::new("author", "who wrote the change"), Choice::new("operator", "who started the run")];
+
+/// What an exception excuses.
+pub static WAIVED: &[Choice] = &[
+    Choice::new("parity", "a difference between two environments"),
+    Choice::new("rotation", "a secret that is too old; at most 14 days"),
+];

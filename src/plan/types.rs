@@ -1,4 +1,4 @@
-//! The types of inputs and outputs: reading text as one, checking a value against one.
+//! The types of inputs, outputs and an environment's keys: reading text as one, checking a value against one.
 
 use crate::base::{Span, size_bytes};
 use crate::plan::model::Type;
@@ -81,18 +81,20 @@ const fn example(kind: Type) -> &'static str {
     }
 }
 
-/// `scheme://host…` without blanks.
+/// `scheme://host…` without blanks; without a host for what lies on this machine.
 fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else { return false };
     let is_scheme = scheme.bytes().next().is_some_and(|c| c.is_ascii_alphabetic())
         && scheme.bytes().all(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c));
-    is_scheme && !rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace)
-        || (scheme == "file" && rest.starts_with('/'))
+    // `sqlite:///./dev.db` and `file:///etc/hosts` name no host; the web always does.
+    let has_place =
+        !rest.starts_with('/') || (rest.len() > 1 && !matches!(scheme, "http" | "https" | "ws" | "wss"));
+    is_scheme && !rest.is_empty() && has_place && !rest.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 /// What `min` and `max` compare: the number, milliseconds of a duration, bytes of a size.
 #[expect(clippy::cast_precision_loss, reason = "bounds beyond 2^53 ms or bytes are not told apart")]
-pub(super) fn magnitude(kind: Type, value: &Value) -> Option<f64> {
+pub fn magnitude(kind: Type, value: &Value) -> Option<f64> {
     match kind {
         Type::Int | Type::Float => value.as_f64(),
         Type::Duration => Some(Span::parse(value.as_str()?)?.ms() as f64),
@@ -102,7 +104,7 @@ pub(super) fn magnitude(kind: Type, value: &Value) -> Option<f64> {
 }
 
 /// A tree as a plain value, templates left as text.
-pub(super) fn literal(tree: &Tree) -> Value {
+pub fn literal(tree: &Tree) -> Value {
     match &tree.kind {
         Kind::Null => Value::Null,
         Kind::Bool(on) => Value::Bool(*on),
