@@ -15,12 +15,12 @@ use crate::graph::{ChangeKind, FieldChange, Graph};
 use crate::journal;
 use crate::report::console::Look;
 use crate::run::event::{NodeState, ReopenReason, SkipReason};
-use crate::run::{Fate, Prospect, foresee};
+use crate::run::{Fate, HangsOn, Prospect, foresee};
 
 /// A line of the preview.
 struct Line {
     id: String,
-    /// keep, run, check, ask, wait, skip, blocked.
+    /// keep, run, check, ask, wait, skip, blocked, end.
     action: &'static str,
     why: String,
     is_conditional: bool,
@@ -86,10 +86,10 @@ fn lines(read: &Read, orders: &Orders, edit: Option<&Edit>, graph: &Graph) -> Ve
             if !changes.is_empty() {
                 why.push_str(if action == "keep" { ", its text differs" } else { ", by the edited text" });
             }
-            if prospect.is_conditional {
-                why.push_str(&condition(graph, ix));
+            if let Some(hangs_on) = prospect.hangs_on {
+                why.push_str(&unless(hangs_on, &prospect.fate, graph, ix));
             }
-            let (id, is_conditional) = (node.id.to_string(), prospect.is_conditional);
+            let (id, is_conditional) = (node.id.to_string(), prospect.hangs_on.is_some());
             Line { id, action, why, is_conditional, was, state: prospect.state, changes }
         })
         .collect();
@@ -121,6 +121,10 @@ fn words(prospect: &Prospect, graph: &Graph, was: Option<NodeState>) -> (&'stati
             }
             ("run", why)
         }
+        Fate::Checked if !prospect.starts && prospect.state.is_final() => {
+            let state = prospect.state.word();
+            ("check", format!("its attempt was cut off: `done-if` is asked, and it is {state} if that says no"))
+        }
         Fate::Checked => {
             ("check", "its attempt was cut off: `done-if` is asked, and it runs if that says no".to_owned())
         }
@@ -133,6 +137,8 @@ fn words(prospect: &Prospect, graph: &Graph, was: Option<NodeState>) -> (&'stati
         Fate::Asked => ("ask", "needs an approval".to_owned()),
         Fate::Waits(Some(on)) => ("wait", format!("for `{}`", id(*on))),
         Fate::Waits(None) => ("wait", "until everything else has ended".to_owned()),
+        Fate::Ends(why) if why.is_empty() => ("end", prospect.state.word().to_owned()),
+        Fate::Ends(why) => ("end", format!("{}: {why}", prospect.state.word())),
         Fate::Skipped(SkipReason::Condition) => ("skip", "its `if` is false".to_owned()),
         Fate::Skipped(SkipReason::NotNeeded) => {
             ("skip", "handles a failure, and nothing is known to fail".to_owned())
@@ -155,18 +161,20 @@ fn starts(prospect: &Prospect, was: Option<NodeState>) -> String {
     }
 }
 
-/// The words about a stage whose condition is not known yet.
-fn condition(graph: &Graph, node: NodeIx) -> String {
-    let texts: Vec<&str> = graph.nodes[node].conditions.iter().map(|condition| &*condition.text).collect();
-    if texts.is_empty() {
-        ", unless what it needs is skipped".to_owned()
-    } else {
-        format!(", if `{}` holds then", texts.join(" and "))
+/// The words about a stage of which only the run can tell what comes of it.
+fn unless(hangs_on: HangsOn, fate: &Fate, graph: &Graph, node: NodeIx) -> String {
+    match hangs_on {
+        HangsOn::Condition if !matches!(fate, Fate::Skipped(_)) => {
+            let texts = graph.nodes[node].conditions.iter().map(|condition| &*condition.text);
+            format!(", if `{}` holds then", texts.collect::<Vec<_>>().join(" and "))
+        }
+        HangsOn::Condition | HangsOn::Need => ", unless what it needs is skipped".to_owned(),
+        HangsOn::Drain => ", if that comes before a failure drains the run".to_owned(),
     }
 }
 
 /// Actions in the order in which they are counted, with the words for it.
-const ACTIONS: [(&str, &str); 8] = [
+const ACTIONS: [(&str, &str); 9] = [
     ("keep", "kept"),
     ("run", "to run"),
     ("check", "to check"),
@@ -174,6 +182,7 @@ const ACTIONS: [(&str, &str); 8] = [
     ("wait", "to wait"),
     ("skip", "to skip"),
     ("blocked", "blocked"),
+    ("end", "to end"),
     ("remove", "removed"),
 ];
 

@@ -30,6 +30,12 @@ pub trait Facts {
     /// `run.state`: what the run comes to, as far as it is known: `success`, `failed`, `cancelled` …
     fn run_state(&self) -> &'static str;
 
+    /// Whether it can be told yet how `node` ended, or with `outputs` what it left as well. Only a run that is
+    /// thought through ahead says no.
+    fn is_known(&self, _node: NodeIx, _outputs: bool) -> bool {
+        true
+    }
+
     /// `shard.file`: the path of the file with the shard's items, once it is written.
     fn shard_file(&self, node: NodeIx, shard: u32) -> Option<&str>;
 }
@@ -50,15 +56,20 @@ impl Graph {
     /// # Errors
     /// A condition that cannot be evaluated or is not boolean; its range is inside that condition's text.
     pub fn holds(&self, node: NodeIx, facts: &dyn Facts) -> Result<bool, Error> {
+        let mut later = None;
         for condition in &self.nodes[node].conditions {
             let expr = Expr::parse(&condition.text)?;
             let (frame, views) = (condition.frame, &condition.views[..]);
             let spot = Spot { node, shard: 0, frame, views, depth: 0 };
-            if !expr.holds(&self.scope(spot, expr.names(), facts)?)? {
-                return Ok(false);
+            match self.scope(spot, expr.names(), facts).and_then(|scope| expr.holds(&scope)) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                // Another one may be false whatever this one comes to.
+                Err(error) if error.fault == Fault::Later => later = Some(error),
+                Err(error) => return Err(later.unwrap_or(error)),
             }
         }
-        Ok(true)
+        later.map_or(Ok(true), Err)
     }
 
     /// `text` of `node` with its `{{ … }}` replaced, for one shard.
@@ -156,9 +167,9 @@ impl Graph {
     fn needs(&self, spot: Spot<'_>, names: &[Name], facts: &dyn Facts) -> Result<Tree, Error> {
         let mut map = Map::new();
         for view in spot.views.iter().filter(|view| uses(names, "needs", &view.name)) {
-            let wants_outputs = names
-                .iter()
-                .any(|name| &*name.path[0] == "needs" && name.path.get(2).is_none_or(|part| &**part != "state"));
+            let reads = |name: &Name| uses(std::slice::from_ref(name), "needs", &view.name);
+            let wants_outputs =
+                names.iter().any(|name| reads(name) && name.path.get(2).is_none_or(|part| &**part != "state"));
             map.insert(view.name.to_string(), self.view(spot, &view.target, wants_outputs, facts)?);
         }
         Ok(Tree::map(&map))
@@ -171,6 +182,7 @@ impl Graph {
         wants_outputs: bool,
         facts: &dyn Facts,
     ) -> Result<Value, Error> {
+        known_yet(target, wants_outputs, facts)?;
         let (state, outputs) = match target {
             Target::Node(node) => (facts.state(*node), self.outputs(*node, facts)),
             Target::Cells(cells) => (
@@ -259,6 +271,21 @@ fn worst(states: impl Iterator<Item = &'static str>) -> &'static str {
     ];
     let rank = |state: &str| BEST_FIRST.iter().position(|known| *known == state).unwrap_or(BEST_FIRST.len());
     states.max_by_key(|state| rank(state)).unwrap_or("skipped")
+}
+
+/// Refuses to tell what only the run can.
+fn known_yet(target: &Target, wants_outputs: bool, facts: &dyn Facts) -> Result<(), Error> {
+    let is_known = match target {
+        Target::Node(node) => facts.is_known(*node, wants_outputs),
+        Target::Cells(cells) => cells.iter().all(|(_, node)| facts.is_known(*node, wants_outputs)),
+        // Its outputs are told by what its stages leave, each in turn.
+        Target::File { nodes, .. } => nodes.iter().all(|&node| facts.is_known(node, false)),
+    };
+    if is_known {
+        return Ok(());
+    }
+    let message = "only the run can tell".to_owned();
+    Err(Error { fault: Fault::Later, message, range: None, help: None })
 }
 
 fn later(name: &Name) -> Error {

@@ -25,6 +25,8 @@ pub enum Fault {
     Unknown,
     /// A value of the wrong kind.
     Type,
+    /// A value that is not known before the run has come that far.
+    Later,
     /// More work than `limits::RENDER_FUEL` allows.
     Fuel,
 }

@@ -177,7 +177,7 @@ fn next_phase(state: &RunState) -> Option<Event> {
 fn opened(state: &RunState, at: Millis) -> Option<Event> {
     let &node = state.gates.first()?;
     debug_assert_eq!(state.cells[node].gate, Gate::Closed, "a gate opens once");
-    let timeout = state.node(node).rules.timeout.filter(|_| !state.is_rehearsal);
+    let timeout = state.node(node).rules.timeout.filter(|_| !state.is_timeless());
     Some(Event::GateOpened { node, expires: timeout.map(|timeout| at + timeout), prompt: prompt(state, node) })
 }
 

@@ -58,7 +58,9 @@ impl RunState {
     /// When the main phase must end.
     pub(super) fn run_due(&self) -> Option<Millis> {
         let settings = &self.graph().settings;
-        if self.in_finally || self.cancel.is_some_and(|(level, _)| level >= CancelLevel::Stop) || self.is_rehearsal
+        if self.in_finally
+            || self.cancel.is_some_and(|(level, _)| level >= CancelLevel::Stop)
+            || self.is_timeless()
         {
             return None;
         }
@@ -98,7 +100,7 @@ impl RunState {
     /// Starts the queue clock of a stage that has become ready and was never started.
     pub(super) fn run_queue_clock(&mut self, at: Millis, node: NodeIx) {
         let rules = &self.node(node).rules;
-        let (queue, holds) = (rules.queue, self.is_paused || self.suspended.is_some() || self.is_rehearsal);
+        let (queue, holds) = (rules.queue, self.is_paused || self.suspended.is_some() || self.is_timeless());
         let cell = &mut self.cells[node];
         let since = *cell.ready_at.get_or_insert(at);
         if let Some(queue) = queue
@@ -114,12 +116,12 @@ impl RunState {
     /// When all attempts and delays of a shard together have taken too long.
     pub(super) fn within_due(&self, key: Key) -> Option<Millis> {
         let within = self.node(key.0).rules.retry.as_ref()?.within?;
-        if self.is_rehearsal { None } else { Some(self.shards.first(key)? + within) }
+        if self.is_timeless() { None } else { Some(self.shards.first(key)? + within) }
     }
 
     /// The first deadline of an attempt that starts at `at`.
     pub(super) fn first_due(&self, key: Key, at: Millis) -> Option<(Millis, Due)> {
-        if self.is_rehearsal {
+        if self.is_timeless() {
             return None;
         }
         let timeout = self.node(key.0).rules.timeout.map(|span| (at + span, Due::Clock(Clock::Attempt)));

@@ -7,6 +7,7 @@ use super::decide::decide;
 use super::event::Event;
 use super::input::Input;
 use super::state::RunState;
+use super::thought::Thought;
 use crate::base::Millis;
 use crate::graph::Graph;
 
@@ -32,23 +33,16 @@ impl Core {
         Self { state: RunState::new(graphs) }
     }
 
-    /// A run that is only thought through: no clock runs, and what can't be known is taken as true.
+    /// A run that is only thought through: what only a real one can tell is taken as true.
     pub(super) fn rehearsal(graph: Arc<Graph>) -> Self {
         let mut state = RunState::new(vec![graph]);
-        state.is_rehearsal = true;
+        state.thought = Some(Thought::new(true));
         Self { state }
     }
 
-    /// From here on the run is only thought through, without any clock.
-    pub(super) fn rehearse_on(&mut self) {
-        self.state.is_rehearsal = true;
-        self.state.timers.clear();
-        self.state.finally_due = None;
-    }
-
-    /// When the first re-try that waits for its moment is due.
-    pub(super) fn next_retry(&self) -> Option<Millis> {
-        self.state.delayed.first().map(|&(due, _)| due)
+    /// From here on the run is only thought through.
+    pub(super) fn think_on(&mut self) {
+        self.state.thought = Some(Thought::new(false));
     }
 
     /// Takes in a recorded fact. Nothing is decided.

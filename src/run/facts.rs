@@ -6,6 +6,7 @@ use super::event::NodeState;
 use super::state::RunState;
 use crate::base::NodeIx;
 use crate::graph::Facts;
+use crate::render::Error;
 
 impl Facts for RunState {
     fn state(&self, node: NodeIx) -> &'static str {
@@ -25,13 +26,16 @@ impl Facts for RunState {
         self.outlook()
     }
 
+    fn is_known(&self, node: NodeIx, outputs: bool) -> bool {
+        !outputs || self.knows_outputs(node)
+    }
+
     fn shard_file(&self, _node: NodeIx, _shard: u32) -> Option<&str> {
         None
     }
 }
 
-/// Whether the conditions of a stage hold; the words say why that can't be told.
-pub(super) fn holds(state: &RunState, node: NodeIx) -> Result<bool, String> {
-    let graph = state.graph();
-    graph.holds(node, state).map_err(|error| format!("its `if` can't be told: {error}"))
+/// Whether the conditions of a stage hold.
+pub(super) fn holds(state: &RunState, node: NodeIx) -> Result<bool, Error> {
+    state.graph().holds(node, state)
 }

@@ -28,6 +28,7 @@ impl RunState {
             Event::PlanChanged { version } => self.change_plan(at, *version),
             Event::NodeAdmitted { node } => {
                 self.cells[*node].is_admitted = true;
+                self.think_told(*node, true);
                 self.place(at, *node);
             }
             Event::ShardsStarted { node, first, count } => self.fold_started(at, *node, *first, *count),
@@ -55,6 +56,9 @@ impl RunState {
             Event::ShardExpired { node, shard, clock } => self.fold_shard_expired(at, (*node, *shard), *clock),
             Event::NodeFinished { node, state, .. } => self.fold_node(at, *node, *state),
             Event::NodeSkipped { node, why } => {
+                if *why == SkipReason::Condition {
+                    self.think_told(*node, false);
+                }
                 let is_blocked = matches!(why, SkipReason::Blocked { .. });
                 self.end(at, *node, if is_blocked { NodeState::Blocked } else { NodeState::Skipped });
             }
@@ -150,7 +154,10 @@ impl RunState {
         let key = (attempt.node, attempt.shard);
         let Some(_) = self.land(key) else { return };
         match outcome {
-            Outcome::Success => self.succeed(key, result),
+            Outcome::Success => {
+                self.think_done(key.0);
+                self.succeed(key, result);
+            }
             // Its process ended well, so its effect may be there, whatever became of what it left.
             Outcome::BadResult(_) if !self.node(key.0).rules.idempotent => self.suspect(at, key, outcome),
             Outcome::Exit(_) | Outcome::NotStarted(_) | Outcome::BadResult(_) => self.fail(at, key, outcome),
@@ -470,7 +477,7 @@ impl RunState {
 
     fn fold_finally(&mut self, at: Millis) {
         self.in_finally = true;
-        let budget = self.graph().settings.finally_budget.filter(|_| !self.is_rehearsal);
+        let budget = self.graph().settings.finally_budget.filter(|_| !self.is_timeless());
         self.finally_due = budget.map(|budget| at + budget);
         self.place_all(at);
     }

@@ -1,21 +1,24 @@
 //! What a resume will do with every stage, found out by the code that resumes: the recorded run is recovered in
 //! memory and played on to the point where nothing is left but to wait for a person.
 //!
-//! Whatever starts is taken to succeed, `done-if` to say no, and the cache to have nothing. A condition that
-//! depends on what is yet to run is not known: its stage, and what depends on that, is marked as conditional.
+//! Whatever starts is taken to succeed at once, `done-if` to say no, and the cache to have nothing; no person says
+//! a word. Time passes only where a recorded re-try waits for its moment, so a clock is foreseen to run out only if
+//! it had run out before, or does so during such a wait. What a stage will leave is not known: a condition that
+//! reads it counts as true, and its stage and all that hangs on that are marked as conditional.
 
 use std::sync::Arc;
 
 use super::core::Core;
 use super::event::{Answer, Attempt, CheckKind, Event, NodeState, Outcome, ReopenReason, ShardResult, SkipReason};
 use super::input::Input;
+use super::thought::Doubt;
 use crate::base::{IdVec, Millis, NodeIx, Span};
-use crate::graph::Graph;
+use crate::graph::model::Phase;
 
 /// What comes of a stage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fate {
-    /// It has ended and stays as it is.
+    /// It has ended and stays as it is, or all of it is done already.
     Kept,
     /// An attempt of it starts.
     Starts,
@@ -27,6 +30,19 @@ pub enum Fate {
     Waits(Option<NodeIx>),
     /// It does not start.
     Skipped(SkipReason),
+    /// It ends badly without another start: its time is over, or the run is; the words say why, if that is not plain.
+    Ends(String),
+}
+
+/// What only the run can tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HangsOn {
+    /// Its condition.
+    Condition,
+    /// A condition of something that it waits for.
+    Need,
+    /// Whether it comes to its turn before a failure that is foreseen drains the run.
+    Drain,
 }
 
 /// A stage's part in a resume.
@@ -34,14 +50,16 @@ pub enum Fate {
 pub struct Prospect {
     /// What comes of it.
     pub fate: Fate,
-    /// Whether that hangs on a condition that only the run can tell: then it may be skipped instead.
-    pub is_conditional: bool,
+    /// What only the run can tell and that hangs on: then something else may come of it.
+    pub hangs_on: Option<HangsOn>,
     /// Why it is pending again although it had ended.
     pub again: Option<ReopenReason>,
     /// An attempt of it was cut off.
     pub was_lost: bool,
     /// The cache is asked before it starts.
     pub asks_cache: bool,
+    /// An attempt of it starts, be it after a question.
+    pub starts: bool,
     /// Its state once the resume has done what it can.
     pub state: NodeState,
 }
@@ -49,9 +67,10 @@ pub struct Prospect {
 /// What comes of every stage when `core`, a recorded run, is resumed at `at` by `recover`.
 pub fn foresee(mut core: Core, at: Millis, recover: Vec<Input>) -> IdVec<NodeIx, Prospect> {
     let old = Arc::clone(core.state().graph());
+    core.think_on();
     let mut batch = core.step(at, recover);
-    core.rehearse_on();
-    let mut sight = Sight::new(core.state().graph().nodes.len());
+    let mut sight =
+        Sight { stages: IdVec::filled(Seen::default(), core.state().graph().nodes.len()), drains: false };
     // Facts before a change of the plan are about the stages of the old one.
     let is_change = |(_, event): &(Millis, Event)| matches!(event, Event::PlanChanged { .. });
     if let Some(change) = batch.events.iter().position(is_change) {
@@ -59,16 +78,20 @@ pub fn foresee(mut core: Core, at: Millis, recover: Vec<Input>) -> IdVec<NodeIx,
             Event::ShardLost { attempt } => core.state().graph().find(&old.nodes[attempt.node].id),
             _ => None,
         });
-        lost.for_each(|node| sight.lost[node] = true);
+        lost.for_each(|node| sight.stages[node].was_lost = true);
     }
     let mut at = core.state().now();
+    let mut is_first = true;
     loop {
         let mut inputs = Vec::new();
         for (_, event) in &batch.events {
             sight.hear(event, &mut inputs);
         }
+        if std::mem::take(&mut is_first) {
+            sight.settle(&core);
+        }
         if inputs.is_empty() {
-            let Some(due) = core.next_retry() else { break };
+            let Some(due) = core.next_deadline().filter(|_| !core.state().needs_person()) else { break };
             if batch.events.is_empty() && due <= at {
                 break;
             }
@@ -80,90 +103,87 @@ pub fn foresee(mut core: Core, at: Millis, recover: Vec<Input>) -> IdVec<NodeIx,
     sight.conclude(&core)
 }
 
-/// What has been seen of each stage.
+/// What has been seen of a stage.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    again: Option<ReopenReason>,
+    was_lost: bool,
+    asks_cache: bool,
+    /// `done-if` was asked before anything started.
+    is_checked: bool,
+    starts: bool,
+    skipped: Option<SkipReason>,
+    /// It ended just now, with these words.
+    ended: Option<String>,
+    /// It had started or ended before anything had the time to end.
+    is_settled: bool,
+}
+
 struct Sight {
-    fates: IdVec<NodeIx, Option<Fate>>,
-    again: IdVec<NodeIx, Option<ReopenReason>>,
-    lost: IdVec<NodeIx, bool>,
-    cache: IdVec<NodeIx, bool>,
-    ran: IdVec<NodeIx, bool>,
+    stages: IdVec<NodeIx, Seen>,
+    /// A failure drained the run after something had ended.
+    drains: bool,
 }
 
 impl Sight {
-    fn new(len: usize) -> Self {
-        Self {
-            fates: IdVec::filled(None, len),
-            again: IdVec::filled(None, len),
-            lost: IdVec::filled(false, len),
-            cache: IdVec::filled(false, len),
-            ran: IdVec::filled(false, len),
-        }
-    }
-
     /// Takes an event in, and plays the outside.
     fn hear(&mut self, event: &Event, out: &mut Vec<Input>) {
         match event {
-            Event::ShardLost { attempt } => self.lost[attempt.node] = true,
-            Event::NodeReopened { node, why } => self.again[*node] = Some(*why),
+            Event::ShardLost { attempt } => self.stages[attempt.node].was_lost = true,
+            Event::NodeReopened { node, why } => self.stages[*node].again = Some(*why),
             Event::ShardsStarted { node, first, count } => {
-                self.starts(*node);
+                self.stages[*node].starts = true;
                 out.extend((*first..first + count).map(|shard| done(Attempt { node: *node, shard, number: 1 })));
             }
             Event::ShardRetried { attempt } => {
-                self.starts(attempt.node);
+                self.stages[attempt.node].starts = true;
                 out.push(done(*attempt));
             }
             Event::CheckStarted { node, shard, kind } => {
+                let seen = &mut self.stages[*node];
                 match kind {
-                    CheckKind::Cache => self.cache[*node] = true,
-                    CheckKind::DoneIf => self.first(*node, Fate::Checked),
+                    CheckKind::Cache => seen.asks_cache = true,
+                    CheckKind::DoneIf => seen.is_checked |= !seen.starts,
                 }
                 out.push(Input::Checked { node: *node, shard: *shard, kind: *kind, answer: Answer::No });
             }
-            Event::GateOpened { node, .. } => self.first(*node, Fate::Asked),
-            Event::NodeSkipped { node, why } => self.first(*node, Fate::Skipped(why.clone())),
-            Event::NodeFinished { node, state, .. } if state.is_final() => self.first(*node, Fate::Kept),
+            Event::NodeSkipped { node, why } => self.stages[*node].skipped = Some(why.clone()),
+            Event::CancelRaised { .. } => self.drains = true,
+            Event::NodeFinished { node, reason, .. } => self.stages[*node].ended = Some(reason.clone()),
             _ => {}
         }
     }
 
-    fn starts(&mut self, node: NodeIx) {
-        self.ran[node] = true;
-        self.first(node, Fate::Starts);
+    /// All that has happened so far took no time.
+    fn settle(&mut self, core: &Core) {
+        self.drains = false;
+        for node in self.stages.indexes() {
+            let seen = &mut self.stages[node];
+            seen.is_settled = seen.starts || core.state().state(node).is_final();
+        }
     }
 
-    /// What happens to a stage first is its fate.
-    fn first(&mut self, node: NodeIx, fate: Fate) {
-        self.fates[node].get_or_insert(fate);
-    }
-
-    fn conclude(mut self, core: &Core) -> IdVec<NodeIx, Prospect> {
-        let state = core.state();
-        let graph = state.graph().clone();
-        for (node, _) in state.open_approvals() {
-            self.fates[node] = Some(Fate::Asked);
-        }
-        for node in state.unknown() {
-            self.fates[node] = Some(Fate::Asked);
-        }
-        let open = self.open_conditions(&graph);
+    fn conclude(self, core: &Core) -> IdVec<NodeIx, Prospect> {
+        let (state, graph) = (core.state(), core.state().graph());
+        // The clean-up waits for the rest, which may wait for a person.
+        let in_main = graph.nodes.pairs().filter(|(_, node)| node.phase == Phase::Main).map(|it| it.0);
+        let may_wait = in_main.into_iter().any(|node| state.doubt(node) == Some(Doubt::Waits));
         let mut prospects = IdVec::filled(None, graph.nodes.len());
         for &node in graph.order() {
-            let fate = self.fate_of(node, core, &prospects);
-            let by_condition = matches!(fate, Fate::Skipped(SkipReason::Condition)) && open[node];
-            let by_blocked = matches!(&fate, Fate::Skipped(SkipReason::Blocked { by })
-                if prospects[*by].as_ref().is_some_and(|it: &Prospect| it.is_conditional));
-            // What must not be skipped is only there if the other one is.
-            let by_need = graph.nodes[node].needs.iter().any(|need| {
-                !need.accept.skipped && prospects[need.node].as_ref().is_some_and(|it| it.is_conditional)
-            });
-            let is_new = matches!(fate, Fate::Starts | Fate::Asked | Fate::Waits(_)) || by_condition || by_blocked;
+            let seen = &self.stages[node];
+            let is_last = graph.nodes[node].phase == Phase::Finally;
             prospects[node] = Some(Prospect {
-                is_conditional: is_new && (open[node] || by_need || by_blocked),
-                fate: if by_condition || by_blocked { Fate::Starts } else { fate },
-                again: self.again[node],
-                was_lost: self.lost[node],
-                asks_cache: self.cache[node],
+                fate: self.fate_of(node, core, &prospects),
+                hangs_on: match state.doubt(node) {
+                    _ if self.drains && !seen.is_settled => Some(HangsOn::Drain),
+                    Some(_) if state.is_conditional(node) => Some(HangsOn::Condition),
+                    Some(_) => Some(HangsOn::Need),
+                    None => (is_last && may_wait).then_some(HangsOn::Need),
+                },
+                again: seen.again,
+                was_lost: seen.was_lost,
+                asks_cache: seen.asks_cache,
+                starts: seen.starts,
                 state: state.state(node),
             });
         }
@@ -172,33 +192,29 @@ impl Sight {
     }
 
     fn fate_of(&self, node: NodeIx, core: &Core, before: &IdVec<NodeIx, Option<Prospect>>) -> Fate {
-        if let Some(fate) = &self.fates[node] {
-            return fate.clone();
+        let (seen, state) = (&self.stages[node], core.state());
+        if state.waits_for_person(node) {
+            return Fate::Asked;
         }
-        if core.state().state(node).is_final() {
-            return Fate::Kept;
+        let ended = state.state(node);
+        if !ended.is_final() {
+            let mut needs = state.graph().nodes[node].needs.iter();
+            let waits = needs.find_map(|need| match before[need.node].as_ref()?.fate {
+                Fate::Asked => Some(need.node),
+                Fate::Waits(on) => on,
+                _ => None,
+            });
+            return Fate::Waits(waits);
         }
-        let graph = core.state().graph();
-        let waits = graph.nodes[node].needs.iter().find_map(|need| match before[need.node].as_ref()?.fate {
-            Fate::Asked => Some(need.node),
-            Fate::Waits(on) => on,
-            _ => None,
-        });
-        Fate::Waits(waits)
-    }
-
-    /// Stages whose condition reads what is only known once stages above have run, or how the run ends.
-    fn open_conditions(&self, graph: &Graph) -> IdVec<NodeIx, bool> {
-        let mut below = IdVec::filled(false, graph.nodes.len());
-        let mut open = IdVec::filled(false, graph.nodes.len());
-        for &node in graph.order() {
-            let it = &graph.nodes[node];
-            let is_below = |need: NodeIx| below[need] || self.ran[need] || self.fates[need] == Some(Fate::Asked);
-            below[node] = it.needs.iter().any(|need| is_below(need.node));
-            let reads = |word: &str| it.conditions.iter().any(|condition| condition.text.contains(word));
-            open[node] = (below[node] && reads("needs")) || reads("run.");
+        match (&seen.skipped, &seen.ended) {
+            _ if seen.is_checked => Fate::Checked,
+            _ if seen.starts => Fate::Starts,
+            (Some(why), _) if matches!(ended, NodeState::Skipped | NodeState::Blocked) => {
+                Fate::Skipped(why.clone())
+            }
+            (_, Some(why)) if !ended.is_success() => Fate::Ends(why.clone()),
+            _ => Fate::Kept,
         }
-        open
     }
 }
 

@@ -42,13 +42,14 @@ mod rehearse;
 mod retry;
 mod shards;
 mod state;
+mod thought;
 mod verdict;
 
 pub use advance::advance;
 pub use core::{Batch, Core};
 pub use decide::decide;
 pub use event::{Attempt, Event, Outcome};
-pub use foresee::{Fate, Prospect, foresee};
+pub use foresee::{Fate, HangsOn, Prospect, foresee};
 pub use input::{Command, Input};
 pub use read::Progress;
 pub use rehearse::rehearse;

@@ -6,7 +6,6 @@ use super::event::{CancelLevel, CancelReason, NodeState, Outcome, RunEnd, Suspen
 use super::shards::{Flight, Phase};
 use super::state::{Gate, RunState, STATES};
 use crate::base::{Digest, Millis, NodeIx, PoolIx};
-use crate::graph::model::Phase as Part;
 
 /// How far a stage is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,6 +144,11 @@ impl RunState {
         self.unknown.iter().copied()
     }
 
+    /// Whether a person must decide about `node`.
+    pub(super) fn waits_for_person(&self, node: NodeIx) -> bool {
+        self.open_gates.contains(&node) || self.unknown.contains(&node)
+    }
+
     /// Whether nothing will happen before a person decides something: nothing runs, nothing can start, and no
     /// clock but a person's own runs.
     pub fn needs_person(&self) -> bool {
@@ -205,9 +209,13 @@ impl RunState {
         }
     }
 
-    /// Whether all conditions of a stage hold; a rehearsal takes those that can't be known as true.
+    /// Whether all conditions of a stage hold; the words say why that can't be told. A run that is only thought
+    /// through takes what only a real one can tell as true.
     pub(super) fn holds(&self, node: NodeIx) -> Result<bool, String> {
         let answer = super::facts::holds(self, node);
-        if self.is_rehearsal && self.node(node).phase == Part::Main { Ok(answer.unwrap_or(true)) } else { answer }
+        if super::thought::is_later(&answer) {
+            return Ok(true);
+        }
+        answer.map_err(|error| format!("its `if` can't be told: {error}"))
     }
 }

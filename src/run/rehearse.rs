@@ -1,7 +1,6 @@
 //! A run on a virtual clock, decided by the very code that decides a real one.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::core::Core;
@@ -12,7 +11,8 @@ use crate::graph::Graph;
 use crate::graph::forecast::{Planned, Schedule};
 
 /// When each stage starts and ends if every attempt succeeds after its expected time, approvals are given at
-/// once, the cache has nothing, and conditions that can't be known yet are true.
+/// once, the cache has nothing, and conditions that can't be known yet are true. What arrives at the same moment
+/// is heard together, in the order in which it was sent: an attempt that started first ends first.
 pub fn rehearse(graph: &Arc<Graph>) -> Schedule {
     let mut play = Play::new(graph);
     let began = Began {
@@ -28,16 +28,11 @@ pub fn rehearse(graph: &Arc<Graph>) -> Schedule {
         by: String::new(),
         engine: String::new(),
     };
-    let mut inputs = vec![Input::Begin(Box::new(began))];
-    let mut at = Millis::ZERO;
-    while !inputs.is_empty() {
-        let batch = play.core.step(at, inputs);
-        inputs = batch.events.iter().filter_map(|(_, event)| play.hear(at, event)).collect();
-        if inputs.is_empty()
-            && let Some(next) = play.next()
-        {
-            at = next;
-            inputs = play.ends_at(at);
+    play.send(Millis::ZERO, Input::Begin(Box::new(began)));
+    while let Some(at) = play.next() {
+        let inputs = play.arrivals(at);
+        for (_, event) in play.core.step(at, inputs).events {
+            play.hear(at, &event);
         }
     }
     play.schedule()
@@ -46,8 +41,9 @@ pub fn rehearse(graph: &Arc<Graph>) -> Schedule {
 struct Play {
     graph: Arc<Graph>,
     core: Core,
-    /// Attempts by the moment of their end.
-    ends: BinaryHeap<Reverse<(Millis, Attempt)>>,
+    /// News on their way, by the moment of their arrival and then as sent.
+    mail: BTreeMap<(Millis, u64), Input>,
+    sent: u64,
     times: IdVec<NodeIx, Option<(Millis, Millis)>>,
     order: Vec<NodeIx>,
 }
@@ -57,28 +53,33 @@ impl Play {
         Self {
             graph: Arc::clone(graph),
             core: Core::rehearsal(Arc::clone(graph)),
-            ends: BinaryHeap::new(),
+            mail: BTreeMap::new(),
+            sent: 0,
             times: IdVec::filled(None, graph.nodes.len()),
             order: Vec::new(),
         }
     }
 
     /// Plays the outside: starts take their time, questions are answered at once.
-    fn hear(&mut self, at: Millis, event: &Event) -> Option<Input> {
+    fn hear(&mut self, at: Millis, event: &Event) {
         match event {
             Event::ShardsStarted { node, first, count } => {
                 self.begin(*node, at);
-                let end = at + self.graph.nodes[*node].rules.expected;
-                let attempt = |shard| Attempt { node: *node, shard, number: 1 };
-                self.ends.extend((*first..first + count).map(|shard| Reverse((end, attempt(shard)))));
-                None
+                let took = self.graph.nodes[*node].rules.expected;
+                for shard in *first..first + count {
+                    let attempt = Attempt { node: *node, shard, number: 1 };
+                    let result = Box::<ShardResult>::default();
+                    self.send(at + took, Input::Done { attempt, outcome: Outcome::Success, took, result });
+                }
             }
             Event::GateOpened { node, .. } => {
                 self.begin(*node, at);
-                Some(Input::Decide { node: *node, approved: true, by: String::new(), note: String::new() })
+                let (by, note) = (String::new(), String::new());
+                self.send(at, Input::Decide { node: *node, approved: true, by, note });
             }
             Event::CheckStarted { node, shard, kind } => {
-                Some(Input::Checked { node: *node, shard: *shard, kind: *kind, answer: Answer::No })
+                let (node, shard, kind) = (*node, *shard, *kind);
+                self.send(at, Input::Checked { node, shard, kind, answer: Answer::No });
             }
             Event::NodeFinished { node, .. } => {
                 // A stage without items ends without a start.
@@ -86,10 +87,14 @@ impl Play {
                 if let Some((_, end)) = &mut self.times[*node] {
                     *end = at;
                 }
-                None
             }
-            _ => None,
+            _ => {}
         }
+    }
+
+    fn send(&mut self, at: Millis, input: Input) {
+        self.sent += 1;
+        self.mail.insert((at, self.sent), input);
     }
 
     fn begin(&mut self, node: NodeIx, at: Millis) {
@@ -100,19 +105,14 @@ impl Play {
     }
 
     fn next(&self) -> Option<Millis> {
-        self.ends.peek().map(|Reverse((at, _))| *at)
+        self.mail.first_key_value().map(|(&(at, _), _)| at)
     }
 
-    /// Everything that ends at `at`.
-    fn ends_at(&mut self, at: Millis) -> Vec<Input> {
+    /// Everything that arrives at `at`.
+    fn arrivals(&mut self, at: Millis) -> Vec<Input> {
         let mut inputs = Vec::new();
-        while let Some(&Reverse((end, attempt))) = self.ends.peek()
-            && end <= at
-        {
-            self.ends.pop();
-            let took = self.graph.nodes[attempt.node].rules.expected;
-            let result = Box::<ShardResult>::default();
-            inputs.push(Input::Done { attempt, outcome: Outcome::Success, took, result });
+        while let Some(entry) = self.mail.first_entry().filter(|entry| entry.key().0 <= at) {
+            inputs.push(entry.remove());
         }
         inputs
     }

@@ -10,6 +10,7 @@ use super::event::{
 };
 use super::ready::Ready;
 use super::shards::{Flights, Key, PerNode, Shards};
+use super::thought::Thought;
 use crate::base::{Digest, Millis, NodeIx};
 use crate::graph::Graph;
 use crate::graph::model::{Node, Phase};
@@ -20,8 +21,8 @@ pub struct RunState {
     pub(super) graphs: Graphs,
     /// The version of the plan that is gone by, from 1.
     pub(super) version: u32,
-    /// Conditions that can't be known count as true, and no clock runs.
-    pub(super) is_rehearsal: bool,
+    /// Set when nobody acts the run out.
+    pub(super) thought: Option<Thought>,
     pub(super) has_begun: bool,
     pub(super) run: String,
     pub(super) jobs: u32,
@@ -223,7 +224,7 @@ impl RunState {
         let first = Arc::clone(graphs.first().expect("a run has a plan"));
         Self {
             version: 1,
-            is_rehearsal: false,
+            thought: None,
             has_begun: false,
             run: String::new(),
             jobs: 1,

@@ -16,6 +16,7 @@ mod needs;
 mod pools;
 mod recover;
 mod start;
+mod thought;
 
 /// A run that is told what happens and asked what followed.
 struct Story {

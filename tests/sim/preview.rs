@@ -1,7 +1,6 @@
 //! What the preview of a resume says is what the resume does.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use engine::base::{Millis, NodeIx, Span};
 use engine::graph::Graph;
@@ -10,13 +9,17 @@ use engine::run::{Attempt, Command, Core, Event, Fate, Input, Outcome, Prospect,
 
 use crate::plan::{Dice, Kind, versions};
 use crate::world::{Mode, World};
-use crate::{each, seeds};
+use crate::{each, seeds_with};
+
+/// Seeds that found clocks that run out while a re-try waits, failures that come of a condition, and what hangs on
+/// them.
+const FOUND: [u64; 12] = [324, 793, 794, 1034, 4028, 4184, 4224, 4425, 5371, 6585, 12184, 28754];
 
 /// Random runs, cut after a random record, some with another plan or a stage that is run again on purpose: each
 /// stage has the fate that was foreseen.
 #[test]
 fn what_is_foreseen_is_what_happens() {
-    each("what_is_foreseen", seeds(300, 30_000), |seed| {
+    each("what_is_foreseen", seeds_with(300, 30_000, &FOUND), |seed| {
         let mut dice = Dice(seed ^ 0x5eed);
         let mode = if dice.chance(60) { Mode::Hostile } else { Mode::Calm };
         let mut whole = World::new(seed, mode);
@@ -32,8 +35,7 @@ fn what_is_foreseen_is_what_happens() {
 
 fn compare(cut: &World, dice: &mut Dice, seed: u64) {
     let edited = dice.chance(30).then(|| versions(seed + 1, Kind::Wild).remove(0));
-    // No clock but those that have run out already: the preview does not know how long things will take.
-    let graphs: Vec<_> = cut.versions.iter().cloned().chain(edited.clone()).map(|it| simpler(&it)).collect();
+    let graphs: Vec<_> = cut.versions.iter().cloned().chain(edited.clone()).collect();
     let version = edited.map(|_| u32::try_from(graphs.len()).expect("few versions"));
     let mut core = Core::new(graphs.clone());
     for (at, event) in &cut.log {
@@ -44,23 +46,21 @@ fn compare(cut: &World, dice: &mut Dice, seed: u64) {
     // An engine comes back at once, or long after every clock has run out.
     let at = cut.at + Span::from_ms(if dice.chance(50) { 0 } else { 1_000_000 });
     let prospects = foresee(core.clone(), at, recover.clone());
-    let lived = live(core, at, recover);
-    for node in graph.nodes.indexes() {
-        judge(node, &prospects[node], &lived);
-    }
-}
-
-fn simpler(graph: &Graph) -> Arc<Graph> {
-    let mut graph = graph.clone();
-    for node in &mut graph.nodes {
-        // What a condition hangs on is told as conditional, which the flows of the binary test.
-        node.conditions.clear();
-        node.rules.queue = None;
-        if let Some(retry) = &mut node.rules.retry {
-            retry.within = None;
+    // What attempts will leave is not known to the preview: each time something else.
+    for n in 0..3 {
+        let lived = live(core.clone(), at, recover.clone(), n);
+        // A start that nobody foresaw for certain is only thought to succeed, as all others are.
+        let fails =
+            |node: NodeIx| matches!(lived.core.state().state(node), NodeState::Failed | NodeState::TimedOut);
+        let is_other =
+            |node: NodeIx| prospects[node].hangs_on.is_some() && prospects[node].state != NodeState::Failed;
+        if graph.nodes.indexes().any(|node| is_other(node) && fails(node)) {
+            continue;
+        }
+        for node in graph.nodes.indexes() {
+            judge(node, &prospects[node], &lived);
         }
     }
-    Arc::new(graph)
 }
 
 fn recover(graph: &Graph, plan_version: Option<u32>, dice: &mut Dice) -> Input {
@@ -82,23 +82,31 @@ struct Lived {
     started: BTreeSet<NodeIx>,
     checked: BTreeSet<NodeIx>,
     skipped: BTreeSet<(NodeIx, String)>,
+    ended: BTreeSet<NodeIx>,
 }
 
-/// A real resume: attempts take their time, and all succeed.
-fn live(mut core: Core, at: Millis, recover: Vec<Input>) -> Lived {
+/// A real resume: attempts end at once and all succeed.
+fn live(mut core: Core, at: Millis, recover: Vec<Input>, n: u64) -> Lived {
     let (mut started, mut checked, mut skipped) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut ended = BTreeSet::new();
     let mut at = at;
     let mut inputs = recover;
     for _ in 0..10_000 {
         let batch = core.step(at, std::mem::take(&mut inputs));
         for (_, event) in &batch.events {
-            if let Event::NodeSkipped { node, why } = event {
-                skipped.insert((*node, format!("{why:?}")));
+            match event {
+                Event::NodeSkipped { node, why } => {
+                    skipped.insert((*node, format!("{why:?}")));
+                }
+                Event::NodeFinished { node, .. } => {
+                    ended.insert(*node);
+                }
+                _ => {}
             }
             input::commands(event, |command| match command {
                 Command::Start(attempt) => {
                     started.insert(attempt.node);
-                    inputs.push(success(attempt));
+                    inputs.push(success(attempt, n));
                 }
                 Command::Check(node, shard, kind) => {
                     if kind == CheckKind::DoneIf {
@@ -110,11 +118,11 @@ fn live(mut core: Core, at: Millis, recover: Vec<Input>) -> Lived {
             });
         }
         if inputs.is_empty() {
-            // Only re-tries may make time pass: before an approval expires, a person would have decided.
+            // Only what waits for its moment may make time pass, not what waits for a person.
             let waits_for_person = core.state().needs_person();
             match core.next_deadline().filter(|_| !waits_for_person && core.state().verdict().is_none()) {
                 Some(due) if due > at || !batch.events.is_empty() => at = at.max(due),
-                _ => return Lived { core, started, checked, skipped },
+                _ => return Lived { core, started, checked, skipped, ended },
             }
             inputs.push(Input::Tick);
         }
@@ -122,30 +130,40 @@ fn live(mut core: Core, at: Millis, recover: Vec<Input>) -> Lived {
     panic!("the resume does not end");
 }
 
-fn success(attempt: Attempt) -> Input {
-    let result = Box::<ShardResult>::default();
+/// An attempt succeeds, and leaves an output by which conditions go.
+fn success(attempt: Attempt, n: u64) -> Input {
+    let left = if n < 2 { n } else { u64::from(attempt.node.raw() % 2) };
+    let outputs = vec![("n".to_owned(), left.into())];
+    let result = Box::new(ShardResult { outputs, ..ShardResult::default() });
     Input::Done { attempt, outcome: Outcome::Success, took: Span::ZERO, result }
 }
 
 fn judge(node: NodeIx, prospect: &Prospect, lived: &Lived) {
     let (state, has_started) = (lived.core.state().state(node), lived.started.contains(&node));
     let told = format!("{node:?} was foreseen as {prospect:?} and is {state:?}, started: {has_started}");
-    assert_eq!(prospect.state, state, "{told}");
-    match &prospect.fate {
-        Fate::Kept => assert!(!has_started && state.is_final(), "{told}"),
-        Fate::Starts => assert!(has_started, "{told}"),
-        Fate::Checked => assert!(lived.checked.contains(&node), "{told}"),
-        Fate::Asked => assert!(is_asked(lived, node), "{told}"),
-        Fate::Waits(on) => {
-            assert!(!has_started && !state.is_final(), "{told}");
-            assert!(on.is_none_or(|on| is_asked(lived, on)), "{told}");
-        }
+    let was_skipped = matches!(state, NodeState::Skipped | NodeState::Blocked);
+    // What hangs on the run itself may wait, be left out, or be done.
+    let is_other = prospect.hangs_on.is_some() && (!state.is_final() || was_skipped || state.is_success());
+    assert!(is_other || is_as_foreseen(node, prospect, lived), "{told}");
+}
+
+fn is_as_foreseen(node: NodeIx, prospect: &Prospect, lived: &Lived) -> bool {
+    let (state, has_started) = (lived.core.state().state(node), lived.started.contains(&node));
+    let was_skipped = matches!(state, NodeState::Skipped | NodeState::Blocked);
+    let is_so = match &prospect.fate {
+        Fate::Kept => !has_started && state.is_final(),
+        Fate::Starts => has_started,
+        Fate::Checked => lived.checked.contains(&node),
+        Fate::Asked => is_asked(lived, node),
+        Fate::Waits(on) => !state.is_final() && on.is_none_or(|on| is_asked(lived, on)),
         Fate::Skipped(why) => {
-            assert!(!has_started && lived.skipped.contains(&(node, format!("{why:?}"))), "{told}");
             let is_blocked = matches!(why, SkipReason::Blocked { .. });
-            assert_eq!(state, if is_blocked { NodeState::Blocked } else { NodeState::Skipped }, "{told}");
+            let is_right = state == if is_blocked { NodeState::Blocked } else { NodeState::Skipped };
+            is_right && lived.skipped.contains(&(node, format!("{why:?}")))
         }
-    }
+        Fate::Ends(_) => lived.ended.contains(&node) && !has_started && !state.is_success() && !was_skipped,
+    };
+    is_so && prospect.state == state && prospect.starts == has_started
 }
 
 fn is_asked(lived: &Lived, node: NodeIx) -> bool {

@@ -305,7 +305,7 @@ impl Builder<'_> {
         let at = error.range.clone().map_or(tree.at, |range| tree.place_of(range));
         let code = match error.fault {
             render::Fault::Syntax => "plan::bad-expression",
-            render::Fault::Unknown => "plan::unknown-name",
+            render::Fault::Unknown | render::Fault::Later => "plan::unknown-name",
             render::Fault::Type => "plan::wrong-type",
             render::Fault::Fuel => "plan::too-much-work",
         };

@@ -1,0 +1,128 @@
+//! Runs that are only thought through: what they can't know, and what hangs on that.
+
+use super::*;
+use crate::graph::model::{Process, Target, View, Work};
+use crate::plan::model::Type;
+use crate::run::{Fate, HangsOn, foresee, rehearse};
+
+/// A stage that leaves an output `n`.
+fn telling(mut node: Node) -> Node {
+    let outputs = vec![("n".into(), Type::Int)];
+    node.work = Work::Process(Box::new(Process { outputs, ..Process::default() }));
+    node
+}
+
+/// `node`, if what it reads of stage 0, named `a`, holds.
+fn asks(mut node: Node, text: &str) -> Node {
+    let views = vec![View { name: "a".into(), target: Target::Node(n(0)) }];
+    node.conditions.push(Condition { text: text.into(), place: node.place, frame: 0, views });
+    node
+}
+
+/// What is foreseen of a run of these stages that an engine left before anything had ended.
+fn foreseen(parts: Parts) -> Vec<(Fate, Option<HangsOn>)> {
+    let core = Story::with(8, parts).core;
+    let again =
+        Input::Recover { resumed: Box::new(resumed(0)), plan_version: None, changed: vec![], rerun: vec![] };
+    foresee(core, Millis::ZERO, vec![again]).iter().map(|it| (it.fate.clone(), it.hangs_on)).collect()
+}
+
+#[test]
+fn what_a_stage_will_leave_is_not_known_and_counts_as_true() {
+    let on_output = asks(after("b", &[0]), "needs.a.outputs.n == 1");
+    let stages = vec![telling(Node::plain("a")), on_output, after("c", &[1])];
+    let shown = rehearse(&graph(parts(stages.clone()))).starts;
+    assert!(shown.iter().any(|it| it.node == n(1)), "{shown:?}");
+    let known = (Fate::Starts, None);
+    assert_eq!(foreseen(parts(stages)), [known.clone(), (Fate::Starts, Some(HangsOn::Condition)), known]);
+}
+
+#[test]
+fn a_condition_that_is_false_whatever_the_run_leaves_is_false() {
+    let both = asks(asks(after("b", &[0]), "needs.a.outputs.n == 1"), "needs.a.state == 'failed'");
+    let stages = vec![telling(Node::plain("a")), both];
+    assert_eq!(foreseen(parts(stages))[1], (Fate::Skipped(SkipReason::Condition), None));
+}
+
+#[test]
+fn who_must_not_be_skipped_hangs_on_the_condition_of_its_need() {
+    let mut strict = after("c", &[1]);
+    strict.needs[0].accept = Accept { success: true, skipped: false, failed: false };
+    let stages = vec![telling(Node::plain("a")), asks(after("b", &[0]), "needs.a.outputs.n == 1"), strict];
+    assert_eq!(foreseen(parts(stages))[2], (Fate::Starts, Some(HangsOn::Need)));
+}
+
+#[test]
+fn who_reads_how_a_doubtful_stage_ends_is_in_doubt_whatever_that_is_thought_to_be() {
+    let doubtful = asks(after("b", &[0]), "needs.a.outputs.n == 1");
+    let mut reader = after("c", &[1]);
+    let views = vec![View { name: "b".into(), target: Target::Node(n(1)) }];
+    let text = "needs.b.state == 'skipped'".into();
+    reader.conditions.push(Condition { text, place: reader.place, frame: 0, views });
+    let stages = vec![telling(Node::plain("a")), doubtful, reader];
+    let told = (Fate::Skipped(SkipReason::Condition), Some(HangsOn::Condition));
+    assert_eq!(foreseen(parts(stages))[2], told);
+}
+
+#[test]
+fn the_clean_up_hangs_on_an_approval_that_may_be_skipped() {
+    let mut ask = asks(after("ask", &[0]), "needs.a.outputs.n == 1");
+    ask.rules.is_approval = true;
+    ask.work = Work::Approval { prompt: None };
+    let stages = vec![telling(Node::plain("a")), ask, stage("tidy", |node| node.phase = Phase::Finally)];
+    let told = foreseen(parts(stages));
+    assert_eq!(told[1], (Fate::Asked, Some(HangsOn::Condition)));
+    assert_eq!(told[2], (Fate::Waits(None), Some(HangsOn::Need)));
+}
+
+#[test]
+fn what_the_cache_may_have_is_no_certain_success() {
+    let cached = stage("a", |node| node.rules.has_cache = true);
+    let stages = vec![telling(cached), asks(after("b", &[0]), "needs.a.state == 'success'")];
+    assert_eq!(foreseen(parts(stages))[1], (Fate::Starts, Some(HangsOn::Condition)));
+}
+
+#[test]
+fn a_failure_that_is_foreseen_makes_what_comes_to_its_turn_later_uncertain() {
+    let bad = asks(after("b", &[0]), "needs.nobody.state == 'success'");
+    let stages = vec![Node::plain("a"), bad, after("c", &[0]), Node::plain("d")];
+    let told = foreseen(parts(stages));
+    assert!(matches!(&told[1], (Fate::Ends(why), Some(HangsOn::Drain)) if why.contains("can't be told")));
+    assert_eq!(told[2].1, Some(HangsOn::Drain));
+    assert_eq!((&told[0], &told[3]), (&(Fate::Starts, None), &(Fate::Starts, None)));
+}
+
+#[test]
+fn a_clock_that_runs_out_while_a_retry_waits_is_foreseen() {
+    let mut parts = parts(vec![
+        stage("a", |node| node.rules.retry = Some(retry(1, 5000))),
+        stage("ask", |node| {
+            node.rules.is_approval = true;
+            node.rules.timeout = Some(Span::from_ms(1000));
+        }),
+    ]);
+    parts.scopes[0].policy = Policy::Continue;
+    let mut story = Story::with(8, parts);
+    story.fails(0);
+    let again =
+        Input::Recover { resumed: Box::new(resumed(0)), plan_version: None, changed: vec![], rerun: vec![] };
+    let told = foresee(story.core, Millis::ZERO, vec![again]);
+    assert_eq!(told[n(1)].fate, Fate::Ends("nobody decided in time".to_owned()));
+    assert_eq!((told[n(0)].fate.clone(), told[n(1)].state), (Fate::Starts, NodeState::TimedOut));
+}
+
+#[test]
+fn what_arrives_at_one_moment_is_heard_together_and_as_it_was_sent() {
+    // The approval and the empty attempt are over at the same moment, so `c`, the longer way, goes first.
+    let short =
+        |id, need: u32| Node { needs: after(id, &[need]).needs, ..stage(id, |it| it.rules.expected = Span::ZERO) };
+    let mut parts = parts(vec![
+        stage("ask", |node| node.rules.is_approval = true),
+        stage("a", |node| node.rules.expected = Span::ZERO),
+        short("b", 0),
+        after("c", &[1]),
+    ]);
+    parts.settings.max_parallel = 1;
+    let order: Vec<u32> = rehearse(&graph(parts)).starts.iter().map(|it| it.node.raw()).collect();
+    assert_eq!(order, [0, 1, 3, 2]);
+}
