@@ -53,7 +53,8 @@ pub(super) fn of(graph: &Graph, schedule: Option<&Schedule>) -> Forecast {
 pub(super) fn note(state: &StateDir, run: &RunDir, path: &str, graph: &Graph) {
     let content = |stage: &str, shard: u32| {
         let node = &graph.nodes[graph.find(stage)?];
-        Some(node.items()?.content(shard))
+        let items = node.items()?;
+        Some(items.content(&items.slice(shard)))
     };
     if let Err(error) = history::note(state, run, path, &content) {
         print::note(&format!("note: what this run took is not kept for forecasts: {error}"));

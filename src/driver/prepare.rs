@@ -147,7 +147,7 @@ impl Preparer {
         for glob in &process.artifacts {
             put("artifact", glob.to_string());
         }
-        for item in process.items.shard_items(shard) {
+        for item in process.items.texts(&process.items.slice(shard)) {
             put("item", item.to_string());
         }
         for need in &graph.nodes[node].needs {
@@ -220,7 +220,7 @@ impl Preparer {
         }
         let path = self.item_path(attempt);
         let mut text = String::new();
-        for item in process.items.shard_items(attempt.shard) {
+        for item in process.items.texts(&process.items.slice(attempt.shard)) {
             text.push_str(item.as_ref());
             text.push('\n');
         }

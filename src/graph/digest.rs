@@ -146,13 +146,18 @@ fn items(process: &Process) -> String {
     match &process.items {
         Items::None => String::new(),
         Items::Range { count, size } => format!("range {count} by {size}"),
-        Items::List { items, size } => {
+        Items::List { items, size, is_json } => {
             let mut hash = blake3::Hasher::new();
             for item in items.iter() {
                 hash.update(item.as_bytes());
                 hash.update(b"\0");
             }
-            format!("{} items by {size} ({})", items.len(), Digest::from(hash.finalize()).short())
+            let format = if *is_json { " as json" } else { "" };
+            format!("{} items by {size}{format} ({})", items.len(), Digest::from(hash.finalize()).short())
+        }
+        Items::Late { text, max, size, is_json } => {
+            let format = if *is_json { " as json" } else { "" };
+            format!("at most {max} items by {size}{format} from {text}")
         }
     }
 }

@@ -12,9 +12,10 @@ pub mod forecast;
 pub mod model;
 pub mod outlook;
 mod priority;
+mod rules;
 pub mod scope;
 pub mod select;
-mod shards;
+pub mod shards;
 
 pub use assemble::Parts;
 pub use build::world::World;

@@ -5,9 +5,11 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{IdVec, NodeIx, PoolIx, ScopeIx, Span};
-use crate::plan::model::{Lifetime, RetryWhen, Shell, Signal};
+use crate::plan::model::{Lifetime, Shell, Signal};
 use crate::plan::{FileIx, Place};
 use crate::render::Value;
+
+pub use super::rules::{Retry, Rules, Split};
 
 /// A frozen graph. Made by [`Graph::assemble`] only, so that its edges, order and priorities agree.
 #[derive(Clone, Debug)]
@@ -341,85 +343,24 @@ pub enum Items {
     },
     /// Listed items.
     List {
-        /// The items as text, in order.
+        /// The items as text, in order; with `is_json` as JSON texts.
         items: Arc<Vec<Box<str>>>,
         /// Items for each shard.
         size: u32,
+        /// `items-format: json`.
+        is_json: bool,
     },
-}
-
-/// What the core needs to know of a node; plain numbers, nothing to render.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Rules {
-    /// How many shards, 1 for an unsharded stage, 0 only for a stage with an empty list of items.
-    pub shards: u32,
-    /// Whether it waits for a person instead of running something.
-    pub is_approval: bool,
-    /// `timeout` of one attempt, or of an approval's whole wait.
-    pub timeout: Option<Span>,
-    /// `idle-timeout`.
-    pub idle: Option<Span>,
-    /// `queue-timeout`.
-    pub queue: Option<Span>,
-    /// Time between the stop signal and KILL.
-    pub grace: Span,
-    /// `retry`.
-    pub retry: Option<Retry>,
-    /// Pools and weights.
-    pub pools: Vec<(PoolIx, u32)>,
-    /// `allow-failure`.
-    pub allow_failure: crate::plan::model::AllowFailure,
-    /// `idempotent`.
-    pub idempotent: bool,
-    /// Whether a `done-if` can be asked.
-    pub has_done_if: bool,
-    /// Whether the cache is to be asked before the first start.
-    pub has_cache: bool,
-    /// Expected time of one attempt, from history or a guess.
-    pub expected: Span,
-    /// What history says of one attempt, however little.
-    pub usual: Option<super::forecast::Expected>,
-}
-
-/// `retry`, resolved.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Retry {
-    /// Re-tries after the first attempt.
-    pub max: u32,
-    /// Before the first re-try.
-    pub delay: Span,
-    /// Each delay times this.
-    pub backoff: f64,
-    /// No delay is longer.
-    pub max_delay: Option<Span>,
-    /// Spread delays over 50 % to 100 % of their length.
-    pub jitter: bool,
-    /// What to retry; everything when empty.
-    pub when: Vec<RetryWhen>,
-    /// All attempts and delays of a shard together.
-    pub within: Option<Span>,
-}
-
-impl Default for Rules {
-    /// A plain stage with one shard and no limits.
-    fn default() -> Self {
-        Self {
-            shards: 1,
-            is_approval: false,
-            timeout: None,
-            idle: None,
-            queue: None,
-            grace: Span::from_secs(10),
-            retry: None,
-            pools: Vec::new(),
-            allow_failure: crate::plan::model::AllowFailure::No,
-            idempotent: true,
-            has_done_if: false,
-            has_cache: false,
-            expected: Span::from_secs(1),
-            usual: None,
-        }
-    }
+    /// What an earlier stage gives; frozen when the stage becomes ready.
+    Late {
+        /// The template that gives the list.
+        text: Box<str>,
+        /// The most items there may be.
+        max: u32,
+        /// Items for each shard.
+        size: u32,
+        /// `items-format: json`.
+        is_json: bool,
+    },
 }
 
 impl Node {

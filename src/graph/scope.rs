@@ -228,7 +228,7 @@ impl Graph {
                 map.insert("file".to_owned(), file.into());
             }
             if process.items.size() == 1
-                && let Some(item) = process.items.shard_items(spot.shard).next()
+                && let Some(item) = process.items.texts(&process.items.slice(spot.shard)).next()
             {
                 map.insert("item".to_owned(), (*item).into());
             }

@@ -3,6 +3,8 @@
 //! Stages, shards and output places are stored as differences to the event before in the same frame
 //! ([`Context`]), so that a plain success takes about five bytes.
 
+mod sized;
+
 use super::bytes::{Fault, Take, put_bytes, put_var, put_zig};
 use super::codes::Stored;
 use crate::base::{Digest, Millis, NodeIx, Span};
@@ -41,6 +43,12 @@ pub(super) mod tag {
     /// From here on a length follows the tag.
     pub(crate) const FIRST_SIZED: u64 = 64;
     pub(crate) const SHARD_EXPIRED: u64 = 64;
+    pub(crate) const SHARDS_CUT: u64 = 65;
+    pub(crate) const ITEMS_FROZEN: u64 = 66;
+    pub(crate) const FINISHED_SEALED: u64 = 67;
+    pub(crate) const SHARD_RECALLED: u64 = 68;
+    pub(crate) const STAGE_SEALED: u64 = 69;
+    pub(crate) const SHARDS_REOPENED: u64 = 70;
 }
 
 /// What the events before in the frame said; all zero at the frame's start.
@@ -82,6 +90,7 @@ pub(super) fn encode(out: &mut Vec<u8>, context: &mut Context, at: Millis, event
             put_place(out, context, *node, *first);
             put_var(out, u64::from(*count));
         }
+        Event::ShardFinished { result, .. } if result.digest.is_some() => sized::put(out, event),
         Event::ShardFinished { attempt, outcome, took, result } => {
             put_finished(out, context, (*attempt, outcome, *took), result);
         }
@@ -107,6 +116,12 @@ pub(super) fn encode(out: &mut Vec<u8>, context: &mut Context, at: Millis, event
             kind.put(out);
             put_answer(out, context, answer);
         }
+        Event::ShardExpired { .. }
+        | Event::ShardsCut { .. }
+        | Event::ItemsFrozen { .. }
+        | Event::ShardRecalled { .. }
+        | Event::StageSealed { .. }
+        | Event::ShardsReopened { .. } => sized::put(out, event),
         other => put_rare(out, other),
     }
 }
@@ -136,14 +151,6 @@ fn put_rare(out: &mut Vec<u8>, event: &Event) {
         }
         Event::NodeAdmitted { node } => put_node(out, tag::NODE_ADMITTED, *node),
         Event::NodeExpired { node, clock } => put_coded(out, tag::NODE_EXPIRED, *node, clock),
-        Event::ShardExpired { node, shard, clock } => {
-            let mut payload = Vec::new();
-            node.put(&mut payload);
-            put_var(&mut payload, u64::from(*shard));
-            clock.put(&mut payload);
-            put_var(out, tag::SHARD_EXPIRED);
-            put_bytes(out, &payload);
-        }
         Event::NodeFinished { node, state, reason } => {
             put_coded(out, tag::NODE_FINISHED, *node, state);
             put_bytes(out, reason.as_bytes());
@@ -169,14 +176,7 @@ fn put_rare(out: &mut Vec<u8>, event: &Event) {
             put_var(out, tag::RUN_SUSPENDED);
             why.put(out);
         }
-        Event::ShardsStarted { .. }
-        | Event::ShardRetried { .. }
-        | Event::ShardFinished { .. }
-        | Event::RetryScheduled { .. }
-        | Event::StopRequested { .. }
-        | Event::ShardLost { .. }
-        | Event::CheckStarted { .. }
-        | Event::CheckAnswered { .. } => unreachable!("`encode` writes the events of shards itself"),
+        _ => unreachable!("`encode` writes the events of shards itself"),
     }
 }
 
@@ -320,19 +320,9 @@ pub(super) fn decode(from: &mut Take<'_>, context: &mut Context) -> Result<(Mill
     context.at = at;
     let tag = from.var()?;
     if tag >= tag::FIRST_SIZED {
-        return take_sized(tag, from.bytes()?).map(|decoded| (at, decoded));
+        return sized::take(tag, from.bytes()?).map(|decoded| (at, decoded));
     }
     take_event(tag, from, context).map(|event| (at, Decoded::Known(event)))
-}
-
-/// What follows may have been added by a newer engine, and is left alone.
-fn take_sized(tag: u64, payload: &[u8]) -> Result<Decoded, Fault> {
-    if tag != tag::SHARD_EXPIRED {
-        return Ok(Decoded::Unknown { tag });
-    }
-    let mut from = Take::new(payload);
-    let (node, shard, clock) = (Stored::take(&mut from)?, from.u32()?, Stored::take(&mut from)?);
-    Ok(Decoded::Known(Event::ShardExpired { node, shard, clock }))
 }
 
 fn take_event(tag: u64, from: &mut Take<'_>, context: &mut Context) -> Result<Event, Fault> {

@@ -4,8 +4,8 @@ use super::bytes::{Fault, Take, put_var, put_zig};
 use crate::base::NodeIx;
 use crate::graph::model::Policy;
 use crate::run::event::{
-    CancelLevel, CancelReason, CheckKind, Clock, NodeState, ReopenReason, Resolution, SkipReason, StopKind,
-    StopReason, SuspendReason,
+    CancelLevel, CancelReason, CheckKind, Clock, CutReason, NodeState, ReopenReason, Resolution, SkipReason,
+    StopKind, StopReason, SuspendReason,
 };
 
 /// Something with a stored form of its own.
@@ -35,6 +35,7 @@ macro_rules! codes {
 
 codes!(StopKind, "an unknown way to stop", Terminate = 0, Kill = 1);
 codes!(Clock, "an unknown clock", Attempt = 0, Idle = 1, Queue = 2, Within = 3, Gate = 4, Run = 5, Finally = 6);
+codes!(CutReason, "an unknown reason to cut", First = 0, Split = 1, Grow = 2);
 codes!(CheckKind, "an unknown question", DoneIf = 0, Cache = 1);
 codes!(
     NodeState,

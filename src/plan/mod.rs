@@ -4,6 +4,7 @@
 //! tree by the tables of `schema` into `model`, `validate` checks what one file alone can know. All errors
 //! of all files are collected in a [`error::Report`]; nothing stops at the first. Nothing here runs anything.
 
+mod bounds;
 pub mod codes;
 pub mod decode;
 pub mod environment;

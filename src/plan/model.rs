@@ -3,6 +3,7 @@
 //! `plan/decode` makes it, `graph/build` reads it. Free-form parts (`vars`, `with`, default values) stay
 //! [`Tree`]s. Anything that may hold `{{ … }}` is kept as written and parsed by the builder.
 
+pub use super::bounds::{AllowFailed, Rate, Size};
 use super::source::{FileIx, Place, Spanned};
 use super::tree::Tree;
 use crate::base::Span;
@@ -424,10 +425,20 @@ pub struct Shards {
     pub at: Place,
     /// `items`.
     pub items: Items,
+    /// `items.max`: the most items there may be.
+    pub max: Option<Setting<u32>>,
     /// `size`: items for each process.
-    pub size: Option<Setting<u32>>,
+    pub size: Option<Setting<Size>>,
+    /// `target-p95`.
+    pub target: Option<Setting<Span>>,
     /// `max-parallel`.
     pub max_parallel: Option<Setting<u32>>,
+    /// `rate`.
+    pub rate: Option<Setting<Rate>>,
+    /// `allow-failed`.
+    pub allow_failed: Option<Setting<AllowFailed>>,
+    /// `items-format: json`.
+    pub is_json: bool,
 }
 
 /// Where a sharded stage's items come from.
@@ -441,6 +452,8 @@ pub enum Items {
     Glob(Spanned<String>),
     /// `{file: PATH}`: one item a line.
     File(Tree),
+    /// `{from: …}`: a list that an earlier stage gives.
+    From(Tree),
 }
 
 /// `finally`.

@@ -1,9 +1,18 @@
 //! Facts. Past tense, never taken back. `journal/codec` stores them; old tags never change meaning.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Digest, Millis, NodeIx, RunId, Span};
-use crate::graph::model::Policy;
+use crate::graph::shards::Cut;
+
+mod words;
+
+pub use words::{
+    Answer, CancelLevel, CancelReason, CheckKind, Clock, CutReason, NodeState, ReopenReason, Resolution, RunEnd,
+    SkipReason, StopKind, StopReason, SuspendReason, Verdict,
+};
 
 /// One try of one shard; the fence: an answer counts only for the attempt that runs now.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -42,6 +51,45 @@ pub enum Event {
         first: u32,
         /// How many.
         count: u32,
+    },
+    /// From shard `cut.shard` on, which has not started, the shards of a stage have `cut.size` items each.
+    ShardsCut {
+        /// The stage.
+        node: NodeIx,
+        /// How.
+        cut: Cut,
+        /// Why.
+        why: CutReason,
+        /// What 95 % of the last shards took no longer than, if that was the reason.
+        p95: Span,
+    },
+    /// The items of a stage, which an earlier one gave, are these for good.
+    ItemsFrozen {
+        /// The stage.
+        node: NodeIx,
+        /// All items, in order.
+        items: Arc<Vec<Box<str>>>,
+    },
+    /// What a shard would leave is known from an earlier run; it does not start.
+    ShardRecalled {
+        /// The stage.
+        node: NodeIx,
+        /// The shard.
+        shard: u32,
+        /// What it left then.
+        result: Box<ShardResult>,
+    },
+    /// All shards of a stage are done; what they left comes to this Merkle root ([`super::seal`]).
+    StageSealed {
+        /// The stage.
+        node: NodeIx,
+        /// The root.
+        root: Digest,
+    },
+    /// The failed shards of an ended stage are pending again, by order of a person; the others stay done.
+    ShardsReopened {
+        /// The stage.
+        node: NodeIx,
     },
     /// A later attempt started.
     ShardRetried {
@@ -268,6 +316,9 @@ pub struct ShardResult {
     pub outputs: Vec<(String, serde_json::Value)>,
     /// Digest of the manifest of its artifacts in `objects/`.
     pub artifacts: Option<Digest>,
+    /// Digest of its outputs and artifacts, of a shard whose stage is sealed.
+    #[serde(default)]
+    pub digest: Option<Digest>,
     /// User and system time of the process tree, in microseconds.
     pub cpu_us: u64,
     /// Largest resident set, in KiB.
@@ -285,199 +336,4 @@ pub struct OutputRef {
     pub offset: u64,
     /// Bytes.
     pub len: u64,
-}
-
-/// How hard an attempt is asked to stop.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub enum StopKind {
-    /// The stage's stop signal, to the whole group.
-    Terminate,
-    /// KILL, to everything it started.
-    Kill,
-}
-
-/// Why an attempt is asked to stop.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum StopReason {
-    /// A clock ran out.
-    Clock(Clock),
-    /// The run is cancelled.
-    Cancel,
-    /// Its scope fails with `on-failure: kill`.
-    Scope(Policy),
-    /// It ignored the first request for its grace period.
-    Grace,
-}
-
-/// A clock.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Clock {
-    /// `timeout` of the attempt.
-    Attempt,
-    /// `idle-timeout`.
-    Idle,
-    /// `queue-timeout`.
-    Queue,
-    /// `retry.within`.
-    Within,
-    /// `timeout` of an approval.
-    Gate,
-    /// `timeout` of the run (less the clean-up's budget).
-    Run,
-    /// `finally.budget`.
-    Finally,
-}
-
-/// A question to the outside.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub enum CheckKind {
-    /// Is it done already?
-    DoneIf,
-    /// Do we have its result from before?
-    Cache,
-}
-
-/// An answer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub enum Answer {
-    /// Done, or found: with what it left then.
-    Yes(Box<ShardResult>),
-    /// Not done, or not found.
-    No,
-    /// Nobody knows; the words say why.
-    Unknown(String),
-}
-
-/// The states of a stage.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[repr(u8)]
-pub enum NodeState {
-    /// Its needs have not ended.
-    #[default]
-    Pending,
-    /// It could start, and waits for a slot, a pool, a check or a person.
-    Waiting,
-    /// An attempt runs.
-    Running,
-    /// Between two attempts.
-    Retrying,
-    /// Done.
-    Success,
-    /// Done in an earlier run, with the same inputs.
-    Cached,
-    /// Its own `if` was false, or it was not selected.
-    Skipped,
-    /// A need was not met.
-    Blocked,
-    /// Failed.
-    Failed,
-    /// Failed, and `allow-failure` says that this is fine.
-    AllowedFailure,
-    /// A clock ran out.
-    TimedOut,
-    /// Stopped before its end.
-    Cancelled,
-    /// Nobody knows what its last attempt did.
-    Unknown,
-    /// Rolled back.
-    Undone,
-}
-
-/// Why a stage will not run.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum SkipReason {
-    /// Its `if` is false.
-    Condition,
-    /// A need ended in a state that it does not accept.
-    Blocked {
-        /// Which.
-        by: NodeIx,
-    },
-    /// It handles a failure that did not happen.
-    NotNeeded,
-    /// Left out on the command line.
-    NotSelected,
-}
-
-/// Why an ended stage is pending again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum ReopenReason {
-    /// The run was resumed and the stage had not succeeded.
-    Resume,
-    /// `--rerun`, or `resolve --as rerun`.
-    Ordered,
-    /// Something it depends on is run again.
-    Upstream,
-    /// Its definition, or an approval's, changed.
-    Changed,
-}
-
-/// What an unknown outcome was.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Resolution {
-    /// It had succeeded.
-    Success,
-    /// It had failed.
-    Failed,
-    /// Run it again.
-    Rerun,
-}
-
-/// How hard a run is cancelled.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub enum CancelLevel {
-    /// Nothing new starts; what runs may end.
-    Drain,
-    /// What runs is stopped with grace, then the clean-up runs.
-    Stop,
-    /// What runs is killed; no clean-up.
-    Kill,
-}
-
-/// Why a run is cancelled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum CancelReason {
-    /// SIGINT, or the `cancel` verb.
-    Person,
-    /// SIGTERM or SIGHUP.
-    Terminated,
-    /// A stage failed and its scope says `drain` or `kill`.
-    Failure(NodeIx),
-    /// The run's timeout.
-    Timeout,
-}
-
-/// Why an engine leaves a run that is not over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum SuspendReason {
-    /// Only a person can go on: an approval or an unknown outcome.
-    Person,
-    /// The time box is over.
-    HandOver,
-}
-
-/// How a run ended.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Verdict {
-    /// Success, failed or cancelled.
-    pub state: RunEnd,
-    /// Stages that made it fail, in the order in which they did.
-    pub failed: Vec<NodeIx>,
-    /// The run's timeout was the cause.
-    pub timed_out: bool,
-    /// Why it was cancelled, when it was.
-    pub cancelled_by: Option<CancelReason>,
-}
-
-/// The end state of a run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RunEnd {
-    /// Everything required succeeded.
-    Success,
-    /// Something required failed.
-    Failed,
-    /// Cancelled before its end.
-    Cancelled,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::clock::Timer;
 use super::event::{
     Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, Clock, Event, NodeState, Outcome, Resolution,
-    ShardResult, SkipReason, StopKind, StopReason,
+    ShardResult, SkipReason, StopKind, StopReason, Verdict,
 };
 use super::ready::Slot;
 use super::shards::{Flight, Key, Phase, Step};
@@ -33,6 +33,12 @@ impl RunState {
             }
             Event::ShardsStarted { node, first, count } => self.fold_started(at, *node, *first, *count),
             Event::ShardRetried { attempt } => self.fold_retried(at, *attempt),
+            // No engine writes these yet; the next change folds them.
+            Event::ShardsCut { .. }
+            | Event::ItemsFrozen { .. }
+            | Event::ShardRecalled { .. }
+            | Event::StageSealed { .. }
+            | Event::ShardsReopened { .. } => {}
             Event::ShardFinished { attempt, outcome, result, .. } => {
                 self.fold_finished(at, *attempt, outcome, result);
             }
@@ -73,10 +79,7 @@ impl RunState {
                 self.suspended = Some(*why);
                 self.place_all(at);
             }
-            Event::RunFinished { verdict } => {
-                self.verdict = Some(verdict.clone());
-                self.timers.clear();
-            }
+            Event::RunFinished { verdict } => self.fold_verdict(verdict),
         }
         self.promote(at);
         self.run_clock(at, gap);
@@ -473,6 +476,11 @@ impl RunState {
                 self.timers.insert((due.min(at + grace), Timer::Check(key)));
             }
         }
+    }
+
+    fn fold_verdict(&mut self, verdict: &Verdict) {
+        self.verdict = Some(verdict.clone());
+        self.timers.clear();
     }
 
     fn fold_finally(&mut self, at: Millis) {

@@ -40,6 +40,7 @@ mod ready;
 mod recover;
 mod rehearse;
 mod retry;
+pub mod seal;
 mod shards;
 mod state;
 mod thought;

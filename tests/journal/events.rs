@@ -1,12 +1,16 @@
 //! Any events whatever come back as they were appended, and so does their order.
 
+use std::sync::Arc;
+
 use engine::base::{Digest, Millis, NodeIx, Span};
 use engine::graph::model::Policy;
+use engine::graph::shards::Cut;
 use engine::journal::{Memory, Notice, decode_events};
 use engine::run::Event;
 use engine::run::event::{
-    Answer, Attempt, CancelLevel, CancelReason, CheckKind, Clock, NodeState, Outcome, OutputRef, ReopenReason,
-    Resolution, Resumed, RunEnd, ShardResult, SkipReason, StopKind, StopReason, SuspendReason, Verdict,
+    Answer, Attempt, CancelLevel, CancelReason, CheckKind, Clock, CutReason, NodeState, Outcome, OutputRef,
+    ReopenReason, Resolution, Resumed, RunEnd, ShardResult, SkipReason, StopKind, StopReason, SuspendReason,
+    Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -92,6 +96,12 @@ fn result() -> impl Strategy<Value = ShardResult> {
     prop_oneof![plain, measured, full]
 }
 
+/// As it may be of a shard whose stage is sealed.
+fn sealed() -> impl Strategy<Value = ShardResult> {
+    (result(), option::of(any::<[u8; 32]>()))
+        .prop_map(|(base, digest)| ShardResult { digest: digest.map(Digest::from_bytes), ..base })
+}
+
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         4 => Just(Outcome::Success),
@@ -151,7 +161,21 @@ fn of_shards() -> impl Strategy<Value = Event> {
             count
         }),
         attempt().prop_map(|attempt| Event::ShardRetried { attempt }),
-        (attempt(), outcome(), any::<u64>(), result()).prop_map(|(attempt, outcome, took, result)| {
+        (node(), any::<u32>(), any::<u64>(), any::<u32>(), reason_to_cut(), any::<u64>()).prop_map(
+            |(node, shard, item, size, why, p95)| {
+                let (cut, p95) = (Cut { shard, item, size }, Span::from_ms(p95));
+                Event::ShardsCut { node, cut, why, p95 }
+            }
+        ),
+        (node(), vec(any::<String>(), 0..5)).prop_map(|(node, items)| {
+            let items = Arc::new(items.into_iter().map(Into::into).collect());
+            Event::ItemsFrozen { node, items }
+        }),
+        (node(), any::<u32>(), sealed()).prop_map(|(node, shard, result)| {
+            let result = Box::new(result);
+            Event::ShardRecalled { node, shard, result }
+        }),
+        (attempt(), outcome(), any::<u64>(), sealed()).prop_map(|(attempt, outcome, took, result)| {
             let (took, result) = (Span::from_ms(took), Box::new(result));
             Event::ShardFinished { attempt, outcome, took, result }
         }),
@@ -169,11 +193,18 @@ fn of_shards() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn reason_to_cut() -> impl Strategy<Value = CutReason> {
+    select(vec![CutReason::First, CutReason::Split, CutReason::Grow])
+}
+
 fn of_stages() -> impl Strategy<Value = Event> {
     use ReopenReason::{Changed, Ordered, Resume, Upstream};
     let resolution = select(vec![Resolution::Success, Resolution::Failed, Resolution::Rerun]);
     prop_oneof![
         node().prop_map(|node| Event::NodeAdmitted { node }),
+        (node(), any::<[u8; 32]>())
+            .prop_map(|(node, root)| Event::StageSealed { node, root: Digest::from_bytes(root) }),
+        node().prop_map(|node| Event::ShardsReopened { node }),
         (node(), option::of(any::<u64>()), any::<String>()).prop_map(|(node, at, prompt)| Event::GateOpened {
             node,
             expires: at.map(Millis::new),

@@ -8,17 +8,18 @@ use super::Builder;
 use super::context::{Context, Declared, Eval, Site, Status};
 use super::expand::Surround;
 use crate::base::{NodeIx, PoolIx, Span, limits};
-use crate::graph::model::{Cache, Command, Frame, FrameIx, Items, Late, Node, Process, Retry, Rules, Work};
+use crate::graph::model::{Cache, Command, Frame, FrameIx, Late, Node, Process, Retry, Rules, Split, Work};
 use crate::graph::scope::under;
+use crate::plan::Diagnostic;
 use crate::plan::model::{self, AllowFailure, Body, Common, Setting, Shell, Signal, Stage};
-use crate::plan::source::Spanned;
+use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::Tree;
 use crate::render::{Template, Tree as Prepared, text_of};
 
 /// A stage with its action, if it uses one, and the context of each.
-struct Layers<'a> {
+pub(super) struct Layers<'a> {
     /// Strongest first.
-    common: Vec<(&'a Common, &'a Context)>,
+    pub(super) common: Vec<(&'a Common, &'a Context)>,
     body: &'a Stage,
     body_cx: &'a Context,
     own: &'a Stage,
@@ -150,7 +151,7 @@ impl<'a> Builder<'a> {
 
     /// Keeps a template for later. Written outside the action whose frame the node has, it becomes a late
     /// input of that frame.
-    fn keep(&mut self, raw: Box<str>, cx: &Context, layers: &Layers<'_>) -> Box<str> {
+    pub(super) fn keep(&mut self, raw: Box<str>, cx: &Context, layers: &Layers<'_>) -> Box<str> {
         let own = layers.body_cx.frame;
         if cx.frame == own {
             return raw;
@@ -189,16 +190,19 @@ impl<'a> Builder<'a> {
     ) -> Work {
         let mut process = Process::default();
         let (own, body) = (layers.own, layers.body);
+        let mut split = None;
         if let Some((shards, cx)) = either(layers, |stage| stage.shards.as_ref()) {
-            process.items = self.items(shards, cx);
-            rules.shards = u32::try_from(process.items.shard_count()).unwrap_or(u32::MAX);
-            if let Some(most) = &shards.max_parallel
-                && let Some(most) = self.bounded(most, cx, (1, u32::MAX), "`max-parallel`")
-            {
+            let (items, bounds) = self.items((shards, cx), layers, site, id);
+            rules.shards = if bounds.is_late { 1 } else { u32::try_from(items.shard_count()).unwrap_or(u32::MAX) };
+            if let Some(most) = bounds.max_parallel {
                 rules.pools.push((self.push_pool(format!("{id} shards"), most), 1));
             }
+            process.items = items;
+            split = Some(bounds);
         }
-        let shard = (process.items != Items::None).then(|| process.items.size());
+        // What is sized as it runs has no item of its own to name.
+        let size = |split: &Split| if split.grows { u32::MAX } else { split.size };
+        let shard = split.as_ref().map(size);
         let site = Site { shard, ..site };
         process.command = self.command(command, layers, layers.body_cx, site);
         process.env = self.env(layers, site);
@@ -218,6 +222,13 @@ impl<'a> Builder<'a> {
             env: cache.env.iter().map(|name| name.value.as_str().into()).collect(),
         });
         rules.has_cache = process.cache.is_some();
+        if let Some(split) = &mut split {
+            split.is_sealed = !process.outputs.is_empty() || !process.artifacts.is_empty();
+            if let Some((cache, _)) = either(layers, |stage| stage.cache.as_ref()).filter(|_| split.is_dynamic()) {
+                self.no_cache(cache.at, split.is_late);
+            }
+        }
+        rules.split = split.map(Box::new);
         if let Some((command, cx)) = either(layers, |stage| stage.done_if.as_ref()) {
             process.done_if = Some(self.command(command, layers, cx, site));
             rules.has_done_if = true;
@@ -227,6 +238,19 @@ impl<'a> Builder<'a> {
         let signal = layers.common.iter().find_map(|(common, _)| common.stop.as_ref()?.signal.as_ref());
         process.stop = (signal.map_or(Signal::Term, |signal| signal.value), rules.grace);
         Work::Process(Box::new(process))
+    }
+
+    /// Results are kept by shard, so a cache needs shards that are the same in every run.
+    fn no_cache(&mut self, at: Place, is_late: bool) {
+        let (message, help) = if is_late {
+            ("`cache` cannot know items that an earlier stage gives", "cache the earlier stage")
+        } else {
+            (
+                "`cache` keeps results by shard, and these shards are sized while they run",
+                "write a fixed `size` without `target-p95`",
+            )
+        };
+        self.report.push(Diagnostic::error("plan::misplaced-key", at, message).help(help));
     }
 
     /// `env`: the defaults first, each name once, the strongest value.

@@ -50,6 +50,8 @@ pub(super) struct Needed {
     pub(super) outputs: Vec<Box<str>>,
     /// Its cells are a level of their own in `outputs`.
     pub(super) has_cells: bool,
+    /// Whether its outputs are those of its shards, by number.
+    pub(super) has_shards: bool,
     /// Why its outputs may be missing: it has an `if`, or a failure is accepted.
     pub(super) may_miss: Option<&'static str>,
     /// Its own condition.
@@ -253,7 +255,7 @@ impl Builder<'_> {
     }
 
     fn output(&mut self, name: &Name, tree: &Tree, needed: &Needed, site: Site<'_>) -> Result<Status, ()> {
-        let at = if needed.has_cells { 4 } else { 3 };
+        let at = 3 + usize::from(needed.has_cells) + usize::from(needed.has_shards);
         let Some(output) = name.path.get(at) else { return Ok(Status::Late) };
         let stage = &name.path[1];
         if !needed.outputs.contains(output) {

@@ -356,6 +356,15 @@ impl<'a> Builder<'a> {
         all
     }
 
+    /// Whether `stage`, or the action that it uses, has shards.
+    fn is_sharded(&self, stage: &Stage) -> bool {
+        let of_action = match &stage.body {
+            Body::Action { uses, .. } => self.action(&uses.value).is_some_and(|action| action.shards.is_some()),
+            _ => false,
+        };
+        stage.shards.is_some() || of_action
+    }
+
     /// The outputs of a stage, and whether they may be missing.
     fn describe(&self, stage: &Stage) -> Needed {
         let names = |outputs: &[crate::plan::model::Output]| -> Vec<Box<str>> {
@@ -374,6 +383,7 @@ impl<'a> Builder<'a> {
         Needed {
             outputs,
             has_cells: stage.matrix.is_some(),
+            has_shards: self.is_sharded(stage),
             may_miss: stage.condition.as_ref().map(|_| HAS_CONDITION),
             condition,
         }
@@ -401,6 +411,7 @@ fn has_templates(stage: &Stage) -> bool {
     };
     !(is_plain_body
         && stage.condition.is_none()
+        && !matches!(&stage.shards, Some(shards) if matches!(shards.items, crate::plan::model::Items::From(_)))
         && stage.common.cwd.as_ref().is_none_or(is_plain)
         && stage.done_if.as_ref().is_none_or(argv)
         && stage.common.env.iter().all(|(_, tree)| is_plain(tree)))

@@ -5,7 +5,7 @@ use super::context::{Context, Eval, Site};
 use crate::base::{Span, limits};
 use crate::graph::model::{LockRule, Settings};
 use crate::plan::Place;
-use crate::plan::model::Setting;
+use crate::plan::model::{AllowFailed, Rate, Setting, Size};
 use crate::plan::tree::Tree;
 use crate::render::Value;
 
@@ -27,6 +27,33 @@ impl Limit for u32 {
 impl Limit for Span {
     fn read(value: &Value) -> Result<Self, String> {
         value.as_str().and_then(Self::parse).ok_or_else(|| "expected a duration like `90s` or `1h30m`".to_owned())
+    }
+}
+
+impl Limit for Size {
+    fn read(value: &Value) -> Result<Self, String> {
+        if value.as_str() == Some("auto") {
+            return Ok(Self::Auto);
+        }
+        let items = u32::read(value).ok().filter(|&items| items > 0);
+        items.map(Self::Items).ok_or_else(|| {
+            format!("expected a whole number from 1, or `auto`, not {}", crate::render::noun(value))
+        })
+    }
+}
+
+impl Limit for Rate {
+    fn read(value: &Value) -> Result<Self, String> {
+        let rate = value.as_str().and_then(Self::parse);
+        rate.ok_or_else(|| "expected a rate like `200/s`, `30/m` or `5/10s`".to_owned())
+    }
+}
+
+impl Limit for AllowFailed {
+    fn read(value: &Value) -> Result<Self, String> {
+        let count = value.as_u64().and_then(|count| u32::try_from(count).ok()).map(Self::Items);
+        let read = count.or_else(|| value.as_str().and_then(Self::parse));
+        read.ok_or_else(|| "expected a number of items, or a share of them like `1%`".to_owned())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Role, hints};
 use crate::base::Span;
 use crate::plan::error::{Diagnostic, Report, nearest};
+use crate::plan::model::{AllowFailed, Rate};
 use crate::plan::schema::tables::FILE;
 use crate::plan::schema::{Choice, Key as KeyDoc, NameRule, Named, Shape, Table};
 use crate::plan::source::{Place, Sources};
@@ -135,7 +136,11 @@ impl<'a> Check<'a> {
             (Shape::Factor, Kind::Int(_) | Kind::Float(_)) => self.factor(key, value),
             (Shape::Duration { zero }, Kind::Str { text, .. }) => self.duration(key, value, text, *zero),
             (Shape::Duration { .. }, Kind::Int(_) | Kind::Float(_)) => self.no_unit(key, value),
-            (Shape::Count { .. }, Kind::Str { text, .. }) if text.contains("{{") => {}
+            (Shape::Count { .. } | Shape::Rate | Shape::Share, Kind::Str { text, .. }) if text.contains("{{") => {}
+            (Shape::Rate, Kind::Str { text, .. }) if Rate::parse(text).is_some() => {}
+            (Shape::Share, Kind::Str { text, .. }) if AllowFailed::parse(text).is_some() => {}
+            (Shape::Share, Kind::Int(number)) => self.count(key, value, *number, (0, u32::MAX)),
+            (Shape::Rate | Shape::Share, _) => self.bad_bound(key, value, example),
             (Shape::Word(choices), Kind::Str { text, .. }) => self.word(key, value.at, text, choices),
             (Shape::EnvValue, Kind::Bool(on)) if self.is_spelled(value.at, &on.to_string()) => {}
             (Shape::EnvValue, Kind::Int(number)) if self.is_spelled(value.at, &number.to_string()) => {}
@@ -302,6 +307,16 @@ impl<'a> Check<'a> {
                 self.push(Diagnostic::error("plan::bad-duration", value.at, message).help(help));
             }
         }
+    }
+
+    /// No rate, or no share.
+    fn bad_bound(&mut self, key: &str, value: &Tree, example: &str) {
+        let message = format!("`{key}` cannot be read: `{}`", self.spelling(value));
+        let help = match key {
+            "rate" => "starts in a time, up to a million in a second: `200/s`, `30/m`, `5/10s`".to_owned(),
+            _ => format!("a whole number or a share with at most four digits behind the point: `3`, `{example}`"),
+        };
+        self.push(Diagnostic::error("plan::out-of-range", value.at, message).help(help));
     }
 
     /// A number where a duration is wanted.

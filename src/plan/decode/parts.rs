@@ -2,11 +2,14 @@
 
 use super::check::Check;
 use super::file::on_failure;
-use super::values::{boolean, count, entries, exits, ignored, items, named, number, span, text, texts, word};
+use super::values::{
+    boolean, count, entries, exits, ignored, items, named, number, parsed, share, size, span, text, texts, word,
+};
+use crate::base::Span;
 use crate::plan::error::Diagnostic;
 use crate::plan::model::{
-    Accept, AllowFailure, Cache, Command, Common, Items, Matrix, Need, Retry, RetryWhen, Setting, Shards, Shell,
-    Signal, Stop,
+    Accept, AllowFailed, AllowFailure, Cache, Command, Common, Items, Matrix, Need, Rate, Retry, RetryWhen,
+    Setting, Shards, Shell, Signal, Size, Stop,
 };
 use crate::plan::schema::tables::{CACHE, DEFAULTS, ITEMS, MATRIX, NEED, RETRY, SHARDS, STOP};
 use crate::plan::source::{Place, Spanned};
@@ -239,36 +242,54 @@ pub(super) fn matrix(tree: Tree, check: &mut Check<'_>) -> Matrix {
 /// `shards`.
 pub(super) fn shards(tree: Tree, check: &mut Check<'_>) -> Option<Shards> {
     let at = tree.at;
-    let (mut items, mut size, mut max_parallel) = (None, None, None);
+    let (mut source, mut shards) = (None, Bounds::default());
     for (key, value) in entries(tree) {
         match &*key.text {
-            "items" => items = shard_items(value, check),
-            "size" => size = count(value),
-            "max-parallel" => max_parallel = count(value),
+            "items" => source = Some(shard_items(value, check)),
+            "size" => shards.size = size(value),
+            "target-p95" => shards.target = span(value),
+            "max-parallel" => shards.max_parallel = count(value),
+            "rate" => shards.rate = parsed(value, Rate::parse),
+            "allow-failed" => shards.allow_failed = share(value),
+            "items-format" => shards.is_json = value.as_str() == Some("json"),
             _ => ignored(&key, &SHARDS),
         }
     }
-    Some(Shards { at, items: items?, size, max_parallel })
+    let (items, max) = source?;
+    let Bounds { size, target, max_parallel, rate, allow_failed, is_json } = shards;
+    Some(Shards { at, items: items?, max, size, target, max_parallel, rate, allow_failed, is_json })
 }
 
-/// `items`: a list, a template, or a map with exactly one source.
-fn shard_items(tree: Tree, check: &mut Check<'_>) -> Option<Items> {
+/// What bounds shards, as far as it was read.
+#[derive(Default)]
+struct Bounds {
+    size: Option<Setting<Size>>,
+    target: Option<Setting<Span>>,
+    max_parallel: Option<Setting<u32>>,
+    rate: Option<Setting<Rate>>,
+    allow_failed: Option<Setting<AllowFailed>>,
+    is_json: bool,
+}
+
+/// `items`: a list, a template, or a map with exactly one source; and the most there may be.
+fn shard_items(tree: Tree, check: &mut Check<'_>) -> (Option<Items>, Option<Setting<u32>>) {
     let at = tree.at;
     if !matches!(tree.kind, Kind::Map(_)) {
-        return matches!(tree.kind, Kind::List(_) | Kind::Str { .. }).then_some(Items::List(tree));
+        return (matches!(tree.kind, Kind::List(_) | Kind::Str { .. }).then_some(Items::List(tree)), None);
     }
-    let (mut found, mut places) = (None, Vec::new());
+    let (mut found, mut max, mut places) = (None, None, Vec::new());
     for (key, value) in entries(tree) {
         let items = match &*key.text {
             "glob" => text(value).map(Items::Glob),
             "file" => value.as_str().is_some().then_some(Items::File(value)),
             "range" => count(value).map(Items::Range),
+            "from" => value.as_str().is_some().then_some(Items::From(value)),
+            "max" => {
+                max = count(value);
+                continue;
+            }
             _ => {
                 ignored(&key, &ITEMS);
-                // A source that is not built was refused already; it still counts as one.
-                if &*key.text == "from" {
-                    places.push(key.at);
-                }
                 continue;
             }
         };
@@ -276,7 +297,12 @@ fn shard_items(tree: Tree, check: &mut Check<'_>) -> Option<Items> {
         found = found.or(items);
     }
     one_source(at, &places, check);
-    found
+    if let (Some(Items::From(tree)), None) = (&found, &max) {
+        let message = "`from` needs `max`: how many items may an earlier stage give?";
+        let help = "write `{from: \"{{ needs.x.outputs.list }}\", max: 500}`; a longer list fails the stage";
+        check.push(Diagnostic::error("plan::missing-key", tree.at, message).help(help));
+    }
+    (found, max)
 }
 
 /// Refuses none or several sources of items.
@@ -288,5 +314,5 @@ fn one_source(at: Place, places: &[Place], check: &mut Check<'_>) {
             Diagnostic::error("plan::one-of", *second, "`items` has two sources").related(*first, "the first one")
         }
     };
-    check.push(diagnostic.help("write one of `{glob: …}`, `{file: …}`, `{range: …}`, or a list"));
+    check.push(diagnostic.help("write one of `{glob: …}`, `{file: …}`, `{range: …}`, `{from: …}`, or a list"));
 }

@@ -144,12 +144,42 @@ fn what_is_missing_or_empty_is_said() {
 }
 
 #[test]
+fn shards_say_where_their_items_come_from_and_what_bounds_them() {
+    check_cases(&[
+        (
+            "stages: {a: {run: x, shards: {items: {from: '{{ needs.b.outputs.c }}'}}}}",
+            "plan::missing-key",
+            "'{{ needs.b.outputs.c }}'",
+            "max: 500",
+        ),
+        ("stages: {a: {run: x, shards: {items: {range: 3}, size: 0}}}", "plan::out-of-range", "0", ""),
+        ("stages: {a: {run: x, shards: {items: {range: 3}, size: big}}}", "plan::unknown-word", "big", "auto"),
+        ("stages: {a: {run: x, shards: {items: {range: 3}, rate: 200}}}", "plan::out-of-range", "200", "200/s"),
+        ("stages: {a: {run: x, shards: {items: {range: 3}, rate: 0/s}}}", "plan::out-of-range", "0/s", "200/s"),
+        (
+            "stages: {a: {run: x, shards: {items: {range: 3}, allow-failed: 101%}}}",
+            "plan::out-of-range",
+            "101%",
+            "1%",
+        ),
+        ("stages: {a: {run: x, shards: {items: {range: 3}, target-p95: 8}}}", "plan::no-unit", "8", "8s"),
+        ("stages: {a: {run: x, shards: {items: {range: 3}, target-p95: 0s}}}", "plan::out-of-range", "0s", ""),
+        (
+            "stages: {a: {run: x, shards: {items: {range: 3}, items-format: csv}}}",
+            "plan::unknown-word",
+            "csv",
+            "json",
+        ),
+        ("stages: {a: {run: x, shards: {items: {range: 3, glob: '*'}}}}", "plan::one-of", "glob", "{range: …}"),
+    ]);
+}
+
+#[test]
 fn a_stage_does_one_thing_and_has_only_what_fits_it() {
     check_cases(&[
         ("stages: {a: {description: x}}", "plan::one-of", "a", "add `run: make`"),
         ("stages: {a: {run: make, uses: approval}}", "plan::one-of", "uses", "keep one"),
         ("stages: {a: {run: make, shards: {items: {}}}}", "plan::one-of", "{", "{range: …}"),
-        ("stages: {a: {run: x, shards: {items: {range: 3, glob: '*'}}}}", "plan::one-of", "glob", "{range: …}"),
         ("stages: {a: {uses: approval, done-if: {run: x}}}", "plan::misplaced-key", "done-if", "runs a process"),
         ("stages: {a: {uses: approval, shards: {items: [a]}}}", "plan::misplaced-key", "shards", ""),
         ("stages: {a: {run: make, with: {a: 1}}}", "plan::misplaced-key", "with", "`env`"),
@@ -180,9 +210,9 @@ fn a_stage_does_one_thing_and_has_only_what_fits_it() {
             "nothing in a plan is ever ignored",
         ),
         (
-            "stages: {a: {run: make, shards: {items: [a], size: auto}}}",
+            "stages: {a: {run: make, shards: {items: [a], protocol: lines}}}",
             "plan::not-yet",
-            "auto",
+            "protocol",
             "nothing in a plan is ever ignored",
         ),
         (

@@ -1,7 +1,7 @@
 //! Single values, moved out of their trees. `None` for what the check has refused.
 
 use crate::base::Span;
-use crate::plan::model::{Setting, Type};
+use crate::plan::model::{AllowFailed, Setting, Size, Type};
 use crate::plan::schema::Table;
 use crate::plan::source::Spanned;
 use crate::plan::tree::{Key, Kind, Tree};
@@ -58,12 +58,39 @@ pub(super) fn count(tree: Tree) -> Option<Setting<u32>> {
 
 /// A duration, or a template.
 pub(super) fn span(tree: Tree) -> Option<Setting<Span>> {
+    parsed(tree, Span::parse)
+}
+
+/// Text that `parse` reads, or a template.
+pub(super) fn parsed<T>(tree: Tree, parse: impl Fn(&str) -> Option<T>) -> Option<Setting<T>> {
     let text = tree.as_str()?;
     if text.contains("{{") {
         return Some(Setting::Template(tree));
     }
-    let span = Span::parse(text)?;
-    Some(Setting::Value(Spanned::new(span, tree.at)))
+    let value = parse(text)?;
+    Some(Setting::Value(Spanned::new(value, tree.at)))
+}
+
+/// A size, or a template.
+pub(super) fn size(tree: Tree) -> Option<Setting<Size>> {
+    match tree.kind {
+        Kind::Int(number) => {
+            let size = Size::Items(u32::try_from(number).ok()?);
+            Some(Setting::Value(Spanned::new(size, tree.at)))
+        }
+        _ => parsed(tree, |text| (text == "auto").then_some(Size::Auto)),
+    }
+}
+
+/// A number of items or a share of them, or a template.
+pub(super) fn share(tree: Tree) -> Option<Setting<AllowFailed>> {
+    match tree.kind {
+        Kind::Int(number) => {
+            let share = AllowFailed::Items(u32::try_from(number).ok()?);
+            Some(Setting::Value(Spanned::new(share, tree.at)))
+        }
+        _ => parsed(tree, AllowFailed::parse),
+    }
 }
 
 /// One of these words.

@@ -9,6 +9,10 @@ use super::{Choice, Key, NameRule, Named, Shape, Table};
 const TEMPLATE: &str = r"\{\{";
 /// What a duration looks like: descending units, at least one.
 const DURATION: &str = r"^(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$";
+/// A rate as text.
+const RATE: &str = r"^\d+/\d*[a-z]";
+/// A share as text.
+const SHARE: &str = r"^\d+(\.\d{1,4})?%?$";
 
 /// The JSON Schema that editors complete and check plans with. It accepts what the engine reads; a key that
 /// is known but not built yet is described and refused.
@@ -125,6 +129,11 @@ fn shape(shape: &Shape) -> Value {
         Shape::Factor => json!({"type": "number", "minimum": 1}),
         Shape::Duration { .. } => json!({"anyOf": [
             {"type": "string", "pattern": DURATION}, {"type": "string", "pattern": TEMPLATE}]}),
+        Shape::Rate => json!({"anyOf": [
+            {"type": "string", "pattern": RATE}, {"type": "string", "pattern": TEMPLATE}]}),
+        Shape::Share => json!({"anyOf": [
+            {"type": "integer", "minimum": 0}, {"type": "string", "pattern": SHARE},
+            {"type": "string", "pattern": TEMPLATE}]}),
         Shape::ExitCode => json!({"type": "integer", "minimum": 0, "maximum": 255}),
         Shape::Word(choices) => words(choices),
         Shape::EnvValue => json!({"type": ["string", "integer", "boolean"]}),

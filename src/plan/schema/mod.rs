@@ -109,6 +109,10 @@ pub enum Shape {
         /// Whether it may be zero.
         zero: bool,
     },
+    /// Starts in a time, `200/s`, or a template that gives that.
+    Rate,
+    /// A number of items or a share of them, `3`, `1%`, or a template that gives that.
+    Share,
     /// An exit code, 0 to 255.
     ExitCode,
     /// One word of a closed set.
@@ -201,6 +205,8 @@ impl Shape {
             Self::Count { .. } => "a whole number".to_owned(),
             Self::Factor => "a number of at least 1".to_owned(),
             Self::Duration { .. } => "a duration".to_owned(),
+            Self::Rate => "a rate (`200/s`)".to_owned(),
+            Self::Share => "a whole number or a share (`1%`)".to_owned(),
             Self::ExitCode => "an exit code from 0 to 255".to_owned(),
             Self::Word(choices) => list_words(choices),
             Self::EnvValue => "text, a whole number or a boolean".to_owned(),

@@ -176,20 +176,40 @@ pub static SHARDS: Table = Table {
             "size",
             Shape::Either(&[
                 Shape::Count { min: 1, max: MAX_ITEMS },
-                Shape::Word(&[Choice::later("auto", "sized by past durations", "shards")]),
+                Shape::Word(&[Choice::new("auto", "as many items as fit `target-p95`, found while the stage runs")]),
             ]),
-            "items for each process",
+            "items for each process; with `target-p95` the most",
             "100",
         )
         .or("1"),
+        Key::new(
+            "target-p95",
+            Shape::Duration { zero: false },
+            "what is left is cut into smaller shards when 95 % of the last ones took longer than this, and `size: auto` \
+             into larger ones when they are far below",
+            "8s",
+        )
+        .or("8s with `size: auto`, else no target"),
         Key::new("max-parallel", PARALLEL, "shards at once", "64"),
-        Key::new("target-p95", Shape::Any, "auto sizing keeps the p95 of a shard under this", "8s")
-            .since("shards"),
-        Key::new("allow-failed", Shape::Any, "failed items that are no failure of the stage", "1%")
-            .since("shards"),
-        Key::new("rate", Shape::Any, "starts per second", "200/s").since("shards"),
+        Key::new("rate", Shape::Rate, "the most starts in a time, re-tries included", "200/s"),
+        Key::new(
+            "allow-failed",
+            Shape::Share,
+            "this many items may fail, or this share of them, and the stage is a success all the same",
+            "1%",
+        )
+        .or("0"),
+        Key::new(
+            "items-format",
+            Shape::Word(&[
+                Choice::new("lines", "each item as it is, ended by a newline"),
+                Choice::new("json", "each item as one line of JSON; needed for items with a newline or NUL"),
+            ]),
+            "how items stand in the shard's file",
+            "json",
+        )
+        .or("lines"),
         Key::new("protocol", Shape::Any, "how long-lived workers are spoken to", "lines").since("shards"),
-        Key::new("items-format", Shape::Any, "how items stand in the shard's file", "json").since("shards"),
     ],
     open: None,
 };
@@ -207,8 +227,19 @@ pub static ITEMS: Table = Table {
             "the numbers from 0 up to this, which is left out",
             "1000",
         ),
-        Key::new("from", Shape::Any, "an output of a stage", "\"{{ needs.list.outputs.ids }}\"").since("shards"),
-        Key::new("max", Shape::Any, "the most items that `from` may give", "500").since("shards"),
+        Key::new(
+            "from",
+            Shape::Template,
+            "a list that a needed stage gives; frozen when this stage becomes ready",
+            "\"{{ needs.list.outputs.ids }}\"",
+        ),
+        Key::new(
+            "max",
+            Shape::Count { min: 1, max: MAX_ITEMS },
+            "the most items there may be; more fail the stage, or the plan where they are known before; must be given with `from`",
+            "500",
+        )
+        .or("2000000"),
     ],
     open: None,
 };

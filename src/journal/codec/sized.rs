@@ -1,0 +1,130 @@
+//! Events whose payload has a length, so that a reader which does not know them can skip them. All their fields
+//! are absolute; what follows in a payload may have been added by a newer engine, and is left alone.
+
+use std::sync::Arc;
+
+use super::{Context, Decoded, put_outcome, put_result, tag, take_outcome, take_result};
+use crate::base::{Digest, Span};
+use crate::graph::shards::Cut;
+use crate::journal::bytes::{Fault, Take, put_bytes, put_var};
+use crate::journal::codes::Stored;
+use crate::run::event::{Attempt, Event};
+
+/// Appends one of them.
+pub(super) fn put(out: &mut Vec<u8>, event: &Event) {
+    let mut payload = Vec::new();
+    let tag = put_payload(&mut payload, event);
+    put_var(out, tag);
+    put_bytes(out, &payload);
+}
+
+fn put_payload(out: &mut Vec<u8>, event: &Event) -> u64 {
+    match event {
+        Event::ShardExpired { node, shard, clock } => {
+            node.put(out);
+            put_var(out, u64::from(*shard));
+            clock.put(out);
+            tag::SHARD_EXPIRED
+        }
+        Event::ShardsCut { node, cut, why, p95 } => {
+            node.put(out);
+            put_var(out, u64::from(cut.shard));
+            put_var(out, cut.item);
+            put_var(out, u64::from(cut.size));
+            why.put(out);
+            put_var(out, p95.ms());
+            tag::SHARDS_CUT
+        }
+        Event::ItemsFrozen { node, items } => {
+            node.put(out);
+            put_var(out, items.len() as u64);
+            items.iter().for_each(|item| put_bytes(out, item.as_bytes()));
+            tag::ITEMS_FROZEN
+        }
+        Event::ShardFinished { attempt, outcome, took, result } => {
+            attempt.node.put(out);
+            put_var(out, u64::from(attempt.shard));
+            put_var(out, u64::from(attempt.number));
+            put_var(out, took.ms());
+            put_outcome(out, outcome);
+            put_result(out, &mut Context::default(), result);
+            put_digest(out, result.digest);
+            tag::FINISHED_SEALED
+        }
+        Event::ShardRecalled { node, shard, result } => {
+            node.put(out);
+            put_var(out, u64::from(*shard));
+            put_result(out, &mut Context::default(), result);
+            put_digest(out, result.digest);
+            tag::SHARD_RECALLED
+        }
+        Event::StageSealed { node, root } => {
+            node.put(out);
+            out.extend_from_slice(root.as_bytes());
+            tag::STAGE_SEALED
+        }
+        Event::ShardsReopened { node } => {
+            node.put(out);
+            tag::SHARDS_REOPENED
+        }
+        _ => unreachable!("`encode` gives only these here"),
+    }
+}
+
+fn put_digest(out: &mut Vec<u8>, digest: Option<Digest>) {
+    digest.is_some().put(out);
+    if let Some(digest) = digest {
+        out.extend_from_slice(digest.as_bytes());
+    }
+}
+
+/// Reads the payload of a tag.
+pub(super) fn take(tag: u64, payload: &[u8]) -> Result<Decoded, Fault> {
+    let mut from = Take::new(payload);
+    let from = &mut from;
+    let event = match tag {
+        tag::SHARD_EXPIRED => {
+            Event::ShardExpired { node: Stored::take(from)?, shard: from.u32()?, clock: Stored::take(from)? }
+        }
+        tag::SHARDS_CUT => {
+            let node = Stored::take(from)?;
+            let cut = Cut { shard: from.u32()?, item: from.var()?, size: from.u32()? };
+            Event::ShardsCut { node, cut, why: Stored::take(from)?, p95: Span::from_ms(from.var()?) }
+        }
+        tag::ITEMS_FROZEN => {
+            let node = Stored::take(from)?;
+            let count = from.count()?;
+            let items: Result<Vec<Box<str>>, Fault> = (0..count).map(|_| Ok(from.text()?.into())).collect();
+            Event::ItemsFrozen { node, items: Arc::new(items?) }
+        }
+        tag::FINISHED_SEALED => {
+            let attempt = Attempt { node: Stored::take(from)?, shard: from.u32()?, number: from.u16()? };
+            let (took, outcome) = (Span::from_ms(from.var()?), take_outcome(from)?);
+            Event::ShardFinished { attempt, outcome, took, result: Box::new(take_sealed(from)?) }
+        }
+        tag::SHARD_RECALLED => {
+            let (node, shard) = (Stored::take(from)?, from.u32()?);
+            Event::ShardRecalled { node, shard, result: Box::new(take_sealed(from)?) }
+        }
+        tag::STAGE_SEALED => {
+            let (node, root) = (Stored::take(from)?, take_digest(from)?);
+            Event::StageSealed { node, root }
+        }
+        tag::SHARDS_REOPENED => Event::ShardsReopened { node: Stored::take(from)? },
+        _ => return Ok(Decoded::Unknown { tag }),
+    };
+    Ok(Decoded::Known(event))
+}
+
+fn take_sealed(from: &mut Take<'_>) -> Result<crate::run::event::ShardResult, Fault> {
+    let mut result = take_result(from, &mut Context::default())?;
+    if from.bool()? {
+        result.digest = Some(take_digest(from)?);
+    }
+    Ok(result)
+}
+
+fn take_digest(from: &mut Take<'_>) -> Result<Digest, Fault> {
+    let bytes = from.slice(32)?.try_into().map_err(|_| "a digest is too short")?;
+    Ok(Digest::from_bytes(bytes))
+}
