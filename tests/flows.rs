@@ -1,5 +1,7 @@
 //! Every feature of the plan language and of a run, through the real binary with real processes.
 
+#[path = "flows/audience.rs"]
+mod audience;
 #[path = "flows/clocks.rs"]
 mod clocks;
 #[path = "flows/edited.rs"]

@@ -58,8 +58,8 @@ pub const KILL_PATIENCE_MS: u64 = 2_000;
 pub const KILL_WAIT_MS: u64 = 30_000;
 /// How long a `done-if` or a look into the cache may take before nobody knows the answer.
 pub const CHECK_WAIT_MS: u64 = 10 * 60_000;
-/// Bytes of output that wait for a live view.
-pub const MAX_LIVE_OUTPUT_BYTES: usize = 4 << 20;
+/// Bytes of one attempt's output that are handed to an observer at once.
+pub const MAX_TOLD_BYTES: usize = 64 << 10;
 /// Sentences kept for the end of a run about requests that could not be carried out: more are the same again.
 pub const MAX_NOTES: usize = 100;
 /// Threads that store and restore files beside an engine's loop.

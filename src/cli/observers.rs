@@ -19,9 +19,7 @@ use crate::run::{Attempt, Event};
 /// The observers of a run.
 pub(super) struct Chosen {
     /// Who hears of it.
-    pub(super) observers: Vec<Box<dyn Observer>>,
-    /// Whether any of them shows what stages print.
-    pub(super) shows_output: bool,
+    pub(super) observers: Vec<Box<dyn Observer + Send>>,
     /// Whether the console itself says that an approval can be answered by typing.
     pub(super) asks: bool,
 }
@@ -30,7 +28,7 @@ pub(super) struct Chosen {
 /// or a file that cannot be written leaves no run behind.
 pub(super) struct Wanted {
     output: Output,
-    events: Option<File>,
+    events: Option<(PathBuf, File)>,
     reports: Vec<Report>,
     /// What shields a log on GitHub from commands in the output of stages.
     token: String,
@@ -41,7 +39,7 @@ impl Wanted {
     pub(super) fn of(args: &ShowArgs) -> Result<Self, Fault> {
         let token = ports::secret_word()
             .map_err(|error| Fault::new(Exit::Environment, format!("`/dev/urandom` cannot be read: {error}")))?;
-        let events = args.events.as_ref().map(create).transpose()?;
+        let events = args.events.as_ref().map(|path| create(path).map(|file| (path.clone(), file))).transpose()?;
         Ok(Self { output: args.output, reports: reports(args)?, events, token })
     }
 }
@@ -55,10 +53,10 @@ pub(super) fn choose(
     is_attended: bool,
 ) -> Chosen {
     let look = Look { colour: settings.color, output: !settings.quiet };
-    let out = std::io::stdout;
+    let out = || Voiced::new(std::io::stdout(), None);
     let kind = kind(wanted.output, settings);
     let asks = is_attended && matches!(kind, Kind::Tty);
-    let (console, shows): (Box<dyn Observer>, bool) = match kind {
+    let console: Box<dyn Observer + Send> = match kind {
         Kind::Tty => {
             let tty = Tty::new(
                 view.clone(),
@@ -66,9 +64,9 @@ pub(super) fn choose(
                 look,
                 Box::new(|| Tty::<std::io::Stdout>::size_of(std::io::stdout())),
             );
-            (Box::new(tty.asking(asks)), true)
+            Box::new(tty.asking(asks))
         }
-        Kind::Plain => (Box::new(Plain::new(view.clone(), out(), look)), true),
+        Kind::Plain => Box::new(Plain::new(view.clone(), out(), look)),
         Kind::GitHub => {
             let lines: BTreeMap<_, _> = compiled
                 .graph
@@ -79,22 +77,88 @@ pub(super) fn choose(
                     (ix, (compiled.loaded.sources.file(node.place.file).path.clone(), line))
                 })
                 .collect();
-            (Box::new(GitHub::new(view.clone(), out(), look, &wanted.token, lines)), true)
+            Box::new(GitHub::new(view.clone(), out(), look, &wanted.token, lines))
         }
-        Kind::GitLab => (Box::new(GitLab::new(view.clone(), out(), look)), true),
-        Kind::Json => (Box::new(events::Lines::new(view.clone(), out())), false),
-        Kind::Quiet => (Box::new(Quiet::new(view.clone(), out(), look)), true),
+        Kind::GitLab => Box::new(GitLab::new(view.clone(), out(), look)),
+        Kind::Json => Box::new(events::Lines::new(view.clone(), out())),
+        Kind::Quiet => Box::new(Quiet::new(view.clone(), out(), look)),
     };
-    let mut observers = vec![console];
-    if let Some(file) = wanted.events {
-        observers.push(Box::new(events::Lines::new(view.clone(), BufWriter::new(file))));
+    // What goes to standard output comes behind the console's last word; files wait for no terminal.
+    let (printed, filed): (Vec<_>, Vec<_>) =
+        wanted.reports.into_iter().partition(|report| matches!(report, Report::Summary(None)));
+    let written = |wanted| Reports { view: view.clone(), tails: Tails::default(), wanted };
+    let mut observers =
+        vec![if printed.is_empty() { console } else { Box::new(Behind(console, written(printed))) }];
+    if let Some((path, file)) = wanted.events {
+        let out = BufWriter::new(Voiced::new(file, Some(path)));
+        observers.push(Box::new(events::Lines::new(view.clone(), out)));
     }
-    let keeps_tails = !wanted.reports.is_empty();
-    if keeps_tails {
-        let (view, tails) = (view.clone(), Tails::default());
-        observers.push(Box::new(Reports { view, tails, wanted: wanted.reports }));
+    if !filed.is_empty() {
+        observers.push(Box::new(written(filed)));
     }
-    Chosen { observers, shows_output: shows || keeps_tails, asks }
+    Chosen { observers, asks }
+}
+
+/// A writer that says once why nothing more gets there. A reader of standard output who went away has seen all that
+/// they wanted.
+struct Voiced<W> {
+    out: W,
+    path: Option<PathBuf>,
+    is_told: bool,
+}
+
+impl<W: Write> Voiced<W> {
+    /// Writes to `out`, which is the file at `path`, or standard output.
+    fn new(out: W, path: Option<PathBuf>) -> Self {
+        Self { out, path, is_told: false }
+    }
+
+    fn explain(&mut self, error: &std::io::Error) {
+        let is_quiet = self.path.is_none() && error.kind() == std::io::ErrorKind::BrokenPipe;
+        let is_passing = error.kind() == std::io::ErrorKind::Interrupted;
+        if is_quiet || is_passing || std::mem::replace(&mut self.is_told, true) {
+            return;
+        }
+        let what = match &self.path {
+            Some(path) => format!("the events file `{}`", path.display()),
+            None => "standard output".to_owned(),
+        };
+        super::print::note(&format!("warning: {what} has no more of this run, which goes on: {error}"));
+    }
+}
+
+impl<W: Write> Write for Voiced<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.out.write(bytes).inspect_err(|error| self.explain(error))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush().inspect_err(|error| self.explain(error))
+    }
+}
+
+/// A console, and reports that are printed behind its last word.
+struct Behind(Box<dyn Observer + Send>, Reports);
+
+impl Observer for Behind {
+    fn record(&mut self, seq: u64, at: Millis, event: &Event) {
+        self.0.record(seq, at, event);
+        self.1.record(seq, at, event);
+    }
+
+    fn output(&mut self, attempt: Attempt, bytes: &[u8]) {
+        self.0.output(attempt, bytes);
+        self.1.output(attempt, bytes);
+    }
+
+    fn tick(&mut self, now: Millis) {
+        self.0.tick(now);
+    }
+
+    fn end(&mut self, summary: &Summary) {
+        self.0.end(summary);
+        self.1.end(summary);
+    }
 }
 
 /// Which console.

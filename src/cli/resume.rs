@@ -70,7 +70,6 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded, wa
         says_yes: args.show.yes,
         person,
         observers: chosen.observers,
-        shows_output: chosen.shows_output,
     };
     run::work(owned, first, manners, guarded, &state)
 }

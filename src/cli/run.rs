@@ -74,7 +74,6 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         says_yes: args.show.yes,
         person,
         observers: chosen.observers,
-        shows_output: chosen.shows_output,
     };
     work(owned, first, manners, guarded, &state)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::audience::{Audience, Voice};
 use super::checks::Checks;
 use super::desk::{Desk, Prompter};
 use super::keys::Keys;
@@ -62,10 +63,8 @@ pub struct Manners {
     pub is_attended: bool,
     /// Whether the question has to be put on standard error, because no console shows it.
     pub prompts: bool,
-    /// Who is told.
-    pub observers: Vec<Box<dyn Observer>>,
-    /// Whether any of them shows what stages print.
-    pub shows_output: bool,
+    /// Who is told; the first one shows the run to whoever started it.
+    pub observers: Vec<Box<dyn Observer + Send>>,
 }
 
 /// The connection to the guarding front, made before anything else starts. When it is dropped the front hears
@@ -145,17 +144,25 @@ pub fn work(
         .max_blocking_threads(limits::MAX_FILE_THREADS)
         .build()
         .map_err(|source| Error::System { action: "start the event loop", source })?;
-    runtime.block_on(async {
+    let worked: Result<_, Error> = runtime.block_on(async {
         let heard = guarded.sender.clone();
         signals::listen(guarded.link.clone(), move |caught| drop(heard.send(News::Caught(caught))))
             .map_err(|source| Error::System { action: "listen for signals", source })?;
         let mut live = assemble(owned, manners, &guarded.sender)?;
         live.serve(first, &mut guarded.news).await;
         let ending = live.ending.take().expect("the loop ends with an ending");
-        let (exit, notes) = conclude(&ending, live.core.state());
-        live.close(exit, notes);
-        Ok(ending)
-    })
+        let last = conclude(&ending, live.core.state());
+        let closed = live.close(&ending, last, &mut guarded.news).await;
+        Ok((ending, closed))
+    });
+    // Files that are still stored belong to attempts that nobody waits for any more.
+    runtime.shutdown_background();
+    let (ending, closed) = worked?;
+    assert!(!closed.has_panicked, "an observer of the run has panicked");
+    if closed.has_left {
+        guarded.leave_work();
+    }
+    Ok(ending)
 }
 
 fn assemble(owned: Owned, manners: Manners, sender: &UnboundedSender<News>) -> Result<Live, Error> {
@@ -163,7 +170,7 @@ fn assemble(owned: Owned, manners: Manners, sender: &UnboundedSender<News>) -> R
     let graph = Arc::clone(core.state().graph());
     let recorded_before = end.last.sequence;
     let keys = Keys::default();
-    let captured = Arc::new(Captured::new(keys.clone(), clock, Segments::open(&dir)?, manners.shows_output));
+    let captured = Arc::new(Captured::new(keys.clone(), clock, Segments::open(&dir)?));
     let sink: Arc<dyn OutputSink> = captured.clone();
     let tell = sender.clone();
     let threads = usize::try_from(graph.settings.max_parallel).unwrap_or(1);
@@ -186,13 +193,16 @@ fn assemble(owned: Owned, manners: Manners, sender: &UnboundedSender<News>) -> R
     clear_scratch(&dir);
     make_room(&room.scripts)?;
     let root = surroundings.root.clone();
-    let prompter = manners.is_attended.then(|| prompter(sender.clone(), manners.prompts));
+    let told = sender.clone();
+    let audience = Audience::new(manners.observers, &dir, &captured, &move || drop(told.send(News::Told)))?;
+    let voice = manners.prompts.then(|| audience.voice());
+    let prompter = manners.is_attended.then(|| prompter(sender.clone(), voice));
     Ok(Live {
         preparer: Preparer::new(dir.id().clone(), surroundings, room),
         checks: Checks::new(Objects::new(&state), root),
         desk: Desk::new(manners.person, manners.says_yes, prompter)
             .since(journal::holder(&dir).map(|it| it.wall_ms)),
-        observers: manners.observers,
+        audience,
         sender: sender.clone(),
         ladder: Ladder::default(),
         restoring: BTreeMap::new(),
@@ -201,6 +211,7 @@ fn assemble(owned: Owned, manners: Manners, sender: &UnboundedSender<News>) -> R
         ending: None,
         is_attended: manners.is_attended,
         is_suspending: false,
+        is_hurried: false,
         ownership,
         core,
         graph,
@@ -217,14 +228,11 @@ fn make_room(path: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(path).map_err(|source| Error::System { action: "make a folder for scripts", source })
 }
 
-/// Asks on standard error if nobody else does, and reads one line of standard input on a thread of its own.
-fn prompter(sender: UnboundedSender<News>, writes: bool) -> Prompter {
+/// Asks by `voice` if nobody else does, and reads one line of standard input on a thread of its own.
+fn prompter(sender: UnboundedSender<News>, voice: Option<Voice>) -> Prompter {
     Prompter::new(move |question| {
-        use std::io::Write as _;
-        if writes {
-            let mut terminal = std::io::stderr().lock();
-            // A terminal that is gone cannot be asked; the verbs still can.
-            let _ = write!(terminal, "{question}").and_then(|()| terminal.flush());
+        if let Some(voice) = &voice {
+            voice.ask(question);
         }
         let sender = sender.clone();
         std::thread::spawn(move || {

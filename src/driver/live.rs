@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use super::audience::{Audience, Batch};
 use super::checks::Checks;
 use super::collect;
 use super::desk::Desk;
@@ -24,7 +25,6 @@ use crate::exec::{Ended, Executor, Local, Spec};
 use crate::graph::Graph;
 use crate::graph::model::{Process, Work};
 use crate::journal::{Notice, Ownership, RunDir, Writer};
-use crate::report::{Observer, Summary};
 use crate::run::event::{
     CancelLevel, CancelReason, CheckKind, Outcome, ShardResult, StopKind, SuspendReason, Verdict,
 };
@@ -64,7 +64,7 @@ pub struct Live {
     pub(super) checks: Checks,
     pub(super) captured: Arc<Captured>,
     pub(super) desk: Desk,
-    pub(super) observers: Vec<Box<dyn Observer>>,
+    pub(super) audience: Audience,
     pub(super) sender: UnboundedSender<News>,
     pub(super) ladder: Ladder,
     /// Attempts that wait for files of their needs, and whether they are still wanted.
@@ -76,6 +76,8 @@ pub struct Live {
     /// Whether a person sits at the terminal; without one an engine that only waits for a person leaves.
     pub(super) is_attended: bool,
     pub(super) is_suspending: bool,
+    /// A signal came when the run was over already: nobody waits for readers any more.
+    pub(super) is_hurried: bool,
 }
 
 impl Live {
@@ -170,12 +172,12 @@ impl Live {
     /// One message.
     fn hear(&mut self, news: News, inputs: &mut Vec<Input>) {
         match news {
-            News::Exec(crate::exec::News::Started { .. }) => {}
+            News::Exec(crate::exec::News::Started { .. }) | News::Told => {}
             News::Exec(crate::exec::News::Silent { key }) => {
                 inputs.extend(self.keys.attempt(key).map(|attempt| Input::Silent { attempt }));
             }
             News::Exec(crate::exec::News::Ended(ended)) => self.ended(&ended, inputs),
-            News::Journal(Notice::Durable { first, records }) => self.durable(first, &records, inputs),
+            News::Journal(Notice::Durable { first, records }) => self.durable(first, records, inputs),
             News::Journal(Notice::Failed(error)) => {
                 self.ending.get_or_insert(Ending::JournalFailed(error));
             }
@@ -190,52 +192,43 @@ impl Live {
             News::Answered { node, shard, kind, answer } => {
                 inputs.push(Input::Checked { node, shard, kind, answer });
             }
-            News::Caught(caught) => match self.ladder.step(caught) {
-                Step::Cancel(level, why) => {
-                    inputs.push(Input::Cancel { level, why, by: self.desk.person().to_owned() });
+            News::Caught(caught) => {
+                self.is_hurried = self.core.state().verdict().is_some();
+                match self.ladder.step(caught) {
+                    Step::Cancel(level, why) => {
+                        inputs.push(Input::Cancel { level, why, by: self.desk.person().to_owned() });
+                    }
+                    Step::Leave(why) => {
+                        self.ending.get_or_insert(Ending::Left(why));
+                    }
                 }
-                Step::Leave(why) => {
-                    self.ending.get_or_insert(Ending::Left(why));
-                }
-            },
+            }
             News::Typed(line) => inputs.extend(self.desk.typed(line.as_deref(), &self.graph, self.core.state())),
         }
     }
 
     /// What is on the disk may be carried out and shown.
-    fn durable(&mut self, first: u64, records: &[(Millis, Event)], inputs: &mut Vec<Input>) {
+    fn durable(&mut self, first: u64, records: Vec<(Millis, Event)>, inputs: &mut Vec<Input>) {
         // Output so far came before these records; what they start can only print after them.
-        self.show_output();
+        let batch = Arc::new(Batch { first, records, mark: self.audience.mark() });
+        let has = |is: fn(&Event) -> bool| batch.records.iter().any(|(_, event)| is(event));
         // The first line a user sees is the run's id, before any process starts.
-        let shows_first =
-            records.iter().any(|(_, event)| matches!(event, Event::RunBegan(_) | Event::RunResumed(_)));
-        if shows_first {
-            self.show(first, records);
+        let shows_first = has(|event| matches!(event, Event::RunBegan(_) | Event::RunResumed(_)));
+        // What a question is about stands before it.
+        let tells_first = shows_first || has(|event| matches!(event, Event::GateOpened { .. }));
+        if tells_first {
+            self.audience.tell(&batch);
         }
-        for (_, event) in records {
+        if shows_first {
+            self.audience.finish_first_word();
+        }
+        for (_, event) in &batch.records {
             self.obey(event, inputs);
         }
-        if !shows_first {
-            self.show(first, records);
+        if !tells_first {
+            self.audience.tell(&batch);
         }
-        self.desk.file_mail(&self.dir, first + records.len() as u64 - 1);
-    }
-
-    fn show(&mut self, first: u64, records: &[(Millis, Event)]) {
-        for (seq, (at, event)) in (first..).zip(records) {
-            for observer in &mut self.observers {
-                observer.record(seq, *at, event);
-            }
-        }
-    }
-
-    /// Output that came before the records which are about to be shown.
-    fn show_output(&mut self) {
-        for (attempt, bytes) in self.captured.take() {
-            for observer in &mut self.observers {
-                observer.output(attempt, &bytes);
-            }
-        }
+        self.desk.file_mail(&self.dir, first + batch.records.len() as u64 - 1);
     }
 
     /// Carries out what a durable fact orders.
@@ -383,45 +376,11 @@ impl Live {
     /// A few times a second: requests of other processes, and the live view.
     fn beat(&mut self, inputs: &mut Vec<Input>) {
         inputs.extend(self.desk.open_mail(&self.dir, &self.graph));
-        self.show_output();
         // For who follows the stored log, and so that a killed engine takes no more than a beat of it along.
         self.captured.flush();
         let now = self.clock.now();
         self.last_beat = now;
-        for observer in &mut self.observers {
-            observer.tick(now);
-        }
-    }
-
-    /// Lets go of everything: what `lifetime: run` left is stopped, the journal is closed, observers end.
-    /// Answers with notes for the user.
-    pub fn close(self, exit: u8, mut notes: Vec<String>) {
-        let Self {
-            local, writer, mut observers, captured, clock, ownership, mut desk, dir, recorded_before, ..
-        } = self;
-        for leftover in local.shutdown() {
-            if !leftover.is_intended {
-                notes.push(format!(
-                    "process {} ({}) could not be ended",
-                    leftover.process.ident.pid, leftover.process.name
-                ));
-            }
-        }
-        let durable = recorded_before + writer.close().records;
-        desk.file_mail(&dir, durable);
-        notes.extend(desk.take_notes());
-        captured.flush();
-        notes.extend(captured.fault().map(|why| format!("what stages printed is not stored in full: {why}")));
-        for (attempt, bytes) in captured.take() {
-            for observer in &mut observers {
-                observer.output(attempt, &bytes);
-            }
-        }
-        let summary = Summary { at: clock.now(), exit, notes };
-        for observer in &mut observers {
-            observer.end(&summary);
-        }
-        drop(ownership);
+        self.audience.tick(now);
     }
 }
 

@@ -2,13 +2,16 @@
 //!
 //! [`compile`] turns a plan on disk, or a run's snapshot, into a graph. [`begin`] makes a run or takes an old
 //! one over. [`host`] puts a live engine together around it. [`live`] is its loop: news become inputs, the
-//! core's events go to the journal, and only what is durable is carried out and shown.
+//! core's events go to the journal, and only what is durable is carried out and shown; [`audience`] shows it,
+//! beside the loop.
 //!
 //! Invariants: one engine a run, proven by the run's lock. Nothing leaves before its event is durable. Output
-//! and control never share a queue.
+//! and control never share a queue. The loop waits for no reader.
 
+pub mod audience;
 pub mod begin;
 pub mod checks;
+pub mod closing;
 pub mod collect;
 pub mod compile;
 pub mod desk;

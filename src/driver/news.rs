@@ -43,6 +43,8 @@ pub enum News {
     },
     /// A signal to the engine.
     Caught(crate::exec::guard::Caught),
+    /// An observer was told the end.
+    Told,
     /// A line was typed at the terminal; `None` at its end.
     Typed(Option<String>),
 }

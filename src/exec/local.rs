@@ -11,6 +11,7 @@ mod slot;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -29,6 +30,22 @@ pub const READ_BYTES: usize = limits::OUTPUT_READ_BYTES;
 pub struct Local {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    haste: Haste,
+}
+
+/// Ends the grace that a shutdown gives, also while it waits.
+#[derive(Clone, Debug, Default)]
+pub struct Haste(Arc<AtomicBool>);
+
+impl Haste {
+    /// From here on nothing has grace.
+    pub fn make(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_made(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Something that lives on after [`Local::shutdown`].
@@ -94,7 +111,7 @@ impl Local {
         let state = State { stops: vec![Vec::new(); count], ..State::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), wakers, sink, news, null });
         // From here on a drop joins the threads that were started.
-        let mut local = Self { shared, threads: Vec::new() };
+        let mut local = Self { shared, threads: Vec::new(), haste: Haste::default() };
         for index in 0..count {
             let slot = slot::Slot::new(index, Arc::clone(&local.shared))?;
             let thread = std::thread::Builder::new()
@@ -104,6 +121,11 @@ impl Local {
             local.threads.push(thread);
         }
         Ok(local)
+    }
+
+    /// What ends the grace of a shutdown, to be taken before it begins.
+    pub fn haste(&self) -> Haste {
+        self.haste.clone()
     }
 
     /// Kills what still runs, then stops what `lifetime: run` left running in reverse order: the stop signal,
@@ -126,7 +148,7 @@ impl Local {
         let mut left = Vec::new();
         for service in services.into_iter().rev() {
             let is_intended = service.lifetime == Lifetime::Host;
-            let alive = if is_intended { strays::rest(service.serial) } else { service.stop() };
+            let alive = if is_intended { strays::rest(service.serial) } else { service.stop(&self.haste) };
             left.extend(alive.into_iter().map(|process| Leftover { key: service.key, process, is_intended }));
             strays::forget(service.serial);
         }
@@ -238,24 +260,28 @@ impl State {
 }
 
 impl Service {
-    fn stop(&self) -> Vec<Named> {
+    fn stop(&self, haste: &Haste) -> Vec<Named> {
         let kill = rustix::process::Signal::KILL;
         let gentle = unix::raw_signal(self.signal);
-        let left = end_by(self.serial, gentle, self.grace);
+        let left = end_by(self.serial, gentle, (self.grace, &|| haste.is_made()));
         if left.is_empty() {
             return left;
         }
-        end_by(self.serial, kill, Duration::from_millis(limits::KILL_PATIENCE_MS))
+        end_by(self.serial, kill, (Duration::from_millis(limits::KILL_PATIENCE_MS), &|| false))
     }
 }
 
-/// Signals everything of a kept attempt until it is gone or time is over; answers with what is left.
-fn end_by(serial: strays::Serial, signal: rustix::process::Signal, patience: Duration) -> Vec<Named> {
+/// Signals everything of a kept attempt until it is gone, or time or patience is over; answers with what is left.
+fn end_by(
+    serial: strays::Serial,
+    signal: rustix::process::Signal,
+    (patience, is_hurried): (Duration, &dyn Fn() -> bool),
+) -> Vec<Named> {
     let until = now() + patience;
     let mut told = std::collections::BTreeSet::new();
     loop {
         let alive = strays::rest(serial);
-        if alive.is_empty() || now() >= until {
+        if alive.is_empty() || now() >= until || is_hurried() {
             return alive;
         }
         for process in &alive {

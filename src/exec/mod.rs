@@ -23,7 +23,7 @@ mod strays;
 pub mod unix;
 
 pub use capture::Capture;
-pub use local::{Leftover, Local};
+pub use local::{Haste, Leftover, Local};
 pub use scripted::Scripted;
 
 use std::ffi::OsString;

@@ -55,6 +55,10 @@ impl<W: Write> Observer for Lines<W> {
 
     fn output(&mut self, _: Attempt, _: &[u8]) {}
 
+    fn hears_output(&self) -> bool {
+        false
+    }
+
     fn tick(&mut self, _: Millis) {}
 
     fn end(&mut self, summary: &Summary) {

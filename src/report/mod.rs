@@ -48,13 +48,19 @@ use crate::run::{Attempt, Event};
 pub use tail::{Logs, Tails};
 pub use view::View;
 
-/// Somebody who hears of a run. Called in order, from one thread.
+/// Somebody who hears of a run. Called in order, from one thread, which may wait for a slow reader: nothing else
+/// waits for it.
 pub trait Observer {
     /// A record became durable.
     fn record(&mut self, seq: u64, at: Millis, event: &Event);
 
     /// An attempt printed something, already masked; chunks break anywhere, even inside a character.
     fn output(&mut self, attempt: Attempt, bytes: &[u8]);
+
+    /// Whether it wants to know what attempts print.
+    fn hears_output(&self) -> bool {
+        true
+    }
 
     /// Time passed; some ten times a second while something is shown live, else never.
     fn tick(&mut self, now: Millis);

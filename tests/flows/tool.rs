@@ -92,6 +92,11 @@ impl Gate {
         Self(File::options().read(true).write(true).open(path).expect("a pipe"))
     }
 
+    /// Writes so much that nobody else can write to it.
+    pub(crate) fn fill(&mut self, bytes: usize) {
+        self.0.write_all(&vec![b'\n'; bytes]).expect("an empty pipe has so much room");
+    }
+
     /// Lets one reader go.
     pub(crate) fn open(&mut self) {
         self.0.write_all(b"\n").expect("the pipe has room");

@@ -7,7 +7,7 @@ use std::thread;
 use engine::base::Millis;
 use engine::journal::inbox::{self, Request};
 use engine::journal::locks::{LockRecord, Locks, Taken};
-use engine::journal::output::{self, Chunk, Follow, Segments, Stream, Trace};
+use engine::journal::output::{self, Chunk, Follow, Growing, Segments, Stream, Trace};
 use engine::run::event::{CancelLevel, Resolution};
 
 use crate::support::{WALL_MS, attempt, bench, id};
@@ -166,6 +166,44 @@ fn a_follower_sees_words_as_they_come_and_survives_torn_ends() {
     segments.flush().expect("flushed");
     assert_eq!(poll(&mut follow), ["two"]);
     assert!(poll(&mut follow).is_empty());
+}
+
+/// Marks cut the output of a live engine where they were made, over segments and behind what earlier engines wrote.
+#[test]
+fn a_mark_says_how_far_to_read() {
+    let bench = bench();
+    let run = bench.run("r1");
+    let mut trace = Trace::new(attempt(0, 0, 1));
+    let old = Segments::open(&run).expect("segments");
+    old.append(&mut trace, Millis::ZERO, (Stream::Out, b"old")).expect("written");
+    drop(old);
+    let segments = Segments::open(&run).expect("segments");
+    let mut growing = Growing::new(run, segments.mark());
+    let mut say = |text: &[u8]| segments.append(&mut trace, Millis::ZERO, (Stream::Out, text)).expect("written");
+    let read = |growing: &mut Growing, to| {
+        let mut found = Vec::new();
+        segments.flush().expect("flushed");
+        growing.read_to(to, &mut |_, text| found.extend_from_slice(text)).expect("read");
+        found
+    };
+    let nothing = segments.mark();
+    assert!(!growing.is_behind(nothing));
+    say(b"one");
+    let one = segments.mark();
+    say(b"two");
+    say(b"three");
+    let three = segments.mark();
+    assert_eq!(read(&mut growing, nothing), b"");
+    assert_eq!(read(&mut growing, one), b"one");
+    assert_eq!(read(&mut growing, three), b"twothree");
+    let block = vec![b'x'; 1 << 20];
+    (0..65).for_each(|_| say(&block));
+    say(b"end");
+    let last = segments.mark();
+    let found = read(&mut growing, last);
+    assert!(found.len() == (65 << 20) + 3 && found.ends_with(b"xend"), "{}", found.len());
+    assert!(!growing.is_behind(last));
+    assert_eq!(read(&mut growing, one), b"", "a mark that was passed");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::{Error, RunDir};
 use crate::base::{Millis, NodeIx, limits};
 use crate::run::event::{Attempt, OutputRef};
 
-pub use reader::{Chunk, Follow, read};
+pub use reader::{Chunk, Follow, Growing, read};
 
 /// First bytes of a chunk.
 const MAGIC: &[u8; 4] = b"\xf5OUT";
@@ -55,6 +55,13 @@ struct Open {
     buffer: Vec<u8>,
     /// Bytes of all segments of this engine before this one.
     before: u64,
+}
+
+/// A place in the output of a live engine: everything before it was printed before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Mark {
+    segment: u32,
+    offset: u64,
 }
 
 /// What one attempt has printed so far; kept by whoever captures it.
@@ -127,6 +134,16 @@ impl Segments {
             }
         }
         Ok(())
+    }
+
+    /// Where the output ends now, with what is still in memory.
+    pub fn mark(&self) -> Mark {
+        let open = self.lock();
+        match open.file {
+            Some(_) => Mark { segment: open.segment, offset: open.written + open.buffer.len() as u64 },
+            // What earlier engines wrote is behind us; the first word begins a segment.
+            None => Mark { segment: open.segment + 1, offset: 0 },
+        }
     }
 
     /// Writes what is in memory, so that readers see it: before an attempt's end is reported, and now and

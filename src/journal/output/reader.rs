@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use super::{HEADER_LEN, Header, Stream, names, number};
+use super::{HEADER_LEN, Header, Mark, Stream, names, number};
 use crate::base::{Millis, limits};
 use crate::journal::{Error, RunDir};
 use crate::run::event::{Attempt, OutputRef};
@@ -121,6 +121,61 @@ impl Follow {
     }
 }
 
+/// Reads the output of a live engine as far as it says that it reaches: for those who are told of the run from
+/// inside the engine, which knows what is there and needs no look around.
+#[derive(Debug)]
+pub struct Growing {
+    run: RunDir,
+    at: Mark,
+    open: Option<Segment>,
+}
+
+impl Growing {
+    /// From `from` on.
+    pub const fn new(run: RunDir, from: Mark) -> Self {
+        Self { run, at: from, open: None }
+    }
+
+    /// Whether something before `to` was not read yet.
+    pub fn is_behind(&self, to: Mark) -> bool {
+        self.at < to
+    }
+
+    /// Hands every chunk before `to` to `each`, in order of printing. What could not be stored is not there; the
+    /// rest of it is told all the same.
+    ///
+    /// # Errors
+    /// A segment cannot be read.
+    pub fn read_to(&mut self, to: Mark, each: &mut dyn FnMut(Attempt, &[u8])) -> Result<(), Error> {
+        while self.at < to {
+            let is_last = self.at.segment == to.segment;
+            if self.open.is_none() {
+                self.open = Segment::open(&self.run, self.at.segment)?;
+            }
+            if let Some(segment) = &mut self.open {
+                segment.grow()?;
+                let end = if is_last { segment.len.min(to.offset) } else { segment.len };
+                while self.at.offset < end {
+                    match segment.chunk(self.at.offset)? {
+                        Found::Chunk(chunk, next) => {
+                            each(chunk.attempt, &chunk.text);
+                            self.at.offset = next;
+                        }
+                        Found::Bad(next) => self.at.offset = next,
+                        Found::Cut => break,
+                    }
+                }
+            }
+            if is_last {
+                return Ok(());
+            }
+            self.open = None;
+            self.at = Mark { segment: self.at.segment + 1, offset: 0 };
+        }
+        Ok(())
+    }
+}
+
 fn segments(run: &RunDir) -> Result<Vec<u32>, Error> {
     let mut numbers: Vec<u32> = names(&run.output_path())?.iter().filter_map(|name| number(name)).collect();
     numbers.sort_unstable();
@@ -138,6 +193,7 @@ enum Found {
 }
 
 /// One segment and a window into it.
+#[derive(Debug)]
 struct Segment {
     file: File,
     path: PathBuf,
@@ -155,6 +211,12 @@ impl Segment {
         };
         let len = file.metadata().map_err(Error::io("look at", &path))?.len();
         Ok(Some(Self { file, path, len, window: Vec::new(), window_at: 0 }))
+    }
+
+    /// Looks how long it is by now.
+    fn grow(&mut self) -> Result<(), Error> {
+        self.len = self.file.metadata().map_err(Error::io("look at", &self.path))?.len();
+        Ok(())
     }
 
     /// The bytes `at..at + len`, or none if the file ends before.

@@ -1,0 +1,103 @@
+//! How a live engine lets go of a run.
+//!
+//! What `lifetime: run` left is stopped with its grace, the journal is closed, observers are told the end. None
+//! of that may take the engine hostage: while it waits the ladder of signals goes on. The second one ends every
+//! grace, the third leaves at once, what still lives to the front; and no signal waits for a reader.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::audience::Audience;
+use super::live::{Ending, Live};
+use super::news::News;
+use super::signals::{Ladder, Step};
+use crate::exec::{Haste, Leftover};
+use crate::report::Summary;
+use crate::run::event::CancelLevel;
+
+/// What a last word may take of somebody's time who wants the engine gone.
+const LEAVING_PATIENCE: Duration = Duration::from_millis(200);
+
+/// What is known once an engine has let go.
+#[derive(Clone, Copy, Debug)]
+pub struct Closed {
+    /// It left before everything was ended.
+    pub has_left: bool,
+    /// An observer broke one of its own invariants; it said so when it did.
+    pub has_panicked: bool,
+}
+
+impl Live {
+    /// Lets go of everything, with `exit` and closing `notes` for those who watch.
+    pub async fn close(
+        self,
+        ending: &Ending,
+        (exit, mut notes): (u8, Vec<String>),
+        news: &mut UnboundedReceiver<News>,
+    ) -> Closed {
+        let Self { local, writer, audience, mut desk, mut ladder, .. } = self;
+        let haste = local.haste();
+        if self.core.state().cancel().is_some_and(|(level, _)| level >= CancelLevel::Kill) {
+            haste.make();
+        }
+        let mut has_left = matches!(ending, Ending::Left(_));
+        let work = tokio::task::spawn_blocking(move || {
+            let left = if has_left {
+                // Dropping it would end, and wait for, what the front ends now.
+                std::mem::forget(local);
+                Vec::new()
+            } else {
+                local.shutdown()
+            };
+            (left, writer.close())
+        });
+        let done = tokio::select! {
+            done = work => done.ok(),
+            () = leave(&mut ladder, &haste, news), if !has_left => None,
+            () = tokio::time::sleep(LEAVING_PATIENCE), if has_left => None,
+        };
+        has_left |= done.is_none();
+        if let Some((left, counters)) = done {
+            desk.file_mail(&self.dir, self.recorded_before + counters.records);
+            notes.extend(left.iter().filter(|one| !one.is_intended).map(say_left));
+        }
+        notes.extend(desk.take_notes());
+        self.captured.flush();
+        let fault = self.captured.fault();
+        notes.extend(fault.map(|why| format!("what stages printed is not stored in full: {why}")));
+        audience.end(Summary { at: self.clock.now(), exit, notes });
+        tokio::select! {
+            () = everybody_knows(&audience, news) => {}
+            () = tokio::time::sleep(LEAVING_PATIENCE), if has_left || self.is_hurried => {}
+        }
+        drop(self.ownership);
+        Closed { has_left, has_panicked: audience.has_panicked() }
+    }
+}
+
+fn say_left(left: &Leftover) -> String {
+    format!("process {} ({}) could not be ended", left.process.ident.pid, left.process.name)
+}
+
+/// Goes down the ladder, and returns at its end.
+async fn leave(ladder: &mut Ladder, haste: &Haste, news: &mut UnboundedReceiver<News>) {
+    while let Some(one) = news.recv().await {
+        let News::Caught(caught) = one else { continue };
+        match ladder.step(caught) {
+            Step::Cancel(CancelLevel::Kill, _) => haste.make(),
+            // What is left is being stopped already.
+            Step::Cancel(..) => {}
+            Step::Leave(_) => return,
+        }
+    }
+}
+
+/// Until everybody was told everything, or somebody has had enough.
+async fn everybody_knows(audience: &Audience, news: &mut UnboundedReceiver<News>) {
+    while audience.is_telling() {
+        if let News::Caught(_) = news.recv().await.expect("the engine holds a sender itself") {
+            return;
+        }
+    }
+}
