@@ -46,6 +46,8 @@ pub const MAX_REQUEST_BYTES: u64 = 64 << 10;
 pub const MAX_CHUNK_BYTES: usize = 64 << 10;
 /// Bytes of one segment of output before the next is begun: small enough to open in an editor.
 pub const MAX_SEGMENT_BYTES: u64 = 64 << 20;
+/// Bytes that an attempt may print before its start is durable, which takes a moment; then it waits.
+pub const MAX_HELD_OUTPUT_BYTES: usize = 1 << 20;
 /// Threads that spawn processes: each sleeps until its child has run exec, and eight keep any machine busy.
 pub const MAX_SPAWN_THREADS: usize = 8;
 /// Bytes taken from a stage's pipe at once: the size of a pipe's buffer.

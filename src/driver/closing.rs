@@ -37,6 +37,7 @@ impl Live {
         news: &mut UnboundedReceiver<News>,
     ) -> Closed {
         let Self { local, writer, audience, mut desk, mut ladder, .. } = self;
+        self.captured.release_all();
         let haste = local.haste();
         if self.core.state().cancel().is_some_and(|(level, _)| level >= CancelLevel::Kill) {
             haste.make();

@@ -1,6 +1,6 @@
 //! Puts a live engine together around a run, new or old, and lets it work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::journal::objects::Objects;
 use crate::journal::output::Segments;
 use crate::journal::{self, End, Ownership, RunDir, StateDir, Writer};
 use crate::report::Observer;
-use crate::run::{Core, Input, RunState};
+use crate::run::{Core, Horizon, Input, RunState};
 
 /// What could not be set up, or kept from working.
 #[derive(Debug, thiserror::Error)]
@@ -206,6 +206,9 @@ fn assemble(owned: Owned, manners: Manners, sender: &UnboundedSender<News>) -> R
         sender: sender.clone(),
         ladder: Ladder::default(),
         restoring: BTreeMap::new(),
+        horizon: Horizon::new(recorded_before),
+        early: BTreeSet::new(),
+        unheard: BTreeMap::new(),
         last_beat: clock.now(),
         recorded_before,
         ending: None,

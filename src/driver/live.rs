@@ -1,10 +1,11 @@
 //! The loop of a live engine.
 //!
 //! News come in through one queue and become inputs. The core's events go to the journal. When a batch is
-//! durable its commands are carried out and its records shown, in that order of cause: write before act. The
-//! loop sleeps until the core's next deadline, and looks into the inbox a few times a second.
+//! durable its commands are carried out and its records shown, in that order of cause: write before act. Starts
+//! that a crash may forget ([`Horizon`]) leave a moment earlier. The loop sleeps until the core's next deadline,
+//! and looks into the inbox a few times a second.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use crate::run::event::{
     CancelLevel, CancelReason, CheckKind, Outcome, ShardResult, StopKind, SuspendReason, Verdict,
 };
 use crate::run::input::commands;
-use crate::run::{Attempt, Command, Core, Event, Input};
+use crate::run::{Attempt, Command, Core, Event, Horizon, Input};
 
 /// How often the inbox is looked into and a live view is drawn.
 const BEAT: Duration = Duration::from_millis(100);
@@ -69,6 +70,12 @@ pub struct Live {
     pub(super) ladder: Ladder,
     /// Attempts that wait for files of their needs, and whether they are still wanted.
     pub(super) restoring: BTreeMap<Attempt, bool>,
+    /// What is not durable yet, and which starts need not wait for that.
+    pub(super) horizon: Horizon,
+    /// Attempts that were started before their record was durable.
+    pub(super) early: BTreeSet<Attempt>,
+    /// Early attempts that ended with output which nobody may see before their start.
+    pub(super) unheard: BTreeMap<Attempt, Box<Ended>>,
     pub(super) last_beat: Millis,
     /// Records of earlier engines.
     pub(super) recorded_before: u64,
@@ -87,8 +94,8 @@ impl Live {
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut batch = Vec::new();
         // What was put into the inbox while no engine lived is heard before this one finds nothing to do.
-        self.decide(first);
-        let mut inputs = self.desk.open_mail(&self.dir, &self.graph);
+        let mut inputs = self.decide(first);
+        inputs.extend(self.desk.open_mail(&self.dir, &self.graph));
         loop {
             self.step(std::mem::take(&mut inputs));
             if self.ending.is_some() {
@@ -130,26 +137,51 @@ impl Live {
         }
     }
 
-    /// Lets the core decide, and queues what it decided for the disk.
-    fn decide(&mut self, inputs: Vec<Input>) {
+    /// Lets the core decide, and queues what it decided for the disk. Starts that need not wait for it leave; what
+    /// comes of that at once is answered.
+    fn decide(&mut self, inputs: Vec<Input>) -> Vec<Input> {
+        let mut news = Vec::new();
         if self.ending.is_some() || inputs.is_empty() {
-            return;
+            return news;
         }
         let batch = self.core.step(self.clock.now(), inputs);
         // From here on, stages are those of the plan that the core goes by.
         self.graph = Arc::clone(self.core.state().graph());
+        let early = self.early_starts(&batch.events);
         match self.writer.append(batch.events) {
             Ok(last) => self.desk.stamp_mail(&self.dir, last),
             Err(error) => {
                 self.ending.get_or_insert(Ending::JournalFailed(error));
+                return news;
             }
         }
+        for attempt in early {
+            self.early.insert(attempt);
+            self.start(attempt, &mut news);
+        }
+        news
+    }
+
+    fn early_starts(&mut self, events: &[(Millis, Event)]) -> Vec<Attempt> {
+        let mut early = Vec::new();
+        for (_, event) in events {
+            if self.horizon.takes_off(event, self.core.state()) {
+                commands(event, |command| {
+                    if let Command::Start(attempt) = command {
+                        early.push(attempt);
+                    }
+                });
+            }
+        }
+        early
     }
 
     /// Lets the core decide until nothing is left but to wait for the outside.
     fn step(&mut self, mut inputs: Vec<Input>) {
         loop {
-            self.decide(std::mem::take(&mut inputs));
+            while !inputs.is_empty() && self.ending.is_none() {
+                inputs = self.decide(inputs);
+            }
             if self.ending.is_some() || !self.must_suspend() {
                 return;
             }
@@ -176,7 +208,12 @@ impl Live {
             News::Exec(crate::exec::News::Silent { key }) => {
                 inputs.extend(self.keys.attempt(key).map(|attempt| Input::Silent { attempt }));
             }
-            News::Exec(crate::exec::News::Ended(ended)) => self.ended(&ended, inputs),
+            News::Exec(crate::exec::News::Ended(ended)) => {
+                match self.keys.attempt(ended.key).filter(|_| self.captured.is_holding(ended.key)) {
+                    Some(attempt) => drop(self.unheard.insert(attempt, ended)),
+                    None => self.ended(&ended, inputs),
+                }
+            }
             News::Journal(Notice::Durable { first, records }) => self.durable(first, records, inputs),
             News::Journal(Notice::Failed(error)) => {
                 self.ending.get_or_insert(Ending::JournalFailed(error));
@@ -209,6 +246,7 @@ impl Live {
 
     /// What is on the disk may be carried out and shown.
     fn durable(&mut self, first: u64, records: Vec<(Millis, Event)>, inputs: &mut Vec<Input>) {
+        self.horizon.advance(first + records.len() as u64 - 1);
         // Output so far came before these records; what they start can only print after them.
         let batch = Arc::new(Batch { first, records, mark: self.audience.mark() });
         let has = |is: fn(&Event) -> bool| batch.records.iter().any(|(_, event)| is(event));
@@ -237,6 +275,7 @@ impl Live {
         commands(event, |command| orders.push(command));
         for command in orders {
             match command {
+                Command::Start(attempt) if self.early.remove(&attempt) => self.confirm(attempt, inputs),
                 Command::Start(attempt) => self.start(attempt, inputs),
                 Command::Stop(attempt, how) => self.stop(attempt, how),
                 Command::Check(node, shard, CheckKind::DoneIf) => {
@@ -289,6 +328,16 @@ impl Live {
         }
     }
 
+    /// The start of an attempt that left early is durable: what it printed may be seen.
+    fn confirm(&mut self, attempt: Attempt, inputs: &mut Vec<Input>) {
+        if let Some(key) = self.keys.of(attempt) {
+            self.captured.release(key);
+        }
+        if let Some(ended) = self.unheard.remove(&attempt) {
+            self.ended(&ended, inputs);
+        }
+    }
+
     /// Stops an attempt; one that is not a process yet never becomes one.
     fn stop(&mut self, attempt: Attempt, how: StopKind) {
         if let Some(key) = self.keys.of(attempt) {
@@ -332,6 +381,9 @@ impl Live {
         let is_check = matches!(purpose, Purpose::Check { .. });
         let idle = self.graph.nodes[attempt.node].rules.idle.filter(|_| !is_check);
         let key = self.keys.open(purpose);
+        if self.early.contains(&attempt) {
+            self.captured.hold(key);
+        }
         self.local.start(Spec {
             key,
             argv: prepared.argv,

@@ -5,8 +5,9 @@
 //! core's events go to the journal, and only what is durable is carried out and shown; [`audience`] shows it,
 //! beside the loop.
 //!
-//! Invariants: one engine a run, proven by the run's lock. Nothing leaves before its event is durable. Output
-//! and control never share a queue. The loop waits for no reader.
+//! Invariants: one engine a run, proven by the run's lock. Nothing leaves before its event is durable, but for starts
+//! that a crash may forget ([`crate::run::Horizon`]). Output and control never share a queue. The loop waits for no
+//! reader.
 
 pub mod audience;
 pub mod begin;

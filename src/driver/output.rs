@@ -5,13 +5,18 @@
 //! [`super::audience`]): nothing is held in memory for a slow reader, and nothing is lost to one.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::keys::Keys;
 use super::ports::Clock;
+use crate::base::limits;
 use crate::exec::{Key, OutputSink};
 use crate::journal::output::{Mark, Segments, Stream, Trace};
 use crate::run::event::OutputRef;
+
+/// How long an attempt that prints much waits for its start to be durable. Longer only when the disk hangs.
+const HOLD_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Captures the output of all attempts of one engine.
 #[derive(Debug)]
@@ -20,18 +25,21 @@ pub struct Captured {
     clock: Clock,
     segments: Segments,
     inner: Mutex<Inner>,
+    released: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     traces: BTreeMap<Key, Trace>,
+    /// What attempts printed whose start is not durable yet.
+    held: BTreeMap<Key, Vec<u8>>,
     fault: Option<String>,
 }
 
 impl Captured {
     /// Writes to `segments`.
     pub fn new(keys: Keys, clock: Clock, segments: Segments) -> Self {
-        Self { keys, clock, segments, inner: Mutex::default() }
+        Self { keys, clock, segments, inner: Mutex::default(), released: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -44,9 +52,41 @@ impl Captured {
         self.segments.mark()
     }
 
+    /// Keeps what an attempt prints from everybody until its start is durable.
+    pub fn hold(&self, key: Key) {
+        self.lock().held.insert(key, Vec::new());
+    }
+
+    /// Whether an attempt has printed something that nobody may see yet.
+    pub fn is_holding(&self, key: Key) -> bool {
+        self.lock().held.get(&key).is_some_and(|text| !text.is_empty())
+    }
+
+    /// The start of an attempt is durable.
+    pub fn release(&self, key: Key) {
+        let mut inner = self.lock();
+        if let Some(text) = inner.held.remove(&key).filter(|text| !text.is_empty()) {
+            self.store(&mut inner, key, &text);
+            self.released.notify_all();
+        }
+    }
+
+    /// Nobody watches any more.
+    pub fn release_all(&self) {
+        let mut inner = self.lock();
+        for (key, text) in std::mem::take(&mut inner.held) {
+            self.store(&mut inner, key, &text);
+        }
+        self.released.notify_all();
+    }
+
     /// An attempt printed its last: where its output stands. It can be read from now on.
     pub fn finish(&self, key: Key) -> Option<OutputRef> {
-        let trace = self.lock().traces.remove(&key)?;
+        let trace = {
+            let mut inner = self.lock();
+            inner.held.remove(&key);
+            inner.traces.remove(&key)?
+        };
         self.flush();
         trace.place()
     }
@@ -62,16 +102,30 @@ impl Captured {
     pub fn fault(&self) -> Option<String> {
         self.lock().fault.clone()
     }
-}
 
-impl OutputSink for Captured {
-    fn write(&self, key: Key, bytes: &[u8]) {
+    fn store(&self, inner: &mut Inner, key: Key, bytes: &[u8]) {
         let Some(attempt) = self.keys.attempt(key) else { return };
-        let mut inner = self.lock();
         let mut trace = inner.traces.remove(&key).unwrap_or_else(|| Trace::new(attempt));
         if let Err(error) = self.segments.append(&mut trace, self.clock.now(), (Stream::Out, bytes)) {
             inner.fault.get_or_insert(error.to_string());
         }
         inner.traces.insert(key, trace);
+    }
+}
+
+impl OutputSink for Captured {
+    fn write(&self, key: Key, bytes: &[u8]) {
+        let mut inner = self.lock();
+        let is_full = |inner: &mut Inner| {
+            inner.held.get(&key).is_some_and(|text| text.len() + bytes.len() > limits::MAX_HELD_OUTPUT_BYTES)
+        };
+        if is_full(&mut inner) {
+            let waited = self.released.wait_timeout_while(inner, HOLD_PATIENCE, is_full);
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        match inner.held.get_mut(&key) {
+            Some(text) => text.extend_from_slice(bytes),
+            None => self.store(&mut inner, key, bytes),
+        }
     }
 }

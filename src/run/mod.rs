@@ -6,7 +6,8 @@
 //! Four laws, each a test:
 //! 1. Only events change state.
 //! 2. Every command follows from one event.
-//! 3. Write before act: the host sends commands only after their event is durable.
+//! 3. Write before act: the host sends commands only after their event is durable. A start that nothing depends on
+//!    yet need not wait for its own record: [`Horizon`] says which.
 //! 4. Replay facts, not decisions: resume folds the journal; a newer scheduler resumes an older run.
 //!
 //! # How a run moves
@@ -33,6 +34,7 @@ pub mod event;
 mod facts;
 mod fold;
 mod foresee;
+mod horizon;
 pub mod input;
 mod place;
 mod read;
@@ -51,6 +53,7 @@ pub use core::{Batch, Core};
 pub use decide::decide;
 pub use event::{Attempt, Event, Outcome};
 pub use foresee::{Fate, HangsOn, Prospect, foresee};
+pub use horizon::Horizon;
 pub use input::{Command, Input};
 pub use read::Progress;
 pub use rehearse::rehearse;

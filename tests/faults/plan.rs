@@ -166,6 +166,17 @@ impl Plan {
         text.replace_range(at..at + head.len(), &format!("{indent}{}:\n", stage.id));
     }
 
+    /// How many attempts run at once.
+    pub(crate) const fn jobs(&self) -> usize {
+        self.jobs
+    }
+
+    /// Whether a shard's stage may be run again by whoever does not know that it ran.
+    pub(crate) fn may_repeat(&self, shard: &str) -> bool {
+        let id = shard.split('.').next().unwrap_or_default();
+        self.find(id).is_some_and(|stage| !matches!(stage.kind, Kind::Asked | Kind::Unsure))
+    }
+
     /// The stage with this id.
     pub(crate) fn find(&self, id: &str) -> Option<&Stage> {
         self.stages.iter().find(|stage| stage.id == id)

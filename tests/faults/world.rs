@@ -1,6 +1,6 @@
 //! One seed: a plan, a project, engines that are killed, and what must hold after each death.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,8 +52,12 @@ pub(crate) struct World {
     done: BTreeSet<String>,
     /// Attempts that were ordered by then.
     ordered: BTreeSet<(String, u16)>,
+    /// Starts that were allowed to leave no record, for their engine died before it was durable (ADR 0008).
+    forgotten: BTreeSet<(String, u32)>,
     /// Processes that outlived an engine of which front and worker were killed.
     survivors: Vec<Ident>,
+    /// How many of them are of engines before the last one.
+    outlived: usize,
     deaths: Vec<String>,
 }
 
@@ -68,9 +72,23 @@ impl World {
         let code = Engine::start(&calm, &["run", "plan.yaml", "--run-id", &name, "--no-input"]).end()?;
         let expected = (code, states(&calm, &name)?);
         let project = project(&plan);
-        let (done, ordered) = (BTreeSet::new(), BTreeSet::new());
+        let (done, ordered, forgotten) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let (survivors, deaths) = (Vec::new(), Vec::new());
-        Ok(Self { random, plan, project, run, expected, seen: 0, done, ordered, survivors, deaths })
+        let (seen, outlived) = (0, 0);
+        Ok(Self {
+            random,
+            plan,
+            project,
+            run,
+            expected,
+            seen,
+            done,
+            ordered,
+            forgotten,
+            survivors,
+            outlived,
+            deaths,
+        })
     }
 
     /// Kills and resumes until the run is over; answers who was killed.
@@ -256,6 +274,8 @@ impl World {
         if verified.status != 0 {
             return Err(format!("verify ended with {}: {}{}", verified.status, verified.stdout, verified.stderr));
         }
+        self.check_survivors(&lines)?;
+        self.forget(&lines, &recorded)?;
         self.compare(&lines, &recorded)?;
         if let Some(lost) =
             self.done.iter().find(|shard| !recorded.done.contains(*shard) && !shard.starts_with("tidy"))
@@ -265,18 +285,46 @@ impl World {
         self.done = recorded.done;
         self.ordered = recorded.ordered;
         self.seen = lines.len();
+        self.outlived = self.survivors.len();
+        Ok(())
+    }
+
+    /// An attempt that ran and is not in the journal: only a first one of a stage that may be repeated, and no more
+    /// of them at a death than can run at once. A survivor that had said nothing when its engine died is found
+    /// later, by the successor of the same number.
+    fn forget(&mut self, lines: &[Line], recorded: &Recorded) -> Result<(), String> {
+        let mut starts: BTreeMap<(&str, u16), Vec<u32>> = BTreeMap::new();
+        for line in lines.iter().filter(|line| line.word == "start") {
+            starts.entry((&line.shard, line.attempt)).or_default().push(line.pid);
+        }
+        let mut more = BTreeSet::new();
+        for ((shard, attempt), pids) in starts {
+            let is_recorded = recorded.ordered.contains(&(shard.to_owned(), attempt));
+            let unrecorded = &pids[..pids.len() - usize::from(is_recorded)];
+            if !unrecorded.is_empty() && (attempt > 1 || !self.plan.may_repeat(shard)) {
+                return Err(format!("attempt {attempt} of `{shard}` ran and is not in the journal"));
+            }
+            more.extend(unrecorded.iter().map(|&pid| (shard.to_owned(), pid)));
+        }
+        let new = more.difference(&self.forgotten).count();
+        let deaths = 1 + self.survivors.len().min(1);
+        if new > deaths * self.plan.jobs() {
+            return Err(format!("{new} attempts ran and are not in the journal: {more:?}"));
+        }
+        self.forgotten.extend(more);
         Ok(())
     }
 
     /// What ran against what was recorded.
     fn compare(&self, lines: &[Line], recorded: &Recorded) -> Result<(), String> {
-        let mut started: BTreeSet<(String, u16)> = BTreeSet::new();
+        let mut started: BTreeSet<(&str, u16)> = BTreeSet::new();
         let mut ended: BTreeSet<&str> = BTreeSet::new();
         for (at, line) in lines.iter().enumerate() {
             let what = format!("attempt {} of `{}`", line.attempt, line.shard);
             match line.word.as_str() {
                 "start" => {
-                    if !started.insert((line.shard.clone(), line.attempt)) {
+                    let is_forgotten = self.forgotten.contains(&(line.shard.clone(), line.pid));
+                    if !is_forgotten && !started.insert((&line.shard, line.attempt)) {
                         return Err(format!("{what} started twice"));
                     }
                     if at >= self.seen && self.done.contains(&line.shard) && !line.shard.starts_with("tidy") {
@@ -290,10 +338,6 @@ impl World {
                 "fail" => {}
                 word => return Err(format!("{what} says {word}")),
             }
-        }
-        self.check_survivors(lines)?;
-        if let Some((shard, number)) = started.iter().find(|one| !recorded.ordered.contains(*one)) {
-            return Err(format!("attempt {number} of `{shard}` ran and is not in the journal"));
         }
         for (shard, count) in &recorded.successes {
             if *count != 1 || !ended.contains(shard.as_str()) {
@@ -318,9 +362,13 @@ impl World {
     }
 
     /// What outlived a killed engine did nothing once the next one had started anything. Until then it may have
-    /// written more lines, so attempts are told apart by which engine ordered them.
+    /// written more lines, so attempts are told apart by which engine ordered them, or forgot to.
     fn check_survivors(&self, lines: &[Line]) -> Result<(), String> {
-        let is_old = |line: &&Line| self.ordered.contains(&(line.shard.clone(), line.attempt));
+        let is_old = |line: &&Line| {
+            self.ordered.contains(&(line.shard.clone(), line.attempt))
+                || self.survivors[..self.outlived].iter().any(|one| one.pid == line.pid)
+                || self.forgotten.contains(&(line.shard.clone(), line.pid))
+        };
         let new = lines.iter().skip_while(is_old);
         match new.into_iter().find(is_old) {
             Some(line) => Err(format!(

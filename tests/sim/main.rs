@@ -5,6 +5,7 @@
 
 mod audit;
 mod book;
+mod disk;
 mod laws;
 mod news;
 mod plan;
@@ -52,6 +53,18 @@ fn every_run_keeps_the_laws_and_ends() {
         let mut world = World::new(seed, Mode::Hostile);
         world.run();
     });
+}
+
+/// Starts that leave before their record is durable are common, and each is judged by what is durable then.
+#[test]
+fn many_starts_leave_early() {
+    let mut early = 0;
+    for seed in 1..=200 {
+        let mut world = World::new(seed, Mode::Mended);
+        world.run();
+        early += world.disk.early_starts;
+    }
+    assert!(early > 100, "only {early} starts left early: the law of early starts is hardly tested");
 }
 
 /// Killed after every record of a calm run: all prefixes reach the same verdict.

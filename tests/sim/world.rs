@@ -13,6 +13,7 @@ use engine::run::event::{
 use engine::run::{Command, Core, Event, Input, Outcome, input};
 
 use crate::book::Book;
+use crate::disk::Disk;
 use crate::plan::{Dice, Kind, versions};
 use crate::{audit, laws, news};
 
@@ -44,6 +45,7 @@ pub(crate) struct World {
     /// Started since the last recovery.
     started: BTreeSet<(NodeIx, u32)>,
     book: Book,
+    pub(crate) disk: Disk,
     /// Where the facts are shown, with `SIM_LOG`.
     told: Option<std::io::Stderr>,
     /// Whether all other news are tried too after each step.
@@ -83,6 +85,7 @@ impl World {
             log: Vec::new(),
             mode,
             book: Book::new(&versions),
+            disk: Disk::new(seed, &versions),
             takeovers: 0,
             tries_all: false,
             told: std::env::var_os("SIM_LOG").map(|_| std::io::stderr()),
@@ -107,9 +110,11 @@ impl World {
         for (at, event) in &whole.log[..count] {
             world.core.replay(*at, event);
             world.book.hear(*at, event);
+            world.disk.hear(*at, event, world.core.state());
             world.log.push((*at, event.clone()));
             world.at = *at;
         }
+        world.disk.settle_all();
         world
     }
 
@@ -120,6 +125,7 @@ impl World {
 
     fn take_over(&mut self, gap: u64, plan_version: Option<u32>, changed: Vec<NodeIx>, rerun: Vec<NodeIx>) {
         self.mail.clear();
+        self.disk.settle_all();
         self.started.clear();
         self.takeovers += 1;
         let gap = Span::from_ms(gap);
@@ -261,6 +267,7 @@ impl World {
             laws::check(&self.book, &replayed, *at, event);
             replayed.fold(*at, event);
             self.book.hear(*at, event);
+            self.disk.hear(*at, event, &replayed);
             audit::after_each(&self.book, &replayed);
             input::commands(event, |command| self.obey(command));
             if let Event::GateOpened { node, .. } = event {
@@ -269,6 +276,7 @@ impl World {
         }
         assert_eq!(&replayed, self.core.state(), "folding the facts gives another state");
         self.log.extend(batch.events);
+        self.disk.sync();
         audit::after_step(&self.book, self.core.state(), self.at);
         if self.tries_all {
             news::try_all(&self.core, self.at);
