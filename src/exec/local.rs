@@ -1,6 +1,6 @@
 //! Runs attempts as processes of this machine, from a few threads that spawn, watch and sweep.
 //!
-//! Each thread (a *slot*) multiplexes any number of attempts with epoll: one pipe for what an attempt
+//! Each thread (a *slot*) multiplexes any number of attempts with poll: one pipe for what an attempt
 //! prints, one pidfd for its end. A start goes to one queue from which the next free slot takes it, because a
 //! spawn sleeps until the child has run exec: several of them at once keep all cores busy.
 
@@ -113,7 +113,7 @@ impl Local {
         // From here on a drop joins the threads that were started.
         let mut local = Self { shared, threads: Vec::new(), haste: Haste::default() };
         for index in 0..count {
-            let slot = slot::Slot::new(index, Arc::clone(&local.shared))?;
+            let slot = slot::Slot::new(index, Arc::clone(&local.shared));
             let thread = std::thread::Builder::new()
                 .name(format!("spawn-{index}"))
                 .spawn(move || slot.run())

@@ -39,6 +39,10 @@ pub(super) struct Attempt {
     pub(super) pidfd: OwnedFd,
     pub(super) pipe: Option<OwnedFd>,
     pub(super) phase: Phase,
+    /// Its end is waited for.
+    pub(super) is_ending_watched: bool,
+    /// What it prints is waited for.
+    pub(super) is_pipe_watched: bool,
     pub(super) begun: Instant,
     pub(super) took: Duration,
     pub(super) printed: Instant,
@@ -72,6 +76,8 @@ impl Attempt {
             pidfd,
             pipe: Some(pipe),
             phase: Phase::Running,
+            is_ending_watched: true,
+            is_pipe_watched: false,
             begun,
             took: Duration::ZERO,
             printed: begun,

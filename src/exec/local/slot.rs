@@ -1,17 +1,15 @@
 //! One spawn thread: takes starts, reads pipes, hears ends, sweeps, and keeps its timers.
 
 use std::collections::{BTreeSet, HashMap};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::epoll;
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::attempt::{Attempt, Phase};
 use super::{READ_BYTES, Service, Shared, not_started, now};
 use crate::base::limits;
-use crate::exec::{Ended, Error, Exit, Key, News, Spec, StopKind, strays, unix};
+use crate::exec::{Ended, Exit, Key, News, Spec, StopKind, strays, unix};
 use crate::plan::model::Lifetime;
 
 /// Rounds of reading one pipe before the others get their turn.
@@ -21,11 +19,13 @@ const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LAST_LOOK: Duration = Duration::from_millis(50);
 /// How often orphans that ended meanwhile are reaped while attempts run.
 const TIDY: Duration = Duration::from_secs(1);
-/// Events taken from the kernel at once.
-const EVENTS: usize = 64;
+/// How long the pipe of a new attempt is left alone. One that is over by then wakes its slot once, by its end, and
+/// not twice; what it prints meanwhile has room in the pipe.
+const UNREAD: Duration = Duration::from_millis(5);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Timer {
+    Read(u64),
     Idle(u64),
     Look(u64, Duration),
     Tidy,
@@ -35,7 +35,6 @@ enum Timer {
 pub(super) struct Slot {
     index: usize,
     shared: Arc<Shared>,
-    epoll: OwnedFd,
     attempts: HashMap<u64, Attempt>,
     by_key: HashMap<Key, u64>,
     timers: BTreeSet<(Instant, Timer)>,
@@ -46,15 +45,10 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(index: usize, shared: Arc<Shared>) -> Result<Self, Error> {
-        let setup = |error: rustix::io::Errno| Error::Setup { what: "watch processes", source: error.into() };
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(setup)?;
-        epoll::add(&epoll, &shared.wakers[index], epoll::EventData::new_u64(0), epoll::EventFlags::IN)
-            .map_err(setup)?;
-        Ok(Self {
+    pub(super) fn new(index: usize, shared: Arc<Shared>) -> Self {
+        Self {
             index,
             shared,
-            epoll,
             attempts: HashMap::new(),
             by_key: HashMap::new(),
             timers: BTreeSet::new(),
@@ -62,11 +56,11 @@ impl Slot {
             is_tidying: false,
             buffer: vec![0; READ_BYTES],
             own_rss_kib: unix::peak_rss_kib().unwrap_or(0),
-        })
+        }
     }
 
     pub(super) fn run(mut self) {
-        let mut events = Vec::with_capacity(EVENTS);
+        let mut ready = Vec::new();
         loop {
             let turn = self.shared.turn(self.index);
             let has_started = turn.start.is_some();
@@ -80,25 +74,44 @@ impl Slot {
                 return;
             }
             self.fire();
-            self.wait(&mut events, has_started);
+            self.wait(&mut ready, has_started);
         }
     }
 
-    fn wait(&mut self, events: &mut Vec<epoll::Event>, is_hurried: bool) {
+    fn wait(&mut self, ready: &mut Vec<u64>, is_hurried: bool) {
         let timeout = if is_hurried {
             Some(Duration::ZERO)
         } else {
             self.timers.first().map(|(at, _)| at.saturating_duration_since(now()))
         };
-        let timeout = timeout.map(unix::timespec);
-        // An interrupted wait only means an early turn.
-        let _early = epoll::wait(&self.epoll, spare_capacity(events), timeout.as_ref());
-        if !events.is_empty() && !is_hurried {
+        self.look_for(ready, timeout);
+        if !ready.is_empty() && !is_hurried {
             self.shared.is_busy(self.index);
         }
-        for event in events.drain(..) {
-            self.hear(event.data.u64());
+        for token in ready.drain(..) {
+            self.hear(token);
         }
+    }
+
+    /// Sleeps until something is there, and lists it. Asking for all anew each time is cheaper than a set that the
+    /// kernel keeps: attempts are many and short, and a slot has few of them at once.
+    fn look_for(&self, ready: &mut Vec<u64>, timeout: Option<Duration>) {
+        let mut polled = vec![PollFd::new(&self.shared.wakers[self.index], PollFlags::IN)];
+        let mut tokens = vec![0];
+        for (number, attempt) in &self.attempts {
+            if attempt.is_ending_watched {
+                polled.push(PollFd::new(&attempt.pidfd, PollFlags::IN));
+                tokens.push(number * 2);
+            }
+            if let Some(pipe) = attempt.pipe.as_ref().filter(|_| attempt.is_pipe_watched) {
+                polled.push(PollFd::new(pipe, PollFlags::IN));
+                tokens.push(number * 2 + 1);
+            }
+        }
+        // An interrupted wait only means an early turn.
+        let _early = poll(&mut polled, timeout.map(unix::timespec).as_ref());
+        let is_ready = |(fd, token): (PollFd<'_>, u64)| (!fd.revents().is_empty()).then_some(token);
+        ready.extend(polled.into_iter().zip(tokens).filter_map(is_ready));
     }
 
     fn hear(&mut self, token: u64) {
@@ -125,12 +138,6 @@ impl Slot {
         let number = self.next;
         self.next += 1;
         self.shared.tell(News::Started { key: attempt.spec.key, pid: attempt.pid });
-        let added =
-            epoll::add(&self.epoll, &attempt.pidfd, epoll::EventData::new_u64(number * 2), epoll::EventFlags::IN)
-                .and_then(|()| {
-                    let Some(pipe) = &attempt.pipe else { return Ok(()) };
-                    epoll::add(&self.epoll, pipe, epoll::EventData::new_u64(number * 2 + 1), epoll::EventFlags::IN)
-                });
         if let Some(idle) = attempt.spec.idle {
             let due = attempt.begun + idle;
             attempt.idle_due = Some(due);
@@ -140,12 +147,9 @@ impl Slot {
             self.is_tidying = true;
             self.timers.insert((attempt.begun + TIDY, Timer::Tidy));
         }
+        self.timers.insert((attempt.begun + UNREAD, Timer::Read(number)));
         self.by_key.insert(attempt.spec.key, number);
         self.attempts.insert(number, attempt);
-        if added.is_err() {
-            // Out of kernel memory: what cannot be watched must not run. The looks find its end.
-            self.kill(number);
-        }
     }
 
     fn read(&mut self, number: u64) {
@@ -153,7 +157,7 @@ impl Slot {
         if attempt.read(&self.shared, &mut self.buffer, READ_ROUNDS * READ_BYTES) {
             return;
         }
-        unwatch(&self.epoll, attempt.pipe.take());
+        attempt.pipe = None;
         if attempt.phase == Phase::Past {
             self.drop_if_done(number);
         }
@@ -170,14 +174,14 @@ impl Slot {
                 } else {
                     attempt.phase = Phase::Sweeping { since: at };
                     // It stays readable, and would wake us until it is reaped.
-                    let _gone = epoll::delete(&self.epoll, &attempt.pidfd);
+                    attempt.is_ending_watched = false;
                     self.sweep(number, FIRST_LOOK);
                 }
             }
             Phase::Sweeping { .. } => {}
             Phase::Past => {
                 // It was reported lost long ago; now it can be reaped.
-                let _gone = epoll::delete(&self.epoll, &attempt.pidfd);
+                attempt.is_ending_watched = false;
                 let left = strays::sweep(attempt.serial);
                 if left.is_empty() {
                     attempt.reap(&mut self.own_rss_kib);
@@ -247,6 +251,7 @@ impl Slot {
         let is_open = attempt.drain(&self.shared, &mut self.buffer);
         let usage = attempt.reap(&mut self.own_rss_kib);
         self.by_key.remove(&attempt.spec.key);
+        self.timers.remove(&(attempt.begun + UNREAD, Timer::Read(number)));
         if let Some(due) = attempt.idle_due.take() {
             self.timers.remove(&(due, Timer::Idle(number)));
         }
@@ -262,10 +267,8 @@ impl Slot {
         if is_kept && is_open {
             // What lives on would die of a closed pipe at its next line: read on, and drop what comes.
             attempt.phase = Phase::Past;
+            attempt.is_pipe_watched = true;
             self.attempts.insert(number, attempt);
-        } else {
-            unwatch(&self.epoll, attempt.pipe.take());
-            unwatch(&self.epoll, Some(attempt.pidfd));
         }
         self.shared.tell(News::Ended(Box::new(ended)));
     }
@@ -324,7 +327,7 @@ impl Slot {
         let Some(attempt) = self.attempts.get_mut(&number) else { return };
         attempt.drain(&self.shared, &mut self.buffer);
         attempt.phase = Phase::Past;
-        unwatch(&self.epoll, attempt.pipe.take());
+        attempt.pipe = None;
         let key = attempt.spec.key;
         let mut ended = not_started(key, String::new());
         ended.exit = Exit::Lost(format!("still alive although killed: {alive}"));
@@ -339,6 +342,11 @@ impl Slot {
         while let Some(&(due, timer)) = self.timers.first().filter(|(due, _)| *due <= at) {
             self.timers.remove(&(due, timer));
             match timer {
+                Timer::Read(number) => {
+                    if let Some(attempt) = self.attempts.get_mut(&number) {
+                        attempt.is_pipe_watched = true;
+                    }
+                }
                 Timer::Idle(number) => self.check_idle(number, at),
                 Timer::Look(number, next_look) => self.look(number, next_look),
                 Timer::Tidy => {
@@ -359,7 +367,7 @@ impl Slot {
         let (Phase::Running, Some(idle)) = (attempt.phase, attempt.spec.idle) else { return };
         // What stands in the pipe unread was not silence: this thread may have been held up elsewhere.
         if attempt.printed + idle <= at && !attempt.read(&self.shared, &mut self.buffer, READ_BYTES) {
-            unwatch(&self.epoll, attempt.pipe.take());
+            attempt.pipe = None;
         }
         let due = attempt.printed + idle;
         attempt.idle_due = (due > at).then_some(due);
@@ -377,14 +385,5 @@ impl Slot {
             self.kill(number);
         }
         self.by_key.is_empty()
-    }
-}
-
-/// Takes a descriptor out of the set and closes it. Closing alone is not enough: a child that another slot has
-/// just forked holds a copy until its exec, and until then a readable descriptor would wake us without end.
-fn unwatch(epoll: &OwnedFd, fd: Option<OwnedFd>) {
-    if let Some(fd) = fd {
-        // One that was taken out before is where it should be.
-        let _gone = epoll::delete(epoll, &fd);
     }
 }
