@@ -13,7 +13,8 @@ use super::settings::{self, Settings};
 use super::{find, observers, print, run};
 use crate::base::NodeIx;
 use crate::driver::begin::{self, Orders, Read};
-use crate::driver::host::{Guarded, Manners};
+use crate::driver::guarded::Guarded;
+use crate::driver::host::Manners;
 use crate::driver::surroundings::Surroundings;
 use crate::graph::{Graph, select};
 use crate::journal::Tail;
@@ -25,7 +26,7 @@ pub(super) fn run(args: &ResumeArgs, settings: &Settings) -> Answer {
 }
 
 /// Continues a run under a front that is connected already.
-pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded, wanted: Wanted) -> Answer {
+pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded, wanted: Wanted) -> Answer {
     let state = find::state(settings)?;
     let dir = match &args.run {
         Some(id) => find::run(&state, id)?,
@@ -56,6 +57,7 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, guarded: Guarded, wa
     if let Some(answer) = run::take_lock(&state, &compiled, &run_id, &person)? {
         return answer;
     }
+    guarded.begin()?;
     guarded.watch(&run_id, &format!("run {run_id} was interrupted; go on with: {}", find::how_to_resume(&run_id)));
     let mut all = read.graphs.clone();
     all.extend(orders.change.as_ref().map(|compiled| Arc::new(compiled.graph.clone())));

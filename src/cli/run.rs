@@ -12,11 +12,13 @@ use super::{check, commit, find, inputs, observers, plan, print, resume};
 use crate::base::{RunId, Span};
 use crate::driver::begin::{self, Locked, New};
 use crate::driver::compile::{self, Compiled};
-use crate::driver::host::{self, Guarded, Manners};
+use crate::driver::guarded::Guarded;
+use crate::driver::host::{self, Manners};
 use crate::driver::live::Ending;
 use crate::driver::ports;
 use crate::driver::surroundings::Surroundings;
 use crate::graph::build::Mode;
+use crate::graph::model::LockRule;
 use crate::journal::StateDir;
 use crate::journal::locks::{LockRecord, Locks};
 use crate::plan::model::OnBusy;
@@ -32,7 +34,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     if args.dry_run {
         return plan::run(&as_plan(args), settings);
     }
-    let guarded = Guarded::attach()?;
+    let mut guarded = Guarded::attach()?;
     let wanted = Wanted::of(&args.show)?;
     let options =
         inputs::options(&args.plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
@@ -57,12 +59,10 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     };
     let person = settings::person();
     let new = New { compiled: &compiled, run: run.clone(), seed: args.seed, key, person: person.clone() };
-    let (owned, first) = begin::create(&state, surroundings, &new)?;
-    if let Some(busy) = take_lock(&state, &compiled, &run, &person)? {
-        // A run that never began leaves nothing. It is removed while it is ours, so that nobody takes it up.
-        let _ = std::fs::remove_dir_all(owned.dir.path());
-        return busy;
-    }
+    let (owned, first) = match begin_with_lock(&state, &surroundings, &new, &mut guarded)? {
+        Begun::Run(begun) => *begun,
+        Begun::Not(answer) => return answer,
+    };
     guarded.watch(&run, &format!("run {run} was interrupted; go on with: {}", find::how_to_resume(&run)));
     let mut view = View::new(vec![Arc::new(compiled.graph.clone())]);
     forecast::tell(&mut view);
@@ -162,7 +162,48 @@ fn same_unfinished(state: &StateDir, compiled: &Compiled, key: Option<&str>) -> 
     Ok(None)
 }
 
-/// Takes the run's lock as its plan says; an answer when the run must not begin or go on.
+/// What came of beginning a run.
+enum Begun {
+    /// It exists, is ours, and has its lock.
+    Run(Box<(host::Owned, Vec<crate::run::Input>)>),
+    /// It does not exist, and this is what to say.
+    Not(Answer),
+}
+
+/// Makes a run that has its lock. While the lock is busy there is no run: whoever waits leaves nothing behind,
+/// however the wait ends.
+fn begin_with_lock(
+    state: &StateDir,
+    surroundings: &Surroundings,
+    new: &New<'_>,
+    guarded: &mut Guarded,
+) -> Result<Begun, Fault> {
+    let mut wait = LockWait::begin();
+    let rule = new.compiled.graph.settings.lock.as_ref();
+    loop {
+        if let Some(why) = guarded.caught() {
+            return Ok(Begun::Not(Ok(Exit::of_cancel(why))));
+        }
+        if let Some(rule) = rule
+            && let Some(held) = begin::lock_holder(state, &rule.name)?
+        {
+            match wait.on(rule, &held) {
+                Some(answer) => return Ok(Begun::Not(answer)),
+                None => continue,
+            }
+        }
+        guarded.begin()?;
+        let begun = begin::create(state, surroundings.clone(), new)?;
+        let Some(rule) = rule else { return Ok(Begun::Run(Box::new(begun))) };
+        match begin::take_lock(state, &rule.name, &new.run, &new.person)? {
+            Locked::Held => return Ok(Begun::Run(Box::new(begun))),
+            // Somebody was faster. What never began is removed while it is ours, so that nobody takes it up.
+            Locked::Busy(_) => drop(std::fs::remove_dir_all(begun.0.dir.path())),
+        }
+    }
+}
+
+/// Takes the lock of a run that is resumed, as its plan says; an answer when the run must not go on.
 pub(super) fn take_lock(
     state: &StateDir,
     compiled: &Compiled,
@@ -170,28 +211,44 @@ pub(super) fn take_lock(
     person: &str,
 ) -> Result<Option<Answer>, Fault> {
     let Some(rule) = &compiled.graph.settings.lock else { return Ok(None) };
-    let clock = ports::Clock::begin();
-    let mut is_told = false;
-    loop {
-        let held = match begin::take_lock(state, &rule.name, run, person)? {
-            Locked::Held => return Ok(None),
-            Locked::Busy(held) => held,
-        };
-        let waited = clock.now().since(crate::base::Millis::ZERO);
+    let mut wait = LockWait::begin();
+    while let Locked::Busy(held) = begin::take_lock(state, &rule.name, run, person)? {
+        let answer = wait.on(rule, &held);
+        if answer.is_some() {
+            return Ok(answer);
+        }
+    }
+    Ok(None)
+}
+
+/// A wait for a busy lock.
+struct LockWait {
+    clock: ports::Clock,
+    is_told: bool,
+}
+
+impl LockWait {
+    fn begin() -> Self {
+        Self { clock: ports::Clock::begin(), is_told: false }
+    }
+
+    /// The lock is held by another run: waits a moment as the plan allows, or says how this ends.
+    fn on(&mut self, rule: &LockRule, held: &LockRecord) -> Option<Answer> {
+        let waited = self.clock.now().since(crate::base::Millis::ZERO);
         match rule.on_busy {
             OnBusy::Skip => {
                 print::line(&format!("skipped: lock `{}` is held by run {}", rule.name, held.run));
-                return Ok(Some(Ok(Exit::Success)));
+                return Some(Ok(Exit::Success));
             }
             OnBusy::Wait if rule.wait.is_none_or(|most| waited < most) => {
-                if !is_told {
+                if !std::mem::replace(&mut self.is_told, true) {
                     print::note(&format!("waiting for lock `{}`, held by run {}", rule.name, held.run));
-                    is_told = true;
                 }
                 ports::pause(LOCK_BEAT);
             }
-            _ => return Ok(Some(Err(busy(&held, waited)))),
+            _ => return Some(Err(busy(held, waited))),
         }
+        None
     }
 }
 

@@ -328,6 +328,15 @@ pub enum Locked {
     Busy(LockRecord),
 }
 
+/// The living holder of the lock called `name`, if there is one.
+///
+/// # Errors
+/// The disk refuses.
+pub fn lock_holder(state: &StateDir, name: &str) -> Result<Option<LockRecord>, Error> {
+    let Some(held) = Locks::new(state).holder(name)? else { return Ok(None) };
+    Ok(why_free(state, &held.run)?.is_none().then_some(held))
+}
+
 /// Takes the lock called `name` for `run`. A run that let go of it and died before it could say so is no
 /// holder.
 ///

@@ -4,21 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::audience::{Audience, Voice};
 use super::checks::Checks;
 use super::desk::{Desk, Prompter};
+use super::guarded::Guarded;
 use super::keys::Keys;
 use super::live::{Ending, Live};
 use super::news::News;
 use super::output::Captured;
 use super::ports::Clock;
 use super::prepare::{Preparer, Workroom};
-use super::signals::{self, Ladder};
+use super::signals::Ladder;
 use super::surroundings::Surroundings;
-use crate::base::{RunId, limits};
-use crate::exec::guard::{self, Caught, Link};
 use crate::exec::{self, Local, OutputSink};
 use crate::journal::objects::Objects;
 use crate::journal::output::Segments;
@@ -67,50 +66,6 @@ pub struct Manners {
     pub observers: Vec<Box<dyn Observer + Send>>,
 }
 
-/// The connection to the guarding front, made before anything else starts. When it is dropped the front hears
-/// that all is done, unless the engine leaves in a hurry.
-pub struct Guarded {
-    link: Option<Arc<Link>>,
-    sender: UnboundedSender<News>,
-    news: UnboundedReceiver<News>,
-    leaves_work: bool,
-}
-
-impl Guarded {
-    /// Connects to the front, if there is one.
-    ///
-    /// # Errors
-    /// It is there and cannot be reached.
-    pub fn attach() -> Result<Self, Error> {
-        let (sender, news) = unbounded_channel();
-        let heard = sender.clone();
-        let link = guard::attach(move |caught: Caught| drop(heard.send(News::Caught(caught))))?;
-        Ok(Self { link: link.map(Arc::new), sender, news, leaves_work: false })
-    }
-
-    /// From here on processes of `run` may live: whoever survives a kill ends them, and says `line`.
-    pub fn watch(&self, run: &RunId, line: &str) {
-        if let Some(link) = &self.link {
-            link.explain(line);
-            link.watch(run.as_str());
-        }
-    }
-
-    /// Processes of stages are still alive: the front ends them once this process is gone.
-    pub fn leave_work(&mut self) {
-        self.leaves_work = true;
-    }
-}
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        let is_done = !self.leaves_work && !std::thread::panicking();
-        if let Some(link) = self.link.take().filter(|_| is_done).and_then(Arc::into_inner) {
-            link.goodbye();
-        }
-    }
-}
-
 /// A run that this process owns, ready to be worked on.
 pub struct Owned {
     /// Its folder.
@@ -139,15 +94,8 @@ pub fn work(
     guarded: &mut Guarded,
     conclude: impl FnOnce(&Ending, &RunState) -> (u8, Vec<String>),
 ) -> Result<Ending, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(limits::MAX_FILE_THREADS)
-        .build()
-        .map_err(|source| Error::System { action: "start the event loop", source })?;
+    let runtime = guarded.take_runtime()?;
     let worked: Result<_, Error> = runtime.block_on(async {
-        let heard = guarded.sender.clone();
-        signals::listen(guarded.link.clone(), move |caught| drop(heard.send(News::Caught(caught))))
-            .map_err(|source| Error::System { action: "listen for signals", source })?;
         let mut live = assemble(owned, manners, &guarded.sender)?;
         live.serve(first, &mut guarded.news).await;
         let ending = live.ending.take().expect("the loop ends with an ending");

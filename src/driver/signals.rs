@@ -31,6 +31,17 @@ pub fn listen(link: Option<std::sync::Arc<Link>>, heard: impl Fn(Caught) + Send 
     Ok(())
 }
 
+/// Ends this process as a signal does that nobody listens for: nothing was begun.
+pub fn die_of(caught: Caught) {
+    let signal = match caught {
+        Caught::Int => rustix::process::Signal::INT,
+        Caught::Term => rustix::process::Signal::TERM,
+        Caught::Hup => rustix::process::Signal::HUP,
+    };
+    // Only a handler could refuse, and then it hears.
+    let _heard = rustix::process::kill_process(rustix::process::getpid(), signal);
+}
+
 /// What a signal asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {

@@ -61,6 +61,55 @@ fn a_busy_lock_is_waited_for() {
     assert_eq!(log(&project), ["wait", "other"]);
 }
 
+/// A signal to whoever waits for a lock ends the wait. No run was begun, so none is left.
+#[test]
+fn a_wait_for_a_lock_is_ended_by_a_signal() {
+    use rustix::process::{Signal, kill_process_group};
+    let (project, mut gate, live) = held("wait");
+    for (signal, code, is_for_all) in
+        [(Signal::INT, 130, false), (Signal::INT, 130, true), (Signal::TERM, 143, false)]
+    {
+        let waiting = project.start(&OTHER);
+        waiting.error_line("waiting for lock");
+        if is_for_all {
+            kill_process_group(waiting.pid(), signal).expect("it lives");
+        } else {
+            waiting.signal(signal);
+        }
+        let output = waiting.end().expect(code);
+        assert_eq!((output.stdout.as_str(), output.stderr.lines().count()), ("", 1), "{}", output.stderr);
+        assert_eq!(project.runs().len(), 1, "who only waited leaves nothing");
+    }
+    let list = project.engine(&["runs"]).expect(0);
+    assert_eq!(list.stdout.lines().count(), 2, "{}", list.stdout);
+    gate.open();
+    live.end().expect(0);
+    let resumed = project.engine(&["resume"]).expect(0);
+    assert!(resumed.stdout.contains("nothing to resume"), "{}", resumed.stdout);
+}
+
+#[test]
+fn a_resume_that_waits_for_a_lock_is_ended_by_a_signal() {
+    let project = Project::with_plan(&plan("wait"));
+    let mut gate = Gate::new(&project, "gate");
+    project.engine(&["run", "plan.yaml", "--set", "mode=fail", "--run-id", "broken"]).expect(1);
+    project.engine(&["unlock", "deploy/x", "--reason", "the other goes first"]).expect(0);
+    let before = status(&project);
+    let live = start_until(&project, "up");
+    let resume = project.start(&["resume", "broken"]);
+    resume.error_line("waiting for lock");
+    resume.signal(rustix::process::Signal::INT);
+    resume.end().expect(130);
+    let after = tool_json(&project, "broken");
+    assert_eq!((&after["state"], &after["records"]), (&before["state"], &before["records"]));
+    gate.open();
+    live.end().expect(0);
+}
+
+fn tool_json(project: &Project, run: &str) -> serde_json::Value {
+    crate::tool::json(&project.engine(&["status", run, "--json"]).expect(0).stdout)
+}
+
 #[test]
 fn a_resume_waits_for_a_busy_lock_too() {
     let project = Project::with_plan(&plan("wait"));

@@ -135,6 +135,8 @@ pub(super) fn parse_ident(text: &str) -> Option<Ident> {
 }
 
 fn clean_up(status: ExitStatus, talk: &Talk) {
+    // Whoever ends an engine that has begun nothing knows that they did.
+    let is_asked = status.signal().is_some_and(is_request) && talk.line.is_none();
     let left = sweep::kill_below(&talk.spared, Duration::from_millis(limits::KILL_PATIENCE_MS), true);
     let mut line = match status.signal() {
         Some(signal) => format!("run interrupted: the engine was killed by signal {signal}"),
@@ -144,12 +146,22 @@ fn clean_up(status: ExitStatus, talk: &Talk) {
         line.push_str("; ");
         line.push_str(how);
     }
+    if is_asked && left.is_empty() {
+        return;
+    }
     if !left.is_empty() {
         line.push_str("; still alive although killed: ");
         line.push_str(&unix::listed(&left));
     }
     // Without a standard error there is nobody to tell.
     let _unheard = writeln!(io::stderr(), "{line}");
+}
+
+/// Whether a signal is one that people and machines end programs with.
+fn is_request(signal: i32) -> bool {
+    [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
+        .iter()
+        .any(|kind| kind.as_raw_value() == signal)
 }
 
 fn code(status: ExitStatus) -> u8 {
