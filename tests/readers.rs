@@ -30,7 +30,7 @@ fn value(tree: &Tree, source: &str) -> Value {
                 let start = *start as usize;
                 assert_eq!(source.get(start..start + text.len()), Some(&**text), "plain text stands there");
             }
-            json!(text)
+            json!(text.as_str())
         }
         Kind::List(items) => items.iter().map(|item| value(item, source)).collect(),
         Kind::Map(entries) => {

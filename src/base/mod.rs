@@ -8,10 +8,12 @@ pub mod id;
 pub mod idvec;
 pub mod limits;
 pub mod size;
+pub mod text;
 pub mod time;
 
 pub use digest::Digest;
 pub use id::{NodeIx, PoolIx, RunId, ScopeIx};
 pub use idvec::IdVec;
 pub use size::size_bytes;
+pub use text::Text;
 pub use time::{Millis, Span};

@@ -1,6 +1,8 @@
 //! JSON (RFC 8259, nothing more) into a [`Tree`]: one pass over the bytes, no recursion.
 
-use super::syntax::{Builder, Faults, short, string, too_deep, too_large};
+use std::borrow::Cow;
+
+use super::syntax::{Builder, Faults, plain_string, short, string, too_deep, too_large};
 use super::tree::{Key, Kind, Tree};
 
 /// The reader stopped at a fault that it reported.
@@ -21,7 +23,7 @@ struct Reader<'a, 'f, 'r> {
     faults: &'f mut Faults<'r>,
 }
 
-impl Reader<'_, '_, '_> {
+impl<'t> Reader<'t, '_, '_> {
     fn document(&mut self) -> Result<(), Stop> {
         self.skip_space();
         loop {
@@ -59,8 +61,10 @@ impl Reader<'_, '_, '_> {
                     }
                 }
                 Some(b'"') => {
-                    let text = self.string()?;
-                    let tree = string(self.faults, start..self.at, text);
+                    let tree = match self.string()? {
+                        Cow::Borrowed(_) => plain_string(self.faults, start..self.at),
+                        Cow::Owned(text) => string(self.faults, start..self.at, text.into()),
+                    };
                     self.builder.value(tree);
                     return Ok(());
                 }
@@ -125,7 +129,10 @@ impl Reader<'_, '_, '_> {
         if self.peek() != Some(b'"') {
             return self.stop("expected a key in double quotes");
         }
-        let text = self.string()?;
+        let text = match self.string()? {
+            Cow::Borrowed(_) => self.faults.piece(start + 1..self.at - 1).expect("quotes are characters"),
+            Cow::Owned(text) => text.into(),
+        };
         let at = self.faults.place(start..self.at);
         self.skip_space();
         if self.peek() != Some(b':') {
@@ -138,7 +145,7 @@ impl Reader<'_, '_, '_> {
     }
 
     /// Reads a string from its opening quote.
-    fn string(&mut self) -> Result<Box<str>, Stop> {
+    fn string(&mut self) -> Result<Cow<'t, str>, Stop> {
         let opened = self.at;
         self.at += 1;
         let mut decoded = String::new();
@@ -147,16 +154,17 @@ impl Reader<'_, '_, '_> {
             let Some(run) = rest.iter().position(|&byte| matches!(byte, b'"' | b'\\' | ..b' ')) else {
                 return self.unclosed(opened);
             };
-            let plain = &self.text[self.at..self.at + run];
+            let text: &'t str = self.text;
+            let plain = &text[self.at..self.at + run];
             self.at += run;
             match rest[run] {
                 b'"' => {
                     self.at += 1;
                     if decoded.is_empty() {
-                        return Ok(plain.into());
+                        return Ok(Cow::Borrowed(plain));
                     }
                     decoded.push_str(plain);
-                    return Ok(decoded.into_boxed_str());
+                    return Ok(Cow::Owned(decoded));
                 }
                 b'\\' => {
                     decoded.push_str(plain);

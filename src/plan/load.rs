@@ -1,13 +1,13 @@
 //! Reads a plan and every action file it uses, recursively, each file once.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::decode::{self, Role, decode};
 use super::error::{Diagnostic, Report, nearest};
 use super::model::{Body, Plan};
 use super::source::{File, FileIx, Loader, Place, Sources, Spanned};
 use super::validate::validate;
+use crate::base::Text;
 use crate::base::limits::{MAX_FILES, MAX_USES_DEPTH};
 
 /// A plan with all its files.
@@ -77,7 +77,7 @@ struct Open {
 
 impl Reading<'_> {
     fn add(&mut self, path: &str, text: String) -> FileIx {
-        self.sources.add(File { path: path.to_owned(), text: Arc::from(text) })
+        self.sources.add(File { path: path.to_owned(), text: text.into() })
     }
 
     /// Reads one file that is in `sources`, and the files that it uses.
@@ -96,7 +96,7 @@ impl Reading<'_> {
     }
 
     /// The index of the file that `uses` names; of an empty stand-in when it cannot be read.
-    fn uses(&mut self, uses: &Spanned<String>, from: FileIx, allow_outside: bool) -> usize {
+    fn uses(&mut self, uses: &Spanned<Text>, from: FileIx, allow_outside: bool) -> usize {
         let base = self.sources.file(from).path.clone();
         let path = join(&base, &uses.value);
         if (path.starts_with("../") || path.starts_with('/')) && !allow_outside {
@@ -136,7 +136,7 @@ impl Reading<'_> {
     }
 
     /// Reads a file for the first time.
-    fn enter(&mut self, path: String, text: String, uses: &Spanned<String>) -> usize {
+    fn enter(&mut self, path: String, text: String, uses: &Spanned<Text>) -> usize {
         let file = self.add(&path, text);
         // The place is taken before the file's own files are read, so that indexes follow the written order.
         let at = self.actions.len();
@@ -153,7 +153,7 @@ impl Reading<'_> {
     }
 
     /// An error, and an empty file to point at.
-    fn stand_in(&mut self, uses: &Spanned<String>, from: FileIx, diagnostic: Diagnostic) -> usize {
+    fn stand_in(&mut self, uses: &Spanned<Text>, from: FileIx, diagnostic: Diagnostic) -> usize {
         self.report.push(diagnostic);
         let mut empty = decode::empty(start(from), &uses.value);
         empty.partial = true;
@@ -161,7 +161,7 @@ impl Reading<'_> {
         self.actions.len() - 1
     }
 
-    fn unreadable(&self, path: &str, uses: &Spanned<String>, reason: &str) -> Diagnostic {
+    fn unreadable(&self, path: &str, uses: &Spanned<Text>, reason: &str) -> Diagnostic {
         let message = format!("the file `{path}` cannot be read: {reason}");
         let known = self.sources.files().iter().map(|file| file.path.as_str());
         let help = match nearest(path, known) {
@@ -172,7 +172,7 @@ impl Reading<'_> {
     }
 
     /// The whole way round, when `path` is being read already.
-    fn cycle(&self, path: &str, uses: &Spanned<String>) -> Option<Diagnostic> {
+    fn cycle(&self, path: &str, uses: &Spanned<Text>) -> Option<Diagnostic> {
         let first = self.open.iter().position(|open| open.path == path)?;
         let round: Vec<_> = self.open[first..].iter().map(|open| format!("`{}`", open.path)).collect();
         let message = format!("files use each other in a circle: {} → `{path}`", round.join(" → "));

@@ -3,10 +3,12 @@
 //! `plan/decode` makes it, `graph/build` reads it. Free-form parts (`vars`, `with`, default values) stay
 //! [`Tree`]s. Anything that may hold `{{ … }}` is kept as written and parsed by the builder.
 
+mod more;
+
 pub use super::bounds::{AllowFailed, Rate, Size};
 use super::source::{FileIx, Place, Spanned};
 use super::tree::Tree;
-use crate::base::Span;
+use crate::base::{Span, Text};
 
 /// One plan or action file.
 #[derive(Clone, Debug)]
@@ -14,19 +16,19 @@ pub struct Plan {
     /// The file it was read from.
     pub file: FileIx,
     /// `name`, or the file's stem.
-    pub name: Spanned<String>,
+    pub name: Spanned<Text>,
     /// `description`.
-    pub description: Option<Spanned<String>>,
+    pub description: Option<Spanned<Text>>,
     /// `inputs`, in written order.
     pub inputs: Vec<Input>,
     /// `outputs` of an action file: name and template over `needs.…`.
     pub outputs: Vec<FileOutput>,
     /// `vars`, in written order; each may use inputs and earlier vars.
-    pub vars: Vec<(Spanned<String>, Tree)>,
+    pub vars: Vec<(Spanned<Text>, Tree)>,
     /// `max-parallel`.
     pub max_parallel: Option<Setting<u32>>,
     /// `pools`: name and capacity.
-    pub pools: Vec<(Spanned<String>, Setting<u32>)>,
+    pub pools: Vec<(Spanned<Text>, Setting<u32>)>,
     /// `lock`.
     pub lock: Option<Lock>,
     /// `timeout` of the run.
@@ -40,7 +42,7 @@ pub struct Plan {
     /// `groups`, in written order.
     pub groups: Vec<Group>,
     /// `actions`: named bodies of this plan.
-    pub actions: Vec<(Spanned<String>, Stage)>,
+    pub actions: Vec<(Spanned<Text>, Stage)>,
     /// `stages`, in written order.
     pub stages: Vec<Stage>,
     /// `finally`.
@@ -55,7 +57,7 @@ pub enum Setting<T> {
     /// Written out.
     Value(Spanned<T>),
     /// A template whose result must read as a `T`.
-    Template(Tree),
+    Template(Box<Tree>),
 }
 
 /// A type of the language.
@@ -85,17 +87,17 @@ pub enum Type {
 #[derive(Clone, Debug)]
 pub struct Input {
     /// Its name.
-    pub name: Spanned<String>,
+    pub name: Spanned<Text>,
     /// `type`.
     pub kind: Type,
     /// `description`.
-    pub description: Option<String>,
+    pub description: Option<Text>,
     /// `default`; required when absent.
     pub default: Option<Tree>,
     /// `enum`.
     pub one_of: Option<Vec<Tree>>,
     /// `pattern`, a regular expression that must match somewhere (anchor it yourself).
-    pub pattern: Option<Spanned<String>>,
+    pub pattern: Option<Spanned<Text>>,
     /// `min` and `max` of a number, duration or size.
     pub min: Option<Tree>,
     /// See `min`.
@@ -106,7 +108,7 @@ pub struct Input {
 #[derive(Clone, Debug)]
 pub struct FileOutput {
     /// Its name.
-    pub name: Spanned<String>,
+    pub name: Spanned<Text>,
     /// `type`; string when absent.
     pub kind: Type,
     /// `value`: a template over the file's stages.
@@ -117,7 +119,7 @@ pub struct FileOutput {
 #[derive(Clone, Debug)]
 pub struct Output {
     /// Its name.
-    pub name: Spanned<String>,
+    pub name: Spanned<Text>,
     /// Its type.
     pub kind: Type,
 }
@@ -159,18 +161,27 @@ pub enum OnFailure {
 #[derive(Clone, Debug)]
 pub struct Group {
     /// Its name.
-    pub name: Spanned<String>,
+    pub name: Spanned<Text>,
     /// `description`.
-    pub description: Option<String>,
+    pub description: Option<Text>,
     /// `on-failure`.
     pub on_failure: Option<Spanned<OnFailure>>,
 }
 
-/// Keys that `defaults` and a stage share.
+/// Keys that `defaults` and a stage share. The less common of them are read through it: `common.retry`.
 #[derive(Clone, Debug, Default)]
 pub struct Common {
     /// `timeout` of one attempt (of the whole wait for a gate).
     pub timeout: Option<Setting<Span>>,
+    /// `env`, in written order; values may be templates.
+    pub env: Vec<(Spanned<Text>, Tree)>,
+    /// What is seldom written.
+    more: Option<Box<MoreCommon>>,
+}
+
+/// Keys of [`Common`] that few stages have.
+#[derive(Clone, Debug, Default)]
+pub struct MoreCommon {
     /// `idle-timeout`.
     pub idle_timeout: Option<Setting<Span>>,
     /// `queue-timeout`.
@@ -181,10 +192,8 @@ pub struct Common {
     pub retry: Option<Retry>,
     /// `shell`.
     pub shell: Option<Spanned<Shell>>,
-    /// `env`, in written order; values may be templates.
-    pub env: Vec<(Spanned<String>, Tree)>,
     /// `pass-env`: names, or a prefix with `*`.
-    pub pass_env: Vec<Spanned<String>>,
+    pub pass_env: Vec<Spanned<Text>>,
     /// `cwd`, may be a template.
     pub cwd: Option<Tree>,
 }
@@ -264,25 +273,33 @@ pub enum RetryWhen {
     Exit(Vec<i32>),
 }
 
-/// A stage, or an action (which is a stage without place in the DAG).
+/// A stage, or an action (which is a stage without place in the DAG). The less common keys are read through
+/// it: `stage.matrix`.
 #[derive(Clone, Debug)]
 pub struct Stage {
     /// Its id.
-    pub id: Spanned<String>,
-    /// `description`.
-    pub description: Option<String>,
-    /// `group`.
-    pub group: Option<Spanned<String>>,
+    pub id: Spanned<Text>,
     /// `needs`.
     pub needs: Vec<Need>,
-    /// `if`, a bare expression.
-    pub condition: Option<Tree>,
     /// What it does.
     pub body: Body,
     /// Keys shared with `defaults`.
     pub common: Common,
+    /// What is seldom written.
+    more: Option<Box<MoreStage>>,
+}
+
+/// Keys of a [`Stage`] that few stages have.
+#[derive(Clone, Debug, Default)]
+pub struct MoreStage {
+    /// `description`.
+    pub description: Option<Text>,
+    /// `group`.
+    pub group: Option<Spanned<Text>>,
+    /// `if`, a bare expression.
+    pub condition: Option<Tree>,
     /// `pools`: name and weight.
-    pub pools: Vec<(Spanned<String>, Setting<u32>)>,
+    pub pools: Vec<(Spanned<Text>, Setting<u32>)>,
     /// `allow-failure`.
     pub allow_failure: AllowFailure,
     /// `idempotent`, and where it is written.
@@ -294,7 +311,7 @@ pub struct Stage {
     /// `outputs`.
     pub outputs: Vec<Output>,
     /// `artifacts`: globs from the stage's `cwd`.
-    pub artifacts: Vec<Spanned<String>>,
+    pub artifacts: Vec<Spanned<Text>>,
     /// `cache`.
     pub cache: Option<Cache>,
     /// `matrix`.
@@ -313,18 +330,18 @@ pub enum Body {
     /// `uses: ./file.yaml`, with the file it resolved to.
     File {
         /// The `uses` value.
-        uses: Spanned<String>,
+        uses: Spanned<Text>,
         /// The loaded action file: an index into `Loaded::actions`.
         action: usize,
         /// `with`: the file's inputs.
-        with: Vec<(Spanned<String>, Tree)>,
+        with: Vec<(Spanned<Text>, Tree)>,
     },
     /// `uses: name` of an action of this plan.
     Action {
         /// The `uses` value.
-        uses: Spanned<String>,
+        uses: Spanned<Text>,
         /// `with`: read as `inputs.…` by the action's body.
-        with: Vec<(Spanned<String>, Tree)>,
+        with: Vec<(Spanned<Text>, Tree)>,
     },
     /// `uses: approval`.
     Approval {
@@ -348,11 +365,18 @@ pub enum Command {
 #[derive(Clone, Debug)]
 pub struct Need {
     /// The stage's id.
-    pub stage: Spanned<String>,
+    pub stage: Spanned<Text>,
+    /// What is asked of it besides having ended as usual.
+    pub terms: Option<Box<Terms>>,
+}
+
+/// What a need asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
     /// `accept`; the default set when absent.
     pub accept: Option<Vec<Spanned<Accept>>>,
     /// `same`: matrix axes that must be equal.
-    pub same: Vec<Spanned<String>>,
+    pub same: Vec<Spanned<Text>>,
 }
 
 /// A word of `accept`.
@@ -396,9 +420,9 @@ pub struct Cache {
     /// Where it is written.
     pub at: Place,
     /// `sources`: globs from the root.
-    pub sources: Vec<Spanned<String>>,
+    pub sources: Vec<Spanned<Text>>,
     /// `env`: names whose values count.
-    pub env: Vec<Spanned<String>>,
+    pub env: Vec<Spanned<Text>>,
 }
 
 /// `matrix`.
@@ -407,7 +431,7 @@ pub struct Matrix {
     /// Where it is written.
     pub at: Place,
     /// The axes in written order; each a list or a template that gives one.
-    pub axes: Vec<(Spanned<String>, Tree)>,
+    pub axes: Vec<(Spanned<Text>, Tree)>,
     /// `include`: more cells (maps of axis to value).
     pub include: Vec<Tree>,
     /// `exclude`: cells to leave out.
@@ -449,7 +473,7 @@ pub enum Items {
     /// `{range: N}`: 0 up to N, N excluded.
     Range(Setting<u32>),
     /// `{glob: PATTERN}` from the root, sorted by bytes.
-    Glob(Spanned<String>),
+    Glob(Spanned<Text>),
     /// `{file: PATH}`: one item a line.
     File(Tree),
     /// `{from: …}`: a list that an earlier stage gives.

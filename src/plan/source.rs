@@ -3,7 +3,9 @@
 //! A [`Sources`] is filled through a [`Loader`]: the working tree when a plan is checked or started, the
 //! run's own snapshot when it is resumed. Everything downstream sees only `Sources`.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
+
+use crate::base::Text;
 
 mod disk;
 
@@ -46,7 +48,7 @@ pub struct File {
     /// Relative to the project's root; as the user gave it when it lies outside.
     pub path: String,
     /// The whole text, UTF-8, as read (a BOM is kept here and skipped by the parsers).
-    pub text: Arc<str>,
+    pub text: Text,
 }
 
 /// All files read for one plan, the plan's own first.

@@ -7,7 +7,7 @@
 mod build;
 mod faults;
 
-pub(in crate::plan) use build::{Builder, duplicate_key, short, string, too_deep, too_large};
+pub(in crate::plan) use build::{Builder, duplicate_key, plain_string, short, string, too_deep, too_large, words};
 pub(in crate::plan) use faults::Faults;
 
 use super::error::Report;
@@ -21,7 +21,7 @@ use crate::base::limits::MAX_FILE_BYTES;
 pub fn read(sources: &Sources, file: FileIx, report: &mut Report) -> Option<Tree> {
     let source = sources.file(file);
     let text = &*source.text;
-    let mut faults = Faults::new(file, text, report);
+    let mut faults = Faults::new(file, &source.text, report);
     if text.len() as u64 > MAX_FILE_BYTES {
         faults.push("plan::too-large", 0..0, format!("the file is larger than {} MiB", MAX_FILE_BYTES >> 20));
         return None;

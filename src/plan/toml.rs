@@ -14,7 +14,7 @@ use toml_parser::parser::{EventReceiver, parse_document};
 use toml_parser::{ErrorSink, Expected, ParseError, Raw, Source, Span};
 
 use self::tables::Tables;
-use super::syntax::{Faults, short, string, too_deep, too_large};
+use super::syntax::{Faults, short, string, too_deep, too_large, words};
 use super::tree::{Key, Kind, Tree};
 use crate::base::limits::{MAX_DEPTH, MAX_FILE_VALUES};
 
@@ -245,7 +245,8 @@ impl EventReceiver for Reader<'_, '_, '_> {
     fn simple_key(&mut self, span: Span, encoding: Option<Encoding>, error: &mut dyn ErrorSink) {
         let mut text = Cow::Borrowed("");
         self.raw(span, encoding).decode_key(&mut text, error);
-        let key = Key { text: text.into_owned().into_boxed_str(), at: self.faults.place(self.range(span)) };
+        let key =
+            Key { text: words(self.faults, &self.range(span), text), at: self.faults.place(self.range(span)) };
         let path = match self.open.last_mut() {
             Some(Open::Inline { path, .. }) => path,
             _ => &mut self.path,
@@ -270,7 +271,7 @@ impl EventReceiver for Reader<'_, '_, '_> {
         self.faults.count_value(range.start);
         let at = self.faults.place(range.clone());
         let tree = match kind {
-            ScalarKind::String => string(self.faults, range, text.into_owned().into_boxed_str()),
+            ScalarKind::String => string(self.faults, range, text),
             ScalarKind::Boolean(truth) => Tree { at, kind: Kind::Bool(truth) },
             _ if is_wrong => Tree { at, kind: Kind::Null },
             ScalarKind::DateTime => {

@@ -1,6 +1,7 @@
 //! The spanned tree that YAML and TOML both become.
 
 use super::source::Place;
+use crate::base::Text;
 
 /// A value with its place. For a map or list without text of its own the place is its first token.
 #[derive(Clone, PartialEq, Debug)]
@@ -26,7 +27,7 @@ pub enum Kind {
     /// later, after a quote), so that a range inside the text is a range of the file.
     Str {
         /// The text.
-        text: Box<str>,
+        text: Text,
         /// Where inside the source the text begins when it stands there byte for byte.
         plain: Option<u32>,
     },
@@ -40,7 +41,7 @@ pub enum Kind {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Key {
     /// The key's text.
-    pub text: Box<str>,
+    pub text: Text,
     /// Where it stands.
     pub at: Place,
 }

@@ -13,7 +13,7 @@ use std::ops::Range;
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
 
 use self::alias::Anchors;
-use super::syntax::{Builder, Faults, short, string, too_deep};
+use super::syntax::{Builder, Faults, short, string, too_deep, words};
 use super::tree::{Key, Tree};
 use crate::base::limits::MAX_DEPTH;
 
@@ -139,36 +139,37 @@ impl Reader<'_, '_, '_> {
             return;
         }
         if self.builder.wants_key() {
-            return self.key(&text, style, about);
+            return self.key(text, style, about);
         }
         let About { range, anchor, tag, tag_range } = about;
         let tree = match scalar::meaning(&text, style, (tag.as_deref(), tag_range), self.faults, &range) {
             Some(kind) => Tree { at: self.faults.place(range), kind },
-            None => string(self.faults, range, text.into_owned().into_boxed_str()),
+            None => string(self.faults, range, text),
         };
         self.anchors.define(anchor, &tree);
         self.builder.value(tree);
     }
 
     /// A key is a string: what the core schema would read as something else needs quotes.
-    fn key(&mut self, text: &str, style: ScalarStyle, about: About<'_>) {
+    fn key(&mut self, text: Cow<'_, str>, style: ScalarStyle, about: About<'_>) {
         let range = about.range;
         let is_plain = style == ScalarStyle::Plain && about.tag.is_none();
         let is_merge = is_plain && text == "<<";
         let at = self.faults.place(range.clone());
-        if let Some(noun) = is_plain.then(|| scalar::noun(text)).flatten() {
+        let text = words(self.faults, &range, text);
+        if let Some(noun) = is_plain.then(|| scalar::noun(&text)).flatten() {
             let (message, help) = if text.is_empty() {
                 ("a key is missing here".to_owned(), "write a name before the `:`".to_owned())
             } else {
-                let text = short(text);
+                let text = short(&text);
                 (format!("the key `{text}` is {noun}; keys are strings"), format!("quote it: `\"{text}\"`"))
             };
             self.faults.add("plan::key", range, message).help = Some(help);
         } else {
-            let whole = Tree { at, kind: super::tree::Kind::Str { text: text.into(), plain: None } };
+            let whole = Tree { at, kind: super::tree::Kind::Str { text: text.clone(), plain: None } };
             self.anchors.define(about.anchor, &whole);
         }
-        self.builder.key(Key { text: text.into(), at }, is_merge);
+        self.builder.key(Key { text, at }, is_merge);
     }
 
     fn open(&mut self, is_map: bool, about: &About<'_>) -> Result<(), Stop> {

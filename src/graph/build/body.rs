@@ -7,7 +7,7 @@ use serde_json::Map;
 use super::Builder;
 use super::context::{Context, Declared, Eval, Site, Status};
 use super::expand::Surround;
-use crate::base::{NodeIx, PoolIx, Span, limits};
+use crate::base::{NodeIx, PoolIx, Span, Text, limits};
 use crate::graph::model::{Cache, Command, Frame, FrameIx, Late, Node, Process, Retry, Rules, Split, Work};
 use crate::graph::scope::under;
 use crate::plan::Diagnostic;
@@ -98,7 +98,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The context of an action's body: `inputs` are what `with` gives.
-    fn action_context(&mut self, with: &[(Spanned<String>, Tree)], outer: &Context, site: Site<'_>) -> Context {
+    fn action_context(&mut self, with: &[(Spanned<Text>, Tree)], outer: &Context, site: Site<'_>) -> Context {
         let mut inputs = Map::new();
         let mut declared = Declared::new();
         let mut lates = Vec::new();

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use serde_json::Map;
 
 use super::Builder;
+use super::expand::Beside;
 use super::types::literal;
 use crate::graph::model::FrameIx;
 use crate::graph::scope::under;
-use crate::plan::model::{Stage, Type};
+use crate::plan::model::Type;
 use crate::plan::tree::{Kind, Tree};
 use crate::plan::{Diagnostic, Place};
 use crate::render::{self, Expr, Name, Scope, Template, Value};
@@ -64,7 +65,7 @@ pub(super) struct Site<'s> {
     /// `needs.…`; none where `needs` means nothing.
     pub(super) needs: Option<&'s BTreeMap<String, Needed>>,
     /// The stages beside it, for help.
-    pub(super) beside: Option<&'s BTreeMap<String, &'s Stage>>,
+    pub(super) beside: Option<&'s Beside<'s>>,
     /// Size of a shard, inside a sharded stage (0 when unknown).
     pub(super) shard: Option<u32>,
     /// Whether it belongs to `finally`.
@@ -248,7 +249,7 @@ impl Builder<'_> {
         }
         let mut candidates: Vec<&str> = needs.keys().map(String::as_str).collect();
         let help = near(tree, name, 1, &candidates).or_else(|| {
-            candidates = site.beside.into_iter().flat_map(|beside| beside.keys()).map(String::as_str).collect();
+            candidates = site.beside.into_iter().flat_map(Beside::names).collect();
             near(tree, name, 1, &candidates)
         });
         self.fault("plan::unknown-need", name, tree, format!("there is no stage `{stage}`"), help)
@@ -413,7 +414,7 @@ impl Builder<'_> {
             }
             Status::Late | Status::Unknown(_) => {}
         }
-        Some(text.clone())
+        Some((**text).into())
     }
 
     /// A new frame like that of `cx`, changed by `change`.

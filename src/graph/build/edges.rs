@@ -1,17 +1,17 @@
 //! Needs become edges, and what `needs.NAME` means becomes views.
 
 use super::Builder;
-use super::expand::{Cell, Made, Surround, Table, is_used};
+use super::expand::{Cell, Made, Table, is_used};
 use crate::base::{NodeIx, limits};
 use crate::graph::model::{Accept, Need, Target, View};
 use crate::graph::scope::under;
 use crate::plan::model;
+use crate::render::Value;
 
 impl<'a> Builder<'a> {
     /// Ties the nodes of `table` by the needs of its stages.
-    pub(super) fn edges(&mut self, around: &Surround<'a>, table: &Table<'a>, main: Option<&Table<'a>>) {
-        for stage in around.stages {
-            let Some(made) = table.get(stage.id.value.as_str()) else { continue };
+    pub(super) fn edges(&mut self, table: &Table<'a>, main: Option<&Table<'a>>) {
+        for made in table.iter() {
             for cell in &made.cells {
                 self.tie(made, cell, table, main);
             }
@@ -30,23 +30,23 @@ impl<'a> Builder<'a> {
                 self.error("plan::bad-matrix", need.stage.at, message);
             }
             let accept = accept(need);
-            let leaves: Vec<NodeIx> = tied.iter().flat_map(|other| other.leaves.iter().copied()).collect();
-            self.edges += leaves.len() * cell.roots.len();
+            let leaves: Vec<NodeIx> = tied.iter().flat_map(|other| other.leaves()).collect();
+            self.edges += leaves.len() * cell.roots().count();
             if self.edges > limits::MAX_EDGES {
                 let most = limits::MAX_EDGES;
                 self.fill(need.stage.at, format!("the plan has more than {most} edges (MAX_EDGES)"));
                 return;
             }
-            for root in &cell.roots {
+            for root in cell.roots() {
                 let needs = &mut self.nodes[root.raw() as usize].needs;
                 needs.extend(leaves.iter().map(|&node| Need { node, accept }));
             }
             if is_used(&cell.used, &need.stage.value) {
-                let is_one = !need.same.is_empty() && tied.len() == 1;
+                let is_one = !need.terms().same.is_empty() && tied.len() == 1;
                 views.push(view(target, &tied, is_one));
             }
         }
-        for other in main.into_iter().flat_map(|main| main.values()) {
+        for other in main.into_iter().flat_map(Table::iter) {
             if is_used(&cell.used, &other.stage.id.value) {
                 views.push(view(other, &other.cells.iter().collect::<Vec<_>>(), false));
             }
@@ -85,7 +85,7 @@ pub(super) fn view(made: &Made<'_>, cells: &[&Cell], is_one: bool) -> View {
     }
     // A cell that is a file has several nodes; its last leaf speaks for it.
     let cells =
-        cells.iter().filter_map(|cell| cell.leaves.last().map(|&node| (cell.label.clone(), node))).collect();
+        cells.iter().filter_map(|cell| cell.leaves().last().map(|node| (cell.label.clone(), node))).collect();
     View { name, target: Target::Cells(cells) }
 }
 
@@ -103,21 +103,23 @@ fn target(cell: &Cell) -> Target {
 
 /// Whether `other` is among the cells that `cell` needs.
 fn is_tied(need: &model::Need, cell: &Cell, other: &Cell) -> bool {
-    need.same.iter().all(|axis| {
+    need.terms().same.iter().all(|axis| {
         let axis = under(&axis.value);
-        cell.label.as_ref() == "*"
-            || other.label.as_ref() == "*"
-            || cell.values.get(&axis) == other.values.get(&axis)
+        cell.label.as_ref() == "*" || other.label.as_ref() == "*" || value(cell, &axis) == value(other, &axis)
     })
 }
 
+fn value<'c>(cell: &'c Cell, axis: &str) -> Option<&'c Value> {
+    cell.values.as_ref()?.get(axis)
+}
+
 fn axes(need: &model::Need) -> String {
-    let names: Vec<String> = need.same.iter().map(|axis| format!("`{}`", axis.value)).collect();
+    let names: Vec<String> = need.terms().same.iter().map(|axis| format!("`{}`", axis.value)).collect();
     names.join(" and ")
 }
 
 fn accept(need: &model::Need) -> Accept {
-    let Some(words) = &need.accept else { return Accept::DEFAULT };
+    let Some(words) = &need.terms().accept else { return Accept::DEFAULT };
     let has = |word| words.iter().any(|given| given.value == word);
     Accept {
         success: has(model::Accept::Success),

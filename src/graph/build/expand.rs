@@ -1,8 +1,9 @@
 //! Stages become nodes: matrix cells, bodies of actions, sub-stages of files.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::Map;
@@ -10,7 +11,7 @@ use serde_json::Map;
 use super::Builder;
 use super::context::{Context, Declared, HAS_CONDITION, MAY_FAIL, Needed, Site, Status};
 use super::matrix::{CellPlan, axis_names};
-use crate::base::{NodeIx, PoolIx, ScopeIx, limits};
+use crate::base::{NodeIx, PoolIx, ScopeIx, Text, limits};
 use crate::graph::model::{Condition, Fold, FoldKind, FrameIx, Phase, View};
 use crate::graph::scope::under;
 use crate::plan::Diagnostic;
@@ -44,10 +45,9 @@ pub(super) struct Made<'a> {
 /// The nodes of one cell; a stage without a matrix has one.
 pub(super) struct Cell {
     pub(super) label: Box<str>,
-    pub(super) values: Map<String, Value>,
+    /// The values of its axes, by name; none without a matrix.
+    pub(super) values: Option<Box<Map<String, Value>>>,
     pub(super) nodes: Range<u32>,
-    pub(super) roots: Vec<NodeIx>,
-    pub(super) leaves: Vec<NodeIx>,
     /// What a file gives: output texts, its frame, its views.
     pub(super) file: Option<Box<FileView>>,
     /// Which of the nodes' conditions is this stage's own.
@@ -55,18 +55,95 @@ pub(super) struct Cell {
     /// The frame whose late values read this stage's needs.
     pub(super) late: Option<FrameIx>,
     /// Which needs its texts read; `*` stands for all.
-    pub(super) used: Rc<BTreeSet<Box<str>>>,
+    pub(super) used: BTreeSet<Box<str>>,
+}
+
+impl Cell {
+    /// The nodes that need nothing inside the cell.
+    pub(super) fn roots(&self) -> impl Iterator<Item = NodeIx> {
+        let (own, inner) = self.ends(|file| &file.roots);
+        own.chain(inner)
+    }
+
+    /// The nodes that nothing inside the cell needs.
+    pub(super) fn leaves(&self) -> impl Iterator<Item = NodeIx> {
+        let (own, inner) = self.ends(|file| &file.leaves);
+        own.chain(inner)
+    }
+
+    /// The cell's only node, or those that `pick` finds among a file's.
+    fn ends(
+        &self,
+        pick: impl Fn(&FileView) -> &[NodeIx],
+    ) -> (impl Iterator<Item = NodeIx>, impl Iterator<Item = NodeIx>) {
+        let inner = self.file.as_deref().map_or(&[][..], pick);
+        let own = if self.file.is_some() { 0..0 } else { self.nodes.clone() };
+        (own.map(NodeIx::new), inner.iter().copied())
+    }
 }
 
 /// See [`Cell::file`].
 pub(super) struct FileView {
+    pub(super) roots: Vec<NodeIx>,
+    pub(super) leaves: Vec<NodeIx>,
     pub(super) outputs: Vec<(Box<str>, Box<str>)>,
     pub(super) frame: FrameIx,
     pub(super) views: Vec<View>,
 }
 
-pub(super) type Table<'a> = HashMap<&'a str, Made<'a>>;
-pub(super) type Beside<'a> = BTreeMap<String, &'a Stage>;
+/// The nodes of all stages of one file, in written order.
+pub(super) struct Table<'a> {
+    made: Vec<Made<'a>>,
+    by_id: HashMap<&'a str, usize>,
+}
+
+impl<'a> Table<'a> {
+    fn new(count: usize) -> Self {
+        Self { made: Vec::with_capacity(count), by_id: HashMap::with_capacity(count) }
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<&Made<'a>> {
+        self.by_id.get(id).map(|&at| &self.made[at])
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Made<'a>> {
+        self.made.iter()
+    }
+
+    fn push(&mut self, made: Made<'a>) {
+        let id = made.stage.id.value.as_str();
+        // Of two stages with one id the last one counts; the file has been refused.
+        self.by_id.insert(id, self.made.len());
+        self.made.push(made);
+    }
+}
+
+/// The stages of one file, by the names that expressions give them; sorted when first asked.
+pub(super) struct Beside<'a> {
+    stages: &'a [Stage],
+    by_name: OnceCell<BTreeMap<String, usize>>,
+}
+
+impl<'a> Beside<'a> {
+    const fn new(stages: &'a [Stage]) -> Self {
+        Self { stages, by_name: OnceCell::new() }
+    }
+
+    fn by_name(&self) -> &BTreeMap<String, usize> {
+        let names = || self.stages.iter().map(|stage| under(&stage.id.value));
+        self.by_name.get_or_init(|| names().zip(0..).collect())
+    }
+
+    /// The stage that expressions call `name`.
+    pub(super) fn get(&self, name: &str) -> Option<&'a Stage> {
+        self.by_name().get(name).map(|&at| &self.stages[at])
+    }
+
+    /// All names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name().keys().map(String::as_str)
+    }
+}
 
 /// A group as the stages in it see it.
 #[derive(Clone)]
@@ -103,43 +180,46 @@ impl<'a> Builder<'a> {
 
     /// The nodes of all stages of `around`, with their edges. Stages of `finally` may read any stage of `main`.
     pub(super) fn expand(&mut self, around: &Surround<'a>, main: Option<&Table<'a>>) -> Table<'a> {
-        let beside: Beside<'a> = around.stages.iter().map(|stage| (under(&stage.id.value), stage)).collect();
+        let beside = Beside::new(around.stages);
         let mut groups = HashMap::new();
-        let mut table = Table::with_capacity(around.stages.len());
+        let mut table = Table::new(around.stages.len());
         for stage in around.stages {
             if self.is_full {
                 break;
             }
             let inside = self.inside(around, stage, &mut groups);
-            let made = self.stage(around, stage, &inside, (&beside, main));
-            table.insert(stage.id.value.as_str(), made);
+            let made = self.stage(around, stage, inside, (&beside, main));
+            table.push(made);
         }
-        self.edges(around, &table, main);
+        self.edges(&table, main);
         table
     }
 
     /// What the group of `stage` adds.
-    fn inside(&mut self, around: &Surround<'a>, stage: &Stage, groups: &mut HashMap<String, Inside>) -> Inside {
-        let plain =
-            Inside { cx: around.cx.clone(), scope: around.scope, fold: around.fold, group: around.group.clone() };
-        let Some(name) = &stage.group else { return plain };
+    fn inside(
+        &mut self,
+        around: &Surround<'a>,
+        stage: &Stage,
+        groups: &mut HashMap<Text, Inside>,
+    ) -> Option<Inside> {
+        let name = stage.group.as_ref()?;
         if let Some(known) = groups.get(&name.value) {
-            return known.clone();
+            return Some(known.clone());
         }
         let declared = around.plan.groups.iter().find(|group| group.name.value == name.value);
         let word = declared.and_then(|group| group.on_failure.as_ref()).map(|word| word.value);
         let scope = word.map_or(around.scope, |word| {
             self.push_scope(around.scope, format!("group {}{}", around.prefix, name.value), word)
         });
-        let mut cx = self.derive(&around.cx, |frame| frame.group = Some(name.value.clone()));
+        let mut cx = self.derive(&around.cx, |frame| frame.group = Some(name.value.to_string()));
         cx.has_group = true;
-        let group = Value::Object(std::iter::once(("name".to_owned(), name.value.clone().into())).collect());
+        let group = Value::Object(std::iter::once(("name".to_owned(), (*name.value).into())).collect());
         cx.scope.set("group", &Prepared::new(&group));
-        let fold = Fold { parent: around.fold, name: name.value.clone(), kind: FoldKind::Group };
+        let fold = Fold { parent: around.fold, name: name.value.to_string(), kind: FoldKind::Group };
         let fold = Some(self.push_fold(fold));
         let inside = Inside { cx, scope, fold, group: Some(name.value.as_str().into()) };
         groups.insert(name.value.clone(), inside.clone());
-        inside
+        Some(inside)
     }
 
     /// The nodes of one stage.
@@ -147,27 +227,25 @@ impl<'a> Builder<'a> {
         &mut self,
         around: &Surround<'a>,
         stage: &'a Stage,
-        inside: &Inside,
+        inside: Option<Inside>,
         (beside, main): (&Beside<'a>, Option<&Table<'a>>),
     ) -> Made<'a> {
         let id = &stage.id.value;
-        let mut inner = Surround {
-            cx: inside.cx.clone(),
-            scope: inside.scope,
-            fold: inside.fold,
-            group: inside.group.clone(),
-            ..around.clone()
-        };
-        let mut plans = vec![CellPlan { values: Map::new(), label: "".into(), is_unknown: false }];
+        let mut inner = Cow::Borrowed(around);
+        if let Some(Inside { cx, scope, fold, group }) = inside {
+            inner = Cow::Owned(Surround { cx, scope, group, fold, ..around.clone() });
+        }
+        let mut plans = vec![None];
         if let Some(matrix) = &stage.matrix {
-            plans = self.cells(stage, matrix, &inside.cx);
+            plans = self.cells(stage, matrix, &inner.cx).into_iter().map(Some).collect();
+            let inner = inner.to_mut();
             if let Some(word) = &matrix.on_failure {
                 inner.scope = self.push_scope(inner.scope, format!("matrix {}{id}", around.prefix), word.value);
             }
             let fold = Fold { parent: inner.fold, name: format!("{}{id}", around.prefix), kind: FoldKind::Matrix };
             inner.fold = Some(self.push_fold(fold));
             let most = matrix.max_parallel.as_ref();
-            let most = most.and_then(|most| self.bounded(most, &inside.cx, (1, u32::MAX), "`max-parallel`"));
+            let most = most.and_then(|most| self.bounded(most, &inner.cx, (1, u32::MAX), "`max-parallel`"));
             if let Some(most) = most {
                 let pool = self.push_pool(format!("{}{id} max-parallel", around.prefix), most);
                 inner.pools.push((pool, 1));
@@ -189,15 +267,15 @@ impl<'a> Builder<'a> {
         &mut self,
         around: &Surround<'a>,
         stage: &'a Stage,
-        plan: CellPlan,
+        plan: Option<CellPlan>,
         (needs, beside): (&BTreeMap<String, Needed>, &Beside<'a>),
     ) -> Option<Cell> {
         self.used.clear();
-        let mut id = format!("{}{}", around.prefix, stage.id.value);
-        let mut inner = around.clone();
-        if let Some(matrix) = &stage.matrix {
+        let mut id = [&*around.prefix, &*stage.id.value].concat();
+        let mut inner = Cow::Borrowed(around);
+        if let (Some(matrix), Some(plan)) = (&stage.matrix, &plan) {
             id = format!("{id}:{}", plan.label);
-            inner.cx = self.cell_context(&around.cx, matrix, &plan);
+            inner.to_mut().cx = self.cell_context(&around.cx, matrix, plan);
         }
         let condition = stage.condition.as_ref().and_then(crate::plan::tree::Tree::as_str);
         let site = Site {
@@ -214,30 +292,19 @@ impl<'a> Builder<'a> {
         {
             condition_at = Some(inner.conditions.len());
             let frame = inner.cx.frame;
-            inner.conditions.push(Condition { text, place: tree.at, frame, views: Vec::new() });
+            inner.to_mut().conditions.push(Condition { text, place: tree.at, frame, views: Vec::new() });
         }
         let from = u32::try_from(self.nodes.len()).expect("limits::MAX_STAGES fits");
-        let mut cell = Cell {
-            label: plan.label,
-            values: plan.values,
-            nodes: from..from,
-            roots: Vec::new(),
-            leaves: Vec::new(),
-            file: None,
-            condition_at,
-            late: None,
-            used: Rc::default(),
-        };
+        let (label, values) = plan.map_or_else(Default::default, |plan| (plan.label, Some(plan.values.into())));
+        let used = BTreeSet::new();
+        let mut cell = Cell { label, values, nodes: from..from, file: None, condition_at, late: None, used };
         if matches!(stage.body, Body::File { .. }) {
             self.file(&inner, stage, &id, site, &mut cell);
         } else {
-            let (node, late) = self.node(&inner, stage, id, site)?;
-            cell.late = late;
-            cell.roots.push(node);
-            cell.leaves.push(node);
+            cell.late = self.node(&inner, stage, id, site)?.1;
         }
-        if cell.used.is_empty() && !self.used.is_empty() {
-            cell.used = Rc::new(std::mem::take(&mut self.used));
+        if cell.used.is_empty() {
+            cell.used = std::mem::take(&mut self.used);
         }
         cell.nodes.end = u32::try_from(self.nodes.len()).expect("limits::MAX_STAGES fits");
         Some(cell)
@@ -262,7 +329,7 @@ impl<'a> Builder<'a> {
         }
         let cx = self.file_context(file, with, &around.cx, site, uses);
         cell.late = Some(cx.frame);
-        cell.used = Rc::new(std::mem::take(&mut self.used));
+        cell.used = std::mem::take(&mut self.used);
         let mut scope = around.scope;
         if let Some(word) = &stage.on_failure {
             scope = self.push_scope(scope, format!("stage {id}"), word.value);
@@ -289,21 +356,16 @@ impl<'a> Builder<'a> {
         let range = cell.nodes.start..u32::try_from(self.nodes.len()).expect("limits::MAX_STAGES fits");
         let needed: HashSet<NodeIx> =
             range.clone().flat_map(|ix| self.nodes[ix as usize].needs.iter().map(|need| need.node)).collect();
-        for ix in range {
-            let node = NodeIx::new(ix);
-            if self.nodes[ix as usize].needs.is_empty() {
-                cell.roots.push(node);
-            }
-            if !needed.contains(&node) {
-                cell.leaves.push(node);
-            }
-        }
-        cell.file = Some(Box::new(self.file_view(file, &cx, &table)));
+        let mut view = self.file_view(file, &cx, &table);
+        let nodes = || range.clone().map(NodeIx::new);
+        view.roots = nodes().filter(|node| self.nodes[node.raw() as usize].needs.is_empty()).collect();
+        view.leaves = nodes().filter(|node| !needed.contains(node)).collect();
+        cell.file = Some(Box::new(view));
     }
 
     /// The declared outputs of a file, checked against its stages.
     fn file_view(&mut self, file: &'a Plan, cx: &Context, table: &Table<'a>) -> FileView {
-        let beside: Beside<'a> = file.stages.iter().map(|stage| (under(&stage.id.value), stage)).collect();
+        let beside = Beside::new(&file.stages);
         let needs = file.stages.iter().map(|stage| (under(&stage.id.value), self.describe(stage))).collect();
         let site = Site { needs: Some(&needs), beside: Some(&beside), may_be_late: true, ..Site::default() };
         self.used.clear();
@@ -318,17 +380,17 @@ impl<'a> Builder<'a> {
         }
         let used = std::mem::take(&mut self.used);
         let views = table
-            .values()
+            .iter()
             .filter(|made| is_used(&used, &made.stage.id.value))
             .map(|made| super::edges::view(made, &made.cells.iter().collect::<Vec<_>>(), false))
             .collect();
-        FileView { outputs, frame: cx.frame, views }
+        FileView { roots: Vec::new(), leaves: Vec::new(), outputs, frame: cx.frame, views }
     }
 
     /// What `needs.…` of `stage` may read.
     fn needed(&self, stage: &Stage, beside: &Beside<'a>, main: Option<&Table<'a>>) -> BTreeMap<String, Needed> {
         let mut all: BTreeMap<String, Needed> = BTreeMap::new();
-        for made in main.into_iter().flat_map(HashMap::values) {
+        for made in main.into_iter().flat_map(Table::iter) {
             let mut needed = self.describe(made.stage);
             needed.may_miss = Some("may not have run when the clean-up starts");
             needed.condition = None;
@@ -338,10 +400,10 @@ impl<'a> Builder<'a> {
             let key = under(&need.stage.value);
             let Some(target) = beside.get(&key) else { continue };
             let mut needed = self.describe(target);
-            if let Some(matrix) = target.matrix.as_ref().filter(|_| !need.same.is_empty()) {
-                needed.has_cells = need.same.len() < axis_names(matrix).len();
+            if let Some(matrix) = target.matrix.as_ref().filter(|_| !need.terms().same.is_empty()) {
+                needed.has_cells = need.terms().same.len() < axis_names(matrix).len();
             }
-            let accepts = |word| match &need.accept {
+            let accepts = |word| match &need.terms().accept {
                 Some(words) => words.iter().any(|given| given.value == word),
                 None => word != Accept::Failed,
             };
@@ -392,7 +454,7 @@ impl<'a> Builder<'a> {
 
 /// Whether the texts that read `used` read the stage `id`.
 pub(super) fn is_used(used: &BTreeSet<Box<str>>, id: &str) -> bool {
-    used.contains("*") || used.contains(&*under(id))
+    !used.is_empty() && (used.contains("*") || used.contains(&*under(id)))
 }
 
 /// Whether anything of `stage` is computed, so that its names must be checked.

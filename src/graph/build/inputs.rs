@@ -9,6 +9,7 @@ use serde_json::Map;
 use super::context::{Context, Declared, Eval, Site, Status};
 use super::types::{self, literal, magnitude};
 use super::{Builder, Given, GivenValue, Mode, nearest};
+use crate::base::Text;
 use crate::graph::model::{Frame, Late};
 use crate::graph::scope::under;
 use crate::plan::model::{Input, Plan};
@@ -70,10 +71,10 @@ impl<'a> Builder<'a> {
     pub(super) fn file_context(
         &mut self,
         file: &'a Plan,
-        with: &'a [(Spanned<String>, Tree)],
+        with: &'a [(Spanned<Text>, Tree)],
         outer: &Context,
         site: Site<'_>,
-        uses: &Spanned<String>,
+        uses: &Spanned<Text>,
     ) -> Context {
         for (name, _) in with {
             if !file.partial && !file.inputs.iter().any(|input| is_named(input, &name.value)) {

@@ -102,7 +102,7 @@ pub fn build(loaded: &Loaded, request: &Request, world: &dyn World, report: &mut
         request,
         world,
         report,
-        nodes: Vec::new(),
+        nodes: Vec::with_capacity(loaded.plan.stages.len().min(limits::MAX_STAGES)),
         scopes: Vec::new(),
         pools: Vec::new(),
         folds: Vec::new(),
@@ -151,7 +151,7 @@ impl Builder<'_> {
             self.check_finally(&settings);
         }
         let parts = Parts {
-            name: plan.name.value.clone(),
+            name: plan.name.value.to_string(),
             nodes: std::mem::take(&mut self.nodes),
             scopes: std::mem::take(&mut self.scopes),
             pools: std::mem::take(&mut self.pools),

@@ -142,7 +142,7 @@ impl Builder<'_> {
     pub(super) fn plan_pools(&mut self, cx: &Context) {
         for (name, capacity) in &self.loaded.plan.pools {
             let capacity = self.bounded(capacity, cx, (1, u32::MAX), "the capacity of a pool").unwrap_or(1);
-            self.push_pool(name.value.clone(), capacity);
+            self.push_pool(name.value.to_string(), capacity);
         }
     }
 }

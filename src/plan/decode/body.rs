@@ -2,6 +2,7 @@
 
 use super::check::Check;
 use super::values::{entries, named, text};
+use crate::base::Text;
 use crate::plan::error::{Diagnostic, nearest};
 use crate::plan::model::{Body, Command};
 use crate::plan::schema::tables::APPROVAL;
@@ -47,10 +48,10 @@ pub(super) struct Parts {
 }
 
 /// A key of the stage, for the rules below.
-pub(super) type Written = (Box<str>, Place);
+pub(super) type Written = (Text, Place);
 
 /// The body of the stage `id`; a body that does nothing when it could not be read.
-pub(super) fn read(id: &Spanned<String>, parts: Parts, keys: &[Written], check: &mut Check<'_>) -> Body {
+pub(super) fn read(id: &Spanned<Text>, parts: Parts, keys: &[Written], check: &mut Check<'_>) -> Body {
     let nothing = Body::Run(Command::Argv(id.at, Vec::new()));
     match (parts.run, parts.uses) {
         (Some((run, _)), Some((uses, _))) => {
@@ -95,7 +96,7 @@ fn refuse(keys: &[Written], name: &str, why: &str, check: &mut Check<'_>) {
     }
 }
 
-fn uses_body(uses: Spanned<String>, with: Option<Tree>, keys: &[Written], check: &mut Check<'_>) -> Option<Body> {
+fn uses_body(uses: Spanned<Text>, with: Option<Tree>, keys: &[Written], check: &mut Check<'_>) -> Option<Body> {
     let name = uses.value.as_str();
     if name.contains("{{") {
         let message = "`uses` must be written out: what a plan consists of is known before anything runs";

@@ -5,6 +5,7 @@ use super::values::{
     boolean, count, entries, ignored, items, kind, name, named, span, template, text, word, words,
 };
 use super::{parts, stage};
+use crate::base::Text;
 use crate::plan::model::{
     Common, FileOutput, Finally, Group, Input, Lock, OnBusy, OnFailure, Plan, Setting, Stage, Type,
 };
@@ -44,7 +45,7 @@ pub(super) fn read(tree: Tree, sources: &Sources, check: &mut Check<'_>) -> Plan
 pub(in crate::plan) fn empty(at: Place, path: &str) -> Plan {
     Plan {
         file: at.file,
-        name: Spanned::new(stem(path), Place { end: at.start, ..at }),
+        name: Spanned::new(stem(path).into(), Place { end: at.start, ..at }),
         description: None,
         inputs: Vec::new(),
         outputs: Vec::new(),
@@ -74,7 +75,7 @@ fn stem(path: &str) -> String {
 }
 
 /// Names and counts.
-pub(super) fn counts(tree: Tree) -> Vec<(Spanned<String>, Setting<u32>)> {
+pub(super) fn counts(tree: Tree) -> Vec<(Spanned<Text>, Setting<u32>)> {
     named(tree).into_iter().filter_map(|(name, value)| Some((name, count(value)?))).collect()
 }
 
@@ -84,7 +85,7 @@ pub(super) fn on_failure(tree: &Tree) -> Option<Spanned<OnFailure>> {
     word(tree, &words)
 }
 
-fn input((name, tree): (Spanned<String>, Tree)) -> Input {
+fn input((name, tree): (Spanned<Text>, Tree)) -> Input {
     let mut input = Input {
         name,
         kind: Type::String,
@@ -110,7 +111,7 @@ fn input((name, tree): (Spanned<String>, Tree)) -> Input {
     input
 }
 
-fn output((name, tree): (Spanned<String>, Tree)) -> Option<FileOutput> {
+fn output((name, tree): (Spanned<Text>, Tree)) -> Option<FileOutput> {
     if tree.as_str().is_some() {
         return Some(FileOutput { name, kind: Type::String, value: tree });
     }
@@ -142,7 +143,7 @@ fn lock(tree: Tree) -> Option<Lock> {
     Some(Lock { name: name?, on_busy, wait })
 }
 
-fn group((name, tree): (Spanned<String>, Tree)) -> Group {
+fn group((name, tree): (Spanned<Text>, Tree)) -> Group {
     let mut group = Group { name, description: None, on_failure: None };
     for (key, value) in entries(tree) {
         match &*key.text {
@@ -155,7 +156,7 @@ fn group((name, tree): (Spanned<String>, Tree)) -> Group {
 }
 
 /// Actions: stages without a place in the DAG.
-fn actions(tree: Tree, check: &mut Check<'_>) -> Vec<(Spanned<String>, Stage)> {
+fn actions(tree: Tree, check: &mut Check<'_>) -> Vec<(Spanned<Text>, Stage)> {
     let action = |(key, value): (Key, Tree)| {
         let id = name(key);
         (id.clone(), stage::action(id, value, check))

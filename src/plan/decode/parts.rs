@@ -5,11 +5,11 @@ use super::file::on_failure;
 use super::values::{
     boolean, count, entries, exits, ignored, items, named, number, parsed, share, size, span, text, texts, word,
 };
-use crate::base::Span;
+use crate::base::{Span, Text};
 use crate::plan::error::Diagnostic;
 use crate::plan::model::{
     Accept, AllowFailed, AllowFailure, Cache, Command, Common, Items, Matrix, Need, Rate, Retry, RetryWhen,
-    Setting, Shards, Shell, Signal, Size, Stop,
+    Setting, Shards, Shell, Signal, Size, Stop, Terms,
 };
 use crate::plan::schema::tables::{CACHE, DEFAULTS, ITEMS, MATRIX, NEED, RETRY, SHARDS, STOP};
 use crate::plan::source::{Place, Spanned};
@@ -44,7 +44,7 @@ pub(super) fn shared(common: &mut Common, key: &Key, value: Tree) -> Option<Tree
 }
 
 /// `env`.
-fn variables(tree: Tree) -> Vec<(Spanned<String>, Tree)> {
+fn variables(tree: Tree) -> Vec<(Spanned<Text>, Tree)> {
     named(tree).into_iter().filter_map(|(name, value)| Some((name, env(value)?))).collect()
 }
 
@@ -87,7 +87,7 @@ fn signal(tree: &Tree) -> Option<Spanned<Signal>> {
 fn shell(tree: Tree) -> Option<Spanned<Shell>> {
     let at = tree.at;
     if let Kind::List(words) = tree.kind {
-        let words = words.into_iter().filter_map(|word| text(word).map(|word| word.value)).collect();
+        let words = words.into_iter().filter_map(|word| text(word).map(|word| word.value.to_string())).collect();
         return Some(Spanned::new(Shell::Argv(words), at));
     }
     let shell = match tree.as_str()? {
@@ -157,18 +157,18 @@ pub(super) fn command(tree: Tree) -> Option<Command> {
 /// One item of `needs`.
 pub(super) fn need(tree: Tree) -> Option<Need> {
     if tree.as_str().is_some() {
-        return text(tree).map(|stage| Need { stage, accept: None, same: Vec::new() });
+        return text(tree).map(|stage| Need { stage, terms: None });
     }
-    let (mut stage, mut accept, mut same) = (None, None, Vec::new());
+    let (mut stage, mut terms) = (None, Terms::default());
     for (key, value) in entries(tree) {
         match &*key.text {
             "stage" => stage = text(value),
-            "accept" => accept = Some(items(value).iter().filter_map(accepted).collect()),
-            "same" => same = texts(value),
+            "accept" => terms.accept = Some(items(value).iter().filter_map(accepted).collect()),
+            "same" => terms.same = texts(value),
             _ => ignored(&key, &NEED),
         }
     }
-    Some(Need { stage: stage?, accept, same })
+    Some(Need { stage: stage?, terms: Some(Box::new(terms)) })
 }
 
 fn accepted(tree: &Tree) -> Option<Spanned<Accept>> {
@@ -176,10 +176,10 @@ fn accepted(tree: &Tree) -> Option<Spanned<Accept>> {
 }
 
 /// `pools` of a stage: names, or names with weights.
-pub(super) fn weights(tree: Tree) -> Vec<(Spanned<String>, Setting<u32>)> {
+pub(super) fn weights(tree: Tree) -> Vec<(Spanned<Text>, Setting<u32>)> {
     match tree.kind {
         Kind::List(items) => {
-            let one = |name: Spanned<String>| {
+            let one = |name: Spanned<Text>| {
                 let weight = Setting::Value(Spanned::new(1, name.at));
                 (name, weight)
             };

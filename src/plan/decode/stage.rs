@@ -4,14 +4,15 @@ use super::body::{self, Parts, Written};
 use super::check::Check;
 use super::parts;
 use super::values::{boolean, entries, ignored, items, kind, named, template, text, texts, word, words};
+use crate::base::Text;
 use crate::plan::error::Diagnostic;
-use crate::plan::model::{AllowFailure, Body, Command, Common, Lifetime, Output, Stage};
+use crate::plan::model::{Body, Command, Common, Lifetime, Output, Stage};
 use crate::plan::schema::tables::{ACTION, STAGE};
 use crate::plan::source::Spanned;
 use crate::plan::tree::{Key, Kind, Tree};
 
 /// The stage `id`.
-pub(super) fn stage(id: Spanned<String>, tree: Tree, check: &mut Check<'_>) -> Stage {
+pub(super) fn stage(id: Spanned<Text>, tree: Tree, check: &mut Check<'_>) -> Stage {
     let mut stage = empty(id);
     if !matches!(tree.kind, Kind::Map(_)) {
         return stage;
@@ -40,7 +41,7 @@ pub(super) fn stage(id: Spanned<String>, tree: Tree, check: &mut Check<'_>) -> S
 }
 
 /// The action `id`.
-pub(super) fn action(id: Spanned<String>, tree: Tree, check: &mut Check<'_>) -> Stage {
+pub(super) fn action(id: Spanned<Text>, tree: Tree, check: &mut Check<'_>) -> Stage {
     let mut stage = empty(id);
     let mut script = None;
     let mut shell = None;
@@ -83,28 +84,9 @@ fn work(stage: &mut Stage, key: &Key, value: Tree) -> Option<Tree> {
 }
 
 /// A stage without anything but its id.
-fn empty(id: Spanned<String>) -> Stage {
+fn empty(id: Spanned<Text>) -> Stage {
     let body = Body::Run(Command::Argv(id.at, Vec::new()));
-    Stage {
-        id,
-        description: None,
-        group: None,
-        needs: Vec::new(),
-        condition: None,
-        body,
-        common: Common::default(),
-        pools: Vec::new(),
-        allow_failure: AllowFailure::No,
-        idempotent: None,
-        done_if: None,
-        lifetime: None,
-        outputs: Vec::new(),
-        artifacts: Vec::new(),
-        cache: None,
-        matrix: None,
-        shards: None,
-        on_failure: None,
-    }
+    Stage::new(id, body)
 }
 
 /// The keys of a stage and where they stand.
@@ -123,9 +105,12 @@ fn names(written: &[(Key, Tree)]) -> Vec<Written> {
 fn drop_gate_keys(stage: &mut Stage) {
     if matches!(stage.body, Body::File { .. } | Body::Approval { .. }) {
         let timeout = stage.common.timeout.take();
-        stage.common = Common { timeout, ..Common::default() };
-        stage.shards = None;
-        stage.done_if = None;
+        stage.common = Common::default();
+        stage.common.timeout = timeout;
+        if stage.shards.is_some() || stage.done_if.is_some() {
+            stage.shards = None;
+            stage.done_if = None;
+        }
     }
 }
 
@@ -154,6 +139,6 @@ fn lifetime(tree: &Tree) -> Option<Spanned<Lifetime>> {
 }
 
 fn outputs(tree: Tree) -> Vec<Output> {
-    let output = |(name, tree): (Spanned<String>, Tree)| Some(Output { name, kind: kind(&tree)? });
+    let output = |(name, tree): (Spanned<Text>, Tree)| Some(Output { name, kind: kind(&tree)? });
     named(tree).into_iter().filter_map(output).collect()
 }

@@ -1,7 +1,5 @@
 //! Tests of the decoder: each rule at its exact place, in three languages.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -322,7 +320,7 @@ fn a_plan_without_a_name_is_called_after_its_file() {
 /// A file without text, for trees made by hand.
 fn nowhere() -> (Sources, Place) {
     let mut sources = Sources::default();
-    let file = sources.add(File { path: "plan.yaml".to_owned(), text: Arc::from("") });
+    let file = sources.add(File { path: "plan.yaml".to_owned(), text: "".into() });
     (sources, Place { file, start: 0, end: 0 })
 }
 

@@ -1,21 +1,21 @@
 //! Single values, moved out of their trees. `None` for what the check has refused.
 
-use crate::base::Span;
+use crate::base::{Span, Text};
 use crate::plan::model::{AllowFailed, Setting, Size, Type};
 use crate::plan::schema::Table;
 use crate::plan::source::Spanned;
 use crate::plan::tree::{Key, Kind, Tree};
 
 /// Text.
-pub(super) fn text(tree: Tree) -> Option<Spanned<String>> {
+pub(super) fn text(tree: Tree) -> Option<Spanned<Text>> {
     match tree.kind {
-        Kind::Str { text, .. } => Some(Spanned::new(text.into(), tree.at)),
+        Kind::Str { text, .. } => Some(Spanned::new(text, tree.at)),
         _ => None,
     }
 }
 
 /// Text without its place.
-pub(super) fn words(tree: Tree) -> Option<String> {
+pub(super) fn words(tree: Tree) -> Option<Text> {
     text(tree).map(|text| text.value)
 }
 
@@ -25,8 +25,8 @@ pub(super) fn template(tree: Tree) -> Option<Tree> {
 }
 
 /// A key as a name.
-pub(super) fn name(key: Key) -> Spanned<String> {
-    Spanned::new(key.text.into(), key.at)
+pub(super) fn name(key: Key) -> Spanned<Text> {
+    Spanned::new(key.text, key.at)
 }
 
 /// A boolean.
@@ -51,7 +51,7 @@ pub(super) fn number(tree: &Tree) -> Option<f64> {
 pub(super) fn count(tree: Tree) -> Option<Setting<u32>> {
     match tree.kind {
         Kind::Int(number) => u32::try_from(number).ok().map(|count| Setting::Value(Spanned::new(count, tree.at))),
-        Kind::Str { ref text, .. } if text.contains("{{") => Some(Setting::Template(tree)),
+        Kind::Str { ref text, .. } if text.contains("{{") => Some(Setting::Template(tree.into())),
         _ => None,
     }
 }
@@ -65,7 +65,7 @@ pub(super) fn span(tree: Tree) -> Option<Setting<Span>> {
 pub(super) fn parsed<T>(tree: Tree, parse: impl Fn(&str) -> Option<T>) -> Option<Setting<T>> {
     let text = tree.as_str()?;
     if text.contains("{{") {
-        return Some(Setting::Template(tree));
+        return Some(Setting::Template(tree.into()));
     }
     let value = parse(text)?;
     Some(Setting::Value(Spanned::new(value, tree.at)))
@@ -124,7 +124,7 @@ pub(super) fn items(tree: Tree) -> Vec<Tree> {
 }
 
 /// The texts of a list.
-pub(super) fn texts(tree: Tree) -> Vec<Spanned<String>> {
+pub(super) fn texts(tree: Tree) -> Vec<Spanned<Text>> {
     items(tree).into_iter().filter_map(text).collect()
 }
 
@@ -137,7 +137,7 @@ pub(super) fn entries(tree: Tree) -> Vec<(Key, Tree)> {
 }
 
 /// A map with the user's names as keys.
-pub(super) fn named(tree: Tree) -> Vec<(Spanned<String>, Tree)> {
+pub(super) fn named(tree: Tree) -> Vec<(Spanned<Text>, Tree)> {
     entries(tree).into_iter().map(|(key, value)| (name(key), value)).collect()
 }
 

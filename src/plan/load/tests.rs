@@ -86,7 +86,7 @@ pub(in crate::plan) fn check_cases(cases: &[Case]) {
 pub(in crate::plan) fn respelled(plan: &str, ending: &str) -> Option<String> {
     let mut sources = Sources::default();
     let (head, rest) = plan.split_once("# file: ").map_or((plan, None), |(head, rest)| (head, Some(rest)));
-    let file = sources.add(File { path: "plan.yaml".to_owned(), text: Arc::from(head) });
+    let file = sources.add(File { path: "plan.yaml".to_owned(), text: head.into() });
     let mut report = Report::default();
     let tree = crate::plan::read(&sources, file, &mut report)?;
     let Kind::Map(entries) = &tree.kind else { return None };
@@ -111,7 +111,7 @@ fn spell(tree: &Tree, is: &str) -> Option<String> {
         Kind::Bool(on) => on.to_string(),
         Kind::Int(number) => number.to_string(),
         Kind::Float(number) => format!("{number:?}"),
-        Kind::Str { text, .. } => serde_json::to_string(text).expect("text is JSON"),
+        Kind::Str { text, .. } => serde_json::to_string(text.as_str()).expect("text is JSON"),
         Kind::List(items) => {
             format!("[{}]", list(items.iter().map(|item| spell(item, is)).collect::<Option<_>>()?))
         }

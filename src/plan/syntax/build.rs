@@ -1,8 +1,10 @@
 //! Builds a [`Tree`] from a stream of values, on a stack of its own and with exact allocations.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::faults::{Faults, offset};
+use crate::base::Text;
 use crate::base::limits::MAX_DEPTH;
 use crate::plan::source::Place;
 use crate::plan::tree::{Key, Kind, Tree};
@@ -161,16 +163,41 @@ pub(in crate::plan) fn duplicate_key(faults: &mut Faults<'_>, key: &Key, first: 
 }
 
 /// A string with its place, and where inside the source its text stands byte for byte.
-pub(in crate::plan) fn string(faults: &Faults<'_>, range: Range<usize>, text: Box<str>) -> Tree {
-    let source = faults.text();
+pub(in crate::plan) fn string(faults: &Faults<'_>, range: Range<usize>, text: Cow<'_, str>) -> Tree {
+    let plain = plain_start(faults.text(), &range, &text);
+    Tree {
+        at: faults.place(range),
+        kind: Kind::Str { text: shared(faults, plain, text), plain: plain.map(offset) },
+    }
+}
+
+/// A string that stands between two quotes exactly as it is.
+pub(in crate::plan) fn plain_string(faults: &Faults<'_>, range: Range<usize>) -> Tree {
+    let start = range.start + 1;
+    let text = faults.piece(start..range.end - 1).expect("quotes are characters");
+    Tree { at: faults.place(range), kind: Kind::Str { text, plain: Some(offset(start)) } }
+}
+
+/// The text of a key or string that stands in the source at `range`: shared with the source where it can be.
+pub(in crate::plan) fn words(faults: &Faults<'_>, range: &Range<usize>, text: Cow<'_, str>) -> Text {
+    shared(faults, plain_start(faults.text(), range, &text), text)
+}
+
+fn shared(faults: &Faults<'_>, plain: Option<usize>, text: Cow<'_, str>) -> Text {
+    let piece = plain.and_then(|start| faults.piece(start..start + text.len()));
+    piece.unwrap_or_else(|| text.into_owned().into())
+}
+
+/// Where in the source the text of the token at `range` stands byte for byte.
+fn plain_start(source: &str, range: &Range<usize>, text: &str) -> Option<usize> {
     let stands = |quotes: usize| {
         let start = range.end.checked_sub(quotes + text.len())?;
-        let is_there = source.get(start..start + text.len()) == Some(&text);
+        let is_there = source.get(start..start + text.len()) == Some(text);
         // A multi-line string drops the line end after its opening quotes.
         let is_first = start == range.start + quotes || (quotes == 3 && start > range.start + quotes);
-        (is_there && is_first).then(|| offset(start))
+        (is_there && is_first).then_some(start)
     };
-    let plain = match source.as_bytes().get(range.clone()) {
+    match source.as_bytes().get(range.clone()) {
         Some([b'"', b'"', b'"', .., b'"', b'"', b'"'] | [b'\'', b'\'', b'\'', .., b'\'', b'\'', b'\''])
             if range.len() >= 6 =>
         {
@@ -178,8 +205,7 @@ pub(in crate::plan) fn string(faults: &Faults<'_>, range: Range<usize>, text: Bo
         }
         Some([b'"' | b'\'', ..]) => stands(1),
         _ => stands(0),
-    };
-    Tree { at: faults.place(range), kind: Kind::Str { text, plain } }
+    }
 }
 
 /// A user's text cut to what fits into a message.

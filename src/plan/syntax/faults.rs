@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::base::Text;
 use crate::base::limits::MAX_FILE_VALUES;
 use crate::plan::error::{Diagnostic, Report};
 use crate::plan::source::{FileIx, Place};
@@ -12,7 +13,7 @@ const MAX_FAULTS: usize = 1000;
 /// A file being read and the report about it.
 pub(in crate::plan) struct Faults<'a> {
     file: FileIx,
-    text: &'a str,
+    text: &'a Text,
     report: &'a mut Report,
     count: usize,
     values: usize,
@@ -20,7 +21,7 @@ pub(in crate::plan) struct Faults<'a> {
 }
 
 impl<'a> Faults<'a> {
-    pub(in crate::plan) fn new(file: FileIx, text: &'a str, report: &'a mut Report) -> Self {
+    pub(in crate::plan) fn new(file: FileIx, text: &'a Text, report: &'a mut Report) -> Self {
         let nowhere = Place { file, start: 0, end: 0 };
         Self { file, text, report, count: 0, values: 0, spare: Diagnostic::error("", nowhere, "") }
     }
@@ -84,8 +85,13 @@ impl<'a> Faults<'a> {
         self.push("plan::too-large", at..at, message);
     }
 
+    /// A piece of the file's text, without a copy.
+    pub(in crate::plan) fn piece(&self, range: Range<usize>) -> Option<Text> {
+        self.text.piece(range)
+    }
+
     /// The file's text.
-    pub(in crate::plan) const fn text(&self) -> &'a str {
+    pub(in crate::plan) fn text(&self) -> &'a str {
         self.text
     }
 }

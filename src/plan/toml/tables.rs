@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::base::Text;
 use crate::base::limits::MAX_DEPTH;
 use crate::plan::source::Place;
 use crate::plan::syntax::{Faults, duplicate_key, short, too_deep};
@@ -28,7 +29,7 @@ struct Table {
     at: Place,
     origin: Origin,
     entries: Vec<(Key, Slot)>,
-    index: HashMap<Box<str>, usize>,
+    index: HashMap<Text, usize>,
 }
 
 enum Slot {

@@ -1,8 +1,11 @@
 //! Names: no two alike, and every one that is used exists.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{Hash, Hasher};
 
 use super::{Check, Index, written};
+use crate::base::Text;
 use crate::plan::decode::{BUILT_INS, mended_id};
 use crate::plan::error::{Diagnostic, nearest};
 use crate::plan::model::{Body, Need, Stage};
@@ -36,23 +39,50 @@ pub(super) fn check(check: &mut Check<'_>, index: &Index<'_>) {
 }
 
 /// Refuses two equal names, and two that are one name inside an expression.
-pub(super) fn distinct<'a>(check: &mut Check<'_>, what: &str, names: impl Iterator<Item = &'a Spanned<String>>) {
-    let mut seen: HashMap<String, &Spanned<String>> = HashMap::new();
+pub(super) fn distinct<'a>(check: &mut Check<'_>, what: &str, names: impl Iterator<Item = &'a Spanned<Text>>) {
+    let mut seen: HashMap<Folded<'_>, &Spanned<Text>> = HashMap::with_capacity(names.size_hint().0);
     for name in names {
-        let folded = name.value.replace('-', "_");
-        let Some(first) = seen.get(&folded) else {
-            seen.insert(folded, name);
-            continue;
+        let first = match seen.entry(Folded(&name.value)) {
+            Entry::Occupied(first) => *first.get(),
+            Entry::Vacant(slot) => {
+                slot.insert(name);
+                continue;
+            }
         };
         let diagnostic = if first.value == name.value {
             let message = format!("there are two {what}s called `{}`", name.value);
             Diagnostic::error("plan::duplicate-name", name.at, message).help("give one of them another name")
         } else {
             let message = format!("the {what}s `{}` and `{}` differ only in `-` and `_`", first.value, name.value);
+            let folded = name.value.replace('-', "_");
             let help = format!("in an expression both are `{folded}`: give one of them another name");
             Diagnostic::error("plan::similar-names", name.at, message).help(help)
         };
         check.report.push(diagnostic.related(first.at, "the first one"));
+    }
+}
+
+/// A name as an expression writes it, where `-` is `_`.
+struct Folded<'a>(&'a str);
+
+impl Folded<'_> {
+    fn bytes(&self) -> impl Iterator<Item = u8> {
+        self.0.bytes().map(|byte| if byte == b'-' { b'_' } else { byte })
+    }
+}
+
+impl PartialEq for Folded<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.bytes().eq(other.bytes())
+    }
+}
+
+impl Eq for Folded<'_> {}
+
+impl Hash for Folded<'_> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        // A piece at a time, each with its end: the hasher is slow for single bytes.
+        self.0.split(['-', '_']).for_each(|piece| piece.hash(hasher));
     }
 }
 
@@ -130,7 +160,7 @@ fn needs(check: &mut Check<'_>, index: &Index<'_>, stage: &Stage, is_last: bool)
     repeated(check, stage);
 }
 
-fn unknown_stage(check: &mut Check<'_>, stage: &Stage, name: &Spanned<String>) {
+fn unknown_stage(check: &mut Check<'_>, stage: &Stage, name: &Spanned<Text>) {
     let near = guess(check, stage, &name.value);
     // The stage is there, and its own error says to write it like this.
     if near.is_some_and(|near| mended_id(near).is_some_and(|mended| mended == name.value)) {
@@ -155,10 +185,10 @@ fn guess<'a>(check: &mut Check<'a>, stage: &Stage, written: &str) -> Option<&'a 
     let plan = check.plan;
     check.guesses = check.guesses.checked_sub(plan.stages.len())?;
     let ids = plan.every_stage().map(|(stage, _)| stage.id.value.as_str());
-    nearest(written, ids.filter(|id| *id != stage.id.value))
+    nearest(written, ids.filter(|id| *id != stage.id.value.as_str()))
 }
 
-fn finally_need(check: &mut Check<'_>, stage: &Stage, name: &Spanned<String>, is_last: bool) {
+fn finally_need(check: &mut Check<'_>, stage: &Stage, name: &Spanned<Text>, is_last: bool) {
     let (message, help) = if is_last {
         let message =
             format!("the `finally` stage `{}` needs `{}`, which is an ordinary stage", stage.id.value, name.value);
@@ -172,7 +202,7 @@ fn finally_need(check: &mut Check<'_>, stage: &Stage, name: &Spanned<String>, is
 
 /// `same` names axes that both stages have.
 fn axes(check: &mut Check<'_>, stage: &Stage, target: &Stage, need: &Need) {
-    for axis in &need.same {
+    for axis in &need.terms().same {
         let lacks = |stage: &&Stage| !has_axis(stage, &axis.value);
         if let Some(without) = [stage, target].into_iter().find(lacks) {
             let message = format!("stage `{}` has no axis `{}`", without.id.value, axis.value);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use globset::GlobBuilder;
 
 use super::Check;
+use crate::base::Text;
 use crate::plan::decode::is_env_name;
 use crate::plan::error::Diagnostic;
 use crate::plan::model::{Body, Command, Common, Items, Shards, Stage};
@@ -70,7 +71,7 @@ pub(super) fn check_common(check: &mut Check<'_>, common: &Common) {
 }
 
 /// A name, or a prefix with one `*` at its end.
-fn pass_env(check: &mut Check<'_>, pattern: &Spanned<String>) {
+fn pass_env(check: &mut Check<'_>, pattern: &Spanned<Text>) {
     let name = pattern.value.strip_suffix('*').unwrap_or(&pattern.value);
     if !is_env_name(name) {
         let message = format!("`{}` is neither a variable's name nor a prefix with `*`", pattern.value);
@@ -131,7 +132,7 @@ fn variable(expression: &str) -> String {
 
 /// A glob that compiles and stays inside the root, starting in `cwd`. A template in it would be read as
 /// alternatives and silently name nothing.
-fn glob(check: &mut Check<'_>, pattern: &Spanned<String>, cwd: &str) {
+fn glob(check: &mut Check<'_>, pattern: &Spanned<Text>, cwd: &str) {
     if let Some(found) = next_template(&pattern.value, 0) {
         let message = format!("a glob is never interpolated, so `{}` would name no file", &pattern.value[found]);
         check.error("plan::bad-glob", pattern.at, message, "write the names out, or use `*` in its place");

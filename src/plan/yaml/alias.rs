@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::base::Text;
 use crate::base::limits::{MAX_ALIAS_NODES, MAX_DEPTH};
 use crate::plan::syntax::Faults;
 use crate::plan::tree::{Key, Kind, Tree};
@@ -149,7 +150,7 @@ pub(super) fn merge(map: &mut Tree, faults: &mut Faults<'_>) {
             return;
         }
     };
-    let mut taken: std::collections::HashSet<Box<str>> = entries.iter().map(|(key, _)| key.text.clone()).collect();
+    let mut taken: std::collections::HashSet<Text> = entries.iter().map(|(key, _)| key.text.clone()).collect();
     let merged: Vec<(Key, Tree)> =
         sources.into_iter().flatten().filter(|(key, _)| taken.insert(key.text.clone())).collect();
     entries.splice(at..at, merged);

@@ -118,7 +118,9 @@ fn nothing_overlaps(picture: &Picture) {
 /// Ids that a drawing declares, each once.
 fn ids(text: &str, ends: &[&str]) -> Vec<String> {
     let lines = text.lines().map(str::trim).filter(|line| line.starts_with('n') || line.starts_with("subgraph "));
-    let words = lines.filter(|line| !line.contains("->")).filter_map(|line| {
+    // A name may hold an arrow, too.
+    let is_edge = |line: &str| line.split('"').next().is_some_and(|head| head.contains("->"));
+    let words = lines.filter(|line| !is_edge(line)).filter_map(|line| {
         let name = line.trim_start_matches("subgraph ");
         let end = ends.iter().filter_map(|end| name.find(end)).min()?;
         Some(name[..end].trim().to_owned())
