@@ -91,7 +91,7 @@ pub struct Input {
     /// `type`.
     pub kind: Type,
     /// `description`.
-    pub description: Option<Text>,
+    pub description: Option<String>,
     /// `default`; required when absent.
     pub default: Option<Tree>,
     /// `enum`.
@@ -163,7 +163,7 @@ pub struct Group {
     /// Its name.
     pub name: Spanned<Text>,
     /// `description`.
-    pub description: Option<Text>,
+    pub description: Option<String>,
     /// `on-failure`.
     pub on_failure: Option<Spanned<OnFailure>>,
 }
@@ -293,7 +293,7 @@ pub struct Stage {
 #[derive(Clone, Debug, Default)]
 pub struct MoreStage {
     /// `description`.
-    pub description: Option<Text>,
+    pub description: Option<String>,
     /// `group`.
     pub group: Option<Spanned<Text>>,
     /// `if`, a bare expression.

@@ -4,7 +4,7 @@ use jiff::civil::{Date, DateTime};
 
 use super::check::{Check, is_env_name, is_key};
 use super::values::{boolean, entries, ignored, items, kind, named, span, text, texts, word, words};
-use crate::base::Span;
+use crate::base::{Span, Text};
 use crate::plan::environment::{
     Approvals, Catalog, Exception, FileRule, Format, Freeze, KeyRule, Layer, Parity, ParityRule, Pattern, Policy,
     SecretDecl, SecretSource, Waives,
@@ -99,7 +99,7 @@ fn is_map(tree: &Tree, table: &'static Table, check: &mut Check<'_>) -> bool {
     true
 }
 
-fn rule(name: Spanned<String>, tree: Tree, check: &mut Check<'_>) -> KeyRule {
+fn rule(name: Spanned<Text>, tree: Tree, check: &mut Check<'_>) -> KeyRule {
     let mut rule = KeyRule {
         name,
         kind: Type::String,
@@ -186,7 +186,7 @@ fn no_template(at: Place, check: &mut Check<'_>) {
     check.push(Diagnostic::error("env::template", at, message).help("write the value out"));
 }
 
-fn secret(name: Spanned<String>, tree: Tree, check: &mut Check<'_>) -> Option<SecretDecl> {
+fn secret(name: Spanned<Text>, tree: Tree, check: &mut Check<'_>) -> Option<SecretDecl> {
     let mut decl = (None, None, None);
     for (key, value) in entries(tree) {
         match &*key.text {
@@ -221,10 +221,10 @@ fn source(from: &Key, tree: Tree, check: &mut Check<'_>) -> Option<(SecretSource
                 let help = "it must match `[A-Za-z_][A-Za-z0-9_]*`";
                 check.push(Diagnostic::error("plan::bad-name", name.at, message).help(help));
             }
-            SecretSource::Env(name.value)
+            SecretSource::Env(name.value.to_string())
         }
         "file" => SecretSource::File(words(value)?),
-        "command" => SecretSource::Command(texts(value).into_iter().map(|word| word.value).collect()),
+        "command" => SecretSource::Command(texts(value).into_iter().map(|word| word.value.to_string()).collect()),
         "credential" => SecretSource::Credential(words(value)?),
         "age" => {
             let part = parts(value);
@@ -274,7 +274,7 @@ fn date(tree: Tree, check: &mut Check<'_>) -> Option<Spanned<Date>> {
     }
 }
 
-fn file(name: Spanned<String>, tree: Tree, check: &mut Check<'_>) -> Option<FileRule> {
+fn file(name: Spanned<Text>, tree: Tree, check: &mut Check<'_>) -> Option<FileRule> {
     let (mut template, mut to, mut mode, mut tmpfs, mut format) = (None, None, 0o600, false, Format::Text);
     for (key, value) in entries(tree) {
         match &*key.text {
@@ -301,7 +301,7 @@ fn format_word(tree: &Tree) -> Format {
 }
 
 /// `0400`, `0600`, `0640`: others may never write, and the owner must be able to read.
-fn octal(text: &Spanned<String>, check: &mut Check<'_>) -> Option<u32> {
+fn octal(text: &Spanned<Text>, check: &mut Check<'_>) -> Option<u32> {
     let digits = text.value.trim_start_matches("0o");
     let mode =
         u32::from_str_radix(digits, 8).ok().filter(|mode| (3..=4).contains(&digits.len()) && *mode <= 0o777);
@@ -346,7 +346,7 @@ fn parity_rule(tree: Tree, check: &mut Check<'_>) -> Option<ParityRule> {
 }
 
 /// `5%`, `2.5%`, in hundredths of a percent.
-fn percent(text: &Spanned<String>, check: &mut Check<'_>) -> Option<u32> {
+fn percent(text: &Spanned<Text>, check: &mut Check<'_>) -> Option<u32> {
     let number = text.value.strip_suffix('%').map(str::trim).unwrap_or_default();
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     let part = format!("{part:0<2}");
@@ -366,7 +366,7 @@ fn approvals(tree: Tree, check: &mut Check<'_>) -> Approvals {
     for (key, value) in entries(tree) {
         match &*key.text {
             "min" => approvals.min = number(&value, check).unwrap_or(1),
-            _ => approvals.distinct_from = texts(value).into_iter().map(|word| word.value).collect(),
+            _ => approvals.distinct_from = texts(value).into_iter().map(|word| word.value.to_string()).collect(),
         }
     }
     approvals

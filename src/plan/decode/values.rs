@@ -15,8 +15,8 @@ pub(super) fn text(tree: Tree) -> Option<Spanned<Text>> {
 }
 
 /// Text without its place.
-pub(super) fn words(tree: Tree) -> Option<Text> {
-    text(tree).map(|text| text.value)
+pub(super) fn words(tree: Tree) -> Option<String> {
+    text(tree).map(|text| text.value.to_string())
 }
 
 /// A tree that must be text.

@@ -7,6 +7,7 @@ use regex::Regex;
 
 use super::model::{Exception, KeyRule, Pattern};
 use super::resolve::{Environment, Setting};
+use crate::base::Text;
 use crate::plan::error::{Diagnostic, Report};
 use crate::plan::model::Type;
 use crate::plan::source::{FileIx, Place, Spanned};
@@ -37,7 +38,7 @@ impl Checker {
             }
         }
         for rule in &environment.catalog.keys {
-            match environment.entries.get(&rule.name.value) {
+            match environment.entries.get(&*rule.name.value) {
                 Some(entry) => {
                     if let Setting::Plain(tree) = &entry.setting {
                         self.value(rule, tree, environment, report);
@@ -172,14 +173,14 @@ impl Checker {
 }
 
 /// The regular expression that counts in the environment `own`.
-fn pattern_for<'r>(rule: &'r KeyRule, own: &str) -> Option<&'r Spanned<String>> {
+fn pattern_for<'r>(rule: &'r KeyRule, own: &str) -> Option<&'r Spanned<Text>> {
     match rule.pattern.as_ref()? {
         Pattern::All(pattern) => Some(pattern),
         Pattern::Each(each) => each.iter().find(|(name, _)| name.value == own).map(|(_, pattern)| pattern),
     }
 }
 
-fn patterns(rule: &KeyRule) -> Vec<&Spanned<String>> {
+fn patterns(rule: &KeyRule) -> Vec<&Spanned<Text>> {
     match &rule.pattern {
         None => Vec::new(),
         Some(Pattern::All(pattern)) => vec![pattern],

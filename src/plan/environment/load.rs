@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::model::{Catalog, Exception, Layer};
 use super::resolve::{Environment, resolve};
+use crate::base::Text;
 use crate::base::limits::{MAX_FILES, MAX_LAYERS};
 use crate::plan::decode;
 use crate::plan::error::{Diagnostic, Report};
@@ -95,7 +96,7 @@ impl Reading<'_, '_> {
     fn asked_at(&mut self, name: &str) -> Place {
         self.asked.unwrap_or_else(|| {
             let path = format!("{ROOT}/{name}");
-            start(self.sources.add(File { path, text: Arc::from("") }))
+            start(self.sources.add(File { path, text: "".into() }))
         })
     }
 
@@ -116,7 +117,7 @@ impl Reading<'_, '_> {
             return Err(format!("there are more than {MAX_FILES} files (MAX_FILES)"));
         }
         let text = loader.load(path)?;
-        let file = self.sources.add(File { path: path.clone(), text: Arc::from(text) });
+        let file = self.sources.add(File { path: path.clone(), text: text.into() });
         self.library.files.insert(path.clone(), file);
         Ok(file)
     }
@@ -124,7 +125,7 @@ impl Reading<'_, '_> {
     /// The layers, weakest first.
     fn layers(&mut self, name: &str, own: &str) -> Option<Vec<Arc<Layer>>> {
         let mut layers: Vec<Arc<Layer>> = Vec::new();
-        let mut next = Some(Spanned::new(own.to_owned(), Place { file: FileIx(0), start: 0, end: 0 }));
+        let mut next = Some(Spanned::new(own.into(), Place { file: FileIx(0), start: 0, end: 0 }));
         while let Some(wanted) = next.take() {
             let is_first = layers.is_empty();
             if let Some(cycle) = cycle(&layers, &wanted) {
@@ -210,8 +211,8 @@ impl Reading<'_, '_> {
 }
 
 /// The whole way round, when `wanted` is among `layers` (strongest first) already.
-fn cycle(layers: &[Arc<Layer>], wanted: &Spanned<String>) -> Option<Diagnostic> {
-    let first = layers.iter().position(|layer| layer.name == wanted.value)?;
+fn cycle(layers: &[Arc<Layer>], wanted: &Spanned<Text>) -> Option<Diagnostic> {
+    let first = layers.iter().position(|layer| *layer.name == *wanted.value)?;
     let round: Vec<String> = layers[first..].iter().map(|layer| format!("`{}`", layer.name)).collect();
     let message =
         format!("environments extend each other in a circle: {} → `{}`", round.join(" → "), wanted.value);

@@ -2,7 +2,7 @@
 
 use jiff::civil::{Date, DateTime};
 
-use crate::base::Span;
+use crate::base::{Span, Text};
 use crate::plan::model::Type;
 use crate::plan::source::{FileIx, Place, Spanned};
 use crate::plan::tree::Tree;
@@ -22,7 +22,7 @@ pub struct Catalog {
 #[derive(Clone, Debug)]
 pub struct KeyRule {
     /// Its name.
-    pub name: Spanned<String>,
+    pub name: Spanned<Text>,
     /// `type`.
     pub kind: Type,
     /// `description`.
@@ -42,9 +42,9 @@ pub struct KeyRule {
     /// `min-length`, in characters.
     pub min_length: Option<u32>,
     /// `required-in`; every environment when absent, unless there is a default.
-    pub required_in: Option<Vec<Spanned<String>>>,
+    pub required_in: Option<Vec<Spanned<Text>>>,
     /// `checksum-of`.
-    pub checksum_of: Option<Spanned<String>>,
+    pub checksum_of: Option<Spanned<Text>>,
     /// `parity`.
     pub parity: Parity,
     /// `rotate-every`.
@@ -59,9 +59,9 @@ pub struct KeyRule {
 #[derive(Clone, Debug)]
 pub enum Pattern {
     /// For all.
-    All(Spanned<String>),
+    All(Spanned<Text>),
     /// By the environment's name without its folder.
-    Each(Vec<(Spanned<String>, Spanned<String>)>),
+    Each(Vec<(Spanned<Text>, Spanned<Text>)>),
 }
 
 /// What two environments must have in common.
@@ -86,11 +86,11 @@ pub struct Layer {
     /// `description`.
     pub description: Option<String>,
     /// `extends`.
-    pub extends: Option<Spanned<String>>,
+    pub extends: Option<Spanned<Text>>,
     /// `values`, in written order.
-    pub values: Vec<(Spanned<String>, Tree)>,
+    pub values: Vec<(Spanned<Text>, Tree)>,
     /// `unset`.
-    pub unset: Vec<Spanned<String>>,
+    pub unset: Vec<Spanned<Text>>,
     /// `secrets`.
     pub secrets: Vec<SecretDecl>,
     /// `files`.
@@ -105,7 +105,7 @@ pub struct Layer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SecretDecl {
     /// The key.
-    pub name: Spanned<String>,
+    pub name: Spanned<Text>,
     /// `from`.
     pub from: SecretSource,
     /// Where `from` stands.
@@ -167,11 +167,11 @@ impl SecretSource {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FileRule {
     /// Its name in the plan and on the command line.
-    pub name: Spanned<String>,
+    pub name: Spanned<Text>,
     /// `template`, below `templates/`.
-    pub template: Spanned<String>,
+    pub template: Spanned<Text>,
     /// `to`, from the root.
-    pub to: Spanned<String>,
+    pub to: Spanned<Text>,
     /// `mode`.
     pub mode: u32,
     /// `require-tmpfs`.
@@ -220,7 +220,7 @@ impl Policy {
 #[derive(Clone, PartialEq, Debug)]
 pub struct ParityRule {
     /// `with`.
-    pub with: Spanned<String>,
+    pub with: Spanned<Text>,
     /// `max-drift`, in hundredths of a percent: 500 is 5 %.
     pub max_drift: u32,
 }
@@ -253,11 +253,11 @@ pub struct Exception {
     /// Where it stands.
     pub at: Place,
     /// The key.
-    pub key: Spanned<String>,
+    pub key: Spanned<Text>,
     /// `environments`.
-    pub environments: Vec<Spanned<String>>,
+    pub environments: Vec<Spanned<Text>>,
     /// `ticket`.
-    pub ticket: Spanned<String>,
+    pub ticket: Spanned<Text>,
     /// `reason`.
     pub reason: String,
     /// `approver`.

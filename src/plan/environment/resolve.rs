@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::model::{Catalog, Exception, FileRule, KeyRule, Layer, Policy, SecretDecl};
+use crate::base::Text;
 use crate::plan::decode;
 use crate::plan::error::{Diagnostic, Report, nearest};
 use crate::plan::source::{FileIx, Place, Sources, Spanned};
@@ -186,7 +187,7 @@ struct Merge<'a> {
 
 impl Merge<'_> {
     /// The rule of a key that a layer names; an unknown one is reported.
-    fn rule(&mut self, name: &Spanned<String>) -> Option<&KeyRule> {
+    fn rule(&mut self, name: &Spanned<Text>) -> Option<&KeyRule> {
         let found = self.index.get(name.value.as_str()).copied();
         // A name that breaks the rule, and a catalog that could not be read, have been reported.
         if found.is_none() && decode::is_key(&name.value) && !self.catalog.partial {
@@ -245,12 +246,12 @@ impl Merge<'_> {
             if let Some(found) = bad_character(name, tree) {
                 self.report.push(found);
             }
-            let merged = match self.entries.remove(&name.value) {
+            let merged = match self.entries.remove(&*name.value) {
                 Some(Entry { setting: Setting::Plain(below), .. }) => merge(below, tree),
                 _ => tree.clone(),
             };
             let entry = Entry { at: name.at, setting: Setting::Plain(merged) };
-            self.entries.insert(name.value.clone(), entry);
+            self.entries.insert(name.value.to_string(), entry);
         }
     }
 
@@ -263,7 +264,7 @@ impl Merge<'_> {
                 self.report.push(Diagnostic::error("env::not-secret", decl.name.at, message).help(help));
             }
             let entry = Entry { at: decl.name.at, setting: Setting::Secret(decl.clone()) };
-            self.entries.insert(decl.name.value.clone(), entry);
+            self.entries.insert(decl.name.value.to_string(), entry);
         }
     }
 
@@ -272,7 +273,7 @@ impl Merge<'_> {
         for rule in &self.catalog.keys {
             if let (Some(default), false) = (&rule.default, rule.is_secret) {
                 let entry = Entry { at: default.at, setting: Setting::Plain(default.clone()) };
-                self.entries.insert(rule.name.value.clone(), entry);
+                self.entries.insert(rule.name.value.to_string(), entry);
             }
         }
     }
@@ -314,7 +315,7 @@ fn take(entry: &mut Entry, path: &[&str], last: &str) -> bool {
 }
 
 /// A control character in a value: no file format of the outside world takes it as it is.
-fn bad_character(name: &Spanned<String>, tree: &Tree) -> Option<Diagnostic> {
+fn bad_character(name: &Spanned<Text>, tree: &Tree) -> Option<Diagnostic> {
     let mut left = vec![tree];
     while let Some(tree) = left.pop() {
         match &tree.kind {

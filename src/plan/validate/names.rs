@@ -163,7 +163,7 @@ fn needs(check: &mut Check<'_>, index: &Index<'_>, stage: &Stage, is_last: bool)
 fn unknown_stage(check: &mut Check<'_>, stage: &Stage, name: &Spanned<Text>) {
     let near = guess(check, stage, &name.value);
     // The stage is there, and its own error says to write it like this.
-    if near.is_some_and(|near| mended_id(near).is_some_and(|mended| mended == name.value)) {
+    if near.is_some_and(|near| mended_id(near).is_some_and(|mended| *mended == *name.value)) {
         return;
     }
     let message = format!("stage `{}` needs `{}`, which does not exist", stage.id.value, name.value);
