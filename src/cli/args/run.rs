@@ -1,0 +1,165 @@
+//! Flags of what runs a plan, or says what that would do: `run`, `resume`, `plan`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Values for inputs.
+#[derive(Args, Clone, Debug, Default)]
+pub struct InputArgs {
+    /// Set an input
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Read inputs from a YAML, TOML or JSON file
+    #[arg(long, env = "ENGINE_INPUTS", value_name = "FILE")]
+    pub inputs: Vec<PathBuf>,
+}
+
+/// Which stages.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SelectArgs {
+    /// Only these stages, nothing they need
+    #[arg(long, value_name = "STAGE", value_delimiter = ';', env = "ENGINE_ONLY")]
+    pub only: Vec<String>,
+    /// All but these stages
+    #[arg(long, value_name = "STAGE", value_delimiter = ';', env = "ENGINE_SKIP")]
+    pub skip: Vec<String>,
+    /// These stages and all that depends on them
+    #[arg(long, value_name = "STAGE", value_delimiter = ';', env = "ENGINE_FROM")]
+    pub from: Vec<String>,
+    /// These stages and all that they need
+    #[arg(long, value_name = "STAGE", value_delimiter = ';', env = "ENGINE_TO")]
+    pub to: Vec<String>,
+}
+
+/// What a live run shows and leaves.
+#[derive(Args, Clone, Debug)]
+pub struct ShowArgs {
+    /// How to show the run
+    #[arg(long, env = "ENGINE_OUTPUT_MODE", value_name = "HOW", default_value = "auto")]
+    pub output: Output,
+    /// Write reports when the run ends: `junit=F`, `html=F`, `summary` or `summary=F`
+    #[arg(long, env = "ENGINE_REPORT", value_name = "KIND=FILE", value_delimiter = ',')]
+    pub report: Vec<String>,
+    /// Write every event to a file as JSON lines
+    #[arg(long, env = "ENGINE_EVENTS", value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Never ask anything
+    #[arg(long, env = "ENGINE_NO_INPUT")]
+    pub no_input: bool,
+    /// Answer yes to every question, approvals included
+    #[arg(long, env = "ENGINE_YES")]
+    pub yes: bool,
+}
+
+/// How a live run is shown.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// A live view on a terminal, lines for the CI host otherwise.
+    Auto,
+    /// A live view.
+    Tty,
+    /// Plain lines.
+    Plain,
+    /// One JSON object a line.
+    Json,
+    /// Nothing but what went wrong.
+    Quiet,
+}
+
+/// `engine run`
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// The plan
+    pub plan: PathBuf,
+    /// Inputs.
+    #[command(flatten)]
+    pub inputs: InputArgs,
+    /// Selection.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Display.
+    #[command(flatten)]
+    pub show: ShowArgs,
+    /// Show what would happen, start nothing (as `engine plan`)
+    #[arg(short = 'n', long, env = "ENGINE_DRY_RUN")]
+    pub dry_run: bool,
+    /// Attempts at once
+    #[arg(short, long, env = "ENGINE_JOBS", value_name = "N")]
+    pub jobs: Option<u32>,
+    /// Go on with what does not depend on a failure (`on-failure: continue` for the plan)
+    #[arg(short, long, env = "ENGINE_KEEP_GOING")]
+    pub keep_going: bool,
+    /// Continue the unfinished run of the same plan, inputs and key, if there is one
+    #[arg(long, env = "ENGINE_RESUME")]
+    pub resume: bool,
+    /// With --resume: run these stages and all that depends on them again
+    #[arg(long, value_name = "STAGE", value_delimiter = ';', env = "ENGINE_RERUN")]
+    pub rerun: Vec<String>,
+    /// With --resume: go on with the edited plan
+    #[arg(long, env = "ENGINE_ACCEPT_CHANGES")]
+    pub accept_changes: bool,
+    /// What tells this run from others of the same plan and inputs [default: the git commit]
+    #[arg(long, env = "ENGINE_KEY")]
+    pub key: Option<String>,
+    /// The run's id [default: made from the time]
+    #[arg(long, env = "ENGINE_SET_RUN_ID", value_name = "ID")]
+    pub run_id: Option<String>,
+    /// Decides the jitter of delays [default: from the run's id]
+    #[arg(long, env = "ENGINE_SEED")]
+    pub seed: Option<u64>,
+}
+
+/// `engine resume`
+#[derive(Args, Clone, Debug)]
+pub struct ResumeArgs {
+    /// The run [default: the newest unfinished one]
+    pub run: Option<String>,
+    /// Display.
+    #[command(flatten)]
+    pub show: ShowArgs,
+    /// Attempts at once
+    #[arg(short, long, env = "ENGINE_JOBS", value_name = "N")]
+    pub jobs: Option<u32>,
+    /// Run these stages and all that depends on them again
+    #[arg(long, value_name = "STAGE", value_delimiter = ';', env = "ENGINE_RERUN")]
+    pub rerun: Vec<String>,
+    /// Go on with the edited plan
+    #[arg(long, env = "ENGINE_ACCEPT_CHANGES", conflicts_with = "recorded")]
+    pub accept_changes: bool,
+    /// Go on with the plan as it was recorded, whatever the files say now
+    #[arg(long, env = "ENGINE_RECORDED")]
+    pub recorded: bool,
+}
+
+/// `engine plan`
+#[derive(Args, Clone, Debug)]
+pub struct PlanArgs {
+    /// The plan
+    #[arg(required_unless_present = "resume")]
+    pub plan: Option<PathBuf>,
+    /// Inputs.
+    #[command(flatten)]
+    pub inputs: InputArgs,
+    /// Selection.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Attempts at once
+    #[arg(short, long, env = "ENGINE_JOBS", value_name = "N")]
+    pub jobs: Option<u32>,
+    /// As `run -k`
+    #[arg(short, long, env = "ENGINE_KEEP_GOING")]
+    pub keep_going: bool,
+    /// Show what `engine resume RUN` would do
+    #[arg(long, value_name = "RUN", conflicts_with = "plan")]
+    pub resume: Option<String>,
+    /// With --resume: as `resume --rerun`
+    #[arg(long, value_name = "STAGE", value_delimiter = ';', requires = "resume")]
+    pub rerun: Vec<String>,
+    /// With --resume: as `resume --recorded`
+    #[arg(long, requires = "resume")]
+    pub recorded: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
