@@ -14,6 +14,7 @@ mod core;
 mod cpu;
 mod dag;
 mod machine;
+mod mask;
 mod memory;
 mod plans;
 mod shape;
@@ -39,6 +40,7 @@ const ITEMS: &[Item] = &[
     ("check", "checking 100,000 stages, and 5,000", plans::check),
     ("resume", "resuming a finished run of 100,000 stages", plans::resume),
     ("memory", "spawning from an engine that holds 1 GiB", memory::measure),
+    ("mask", "masking secrets in what stages print", mask::measure),
     ("fold", "folding events, and a million shards through core and journal", core::measure),
 ];
 

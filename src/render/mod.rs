@@ -17,6 +17,7 @@ mod engine;
 mod error;
 mod expr;
 mod lex;
+pub mod mask;
 mod names;
 mod scope;
 pub mod secret;

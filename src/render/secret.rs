@@ -5,13 +5,17 @@
 
 use std::fmt;
 
-/// A secret's value.
-pub struct Secret(Box<[u8]>);
+use zeroize::Zeroizing;
+
+/// A secret's value. Its memory is overwritten when it is dropped.
+pub struct Secret(Zeroizing<Box<[u8]>>);
 
 impl Secret {
-    /// Keeps `bytes`.
+    /// Keeps a copy of `bytes` in memory of exactly their size, and overwrites the original: shrinking a vector in
+    /// place could leave a copy behind that nobody overwrites.
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self(bytes.into_boxed_slice())
+        let bytes = Zeroizing::new(bytes);
+        Self(Zeroizing::new(bytes.as_slice().into()))
     }
 
     /// The bytes themselves.
