@@ -18,6 +18,8 @@ mod language;
 mod locks;
 #[path = "flows/odd.rs"]
 mod odd;
+#[path = "flows/pauses.rs"]
+mod pauses;
 #[path = "flows/people.rs"]
 mod people;
 #[path = "flows/signals.rs"]

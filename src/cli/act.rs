@@ -1,11 +1,11 @@
-//! Verbs that change a run: `approve`, `reject`, `resolve`, `cancel`, `unlock`.
+//! Verbs that change a run: `approve`, `reject`, `resolve`, `cancel`, `pause`, `unpause`, `unlock`.
 //!
 //! A live engine finds the request in the run's inbox and records it. With no live engine the verb takes the
 //! run's lock itself and records what a person said; nothing is started.
 
 use std::sync::Arc;
 
-use super::args::{CancelArgs, DecideArgs, ResolveArgs, ResolveAs, UnlockArgs};
+use super::args::{CancelArgs, DecideArgs, PauseArgs, ResolveArgs, ResolveAs, UnlockArgs};
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::settings::{self, Settings};
@@ -115,6 +115,43 @@ pub(super) fn cancel(args: &CancelArgs, settings: &Settings) -> Answer {
     Ok(Exit::Success)
 }
 
+/// `engine pause`, `engine unpause`
+pub(super) fn pause(args: &PauseArgs, on: bool, settings: &Settings) -> Answer {
+    let state = find::state(settings)?;
+    let dir = match &args.run {
+        Some(id) => find::run(&state, id)?,
+        None => newest(&state, |state| !state.is_over())?,
+    };
+    let run = dir.id().clone();
+    let by = settings::person();
+    let request = if on { Request::Pause { by } } else { Request::Unpause { by } };
+    let is_so = std::cell::Cell::new(false);
+    let allowed = |_: &Graph, state: &RunState| {
+        let refuse = |why: &str| Err(Fault::new(Exit::NotFound, format!("run {run} {why}")));
+        is_so.set(state.is_paused() == on);
+        match state.verdict() {
+            Some(_) => refuse("has ended already"),
+            None if !state.has_begun() => refuse("never began"),
+            None => Ok(()),
+        }
+    };
+    let verb = if on { "paused" } else { "unpaused" };
+    let read = find::read(dir.clone())?;
+    allowed(read.core(None).state().graph(), read.core(None).state())?;
+    if is_so.get() {
+        let done = format!("run {run} is {} already", if on { "paused" } else { "not paused" });
+        let is_live = journal::is_live(&dir)?;
+        say(&dir, is_live, args.json, &done);
+        return Ok(Exit::Success);
+    }
+    let told = send(&dir, &request, &allowed, args.json, &format!("{verb} run {run}"))?;
+    if on && told == Told::Engine && !args.json {
+        print::line("what runs goes on, nothing new starts");
+        print::line(&format!("let it go on: {}", hint::unpause(run.as_str())));
+    }
+    Ok(Exit::Success)
+}
+
 /// Frees what a failed run still holds so that it can be resumed; none when it has not ended, or holds nothing.
 fn give_up(state: &StateDir, dir: &RunDir) -> Result<Option<Vec<String>>, Fault> {
     if journal::is_live(dir)? || find::read(dir.clone())?.core(None).state().verdict().is_none() {
@@ -201,15 +238,20 @@ fn send(
         }
     };
     let is_live = told == Told::Engine;
+    say(dir, is_live, json, done);
+    if !json && !is_live && !matches!(request, Request::Cancel { .. }) {
+        print::line(&format!("go on with: {}", hint::resume(dir.id().as_str())));
+    }
+    Ok(told)
+}
+
+/// Says what was done.
+fn say(dir: &RunDir, is_live: bool, json: bool, done: &str) {
     if json {
         print::json(&serde_json::json!({"version": 1, "run": dir.id().as_str(), "live": is_live, "done": done}));
     } else {
         print::line(done);
-        if !is_live && !matches!(request, Request::Cancel { .. }) {
-            print::line(&format!("go on with: {}", hint::resume(dir.id().as_str())));
-        }
     }
-    Ok(told)
 }
 
 /// Puts a request into the inbox and waits until the engine has taken it; false when the engine ended first

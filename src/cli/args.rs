@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use act::{CancelArgs, DecideArgs, ResolveArgs, ResolveAs, UnlockArgs};
+pub use act::{CancelArgs, DecideArgs, PauseArgs, ResolveArgs, ResolveAs, UnlockArgs};
 pub use look::{
     CheckArgs, CheckFormat, DiffArgs, GraphArgs, GraphFormat, LogsArgs, ReportArgs, ReportFormat, RunsArgs,
     StatusArgs, VerifyArgs,
@@ -96,6 +96,10 @@ pub enum Verb {
     Resolve(ResolveArgs),
     /// Cancel a run
     Cancel(CancelArgs),
+    /// Hold a run: what runs goes on, nothing new starts
+    Pause(PauseArgs),
+    /// Let a paused run go on
+    Unpause(PauseArgs),
     /// Free a lock that a run holds
     Unlock(UnlockArgs),
     /// Check that a run's record is whole, in order and unaltered

@@ -104,6 +104,8 @@ fn dispatch(cli: &Cli) -> Answer {
         Verb::Reject(args) => act::decide(args, false, settings),
         Verb::Resolve(args) => act::resolve(args, settings),
         Verb::Cancel(args) => act::cancel(args, settings),
+        Verb::Pause(args) => act::pause(args, true, settings),
+        Verb::Unpause(args) => act::pause(args, false, settings),
         Verb::Unlock(args) => act::unlock(args, settings),
         Verb::Verify(args) => look::verify(args, settings),
         Verb::Gc(args) => look::gc(args, settings),

@@ -53,6 +53,10 @@ pub(super) fn run(id: &str, args: &PlanArgs, settings: &Settings) -> Answer {
     }
     let graph = orders.change.as_ref().map_or(&read.compiled.graph, |compiled| &compiled.graph).clone();
     orders.rerun = resume::rerun(&graph, &args.rerun)?;
+    // What a pause holds back starts once a person ends it: that is what a person wants to see.
+    let recorded = read.core(None);
+    let is_paused = recorded.state().is_paused() && recorded.state().verdict().is_none();
+    orders.unpause = is_paused;
     let lines = if is_over { Vec::new() } else { lines(&read, &orders, edit.as_deref(), &graph) };
     if args.json {
         print::json(&as_json(run.as_str(), &lines));
@@ -60,6 +64,10 @@ pub(super) fn run(id: &str, args: &PlanArgs, settings: &Settings) -> Answer {
         print::line(&format!("nothing to resume: run {run} has ended well"));
     } else {
         print::out(&as_text(run.as_str(), &lines, settings.color));
+        if is_paused {
+            let how = crate::report::hint::unpause(run.as_str());
+            print::line(&format!("the run is paused: nothing of this starts until: {how}"));
+        }
         if is_live {
             print::line("an engine works on this run now; this is what would happen if it died");
         }

@@ -95,7 +95,8 @@ fn tell_findings(read: &Read, swept: &[String]) {
 
 /// What the resume will be asked to do; none when a change of the plan was not accepted.
 fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> Result<Option<Orders>, Fault> {
-    let mut orders = Orders { jobs: args.jobs, person: person.to_owned(), ..Orders::default() };
+    let mut orders =
+        Orders { jobs: args.jobs, unpause: args.unpause, person: person.to_owned(), ..Orders::default() };
     let edited = if args.recorded { Edited::No } else { change::look(read, settings)? };
     match edited {
         Edited::No => {}

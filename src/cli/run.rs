@@ -284,5 +284,6 @@ fn as_resume(args: &RunArgs, id: &RunId) -> ResumeArgs {
         rerun: args.rerun.clone(),
         accept_changes: args.accept_changes,
         recorded: false,
+        unpause: false,
     }
 }

@@ -189,6 +189,8 @@ pub struct Orders {
     pub changed: Vec<NodeIx>,
     /// `--rerun`.
     pub rerun: Vec<NodeIx>,
+    /// `--unpause`.
+    pub unpause: bool,
     /// Who resumes.
     pub person: String,
 }
@@ -220,7 +222,8 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
         changed: orders.changed.clone(),
         rerun: orders.rerun.clone(),
     };
-    (core, vec![recover])
+    let goes_on = orders.unpause.then_some(Input::Pause(false));
+    (core, [recover].into_iter().chain(goes_on).collect())
 }
 
 /// Owns an old run: takes its lock, reads its record, and ends what a dead engine left alive, but for what

@@ -9,6 +9,11 @@ pub fn resume(run: &str) -> String {
     format!("engine resume {run}")
 }
 
+/// Lets a paused run go on, whether an engine works on it or not.
+pub fn unpause(run: &str) -> String {
+    format!("engine unpause {run}")
+}
+
 /// Says yes to an approval.
 pub fn approve(run: &str, stage: &str) -> String {
     format!("engine approve {run} {}", word(stage))
@@ -43,6 +48,9 @@ pub fn next(view: &View) -> Vec<(String, String)> {
         if hints.len() == MAX_HINTS {
             break;
         }
+    }
+    if view.is_paused() && view.verdict().is_none() {
+        hints.push(("the run is paused: let it go on".to_owned(), unpause(run)));
     }
     let go_on = match view.state() {
         RunWord::Success | RunWord::RolledBack => None,

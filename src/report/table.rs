@@ -47,6 +47,12 @@ pub fn status(view: &View, with: &Setting<'_>) -> String {
     if let Some(why) = view.say_cancel() {
         put!(out, "\nending  {}", clean::plain(&why));
     }
+    if view.is_paused() && view.verdict().is_none() {
+        out += "\npaused  nothing new starts";
+        if with.is_alive {
+            put!(out, " until: {}", hint::unpause(view.run_id()));
+        }
+    }
     out += "\n\n";
     out += &stages(view, with);
     put!(out, "\n{}\n", super::console::totals(view));
@@ -109,13 +115,14 @@ impl Row {
         let totals = view.totals();
         let failed = if totals.failed > 0 { format!(", {} failed", totals.failed) } else { String::new() };
         let done = totals.done + totals.cached + totals.skipped;
+        let paused = if view.is_paused() && view.verdict().is_none() { ", paused" } else { "" };
         Self {
             run: view.run_id().to_owned(),
             plan: view.plan().to_owned(),
             state: view.state_given(with.is_alive).word().to_owned(),
             started: view.local(Millis::ZERO, with.zone).chars().take(16).collect(),
             took: words::length(view.elapsed(with.now)),
-            stages: format!("{done}/{}{failed}", totals.all),
+            stages: format!("{done}/{}{failed}{paused}", totals.all),
         }
     }
 }

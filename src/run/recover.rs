@@ -12,13 +12,13 @@ use crate::graph::model::Phase as Part;
 
 impl RunState {
     /// Another engine has the run. One that was over, or was about to be, is tried again: what had not succeeded
-    /// is reopened. One that was only interrupted goes on as it was.
+    /// is reopened. One that was only interrupted goes on as it was; a pause lasts until a person ends it.
     pub(super) fn fold_resumed(&mut self, at: Millis, resumed: &Resumed) {
         let is_new_try = self.verdict.is_some() || self.cancel.is_some();
         self.set_jobs(resumed.jobs);
         self.suspended = None;
         self.verdict = None;
-        self.is_paused = false;
+        self.is_paused &= !is_new_try;
         self.stops.clear();
         self.orphan_flights();
         self.put_questions_back();

@@ -372,10 +372,11 @@ impl Book {
 
     fn resume(&mut self, gap: Span) {
         if self.is_over || self.cancel.is_some() {
+            self.is_paused = false;
             (self.used, self.timed_out) = (Span::ZERO, false);
             (self.finally_since, self.finally_over) = (None, false);
         }
-        (self.cancel, self.is_paused, self.is_suspended, self.is_over) = (None, false, false, false);
+        (self.cancel, self.is_suspended, self.is_over) = (None, false, false);
         self.checks.clear();
         self.finally_since = self.finally_since.map(|since| since + gap);
         self.first.values_mut().for_each(|first| *first = *first + gap);

@@ -58,6 +58,16 @@ pub struct CancelArgs {
     pub json: bool,
 }
 
+/// `engine pause`, `engine unpause`
+#[derive(Args, Clone, Debug)]
+pub struct PauseArgs {
+    /// The run [default: the latest unfinished one]
+    pub run: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `engine unlock`
 #[derive(Args, Clone, Debug)]
 pub struct UnlockArgs {

@@ -130,6 +130,9 @@ pub struct ResumeArgs {
     /// Go on with the plan as it was recorded, whatever the files say now
     #[arg(long, env = "ENGINE_RECORDED")]
     pub recorded: bool,
+    /// Let a paused run go on (as `engine unpause`)
+    #[arg(long, env = "ENGINE_UNPAUSE")]
+    pub unpause: bool,
 }
 
 /// `engine plan`

@@ -125,6 +125,15 @@ impl Story {
         }
     }
 
+    /// Whether new stages are held back, and how to let them go.
+    fn tell_pause(&self, view: &View, on: bool) -> String {
+        if !on {
+            return self.line(NodeState::Waiting, "unpaused", "", "goes on");
+        }
+        let said = format!("nothing new starts until: {}", hint::unpause(view.run_id()));
+        self.line(NodeState::Waiting, "paused", "", &said)
+    }
+
     /// Lines about the run.
     fn tell_run(&self, view: &View, event: &Event) -> String {
         match event {
@@ -136,16 +145,14 @@ impl Story {
                 let plan = clean::plain(view.plan());
                 let head = format!("run {} {plan}\n", view.run_id());
                 let said = format!("after {gap}: {done} of {} stages are done", totals.all);
-                head + &self.line(NodeState::Waiting, "resumed", "", &said)
+                let text = head + &self.line(NodeState::Waiting, "resumed", "", &said);
+                if view.is_paused() { text + &self.tell_pause(view, true) } else { text }
             }
             Event::PlanChanged { version } => {
                 let said = format!("what is left goes by version {version} of the plan");
                 self.line(NodeState::Waiting, "changed", "", &said)
             }
-            Event::PauseChanged { on } => {
-                let said = if *on { "nothing new starts" } else { "goes on" };
-                self.line(NodeState::Waiting, if *on { "paused" } else { "unpaused" }, "", said)
-            }
+            Event::PauseChanged { on } => self.tell_pause(view, *on),
             Event::CancelRaised { level, .. } => {
                 let how = match level {
                     CancelLevel::Drain => "nothing new starts",

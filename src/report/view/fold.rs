@@ -83,6 +83,8 @@ impl View {
                 self.began = Some(began.clone());
             }
             Event::RunResumed(resumed) => {
+                // A pause lasts until a person ends it, or the run is over.
+                self.paused &= self.verdict.is_none() && self.cancel.is_none();
                 self.sessions.push(Session {
                     at,
                     gap: resumed.gap,

@@ -86,6 +86,40 @@ fn a_pause_holds_starts_back_and_nothing_else() {
     story.tell(Input::Pause(false)).starts(&[(1, 0)]);
 }
 
+/// A pause is a person's word: it lasts longer than an engine. A run that was over begins its next try without it.
+#[test]
+fn a_pause_outlives_its_engine_but_not_its_run() {
+    let mut story = Story::of(vec![Node::plain("a"), after("b", &[0])]);
+    story.tell(Input::Pause(true)).succeeds(0).gap(1000).starts(&[]);
+    story.tell(Input::Pause(true)).then(&[]);
+    story.tell(Input::Pause(false)).starts(&[(1, 0)]);
+    let mut story = Story::of(vec![Node::plain("a"), after("b", &[0])]);
+    story
+        .tell(Input::Pause(true))
+        .cancel(CancelLevel::Stop)
+        .ends(0, Outcome::Signal(15))
+        .run_ends(RunEnd::Cancelled);
+    story.resume().starts(&[(0, 0)]);
+}
+
+#[test]
+fn clocks_of_what_runs_or_is_asked_go_on_in_a_pause() {
+    let slow = stage("slow", |node| node.rules.timeout = Some(Span::from_secs(5)));
+    let ask = stage("ask", |node| {
+        node.rules.is_approval = true;
+        node.rules.timeout = Some(Span::from_secs(9));
+    });
+    let mut story = Story::of(vec![slow, ask]);
+    let why = StopReason::Clock(Clock::Attempt);
+    let attempt = Attempt { node: n(0), shard: 0, number: 1 };
+    story.tell(Input::Pause(true)).wait(5000).has(&Event::StopRequested {
+        attempt,
+        how: StopKind::Terminate,
+        why,
+    });
+    story.wait(4000).has(&Event::NodeExpired { node: n(1), clock: Clock::Gate });
+}
+
 #[test]
 fn what_was_not_selected_is_skipped_and_does_not_block() {
     let nodes = vec![stage("build", |node| node.selected = false), after("test", &[0])];
