@@ -34,7 +34,13 @@ struct Line {
 /// Shows it.
 pub(super) fn run(id: &str, args: &PlanArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
-    let dir = find::run(&state, id)?;
+    let Some(dir) = resume::named_or_newest(&state, Some(id).filter(|id| !id.is_empty()))? else {
+        if args.json && args.rerun.is_empty() {
+            print::json(&as_json(None, &[]));
+            return Ok(Exit::Success);
+        }
+        return resume::nothing(&state, &args.rerun);
+    };
     let is_live = journal::is_live(&dir)?;
     let read = find::read(dir)?;
     let run = read.dir.id().clone();
@@ -59,7 +65,7 @@ pub(super) fn run(id: &str, args: &PlanArgs, settings: &Settings) -> Answer {
     orders.unpause = is_paused;
     let lines = if is_over { Vec::new() } else { lines(&read, &orders, edit.as_deref(), &graph) };
     if args.json {
-        print::json(&as_json(run.as_str(), &lines));
+        print::json(&as_json(Some(run.as_str()), &lines));
     } else if is_over {
         print::line(&format!("nothing to resume: run {run} has ended well"));
     } else {
@@ -213,7 +219,7 @@ fn as_text(run: &str, lines: &[Line], color: bool) -> String {
     out.join("\n")
 }
 
-fn as_json(run: &str, lines: &[Line]) -> Value {
+fn as_json(run: Option<&str>, lines: &[Line]) -> Value {
     let stage = |line: &Line| {
         let changes = line.changes.iter();
         let changes: Vec<Value> =

@@ -17,7 +17,8 @@ use crate::driver::guarded::Guarded;
 use crate::driver::host::Manners;
 use crate::driver::surroundings::Surroundings;
 use crate::graph::{Graph, select};
-use crate::journal::Tail;
+use crate::journal::{RunDir, StateDir, Tail};
+use crate::report::hint;
 
 /// Continues a run.
 pub(super) fn run(args: &ResumeArgs, settings: &Settings) -> Answer {
@@ -28,19 +29,8 @@ pub(super) fn run(args: &ResumeArgs, settings: &Settings) -> Answer {
 /// Continues a run under a front that is connected already.
 pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded, wanted: Wanted) -> Answer {
     let state = find::state(settings)?;
-    let dir = match &args.run {
-        Some(id) => find::run(&state, id)?,
-        None => match find::newest_unfinished(&state)? {
-            Some(dir) => dir,
-            None => {
-                print::line(if state.runs()?.is_empty() {
-                    "nothing to resume: no run yet"
-                } else {
-                    "nothing to resume: every run has ended well"
-                });
-                return Ok(Exit::Success);
-            }
-        },
+    let Some(dir) = named_or_newest(&state, args.run.as_deref())? else {
+        return nothing(&state, &args.rerun);
     };
     let path = crate::journal::began(&dir).map(|began| began.path);
     let past = path.map(|path| Past::of(&state, &path)).unwrap_or_default();
@@ -76,6 +66,29 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
     run::work(owned, first, manners, guarded, &state)
 }
 
+/// The run that was named, else the newest one that has not ended well.
+pub(super) fn named_or_newest(state: &StateDir, id: Option<&str>) -> Result<Option<RunDir>, Fault> {
+    match id {
+        Some(id) => find::run(state, id).map(Some),
+        None => find::newest_unfinished(state),
+    }
+}
+
+/// Says that there is nothing to resume. A stage that was to run again must be in a run that is named.
+pub(super) fn nothing(state: &StateDir, rerun: &[String]) -> Answer {
+    let newest = state.runs()?.into_iter().next();
+    if let (Some(stage), Some(entry)) = (rerun.first(), &newest) {
+        let fault = Fault::new(Exit::NotFound, "every run has ended well: name the run that `--rerun` is for");
+        let (run, stage) = (find::how_to_resume(entry.dir.id()), hint::word(stage));
+        return Err(fault.help(format!("the newest: {run} --rerun {stage}")));
+    }
+    print::line(match newest {
+        Some(_) => "nothing to resume: every run has ended well",
+        None => "nothing to resume: no run yet",
+    });
+    Ok(Exit::Success)
+}
+
 /// Whether the run succeeded.
 pub(super) fn is_over(read: &Read) -> bool {
     let core = read.core(None);
@@ -102,17 +115,13 @@ fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> 
         Edited::No => {}
         Edited::Gone(why) => print::note(&format!("note: {why}; going on with the plan as recorded")),
         Edited::Yes(edit) => {
+            rerun(&edit.compiled.graph, &args.rerun)?;
             print::note(&change::describe(&edit, read, settings.color_err));
             if !(args.accept_changes || args.show.yes || confirm(args)) {
                 print::note("error: nothing was started: the edited plan was not accepted");
-                print::note(&format!(
-                    "help: go on with the edited plan: engine resume {} --accept-changes",
-                    read.dir.id()
-                ));
-                print::note(&format!(
-                    "help: go on with the plan as recorded: engine resume {} --recorded",
-                    read.dir.id()
-                ));
+                let again = again(args, read);
+                print::note(&format!("help: go on with the edited plan: {again} --accept-changes"));
+                print::note(&format!("help: go on with the plan as recorded: {again} --recorded"));
                 return Ok(None);
             }
             orders.changed.clone_from(&edit.approvals);
@@ -122,6 +131,12 @@ fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> 
     let graph = orders.change.as_ref().map_or_else(|| &read.compiled.graph, |compiled| &compiled.graph);
     orders.rerun = rerun(graph, &args.rerun)?;
     Ok(Some(orders))
+}
+
+/// The same resume, to be typed with one flag more.
+fn again(args: &ResumeArgs, read: &Read) -> String {
+    let rerun = args.rerun.iter().map(|stage| format!(" --rerun {}", hint::word(stage)));
+    find::how_to_resume(read.dir.id()) + &rerun.collect::<String>()
 }
 
 /// The nodes that `--rerun` names; a matrix or a file stage means all of its nodes.

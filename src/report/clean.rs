@@ -219,6 +219,26 @@ pub fn fit(text: &str, columns: usize) -> String {
     out
 }
 
+/// A line broken at spaces so that no part is wider than `columns`, if its words allow that; all but the first
+/// part begin with `hang` spaces.
+pub fn wrap(line: &str, columns: usize, hang: usize) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut rest = line.to_owned();
+    while width(&rest) > columns {
+        let start = rest.len() - rest.trim_start().len();
+        let spaces = rest.match_indices(' ').map(|(at, _)| at).filter(|&at| at > start);
+        let Some(at) = spaces.take_while(|&at| width(rest[..at].trim_end()) <= columns).last() else { break };
+        let more = format!("{}{}", " ".repeat(hang), rest[at..].trim_start());
+        if more.len() >= rest.len() {
+            break;
+        }
+        parts.push(rest[..at].trim_end().to_owned());
+        rest = more;
+    }
+    parts.push(rest);
+    parts
+}
+
 /// `text` cut or filled to exactly `columns`.
 pub fn pad(text: &str, columns: usize) -> String {
     let mut out = fit(text, columns);
@@ -257,6 +277,16 @@ mod tests {
         let out = lines(&[&long, b"\nnext"]);
         assert_eq!(out[0].len(), MAX_LINE_BYTES + " …".len());
         assert_eq!(out[1], "next");
+    }
+
+    #[test]
+    fn a_line_is_broken_at_spaces() {
+        let broken = |text: &str| wrap(text, 20, 4).join("\n");
+        assert_eq!(broken("  word  said of it"), "  word  said of it");
+        assert_eq!(broken("  word  said of it and more"), "  word  said of it\n    and more");
+        assert_eq!(broken("  word  a-name-that-is-far-too-long"), "  word\n    a-name-that-is-far-too-long");
+        assert_eq!(broken("a-name-that-is-far-too-long"), "a-name-that-is-far-too-long");
+        assert_eq!(broken("\u{1b}[1mword\u{1b}[0m  said of it so"), "\u{1b}[1mword\u{1b}[0m  said of it so");
     }
 
     #[test]

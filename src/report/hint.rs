@@ -69,7 +69,7 @@ pub fn next(view: &View) -> Vec<(String, String)> {
 const MAX_HINTS: usize = 20;
 
 /// A stage id as one word of a POSIX shell. Ids hold nothing that needs quotes but the values of a matrix may.
-fn word(id: &str) -> String {
+pub fn word(id: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+=".contains(c);
     if !id.is_empty() && id.chars().all(plain) {
         id.to_owned()

@@ -77,7 +77,7 @@ fn stages(view: &View, with: &Setting<'_>) -> String {
         let time = node.duration(with.now).map(words::length).unwrap_or_default();
         let name = clean::pad(&clean::plain(view.id(ix)), id);
         let head = format!("{word}  {name}  {tries:>4}  {time:>7}  ");
-        let said = clean::plain(&said(view, ix, with.now));
+        let said = clean::plain(&said(view, ix, with));
         let room = WIDTH.saturating_sub(clean::width(&head));
         out += format!("{head}{}", clean::fit(&said, room)).trim_end();
         out.push('\n');
@@ -86,9 +86,9 @@ fn stages(view: &View, with: &Setting<'_>) -> String {
 }
 
 /// Why, or how far its shards are.
-fn said(view: &View, ix: NodeIx, now: Millis) -> String {
+fn said(view: &View, ix: NodeIx, with: &Setting<'_>) -> String {
     let node = view.get(ix);
-    let text = why::explain(view, ix, now);
+    let text = why::told(view, ix, with.now, with.is_alive);
     if text.is_empty() && node.shards.all > 1 && node.started.is_some() { why::shards(node) } else { text }
 }
 

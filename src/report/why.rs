@@ -1,6 +1,7 @@
 //! Why a stage is in its state: one line for a person who asks "what is it waiting for?".
 
 use crate::base::{Millis, NodeIx, Span};
+use crate::graph::model::Phase;
 use crate::run::event::NodeState;
 
 use super::view::{NodeView, View};
@@ -40,9 +41,21 @@ pub fn explain(view: &View, ix: NodeIx, now: Millis) -> String {
     }
 }
 
+/// As [`explain`]; `is_alive` says whether an engine works on the run. Without one nothing runs, whatever the
+/// record says last.
+pub fn told(view: &View, ix: NodeIx, now: Millis, is_alive: bool) -> String {
+    let text = explain(view, ix, now);
+    if is_alive || view.get(ix).state != NodeState::Running {
+        return text;
+    }
+    let between = if text.is_empty() { "" } else { ", " };
+    format!("{text}{between}cut off with its engine")
+}
+
 /// Whether everything that `ix` needs has ended, so that only a limit can hold it back.
 fn is_free(view: &View, ix: NodeIx) -> bool {
-    view.node(ix).needs.iter().all(|need| words::is_ended(view.get(need.node).state))
+    let has_phase = view.node(ix).phase == Phase::Main || view.is_cleaning_up();
+    has_phase && view.node(ix).needs.iter().all(|need| words::is_ended(view.get(need.node).state))
 }
 
 /// What an unstarted stage waits for.
@@ -54,6 +67,9 @@ fn explain_pending(view: &View, ix: NodeIx) -> String {
     }
     if view.ended().is_some() {
         return "not started".to_owned();
+    }
+    if open.is_empty() && view.node(ix).phase == Phase::Finally && !view.is_cleaning_up() {
+        return "when all else has ended".to_owned();
     }
     if open.is_empty() { explain_waiting(view, ix, view.now()) } else { format!("needs {}", names(view, &open)) }
 }

@@ -113,3 +113,19 @@ fn state_that_cannot_be_used() {
         ]
     ));
 }
+
+#[test]
+fn a_resume_that_is_refused_says_what_to_type() {
+    let project = Project::with_plan(plans::BROKEN);
+    let mut text = transcript(&project, &["plan --resume", "plan --resume --json"]);
+    text += &transcript(&project, &["run plan.yaml --run-id r1", "plan --resume", "resume r1 --rerun nope"]);
+    project.write("mended", "");
+    text +=
+        &transcript(&project, &["resume", "plan --resume", "resume --rerun ship", "plan --resume --rerun ship"]);
+    project.write("plan.yaml", &plans::BROKEN.replace("shipped", "sent"));
+    text += &transcript(
+        &project,
+        &["resume r1 --rerun nope", "resume r1 --rerun ship", "resume r1 --rerun ship --recorded"],
+    );
+    insta::assert_snapshot!(text);
+}

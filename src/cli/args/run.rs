@@ -153,8 +153,8 @@ pub struct PlanArgs {
     /// As `run -k`
     #[arg(short, long, env = "ENGINE_KEEP_GOING")]
     pub keep_going: bool,
-    /// Show what `engine resume RUN` would do
-    #[arg(long, value_name = "RUN", conflicts_with = "plan")]
+    /// Show what `engine resume` would do, of this run or of the newest unfinished one
+    #[arg(long, value_name = "RUN", conflicts_with = "plan", num_args = 0..=1, default_missing_value = "")]
     pub resume: Option<String>,
     /// With --resume: as `resume --rerun`
     #[arg(long, value_name = "STAGE", value_delimiter = ';', requires = "resume")]

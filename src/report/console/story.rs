@@ -14,7 +14,7 @@ use super::super::{Logs, Summary, clean, hint, tail, why, words};
 use super::Look;
 
 /// Columns of the word that begins a line.
-const WORD: usize = 9;
+pub(super) const WORD: usize = 9;
 
 /// Failures of single shards told for each stage; the rest is in its counts.
 const MAX_SHARD_LINES: u32 = 10;

@@ -101,6 +101,20 @@ impl<W: Write> Tty<W> {
         term.is_some_and(|term| !term.is_empty() && term != "dumb")
     }
 
+    /// Lets `told` scroll past. Our own lines break between words at the terminal's end; what a stage printed
+    /// and commands to copy stay as they are.
+    fn put_above(&mut self, told: &str) {
+        let columns = (self.size)().map_or(usize::from(u16::MAX), |size| usize::from(size.columns));
+        let hang = story::WORD + 2;
+        for line in told.lines() {
+            let seen = clean::line(line.as_bytes(), false);
+            let indent = seen.len() - seen.trim_start_matches(' ').len();
+            let is_ours = columns >= MIN_COLUMNS && indent < hang && !seen[indent..].starts_with(['│', '╰']);
+            let parts = if is_ours { clean::wrap(line, columns, hang) } else { vec![line.to_owned()] };
+            parts.iter().for_each(|part| put!(self.above, "{part}\n"));
+        }
+    }
+
     /// Takes the region away and writes what scrolls past.
     fn scroll(&mut self, columns: usize) {
         let text = self.lift(columns, true) + &std::mem::take(&mut self.above);
@@ -268,7 +282,8 @@ impl<W: Write> Observer for Tty<W> {
     fn record(&mut self, seq: u64, at: Millis, event: &Event) {
         self.view.record(seq, at, event);
         self.tails.record(event);
-        self.above += &self.story.tell(&self.view, at, event);
+        let told = self.story.tell(&self.view, at, event);
+        self.put_above(&told);
         let is_first = matches!(event, Event::RunBegan(_) | Event::RunResumed(_));
         if is_first || self.above.len() > MAX_ABOVE_BYTES {
             let columns = (self.size)().map_or(usize::from(u16::MAX), |size| usize::from(size.columns));
@@ -285,7 +300,8 @@ impl<W: Write> Observer for Tty<W> {
     }
 
     fn end(&mut self, summary: &Summary) {
-        self.above += &self.story.epilogue(&self.view, &self.tails, summary);
+        let told = self.story.epilogue(&self.view, &self.tails, summary);
+        self.put_above(&told);
         let columns = (self.size)().map_or(usize::from(u16::MAX), |size| usize::from(size.columns));
         self.scroll(columns);
     }
