@@ -111,7 +111,9 @@ impl<W: Write> Tty<W> {
             let indent = seen.len() - seen.trim_start_matches(' ').len();
             let is_ours = columns >= MIN_COLUMNS && indent < hang && !seen[indent..].starts_with(['│', '╰']);
             let parts = if is_ours { clean::wrap(line, columns, hang) } else { vec![line.to_owned()] };
-            parts.iter().for_each(|part| put!(self.above, "{part}\n"));
+            for part in parts {
+                put!(self.above, "{part}\n");
+            }
         }
     }
 
