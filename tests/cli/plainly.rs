@@ -122,7 +122,7 @@ fn a_resume_that_is_refused_says_what_to_type() {
     project.write("mended", "");
     text +=
         &transcript(&project, &["resume", "plan --resume", "resume --rerun ship", "plan --resume --rerun ship"]);
-    project.write("plan.yaml", &plans::BROKEN.replace("shipped", "sent"));
+    project.write("plan.yaml", plans::BROKEN.replace("shipped", "sent"));
     text += &transcript(
         &project,
         &["resume r1 --rerun nope", "resume r1 --rerun ship", "resume r1 --rerun ship --recorded"],
