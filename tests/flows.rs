@@ -2,6 +2,8 @@
 
 #[path = "flows/audience.rs"]
 mod audience;
+#[path = "flows/boxes.rs"]
+mod boxes;
 #[path = "flows/clocks.rs"]
 mod clocks;
 #[path = "flows/edited.rs"]

@@ -29,6 +29,7 @@ mod resume;
 mod run;
 mod settings;
 mod status;
+mod timebox;
 
 use std::process::ExitCode;
 
@@ -169,6 +170,7 @@ mod tests {
             "quiet",
             "verbose",
             "resume",
+            "time_box",
         ];
         for flag in flags {
             let found = run.get_arguments().find(|arg| arg.get_id() == flag);

@@ -10,6 +10,7 @@ use super::fault::{Answer, Fault};
 use super::forecast::{self, Past};
 use super::observers::Wanted;
 use super::settings::{self, Settings};
+use super::timebox::TimeBox;
 use super::{find, observers, print, run};
 use crate::base::NodeIx;
 use crate::driver::begin::{self, Orders, Read};
@@ -28,6 +29,7 @@ pub(super) fn run(args: &ResumeArgs, settings: &Settings) -> Answer {
 
 /// Continues a run under a front that is connected already.
 pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded, wanted: Wanted) -> Answer {
+    let time_box = TimeBox::read(args.time_box.as_deref())?;
     let state = find::state(settings)?;
     let Some(dir) = named_or_newest(&state, args.run.as_deref())? else {
         return nothing(&state, &args.rerun);
@@ -44,7 +46,16 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
     let person = settings::person();
     let Some(orders) = orders(args, &read, settings, &person)? else { return Ok(Exit::NeedsPerson) };
     let compiled = orders.change.as_deref().unwrap_or(&read.compiled).clone();
-    if let Some(answer) = run::take_lock(&state, &compiled, &run_id, &person)? {
+    if let Some(time_box) = &time_box {
+        let recorded = read.core(None);
+        let was = recorded.state().graph();
+        let is_done = |ix: NodeIx| {
+            let old = was.find(&compiled.graph.nodes[ix].id);
+            old.is_some_and(|old| recorded.state().state(old).is_success())
+        };
+        time_box.refuse(&compiled.graph, &is_done)?;
+    }
+    if let Some(answer) = run::take_lock(&state, &compiled, (&run_id, &person), time_box)? {
         return answer;
     }
     guarded.begin()?;
@@ -55,7 +66,7 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
     forecast::tell(&mut view);
     let is_attended = run::is_attended(&args.show);
     let chosen = observers::choose(wanted, settings, &view, &compiled, is_attended);
-    let (owned, first) = begin::resume(ownership, read, &orders, Surroundings::read(settings.root.clone()))?;
+    let (owned, mut first) = begin::resume(ownership, read, &orders, Surroundings::read(settings.root.clone()))?;
     let manners = Manners {
         is_attended,
         prompts: is_attended && !chosen.asks,
@@ -63,6 +74,7 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
         person,
         observers: chosen.observers,
     };
+    first.extend(time_box.map(|it| it.open(owned.clock.now())));
     run::work(owned, first, manners, guarded, &state)
 }
 

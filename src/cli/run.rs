@@ -8,6 +8,7 @@ use super::fault::{Answer, Fault};
 use super::forecast::{self, Past};
 use super::observers::Wanted;
 use super::settings::{self, Settings};
+use super::timebox::{self, TimeBox};
 use super::{check, commit, find, inputs, observers, plan, print, resume};
 use crate::base::{RunId, Span};
 use crate::driver::begin::{self, Locked, New};
@@ -35,6 +36,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         return plan::run(&as_plan(args), settings);
     }
     let mut guarded = Guarded::attach()?;
+    let time_box = TimeBox::read(args.time_box.as_deref())?;
     let wanted = Wanted::of(&args.show)?;
     let options =
         inputs::options(&args.plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
@@ -50,6 +52,9 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     {
         return resume::go_on(&as_resume(args, &id), settings, guarded, wanted);
     }
+    if let Some(time_box) = &time_box {
+        time_box.refuse(&compiled.graph, &|_| false)?;
+    }
     let run = match &args.run_id {
         Some(id) => RunId::parse(id).ok_or_else(|| {
             Fault::new(Exit::Usage, format!("`{id}` is no run id"))
@@ -59,7 +64,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     };
     let person = settings::person();
     let new = New { compiled: &compiled, run: run.clone(), seed: args.seed, key, person: person.clone() };
-    let (owned, first) = match begin_with_lock(&state, &surroundings, &new, &mut guarded)? {
+    let (owned, mut first) = match begin_with_lock(&state, &surroundings, &new, (&mut guarded, time_box))? {
         Begun::Run(begun) => *begun,
         Begun::Not(answer) => return answer,
     };
@@ -75,6 +80,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         person,
         observers: chosen.observers,
     };
+    first.extend(time_box.map(|it| it.open(owned.clock.now())));
     work(owned, first, manners, guarded, &state)
 }
 
@@ -92,7 +98,7 @@ pub(super) fn work(
     let ending = host::work(owned, first, manners, &mut guarded, |ending, state| {
         code = exit(ending, state);
         graph = Some(Arc::clone(state.graph()));
-        (code.code(), notes(ending))
+        (code.code(), notes(ending, state))
     })?;
     if let Ending::Left(_) = ending {
         // The front ends what is left, and says how to go on.
@@ -121,14 +127,16 @@ fn exit(ending: &Ending, state: &RunState) -> Exit {
         Ending::Finished(Verdict { state: RunEnd::Failed, .. }) if state.lacks_only_tools() => Exit::Environment,
         Ending::Finished(verdict) => Exit::of(verdict),
         Ending::Suspended(SuspendReason::Person) => Exit::NeedsPerson,
+        Ending::Suspended(SuspendReason::HandOver) if state.is_stalled() => Exit::Failed,
         Ending::Suspended(SuspendReason::HandOver) => Exit::HandedOver,
         Ending::Left(why) => Exit::of_cancel(*why),
         Ending::JournalFailed(_) => Exit::Environment,
     }
 }
 
-fn notes(ending: &Ending) -> Vec<String> {
+fn notes(ending: &Ending, state: &RunState) -> Vec<String> {
     match ending {
+        Ending::Suspended(SuspendReason::HandOver) if state.is_stalled() => vec![timebox::stalled(state)],
         Ending::JournalFailed(error) => {
             vec![format!("the journal could not be written, so the engine stopped everything: {error}")]
         }
@@ -176,9 +184,9 @@ fn begin_with_lock(
     state: &StateDir,
     surroundings: &Surroundings,
     new: &New<'_>,
-    guarded: &mut Guarded,
+    (guarded, time_box): (&mut Guarded, Option<TimeBox>),
 ) -> Result<Begun, Fault> {
-    let mut wait = LockWait::begin();
+    let mut wait = LockWait::begin(time_box);
     let rule = new.compiled.graph.settings.lock.as_ref();
     loop {
         if let Some(why) = guarded.caught() {
@@ -207,11 +215,11 @@ fn begin_with_lock(
 pub(super) fn take_lock(
     state: &StateDir,
     compiled: &Compiled,
-    run: &RunId,
-    person: &str,
+    (run, person): (&RunId, &str),
+    time_box: Option<TimeBox>,
 ) -> Result<Option<Answer>, Fault> {
     let Some(rule) = &compiled.graph.settings.lock else { return Ok(None) };
-    let mut wait = LockWait::begin();
+    let mut wait = LockWait::begin(time_box);
     while let Locked::Busy(held) = begin::take_lock(state, &rule.name, run, person)? {
         let answer = wait.on(rule, &held);
         if answer.is_some() {
@@ -221,26 +229,28 @@ pub(super) fn take_lock(
     Ok(None)
 }
 
-/// A wait for a busy lock.
+/// A wait for a busy lock, no longer than the time box.
 struct LockWait {
     clock: ports::Clock,
+    time_box: Option<TimeBox>,
     is_told: bool,
 }
 
 impl LockWait {
-    fn begin() -> Self {
-        Self { clock: ports::Clock::begin(), is_told: false }
+    fn begin(time_box: Option<TimeBox>) -> Self {
+        Self { clock: ports::Clock::begin(), time_box, is_told: false }
     }
 
     /// The lock is held by another run: waits a moment as the plan allows, or says how this ends.
     fn on(&mut self, rule: &LockRule, held: &LockRecord) -> Option<Answer> {
         let waited = self.clock.now().since(crate::base::Millis::ZERO);
+        let is_late = self.time_box.is_some_and(|it| it.left() == Span::ZERO);
         match rule.on_busy {
             OnBusy::Skip => {
                 print::line(&format!("skipped: lock `{}` is held by run {}", rule.name, held.run));
                 return Some(Ok(Exit::Success));
             }
-            OnBusy::Wait if rule.wait.is_none_or(|most| waited < most) => {
+            OnBusy::Wait if rule.wait.is_none_or(|most| waited < most) && !is_late => {
                 if !std::mem::replace(&mut self.is_told, true) {
                     print::note(&format!("waiting for lock `{}`, held by run {}", rule.name, held.run));
                 }
@@ -281,6 +291,7 @@ fn as_resume(args: &RunArgs, id: &RunId) -> ResumeArgs {
         run: Some(id.to_string()),
         show: args.show.clone(),
         jobs: args.jobs,
+        time_box: args.time_box.clone(),
         rerun: args.rerun.clone(),
         accept_changes: args.accept_changes,
         recorded: false,

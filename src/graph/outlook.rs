@@ -74,7 +74,8 @@ impl Graph {
             let rules = &mut self.nodes[node].rules;
             rules.usual = usual;
             if let Some(usual) = usual.filter(|_| rules.shards > 0) {
-                rules.expected = usual.p50;
+                // What takes no time at all would be on no longest path.
+                rules.expected = usual.p50.max(Span::from_ms(1));
             }
         }
         self.priority = priority::critical_path(self);

@@ -49,6 +49,9 @@ pub(super) mod tag {
     pub(crate) const SHARD_RECALLED: u64 = 68;
     pub(crate) const STAGE_SEALED: u64 = 69;
     pub(crate) const SHARDS_REOPENED: u64 = 70;
+    pub(crate) const BOX_OPENED: u64 = 72;
+    pub(crate) const NODE_DEFERRED: u64 = 73;
+    pub(crate) const BOX_CLOSED: u64 = 74;
 }
 
 /// What the events before in the frame said; all zero at the frame's start.
@@ -121,7 +124,10 @@ pub(super) fn encode(out: &mut Vec<u8>, context: &mut Context, at: Millis, event
         | Event::ItemsFrozen { .. }
         | Event::ShardRecalled { .. }
         | Event::StageSealed { .. }
-        | Event::ShardsReopened { .. } => sized::put(out, event),
+        | Event::ShardsReopened { .. }
+        | Event::BoxOpened { .. }
+        | Event::NodeDeferred { .. }
+        | Event::BoxClosed => sized::put(out, event),
         other => put_rare(out, other),
     }
 }

@@ -104,6 +104,7 @@ impl Stored for StopReason {
                 policy.put(out);
             }
             Self::Grace => out.push(3),
+            Self::HandOver => out.push(4),
         }
     }
 
@@ -113,6 +114,7 @@ impl Stored for StopReason {
             1 => Self::Cancel,
             2 => Self::Scope(Policy::take(from)?),
             3 => Self::Grace,
+            4 => Self::HandOver,
             _ => return Err("an unknown reason to stop"),
         })
     }

@@ -132,6 +132,9 @@ fn facts(view: &View, event: &Event) -> (&'static str, Value) {
         Event::ShardExpired { node, shard, clock } => {
             ("shard-expired", json!({"stage": id(node), "shard": shard, "clock": words::clock(*clock)}))
         }
+        Event::NodeDeferred { node, wants } => {
+            ("stage-deferred", json!({"stage": id(node), "wants_ms": wants.map(crate::base::Span::ms)}))
+        }
         Event::NodeResolved { node, resolution, by, note } => {
             let resolution = words::resolution(*resolution);
             ("stage-resolved", json!({"stage": id(node), "as": resolution, "by": by, "note": note}))
@@ -196,6 +199,8 @@ fn facts_of_run(view: &View, event: &Event) -> (&'static str, Value) {
             json!({"level": words::cancel_level(*level), "why": words::cancel_reason(*why), "by": by}),
         ),
         Event::FinallyBegan => ("finally-began", json!({})),
+        Event::BoxOpened { until } => ("time-box-opened", json!({"until_ms": until.raw()})),
+        Event::BoxClosed => ("time-box-closed", json!({})),
         Event::RunSuspended { why } => {
             let why = match why {
                 SuspendReason::Person => "person",

@@ -56,7 +56,7 @@ pub fn next(view: &View) -> Vec<(String, String)> {
         RunWord::Success | RunWord::RolledBack => None,
         RunWord::Failed => Some("mend it, then go on with what is left"),
         RunWord::Cancelled | RunWord::RollbackFailed => Some("go on with what is left"),
-        RunWord::HandedOver => Some("the time box is over; go on"),
+        RunWord::HandedOver => Some("go on with the rest, as often as needed"),
         RunWord::Waiting if hints.is_empty() => Some("go on"),
         RunWord::Waiting => Some("then go on"),
         RunWord::Running | RunWord::Interrupted => Some("go on where it stopped"),

@@ -152,6 +152,16 @@ pub const fn stop_reason(why: StopReason) -> &'static str {
         StopReason::Cancel => "the run is being cancelled",
         StopReason::Scope(_) => "another stage of its scope failed",
         StopReason::Grace => "it did not stop within its grace period",
+        StopReason::HandOver => "the time box is over",
+    }
+}
+
+/// Why a stage does not start in this time box.
+pub fn deferral(wants: Option<Span>, left: Span) -> String {
+    let left = length(left);
+    match wants {
+        Some(wants) => format!("may take {}, and the time box has {left} left", length(wants)),
+        None => format!("may take any time, and the time box has {left} left"),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::clock::Timer;
 use super::event::{
     Answer, Attempt, CancelLevel, CancelReason, CheckKind, Clock, Event, NodeState, ReopenReason, Resolution,
-    SkipReason, StopKind, StopReason,
+    SkipReason, StopKind, StopReason, SuspendReason,
 };
 use super::place::Needs;
 use super::ready::{Entry, Slot};
@@ -24,10 +24,12 @@ pub fn advance(state: &RunState, at: Millis) -> Option<Event> {
         .or_else(|| stopped(state))
         .or_else(|| cancelled(state, at))
         .or_else(|| finally_over(state, at))
+        .or_else(|| state.box_due().filter(|&due| due <= at).map(|_| Event::BoxClosed))
         .or_else(|| state.todo.first().map(|&node| settled(state, node)))
         .or_else(|| rescheduled(state, at))
         .or_else(|| if state.suspended.is_some() { None } else { next_phase(state) })
         .or_else(|| if state.is_paused || state.suspended.is_some() { None } else { opened(state, at) })
+        .or_else(|| state.hands_over().then_some(Event::RunSuspended { why: SuspendReason::HandOver }))
         .or_else(|| if state.can_start() { started(state, at) } else { None })
 }
 
@@ -170,11 +172,14 @@ fn next_phase(state: &RunState) -> Option<Event> {
     if finally == 0 {
         return Some(Event::RunFinished { verdict: state.judge() });
     }
-    (!state.in_finally).then_some(Event::FinallyBegan)
+    (!state.in_finally && !state.is_box_over()).then_some(Event::FinallyBegan)
 }
 
 /// The first approval to ask for.
 fn opened(state: &RunState, at: Millis) -> Option<Event> {
+    if state.is_box_over() {
+        return None;
+    }
     let &node = state.gates.first()?;
     debug_assert_eq!(state.cells[node].gate, Gate::Closed, "a gate opens once");
     let timeout = state.node(node).rules.timeout.filter(|_| !state.is_timeless());
@@ -194,11 +199,13 @@ fn prompt(state: &RunState, node: NodeIx) -> String {
 /// The first start, of what is ready or of a re-try whose moment has just come.
 fn started(state: &RunState, at: Millis) -> Option<Event> {
     if let Some(entry) = state.ready.first() {
-        return Some(start(state, entry));
+        let is_question = matches!(entry.slot, Slot::Cache | Slot::Ask(_));
+        let deferred = state.defers(at, entry.node).filter(|_| !is_question);
+        return Some(deferred.unwrap_or_else(|| start(state, entry)));
     }
     let due = state.delayed.iter().take_while(|it| it.0 <= at);
     let mut fitting = due.filter(|(_, key)| state.ready.fits_again(key.0, key.1));
-    fitting.next().map(|&(_, key)| again(state, key))
+    fitting.next().map(|&(_, key)| state.defers(at, key.0).unwrap_or_else(|| again(state, key)))
 }
 
 fn start(state: &RunState, Entry { node, slot, .. }: Entry) -> Event {

@@ -40,13 +40,13 @@ impl RunState {
             None
         };
         let timer = self.timers.first().map(|it| it.0);
-        let own = [timer, retry, self.run_due(), self.finally_due()];
+        let own = [timer, retry, self.run_due(), self.finally_due(), self.box_due()];
         own.into_iter().flatten().min()
     }
 
     /// Whether a slot is free and nothing holds starts back.
     pub(super) fn can_start(&self) -> bool {
-        !self.is_paused && self.suspended.is_none() && self.free_slots() > 0
+        !self.is_paused && self.suspended.is_none() && !self.is_box_over() && self.free_slots() > 0
     }
 
     /// Slots that neither an attempt nor a question has.

@@ -234,6 +234,20 @@ pub enum Event {
     },
     /// The main phase is over and the clean-up begins.
     FinallyBegan,
+    /// This engine works no longer than this: what does not fit is left to the next one.
+    BoxOpened {
+        /// The end of its time box.
+        until: Millis,
+    },
+    /// A stage that could start does not fit into what is left of the time box.
+    NodeDeferred {
+        /// The stage.
+        node: NodeIx,
+        /// How long an attempt of it may take, as far as that is known.
+        wants: Option<Span>,
+    },
+    /// The time box is over: what runs is stopped, and counts as not run.
+    BoxClosed,
     /// The engine leaves on purpose with work left: it waits for a person, hands over, or was told to go.
     RunSuspended {
         /// Why.

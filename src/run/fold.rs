@@ -75,12 +75,20 @@ impl RunState {
             Event::PauseChanged { on } => self.fold_pause(at, *on),
             Event::CancelRaised { level, why, .. } => self.fold_cancel(at, *level, *why),
             Event::FinallyBegan => self.fold_finally(at),
+            Event::BoxOpened { until } => self.fold_box(at, *until),
+            Event::NodeDeferred { node, .. } => {
+                self.deferred.insert(*node);
+                self.place(at, *node);
+            }
+            Event::BoxClosed => self.fold_box_end(at),
             Event::RunSuspended { why } => {
                 self.suspended = Some(*why);
+                self.count_box(*why);
                 self.place_all(at);
             }
             Event::RunFinished { verdict } => self.fold_verdict(verdict),
         }
+        self.note_progress(event);
         self.promote(at);
         self.run_clock(at, gap);
     }
@@ -155,7 +163,7 @@ impl RunState {
 
     fn fold_finished(&mut self, at: Millis, attempt: Attempt, outcome: &Outcome, result: &ShardResult) {
         let key = (attempt.node, attempt.shard);
-        let Some(_) = self.land(key) else { return };
+        let Some(flight) = self.land(key) else { return };
         match outcome {
             Outcome::Success => {
                 self.think_done(key.0);
@@ -165,6 +173,7 @@ impl RunState {
             Outcome::BadResult(_) if !self.node(key.0).rules.idempotent => self.suspect(at, key, outcome),
             Outcome::Exit(_) | Outcome::NotStarted(_) | Outcome::BadResult(_) => self.fail(at, key, outcome),
             Outcome::Signal(_) | Outcome::TimedOut(_) => self.suspect(at, key, outcome),
+            Outcome::Cancelled if flight.is_handed_over() => self.put_back(key),
             Outcome::Cancelled => self.stopped(key),
         }
         self.settle(at, key.0);
@@ -224,7 +233,7 @@ impl RunState {
         }
     }
 
-    fn stopped(&mut self, key: Key) {
+    pub(super) fn stopped(&mut self, key: Key) {
         let rules = &self.node(key.0).rules;
         if rules.idempotent || rules.has_done_if {
             self.shards.set(key, Phase::Cancelled);
@@ -301,6 +310,10 @@ impl RunState {
             (CheckKind::DoneIf, Answer::Yes(result)) => self.succeed(key, result),
             // Whoever resumes asks again.
             (CheckKind::DoneIf, Answer::Unknown(_)) if self.is_leaving(key.0) => self.stopped(key),
+            // So does the next engine, if it was only for the end of a time box.
+            (CheckKind::DoneIf, Answer::Unknown(_)) if self.is_box_over() => {
+                self.shards.wait(key, Step::Suspect, between.failure);
+            }
             (CheckKind::DoneIf, Answer::Unknown(why)) if !is_idempotent => {
                 self.make_unknown(key, &format!("`done-if` does not know: {why}"));
             }
@@ -459,7 +472,7 @@ impl RunState {
     }
 
     /// A cancelled run waits no longer for an answer than for an attempt to stop.
-    fn hurry_checks(&mut self, at: Millis, level: CancelLevel) {
+    pub(super) fn hurry_checks(&mut self, at: Millis, level: CancelLevel) {
         if level == CancelLevel::Drain {
             return;
         }

@@ -4,7 +4,7 @@ use super::event::{
     Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, Event, Outcome, Resolution, Resumed,
     ShardResult, StopKind, SuspendReason,
 };
-use crate::base::{NodeIx, Span};
+use crate::base::{Millis, NodeIx, Span};
 
 /// News from the outside.
 #[derive(Clone, PartialEq, Debug)]
@@ -90,6 +90,11 @@ pub enum Input {
         why: CancelReason,
         /// Who.
         by: String,
+    },
+    /// The host works no longer than until then.
+    OpenBox {
+        /// The end of its time box.
+        until: Millis,
     },
     /// The host leaves: nothing runs and only a person can go on, or its time is over.
     Suspend(SuspendReason),

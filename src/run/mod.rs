@@ -46,6 +46,7 @@ pub mod seal;
 mod shards;
 mod state;
 mod thought;
+mod timebox;
 mod verdict;
 
 pub use advance::advance;
@@ -59,6 +60,7 @@ pub use read::Progress;
 pub use rehearse::rehearse;
 pub use shards::{Flight, Phase};
 pub use state::RunState;
+pub use timebox::{fits, wants};
 
 #[cfg(test)]
 mod tests;

@@ -137,6 +137,9 @@ impl RunState {
             Gate::Closed => {}
             _ => return Lane::Idle,
         }
+        if self.is_boxed() && self.deferred.contains(&node) {
+            return Lane::Idle;
+        }
         if !it.rules.has_cache || cell.cache_asked || cell.cursor > 0 {
             return Lane::Open;
         }
@@ -292,6 +295,7 @@ impl RunState {
         } else if is_asked
             || matches!(cell.lane, Lane::Gate | Lane::Cache | Lane::Ask | Lane::Open)
             || cell.started.is_some()
+            || self.deferred.contains(&node)
         {
             NodeState::Waiting
         } else {

@@ -17,6 +17,7 @@ impl RunState {
         let is_new_try = self.verdict.is_some() || self.cancel.is_some();
         self.set_jobs(resumed.jobs);
         self.suspended = None;
+        self.leave_box();
         self.verdict = None;
         self.is_paused &= !is_new_try;
         self.stops.clear();

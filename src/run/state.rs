@@ -11,6 +11,7 @@ use super::event::{
 use super::ready::Ready;
 use super::shards::{Flights, Key, PerNode, Shards};
 use super::thought::Thought;
+use super::timebox::TimeBox;
 use crate::base::{Digest, Millis, NodeIx};
 use crate::graph::Graph;
 use crate::graph::model::{Node, Phase};
@@ -75,6 +76,12 @@ pub struct RunState {
     pub(super) failed: Vec<NodeIx>,
     pub(super) verdict: Option<Verdict>,
     pub(super) clock: RunClock,
+    /// The time box of the engine that works on the run.
+    pub(super) time_box: Option<TimeBox>,
+    /// Stages that could start and do not fit into it.
+    pub(super) deferred: BTreeSet<NodeIx>,
+    /// Time boxes in a row, up to the last one that was left, in which nothing got further.
+    pub(super) idle_boxes: u32,
 }
 
 /// How many states there are.
@@ -261,6 +268,9 @@ impl RunState {
             failed: Vec::new(),
             verdict: None,
             clock: RunClock::default(),
+            time_box: None,
+            deferred: BTreeSet::new(),
+            idle_boxes: 0,
             graphs: Graphs(graphs),
         }
     }

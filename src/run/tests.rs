@@ -17,6 +17,7 @@ mod pools;
 mod recover;
 mod start;
 mod thought;
+mod timebox;
 
 /// A run that is told what happens and asked what followed.
 struct Story {

@@ -120,6 +120,7 @@ fn stop_reason() -> impl Strategy<Value = StopReason> {
         Just(StopReason::Cancel),
         select(vec![Policy::Drain, Policy::Kill, Policy::Continue]).prop_map(StopReason::Scope),
         Just(StopReason::Grace),
+        Just(StopReason::HandOver),
     ]
 }
 
@@ -205,6 +206,10 @@ fn of_stages() -> impl Strategy<Value = Event> {
         (node(), any::<[u8; 32]>())
             .prop_map(|(node, root)| Event::StageSealed { node, root: Digest::from_bytes(root) }),
         node().prop_map(|node| Event::ShardsReopened { node }),
+        (node(), option::of(any::<u64>()))
+            .prop_map(|(node, wants)| Event::NodeDeferred { node, wants: wants.map(Span::from_ms) }),
+        any::<u64>().prop_map(|until| Event::BoxOpened { until: Millis::new(until) }),
+        Just(Event::BoxClosed),
         (node(), option::of(any::<u64>()), any::<String>()).prop_map(|(node, at, prompt)| Event::GateOpened {
             node,
             expires: at.map(Millis::new),

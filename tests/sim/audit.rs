@@ -45,6 +45,7 @@ pub(crate) fn after_step(book: &Book, state: &RunState, at: Millis) {
     failures_have_their_policy(book);
     cancels_reach_everybody(book);
     no_slot_is_idle(book, state);
+    time_box_is_kept(book, at);
     for node in book.graph.nodes.indexes() {
         let expires = book.stage(node).opened.and_then(|(_, expires)| expires);
         assert!(expires.is_none_or(|due| at < due), "the approval {node:?} is overdue");
@@ -116,9 +117,26 @@ fn cancels_reach_everybody(book: &Book) {
 /// A stage that could start starts.
 fn no_slot_is_idle(book: &Book, state: &RunState) {
     let slots = book.running.len() + book.checks.len();
-    if book.is_paused || book.is_suspended || book.cancel.is_some() || slots >= state.jobs() as usize {
+    let is_over = book.box_is_over() && book.cancel.is_none();
+    if is_over || book.is_paused || book.is_suspended || book.cancel.is_some() || slots >= state.jobs() as usize {
         return;
     }
     let waits: Option<NodeIx> = book.graph.nodes.indexes().find(|&node| is_startable(book, state, node));
     assert_eq!(waits, None, "{} of {} slots are used, and it waits", slots, state.jobs());
+}
+
+/// At the end of a time box everything is asked to stop, and once nothing runs the run is handed over.
+fn time_box_is_kept(book: &Book, at: Millis) {
+    let Some((until, is_over)) = book.time_box.filter(|_| !book.is_suspended) else { return };
+    assert!(is_over || at < until, "the time box is not closed");
+    let is_spared = |key: &Key| book.cancel.is_some() && book.graph.nodes[key.0].phase == Phase::Finally;
+    if !is_over {
+        return;
+    }
+    if book.cancel.is_none() {
+        let spared = book.running.iter().find(|(key, run)| run.stop.is_none() && !is_spared(key));
+        assert!(spared.is_none(), "{spared:?} is not asked to stop");
+        let is_idle = book.running.is_empty() && book.checks.is_empty();
+        assert!(!is_idle, "nothing runs, and the run is not handed over");
+    }
 }

@@ -75,6 +75,9 @@ pub(crate) struct Book {
     pub(crate) used: Span,
     pub(crate) ticks: bool,
     pub(crate) last: Millis,
+    /// The end of the time box, and whether it was closed.
+    pub(crate) time_box: Option<(Millis, bool)>,
+    pub(crate) deferred: BTreeSet<NodeIx>,
 }
 
 impl Book {
@@ -104,6 +107,8 @@ impl Book {
             used: Span::ZERO,
             ticks: false,
             last: Millis::ZERO,
+            time_box: None,
+            deferred: BTreeSet::new(),
         }
     }
 
@@ -129,6 +134,15 @@ impl Book {
     /// Whether somebody cancelled the run, so that it ends as cancelled.
     pub(crate) fn by_person(&self) -> bool {
         matches!(self.cancel, Some((_, CancelReason::Person | CancelReason::Terminated)))
+    }
+
+    pub(crate) fn box_is_over(&self) -> bool {
+        self.time_box.is_some_and(|(_, is_over)| is_over)
+    }
+
+    /// The time box, while it decides what starts: a run that comes to its end is not held back.
+    pub(crate) fn holding_box(&self) -> Option<(Millis, bool)> {
+        self.time_box.filter(|_| self.cancel.is_none())
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -248,6 +262,15 @@ impl Book {
                 self.done.insert(key);
                 return;
             }
+            Outcome::Cancelled if run.stop.is_some_and(|(.., first)| first == StopReason::HandOver) => {
+                // As if its engine had died: it starts again, or somebody is asked what it did.
+                self.first.remove(&key);
+                self.force(key);
+                if self.cancel.is_some_and(|(level, _)| level >= CancelLevel::Stop) {
+                    self.stopped.insert(key);
+                }
+                return;
+            }
             Outcome::Cancelled => {
                 self.stopped.insert(key);
                 self.force(key);
@@ -261,6 +284,7 @@ impl Book {
 
     fn answer(&mut self, key: Key, kind: CheckKind, answer: &Answer) {
         assert_eq!(self.checks.remove(&key), Some(kind), "an answer without a question");
+        let is_late = self.cancel.is_none() && self.box_is_over();
         let stage = self.stages.entry(key.0).or_default();
         let is_idempotent = self.graph.nodes[key.0].rules.idempotent;
         match (kind, answer) {
@@ -272,6 +296,8 @@ impl Book {
                 self.doubt.remove(&key);
                 self.done.insert(key);
             }
+            // The next engine asks again.
+            (CheckKind::DoneIf, Answer::Unknown(_)) if is_late => {}
             (CheckKind::DoneIf, Answer::Unknown(_)) if !is_idempotent => {
                 stage.unknown.insert(key.1);
             }
@@ -359,6 +385,14 @@ impl Book {
             }
             Event::FinallyBegan => (self.finally_since, self.finally_over) = (Some(at), false),
             Event::RunSuspended { .. } => self.is_suspended = true,
+            Event::BoxOpened { until } => {
+                self.time_box = Some((*until, false));
+                self.deferred.clear();
+            }
+            Event::BoxClosed => self.time_box = self.time_box.map(|(until, _)| (until, true)),
+            Event::NodeDeferred { node, .. } => {
+                self.deferred.insert(*node);
+            }
             Event::RunFinished { .. } => self.is_over = true,
             Event::StopRequested { why: StopReason::Clock(Clock::Finally), .. } => self.finally_over = true,
             Event::RunResumed(_) => self.resume(gap),
@@ -378,6 +412,8 @@ impl Book {
         }
         (self.cancel, self.is_suspended, self.is_over) = (None, false, false);
         self.checks.clear();
+        self.time_box = None;
+        self.deferred.clear();
         self.finally_since = self.finally_since.map(|since| since + gap);
         self.first.values_mut().for_each(|first| *first = *first + gap);
     }

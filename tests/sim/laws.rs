@@ -49,7 +49,17 @@ pub(crate) fn check(book: &Book, state: &RunState, at: Millis, event: &Event) {
             assert!(by_person || !had_ended_well, "promise 2: {node:?} is reopened");
         }
         Event::CancelRaised { level, why, .. } => cancel_has_a_reason(book, at, *level, *why),
+        Event::NodeDeferred { node, .. } => {
+            let (until, is_over) = book.holding_box().expect("a time box");
+            assert!(!is_over && book.deferred.contains(node).eq(&false), "{node:?} is deferred again");
+            assert!(!fits(&book.graph.nodes[*node].rules, until.since(at)), "{node:?} would fit");
+        }
+        Event::BoxClosed => {
+            let (until, is_over) = book.time_box.expect("a time box");
+            assert!(at >= until && !is_over, "the time box is closed too early or twice");
+        }
         Event::FinallyBegan => {
+            assert!(book.holding_box().is_none_or(|(_, is_over)| !is_over), "the clean-up begins at a hand-over");
             assert!(!book.is_suspended, "the clean-up begins while the engine leaves");
             let is_open = |node: &NodeIx| book.graph.nodes[*node].phase == Phase::Main && !has_ended(book, *node);
             assert!(!book.graph.nodes.indexes().any(|node| is_open(&node)), "clean-up before its time");
@@ -96,6 +106,10 @@ fn may_start(book: &Book, at: Millis, attempt: Attempt) {
     assert!(book.highest.get(&key).is_none_or(|&highest| attempt.number > highest), "{attempt:?} again");
     assert!(book.due.get(&key).is_none_or(|&due| at >= due), "{attempt:?} before it is due");
     may_act(book, attempt.node);
+    if let Some((until, _)) = book.holding_box() {
+        assert!(!book.deferred.contains(&attempt.node), "{key:?} was deferred");
+        assert!(fits(&node.rules, until.since(at)), "{key:?} does not fit into the time box");
+    }
     assert!(node.needs.iter().all(|&need| accepts(book, need)), "{key:?} starts without its needs");
     assert!(node.conditions.is_empty() || book.stage(attempt.node).is_admitted, "{key:?} starts unasked");
     assert!(!node.rules.is_approval, "an approval starts nothing");
@@ -103,6 +117,7 @@ fn may_start(book: &Book, at: Millis, attempt: Attempt) {
 
 fn may_act(book: &Book, node: NodeIx) {
     assert!(!book.is_paused && !book.is_suspended, "{node:?} acts in a pause");
+    assert!(book.holding_box().is_none_or(|(_, is_over)| !is_over), "{node:?} acts after the time box");
     match (book.graph.nodes[node].phase, book.cancel) {
         (Phase::Finally, cancel) => {
             assert!(book.finally_since.is_some() && !book.finally_over, "clean-up before or after its time");
@@ -113,6 +128,17 @@ fn may_act(book: &Book, node: NodeIx) {
             let drains = level == CancelLevel::Drain && matches!(why, CancelReason::Failure(_));
             assert!(drains && handles_failure(book, node), "{node:?} acts after a cancel");
         }
+    }
+}
+
+/// What a time box admits: what ends in time for certain, or in 95 of 100 cases, or nobody knows when.
+pub(crate) fn fits(rules: &engine::graph::model::Rules, left: Span) -> bool {
+    let known = rules.usual.filter(|usual| usual.samples >= 5);
+    match (rules.timeout, known, rules.idempotent) {
+        (Some(timeout), ..) if timeout <= left => true,
+        (.., false) => false,
+        (_, Some(usual), true) => usual.p95 <= left,
+        (_, None, true) => left > Span::ZERO,
     }
 }
 
@@ -141,7 +167,8 @@ pub(crate) fn is_startable(book: &Book, state: &RunState, node: NodeIx) -> bool 
     let is_admitted = it.conditions.is_empty() || book.stage(node).is_admitted;
     let is_open = it.phase == Phase::Main && it.selected && !has_ended(book, node);
     let is_plain = !it.rules.is_approval && it.rules.pools.is_empty() && !is_asked;
-    is_open && is_plain && is_fresh && is_admitted && it.needs.iter().all(|&need| accepts(book, need))
+    let is_held = book.holding_box().is_some() && book.deferred.contains(&node);
+    is_open && !is_held && is_plain && is_fresh && is_admitted && it.needs.iter().all(|&need| accepts(book, need))
 }
 
 /// The critical path comes first.
@@ -214,6 +241,9 @@ fn stop_has_a_reason(book: &Book, at: Millis, attempt: Attempt, how: StopKind, w
                 has_failed && policy(book, failed) == Policy::Kill && is_inside(book, attempt.node, failed)
             };
             assert!(book.graph.nodes.indexes().any(kills), "{attempt:?} is stopped by no scope of its own");
+        }
+        StopReason::HandOver => {
+            assert!(book.box_is_over() && how == StopKind::Terminate, "{attempt:?} had more time");
         }
         StopReason::Grace => {
             let (since, ..) = run.stop.expect("it was asked before");

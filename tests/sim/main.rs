@@ -160,3 +160,27 @@ fn a_failed_run_succeeds_once_its_cause_is_mended() {
         assert!(bad.iter().all(|&state| world.core.state().count(state) == 0));
     });
 }
+
+/// Engines that work no longer than so long each, one after the other: the same verdict as one engine without an end,
+/// nothing done is done again, and every box but the last gets something done.
+#[test]
+fn boxes_in_a_row_reach_the_same_end() {
+    each("boxes_in_a_row", seeds(150, 20_000), |seed| {
+        let length = 400;
+        let graph = plan::versions(seed, plan::Kind::Calm).remove(0);
+        let box_length = engine::base::Span::from_ms(length);
+        if graph.nodes.iter().any(|node| !laws::fits(&node.rules, box_length)) {
+            return;
+        }
+        let mut whole = World::new(seed, Mode::Calm);
+        whole.run();
+        let mut boxed = World::new(seed, Mode::Calm);
+        boxed.time_box = Some(length);
+        boxed.open_box();
+        boxed.run();
+        assert_eq!(boxed.verdict().state, whole.verdict().state);
+        let states =
+            |world: &World| graph.nodes.indexes().map(|node| world.core.state().state(node)).collect::<Vec<_>>();
+        assert_eq!(states(&boxed), states(&whole));
+    });
+}

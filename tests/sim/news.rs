@@ -27,6 +27,8 @@ fn about_run(state: &engine::run::RunState) -> Vec<Input> {
         cancel(CancelLevel::Kill),
         Input::Suspend(SuspendReason::Person),
         Input::Suspend(SuspendReason::HandOver),
+        Input::OpenBox { until: Millis::ZERO },
+        Input::OpenBox { until: state.now() + Span::from_ms(20) },
         again(None, &[]),
         again(None, &rerun),
         again(Some(state.version() + 1), &[]),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use engine::base::{NodeIx, PoolIx, ScopeIx, Span};
+use engine::graph::forecast::Expected;
 use engine::graph::model::{
     Accept, Condition, Need, Node, Phase, Policy, Pool, Process, Retry, Scope, Target, View, Work,
 };
@@ -161,6 +162,11 @@ fn node(kind: Kind, dice: &mut Dice, id: &str, phase: Phase, before: &[Box<str>]
     node.selected = !dice.chance(5);
     node.work = Work::Process(Box::new(Process { outputs: vec![("n".into(), Type::Int)], ..Process::default() }));
     rules(dice, &mut node);
+    let mut own = Dice(dice.0 ^ 0x0a11);
+    node.rules.usual = own.chance(60).then(|| {
+        let p50 = Span::from_ms(own.below(150));
+        Expected { p50, p95: p50 + Span::from_ms(own.below(150)), samples: own.small(10) }
+    });
     tame(kind, dice, &mut node);
     if dice.chance(20) {
         node.conditions.extend(condition(kind, dice, &node, before));

@@ -52,6 +52,8 @@ pub(crate) struct World {
     pub(crate) tries_all: bool,
     /// How often another engine took over.
     pub(crate) takeovers: u32,
+    /// How long the time box of every engine is, if they have one; a hostile world has some of its own.
+    pub(crate) time_box: Option<u64>,
 }
 
 impl World {
@@ -76,6 +78,9 @@ impl World {
             engine: "sim".to_owned(),
         };
         world.send(0, Input::Begin(Box::new(began)));
+        if mode == Mode::Hostile {
+            world.open_box();
+        }
         world
     }
 
@@ -87,6 +92,7 @@ impl World {
             book: Book::new(&versions),
             disk: Disk::new(seed, &versions),
             takeovers: 0,
+            time_box: None,
             tries_all: false,
             told: std::env::var_os("SIM_LOG").map(|_| std::io::stderr()),
             versions,
@@ -133,9 +139,19 @@ impl World {
         let (by, engine) = ("sim".to_owned(), "sim".to_owned());
         let resumed = Resumed { wall_ms: 0, gap, jobs: self.graph().settings.max_parallel, by, engine };
         self.send(0, Input::Recover { resumed: Box::new(resumed), plan_version, changed, rerun });
+        self.open_box();
         // Whoever was asked before is asked still.
         let open: Vec<NodeIx> = self.core.state().open_approvals().map(|it| it.0).collect();
         open.into_iter().filter(|_| plan_version.is_none()).for_each(|node| self.ask(node));
+    }
+
+    /// Tells a new engine how long it may work.
+    pub(crate) fn open_box(&mut self) {
+        let mut dice = Dice(self.seed ^ 0xb0b0 ^ u64::from(self.takeovers));
+        let wild = (self.mode == Mode::Hostile && dice.chance(40)).then(|| dice.below(600));
+        if let Some(length) = self.time_box.or(wild) {
+            self.send(0, Input::OpenBox { until: self.at + Span::from_ms(length) });
+        }
     }
 
     /// Another engine, after a while, with orders and perhaps an edited plan.
@@ -202,7 +218,12 @@ impl World {
         }
         let state = self.core.state();
         if state.suspended().is_some() && state.is_quiescent() {
-            self.hostile_takeover();
+            if self.time_box.is_some() {
+                assert!(!state.is_stalled() && self.takeovers < 500, "boxes in a row get nothing done");
+                self.recover();
+            } else {
+                self.hostile_takeover();
+            }
             return self.run();
         }
         if !state.is_quiescent() {

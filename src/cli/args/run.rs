@@ -105,6 +105,9 @@ pub struct RunArgs {
     /// The run's id [default: made from the time]
     #[arg(long, env = "ENGINE_SET_RUN_ID", value_name = "ID")]
     pub run_id: Option<String>,
+    /// Work no longer than this: start only what is known to fit, then hand the rest over (exit 75)
+    #[arg(long, env = "ENGINE_TIME_BOX", value_name = "LENGTH")]
+    pub time_box: Option<String>,
     /// Decides the jitter of delays [default: from the run's id]
     #[arg(long, env = "ENGINE_SEED")]
     pub seed: Option<u64>,
@@ -121,6 +124,9 @@ pub struct ResumeArgs {
     /// Attempts at once
     #[arg(short, long, env = "ENGINE_JOBS", value_name = "N")]
     pub jobs: Option<u32>,
+    /// As `run --time-box`
+    #[arg(long, env = "ENGINE_TIME_BOX", value_name = "LENGTH")]
+    pub time_box: Option<String>,
     /// Run these stages and all that depends on them again
     #[arg(long, value_name = "STAGE", value_delimiter = ';', env = "ENGINE_RERUN")]
     pub rerun: Vec<String>,

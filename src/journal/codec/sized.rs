@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Context, Decoded, put_outcome, put_result, tag, take_outcome, take_result};
-use crate::base::{Digest, Span};
+use crate::base::{Digest, Millis, Span};
 use crate::graph::shards::Cut;
 use crate::journal::bytes::{Fault, Take, put_bytes, put_var};
 use crate::journal::codes::Stored;
@@ -67,6 +67,19 @@ fn put_payload(out: &mut Vec<u8>, event: &Event) -> u64 {
             node.put(out);
             tag::SHARDS_REOPENED
         }
+        Event::BoxOpened { until } => {
+            put_var(out, until.raw());
+            tag::BOX_OPENED
+        }
+        Event::NodeDeferred { node, wants } => {
+            node.put(out);
+            wants.is_some().put(out);
+            if let Some(wants) = wants {
+                put_var(out, wants.ms());
+            }
+            tag::NODE_DEFERRED
+        }
+        Event::BoxClosed => tag::BOX_CLOSED,
         _ => unreachable!("`encode` gives only these here"),
     }
 }
@@ -111,6 +124,13 @@ pub(super) fn take(tag: u64, payload: &[u8]) -> Result<Decoded, Fault> {
             Event::StageSealed { node, root }
         }
         tag::SHARDS_REOPENED => Event::ShardsReopened { node: Stored::take(from)? },
+        tag::BOX_OPENED => Event::BoxOpened { until: Millis::new(from.var()?) },
+        tag::NODE_DEFERRED => {
+            let node = Stored::take(from)?;
+            let wants = if from.bool()? { Some(Span::from_ms(from.var()?)) } else { None };
+            Event::NodeDeferred { node, wants }
+        }
+        tag::BOX_CLOSED => Event::BoxClosed,
         _ => return Ok(Decoded::Unknown { tag }),
     };
     Ok(Decoded::Known(event))

@@ -162,12 +162,21 @@ impl Story {
                 let why = view.say_cancel().unwrap_or_default();
                 self.line(NodeState::Cancelled, words::cancel_level(*level), "", &format!("{why}: {how}"))
             }
+            Event::BoxOpened { .. } => {
+                let left = view.time_box().map_or(Span::ZERO, |until| until.since(view.now()));
+                self.line(NodeState::Waiting, "time box", "", &format!("{} for this engine", words::length(left)))
+            }
+            Event::BoxClosed => self.line(NodeState::Waiting, "time box", "", "over: what runs is stopped"),
+            Event::NodeDeferred { node, wants } => {
+                let left = view.time_box().map_or(Span::ZERO, |until| until.since(view.now()));
+                self.line(NodeState::Waiting, "deferred", view.id(*node), &words::deferral(*wants, left))
+            }
             Event::FinallyBegan => self.line(NodeState::Waiting, "finally", "", "the clean-up begins"),
             Event::RunSuspended { why: SuspendReason::Person } => {
                 self.line(NodeState::Waiting, "waiting", "", "only a person can go on")
             }
             Event::RunSuspended { why: SuspendReason::HandOver } => {
-                self.line(NodeState::Waiting, "handover", "", "the time box is over")
+                self.line(NodeState::Waiting, "handover", "", "the rest is for another time box")
             }
             _ => String::new(),
         }

@@ -54,6 +54,10 @@ impl View {
                 self.edit(*node, |node| node.reason = format!("{} ran out", words::clock(*clock)));
             }
             Event::ShardExpired { node, shard, clock } => self.expire(*node, *shard, *clock),
+            Event::NodeDeferred { node, wants } => {
+                let left = self.time_box.map_or(Span::ZERO, |until| until.since(at));
+                self.edit(*node, |node| node.note(&words::deferral(*wants, left)));
+            }
             Event::NodeFinished { node, state, reason } => self.finish(*node, *state, reason, at),
             Event::NodeSkipped { node, why } => self.skip(*node, why, at),
             Event::NodeReopened { node, why } => self.reopen(*node, *why),
@@ -94,6 +98,7 @@ impl View {
                 });
                 (self.suspended, self.verdict, self.ended, self.cancel) = (None, None, None, None);
                 self.cleaning = false;
+                (self.time_box, self.is_box_closed) = (None, false);
                 self.skip_gap(resumed.gap);
             }
             Event::PlanChanged { version } => self.change_plan(*version),
@@ -102,6 +107,8 @@ impl View {
                 self.cancel = Some(Cancel { level: *level, why: *why, by: by.clone(), at });
             }
             Event::FinallyBegan => self.cleaning = true,
+            Event::BoxOpened { until } => (self.time_box, self.is_box_closed) = (Some(*until), false),
+            Event::BoxClosed => self.is_box_closed = true,
             Event::RunSuspended { why } => (self.suspended, self.ended) = (Some(*why), Some(at)),
             Event::RunFinished { verdict } => {
                 (self.verdict, self.ended) = (Some(verdict.clone()), Some(at));
@@ -161,10 +168,14 @@ impl View {
         let (at, took) = when;
         let known = self.inflight.remove(&(attempt.node, attempt.shard));
         let start = known.map_or(Millis::new(at.since(Millis::ZERO + took).ms()), |(_, start)| start);
+        let is_handed_over = self.is_box_closed && self.cancel.is_none();
         self.edit(attempt.node, |node| {
             node.shards.running = node.shards.running.saturating_sub(1);
             match outcome {
                 Outcome::Success => node.shards.done += 1,
+                Outcome::Cancelled if is_handed_over => {
+                    node.note("stopped at the end of a time box: as if not run")
+                }
                 _ => node.shards.failed += 1,
             }
             keep(node, result);
@@ -358,6 +369,7 @@ const fn stage_of(event: &Event) -> Option<NodeIx> {
         | Event::GateDecided { node, .. }
         | Event::NodeExpired { node, .. }
         | Event::ShardExpired { node, .. }
+        | Event::NodeDeferred { node, .. }
         | Event::NodeFinished { node, .. }
         | Event::NodeSkipped { node, .. }
         | Event::NodeReopened { node, .. }

@@ -44,6 +44,8 @@ pub struct View {
     seq: u64,
     paused: bool,
     cleaning: bool,
+    time_box: Option<Millis>,
+    is_box_closed: bool,
 }
 
 /// The state of a run, as the product names it.
@@ -165,6 +167,8 @@ impl View {
             seq: 0,
             paused: false,
             cleaning: false,
+            time_box: None,
+            is_box_closed: false,
         }
     }
 
@@ -311,6 +315,11 @@ impl View {
     /// Whether new starts are held back.
     pub const fn is_paused(&self) -> bool {
         self.paused
+    }
+
+    /// The end of the present engine's time box.
+    pub const fn time_box(&self) -> Option<Millis> {
+        self.time_box
     }
 
     /// Whether the clean-up has begun.

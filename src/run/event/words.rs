@@ -26,6 +26,8 @@ pub enum StopReason {
     Scope(Policy),
     /// It ignored the first request for its grace period.
     Grace,
+    /// The time box is over: it starts again another time.
+    HandOver,
 }
 
 /// A clock.

@@ -1,0 +1,197 @@
+//! `--time-box`: what does not fit is handed over, and a chain of boxes comes to its end.
+
+use std::path::Path;
+
+use rustix::process::{Signal, kill_process_group};
+use serde_json::Value;
+
+use crate::support::{Live, Project};
+use crate::tool::{count, events, expect_states, json, log, stage, status};
+
+/// Each stage but the first hangs at its first attempt, so that it takes one box more.
+const CHAIN: &str = r#"
+version: 1
+name: chain
+lock: {name: deploy, on-busy: fail}
+defaults: {stop: {grace: 5s}}
+stages:
+  build:
+    run: mkdir -p out; echo built > out/built; echo build >> log
+    artifacts: [out/built]
+  pack:
+    needs: [build]
+    run: |
+      [ "$ENGINE_ATTEMPT" -ge 2 ] || exec sleep 1000
+      cat out/built > out/packed; echo pack >> log
+    artifacts: [out/packed]
+  ship:
+    needs: [pack]
+    run: |
+      [ "$ENGINE_ATTEMPT" -ge 2 ] || exec sleep 1000
+      cat out/packed; echo ship >> log
+finally: {stages: {tidy: {run: echo tidy >> log}}}
+"#;
+
+fn names(project: &Project) -> Vec<Value> {
+    events(project).iter().map(|event| event["event"].clone()).collect()
+}
+
+#[test]
+fn boxes_in_a_row_finish_a_run() {
+    let project = Project::with_plan(CHAIN);
+    let first = project.engine(&["run", "plan.yaml", "--time-box", "2s"]).expect(75);
+    assert!(first.stdout.contains("handover") && first.stdout.contains("engine resume"), "{}", first.stdout);
+    assert_eq!(status(&project)["state"], "handed-over");
+    assert_eq!(stage(&project, "pack")["state"], "waiting");
+    // The lock stays with the run, so no other one comes between two boxes.
+    project.engine(&["run", "plan.yaml"]).expect(7);
+    project.engine(&["resume", "--time-box", "2s"]).expect(75);
+    assert!(!log(&project).contains(&"tidy".to_owned()), "the clean-up is not run at a hand-over");
+    project.engine(&["resume", "--time-box", "2s"]).expect(0);
+    assert_eq!(log(&project), ["build", "pack", "ship", "tidy"]);
+    expect_states(&project, "build=success pack=success ship=success tidy=success");
+    let names = names(&project);
+    let count = |name: &str| names.iter().filter(|it| **it == name).count();
+    assert_eq!((count("time-box-opened"), count("time-box-closed")), (3, 2));
+    project.engine(&["verify"]).expect(0);
+}
+
+#[test]
+fn a_second_box_in_which_nothing_got_further_is_a_failure() {
+    let plan = "version: 1\ndefaults: {stop: {grace: 1s}}\nstages: {stuck: {run: exec sleep 1000}}\n";
+    let project = Project::with_plan(plan);
+    project.engine(&["run", "plan.yaml", "--time-box", "300ms"]).expect(75);
+    let second = project.engine(&["resume", "--time-box", "300ms"]).expect(1);
+    let said = second.stdout + &second.stderr;
+    assert!(said.contains("nothing got further in two time boxes") && said.contains("`stuck`"), "{said}");
+    assert_eq!(status(&project)["state"], "handed-over", "it can still be resumed");
+}
+
+#[test]
+fn what_can_never_fit_is_refused_by_name_before_anything_starts() {
+    let plan = r#"
+version: 1
+stages:
+  fine: {run: echo fine >> log}
+  endless: {run: "true", idempotent: false}
+  long: {run: "true", idempotent: false, timeout: 10m}
+  maybe: {if: "needs.fine.state == 'failed'", needs: [fine], run: "true", idempotent: false}
+"#;
+    let project = Project::with_plan(plan);
+    let refused = project.engine(&["run", "plan.yaml", "--time-box", "5m"]).expect(2);
+    let said = &refused.stderr;
+    assert!(said.contains("`endless` is not idempotent and has no `timeout`"), "{said}");
+    assert!(said.contains("`long` is not idempotent, and its `timeout` is 10m"), "{said}");
+    assert!(!said.contains("fine") && !said.contains("maybe"), "{said}");
+    assert!(project.runs().is_empty() && log(&project).is_empty());
+    for length in ["0s", "soon", "5", "-1m"] {
+        project.engine(&["run", "plan.yaml", "--time-box", length]).expect(2);
+    }
+}
+
+/// Five runs make a history; then half of what the stage took is too short, and twice as much is enough.
+#[test]
+fn history_decides_what_fits() {
+    let plan = "version: 1\nstages: {work: {run: exec sleep 0.2}}\n";
+    let project = Project::with_plan(plan);
+    for _ in 0..5 {
+        project.engine(&["run", "plan.yaml"]).expect(0);
+    }
+    let refused = project.engine(&["run", "plan.yaml", "--time-box", "100ms"]).expect(2);
+    assert!(refused.stderr.contains("`work` takes 2"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("(5 samples)"), "{}", refused.stderr);
+    assert_eq!(project.runs().len(), 5);
+    project.engine(&["run", "plan.yaml", "--time-box", "2m"]).expect(0);
+    let planned = json(&project.engine(&["plan", "plan.yaml", "--json"]).expect(0).stdout);
+    assert_eq!(planned["nodes"][0]["expected"]["samples"], 6);
+}
+
+/// GitHub's cancel: TERM, and 7.5 s later KILL for all that is left. Only what runs is lost.
+#[test]
+fn a_kill_while_a_cancel_waits_leaves_a_run_that_can_be_resumed() {
+    let plan = r#"
+version: 1
+defaults: {stop: {grace: 10m}}
+stages:
+  done: {run: echo done >> log}
+  work:
+    needs: [done]
+    run: |
+      [ "$ENGINE_ATTEMPT" -lt 2 ] || { echo work >> log; exit 0; }
+      trap 'echo asked' TERM; echo up; while :; do sleep 1000 & wait || true; done
+finally: {stages: {tidy: {run: echo tidy >> log}}}
+"#;
+    let project = Project::with_plan(plan);
+    let live = project.start(&["run", "plan.yaml", "--time-box", "1h"]);
+    live.line("up");
+    live.signal(Signal::TERM);
+    live.line("asked");
+    kill_process_group(live.pid(), Signal::KILL).expect("it lives");
+    live.end().expect(137);
+    project.engine(&["verify"]).expect(0);
+    project.engine(&["resume", "--time-box", "1h"]).expect(0);
+    assert_eq!(log(&project), ["done", "work", "tidy"]);
+    expect_states(&project, "done=success work=success tidy=success");
+}
+
+/// The block of docs/ci.md that `mark` names.
+fn block(mark: &str, kind: &str) -> Vec<String> {
+    let text = include_str!("../../docs/ci.md");
+    let begin = format!("<!-- test: {mark} -->\n```{kind}\n");
+    let parts = text.split(&begin).skip(1);
+    let blocks: Vec<String> = parts.map(|rest| rest.split("```").next().expect("an end").to_owned()).collect();
+    assert!(!blocks.is_empty(), "docs/ci.md has no `{mark}`");
+    blocks
+}
+
+/// One job of a CI: a fresh checkout, the state of the job before, the script of the docs.
+fn job(state: Option<&Path>) -> (Project, i32, String) {
+    let project = Project::with_plan(CHAIN);
+    project.write("ci/box.sh", &block("ci/box.sh", "sh")[0]);
+    if let Some(state) = state {
+        std::fs::copy(state, project.path("engine-state.tar")).expect("a copy");
+    }
+    let engine = project.command(&[]);
+    let path = engine.get_envs().find(|(name, _)| *name == "PATH").and_then(|it| it.1).expect("a path");
+    let bin = Path::new(env!("CARGO_BIN_EXE_engine")).parent().expect("a folder");
+    let path = format!("{}:{}", bin.display(), path.to_string_lossy());
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["ci/box.sh", "plan.yaml", "3s"]).current_dir(project.path(".")).env_clear();
+    shell.env("PATH", path).env("HOME", project.path(".")).env("USER", "ann");
+    let output = Live::start(shell).end();
+    (project, output.status, format!("{}{}", output.stdout, output.stderr))
+}
+
+#[test]
+fn the_recipe_of_the_docs_finishes_a_plan_on_fresh_checkouts() {
+    let mut jobs: Vec<(Project, i32, String)> = Vec::new();
+    while jobs.last().is_none_or(|(_, status, _)| *status == 75) && jobs.len() < 6 {
+        let state = jobs.last().map(|(project, ..)| project.path("engine-state.tar"));
+        jobs.push(job(state.as_deref()));
+    }
+    let said: Vec<&str> = jobs.iter().map(|(.., said)| said.as_str()).collect();
+    let codes: Vec<i32> = jobs.iter().map(|(_, status, _)| *status).collect();
+    assert!(codes.len() >= 3 && codes.last() == Some(&0), "{codes:?}\n{}", said.join("\n====\n"));
+    // Each stage ran in one job only, and had what the jobs before it had made.
+    let all = |line: &str| jobs.iter().map(|(project, ..)| count(project, line)).sum::<usize>();
+    assert_eq!(["build", "pack", "ship", "tidy"].map(all), [1, 1, 1, 1]);
+    let last = &jobs.last().expect("a job").0;
+    assert!(said.last().expect("a job").contains("built"), "`ship` prints what `build` had made");
+    expect_states(last, "build=success pack=success ship=success tidy=success");
+    last.engine(&["verify"]).expect(0);
+}
+
+#[test]
+fn the_recipes_of_the_docs_are_yaml_and_call_the_script() {
+    let blocks = block("yaml", "yaml");
+    assert_eq!(blocks.len(), 3, "GitHub, GitLab, Buildkite");
+    for text in blocks {
+        let mut sources = engine::plan::Sources::default();
+        let file =
+            sources.add(engine::plan::source::File { path: "ci.yaml".to_owned(), text: text.as_str().into() });
+        let mut report = engine::plan::Report::default();
+        let tree = engine::plan::read(&sources, file, &mut report);
+        assert!(tree.is_some() && !report.has_errors(), "{text}\n{:?}", report.sorted());
+        assert!(text.contains("sh ci/box.sh plans/deploy.yaml"), "{text}");
+    }
+}
