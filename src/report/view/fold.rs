@@ -174,7 +174,7 @@ impl View {
             match outcome {
                 Outcome::Success => node.shards.done += 1,
                 Outcome::Cancelled if is_handed_over => {
-                    node.note("stopped at the end of a time box: as if not run")
+                    node.note("stopped at the end of a time box: as if not run");
                 }
                 _ => node.shards.failed += 1,
             }
