@@ -162,4 +162,12 @@ impl RunState {
         self.cells[key.0].flights -= 1;
         Some(flight)
     }
+
+    /// The clean-up begins.
+    pub(super) fn fold_finally(&mut self, at: Millis) {
+        self.in_finally = true;
+        let budget = self.graph().settings.finally_budget.filter(|_| !self.is_timeless());
+        self.finally_due = budget.map(|budget| at + budget);
+        self.place_all(at);
+    }
 }

@@ -75,17 +75,10 @@ impl RunState {
             Event::PauseChanged { on } => self.fold_pause(at, *on),
             Event::CancelRaised { level, why, .. } => self.fold_cancel(at, *level, *why),
             Event::FinallyBegan => self.fold_finally(at),
-            Event::BoxOpened { until } => self.fold_box(at, *until),
-            Event::NodeDeferred { node, .. } => {
-                self.deferred.insert(*node);
-                self.place(at, *node);
-            }
-            Event::BoxClosed => self.fold_box_end(at),
-            Event::RunSuspended { why } => {
-                self.suspended = Some(*why);
-                self.count_box(*why);
-                self.place_all(at);
-            }
+            Event::BoxOpened { .. }
+            | Event::NodeDeferred { .. }
+            | Event::BoxClosed
+            | Event::RunSuspended { .. } => self.fold_engine(at, event),
             Event::RunFinished { verdict } => self.fold_verdict(verdict),
         }
         self.note_progress(event);
@@ -494,13 +487,6 @@ impl RunState {
     fn fold_verdict(&mut self, verdict: &Verdict) {
         self.verdict = Some(verdict.clone());
         self.timers.clear();
-    }
-
-    fn fold_finally(&mut self, at: Millis) {
-        self.in_finally = true;
-        let budget = self.graph().settings.finally_budget.filter(|_| !self.is_timeless());
-        self.finally_due = budget.map(|budget| at + budget);
-        self.place_all(at);
     }
 }
 

@@ -93,14 +93,32 @@ impl RunState {
         self.suspended.is_none() && (it.is_over || is_spent)
     }
 
-    pub(super) fn fold_box(&mut self, at: Millis, until: Millis) {
+    /// What an engine does with its time, and that it leaves.
+    pub(super) fn fold_engine(&mut self, at: Millis, event: &Event) {
+        match event {
+            Event::BoxOpened { until } => self.fold_box(at, *until),
+            Event::NodeDeferred { node, .. } => {
+                self.deferred.insert(*node);
+                self.place(at, *node);
+            }
+            Event::BoxClosed => self.fold_box_end(at),
+            Event::RunSuspended { why } => {
+                self.suspended = Some(*why);
+                self.count_box(*why);
+                self.place_all(at);
+            }
+            _ => unreachable!("`fold` gives only these here"),
+        }
+    }
+
+    fn fold_box(&mut self, at: Millis, until: Millis) {
         self.leave_box();
         self.time_box = Some(TimeBox { until, is_over: false, has_progress: false });
         self.place_all(at);
     }
 
     /// Everything that runs is asked to stop; of a run that comes to its end, all but the clean-up.
-    pub(super) fn fold_box_end(&mut self, at: Millis) {
+    fn fold_box_end(&mut self, at: Millis) {
         let Some(it) = &mut self.time_box else { return };
         it.is_over = true;
         let spares = |node: NodeIx| !self.is_boxed() && self.node(node).phase == Phase::Finally;
@@ -152,7 +170,7 @@ impl RunState {
     }
 
     /// The engine leaves: was its box of any use?
-    pub(super) fn count_box(&mut self, why: SuspendReason) {
+    fn count_box(&mut self, why: SuspendReason) {
         let Some(it) = self.time_box.filter(|_| why == SuspendReason::HandOver) else { return };
         self.idle_boxes = if it.has_progress { 0 } else { self.idle_boxes + 1 };
     }

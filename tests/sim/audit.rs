@@ -2,8 +2,8 @@
 
 use engine::base::{Millis, NodeIx, Span, limits};
 use engine::graph::model::{Phase, Policy};
-use engine::run::RunState;
 use engine::run::event::{CancelLevel, NodeState, StopKind};
+use engine::run::{Event, RunState};
 
 use crate::book::{Book, Key, Run};
 use crate::laws::{is_inside, is_startable, policy, pool_used};
@@ -138,5 +138,20 @@ fn time_box_is_kept(book: &Book, at: Millis) {
         assert!(spared.is_none(), "{spared:?} is not asked to stop");
         let is_idle = book.running.is_empty() && book.checks.is_empty();
         assert!(!is_idle, "nothing runs, and the run is not handed over");
+    }
+}
+
+/// The stage that an event is about as a whole.
+pub(crate) fn node_of(event: &Event) -> Option<NodeIx> {
+    match event {
+        Event::NodeAdmitted { node }
+        | Event::GateOpened { node, .. }
+        | Event::GateDecided { node, .. }
+        | Event::NodeExpired { node, .. }
+        | Event::NodeFinished { node, .. }
+        | Event::NodeSkipped { node, .. }
+        | Event::NodeReopened { node, .. }
+        | Event::NodeResolved { node, .. } => Some(*node),
+        _ => None,
     }
 }

@@ -12,6 +12,7 @@ use engine::run::event::{
 };
 use engine::run::{Attempt, Event, Outcome};
 
+use crate::audit::node_of;
 use crate::laws::accepts;
 
 pub(crate) type Key = (NodeIx, u32);
@@ -486,20 +487,5 @@ impl Book {
         for key in started.into_iter().filter(|_| !now.rules.idempotent) {
             self.force(key);
         }
-    }
-}
-
-/// The stage that an event is about as a whole.
-fn node_of(event: &Event) -> Option<NodeIx> {
-    match event {
-        Event::NodeAdmitted { node }
-        | Event::GateOpened { node, .. }
-        | Event::GateDecided { node, .. }
-        | Event::NodeExpired { node, .. }
-        | Event::NodeFinished { node, .. }
-        | Event::NodeSkipped { node, .. }
-        | Event::NodeReopened { node, .. }
-        | Event::NodeResolved { node, .. } => Some(*node),
-        _ => None,
     }
 }
