@@ -70,3 +70,7 @@ pub const MAX_FILE_THREADS: usize = 8;
 pub const MAX_APPROVALS: u32 = 20;
 /// Layers of one environment: `extends` deeper than this is nobody's intent.
 pub const MAX_LAYERS: usize = 16;
+/// Instructions one template of a file may take: a second of work, some ten thousand values.
+pub const FILE_FUEL: u64 = 5_000_000;
+/// Bytes one template may render: a configuration file that is larger is data.
+pub const MAX_RENDERED_BYTES: usize = 16 << 20;

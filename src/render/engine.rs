@@ -46,7 +46,7 @@ pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     env
 });
 
-fn add_filters(env: &mut Environment<'static>) {
+pub(super) fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("abs", filters::abs);
     env.add_filter("bool", filters::bool);
     env.add_filter("default", default);
@@ -74,7 +74,7 @@ fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("upper", filters::upper);
 }
 
-fn add_tests(env: &mut Environment<'static>) {
+pub(super) fn add_tests(env: &mut Environment<'static>) {
     env.add_test("boolean", tests::is_boolean);
     env.add_test("defined", tests::is_defined);
     env.add_test("divisibleby", tests::is_divisibleby);

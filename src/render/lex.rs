@@ -76,6 +76,18 @@ pub(super) fn end_of_expression(source: &str, at: usize) -> Option<usize> {
     None
 }
 
+/// Where the `%}` stands that ends the statement which begins at `at`.
+pub(super) fn end_of_statement(source: &str, at: usize) -> Option<usize> {
+    let mut at = at;
+    while let Some(token) = next(source, at) {
+        if token.text(source) == "%" && source[token.range.end..].starts_with('}') {
+            return Some(token.range.start);
+        }
+        at = token.range.end;
+    }
+    None
+}
+
 fn word_len(rest: &str) -> usize {
     rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
 }

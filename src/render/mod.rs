@@ -8,17 +8,22 @@
 //! would go on with an undefined value (unless the expression itself asks `is defined` or says
 //! `default(…)`), and a comparison of two kinds of values that can never be equal is an error, not `false`.
 //!
+//! [`files`] renders whole files of an environment, with secrets; [`dotenv`] is our dialect of such files.
+//!
 //! Filters: `abs bool default first float int join last length list lower max min replace reverse round
 //! sort split string sum title tojson trim unique upper`. `default` also replaces `none`.
 //! Tests: `boolean defined divisibleby endingwith even float in int mapping none number odd sequence
 //! startingwith string undefined`.
 
+pub mod dotenv;
 mod engine;
 mod error;
 mod expr;
+pub mod files;
 mod lex;
 pub mod mask;
 mod names;
+pub mod quote;
 mod scope;
 pub mod secret;
 mod template;

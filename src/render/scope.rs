@@ -16,6 +16,10 @@ impl Tree {
         Self(import(value))
     }
 
+    pub(super) fn into_inner(self) -> minijinja::Value {
+        self.0
+    }
+
     /// Prepares a map.
     pub fn map(map: &serde_json::Map<String, Value>) -> Self {
         Self(import_map(map))
