@@ -187,8 +187,10 @@ fn the_core_knows_no_machine() {
         if source.is_test() {
             continue;
         }
+        // minijinja writes what it renders through this trait, into a bounded buffer in memory.
+        let is_buffer = |word: &str| source.path == "src/render/files.rs" && word == "std::io";
         for (at, line) in source.code() {
-            let found = banned.iter().find(|word| line.contains(*word));
+            let found = banned.iter().find(|word| line.contains(*word) && !is_buffer(word));
             faults.extend(found.map(|word| format!("{}:{at}: {word}", source.path)));
             // The order of iteration is behaviour: maps there are ordered or dense.
             if source.room() == Some("run") && (line.contains("HashMap") || line.contains("HashSet")) {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::env::args::EnvArgs;
 pub use act::{CancelArgs, DecideArgs, PauseArgs, ResolveArgs, ResolveAs, UnlockArgs};
 pub use look::{
     CheckArgs, CheckFormat, DiffArgs, GraphArgs, GraphFormat, LogsArgs, ReportArgs, ReportFormat, RunsArgs,
@@ -108,6 +109,8 @@ pub enum Verb {
     Gc(GcArgs),
     /// Print the JSON Schema of plan files, or of the files of an environment
     Schema(SchemaArgs),
+    /// Check, render, compare and explain environments
+    Env(EnvArgs),
     /// Write a small plan that runs
     Init(InitArgs),
     /// Explain an error code

@@ -11,6 +11,7 @@ mod check;
 mod commit;
 mod completions;
 mod doctor;
+pub mod env;
 pub mod exit;
 mod fault;
 mod find;
@@ -111,6 +112,7 @@ fn dispatch(cli: &Cli) -> Answer {
         Verb::Verify(args) => look::verify(args, settings),
         Verb::Gc(args) => look::gc(args, settings),
         Verb::Schema(args) => Ok(look::schema(args)),
+        Verb::Env(args) => env::run(args, settings),
         Verb::Init(args) => init::run(args),
         Verb::Explain(args) => look::explain(args),
         Verb::Doctor(args) => Ok(doctor::run(args, settings)),

@@ -17,6 +17,7 @@ pub mod collect;
 pub mod compile;
 pub mod desk;
 pub mod disk;
+pub mod environments;
 pub mod guarded;
 pub mod host;
 pub mod keys;

@@ -164,7 +164,7 @@ impl Renderer {
         engine.set_formatter(write_value);
         engine.set_path_join_callback(|name, parent| join(name, parent).into());
         engine.set_loader(move |name| {
-            let text = load(name).map_err(|why| minijinja::Error::new(ErrorKind::TemplateNotFound, why))?;
+            let text = load(name).map_err(|why| minijinja::Error::new(ErrorKind::BadInclude, why))?;
             match foreign(&text) {
                 None => Ok(Some(text)),
                 Some((_, why)) => Err(minijinja::Error::new(ErrorKind::SyntaxError, format!("`{name}` {why}"))),

@@ -9,8 +9,10 @@
 //! A name with a slash (`router/staging`) means a folder below `environments/` with a catalog of its own.
 
 mod check;
+mod import;
 mod load;
 mod model;
+pub mod parity;
 mod resolve;
 mod secrets;
 
@@ -18,6 +20,7 @@ mod secrets;
 pub(in crate::plan) mod tests;
 
 pub use check::{Checker, check, stale};
+pub use import::{Imported, import};
 pub use load::{Library, is_name, load};
 pub use model::{
     Approvals, Catalog, Exception, FileRule, Format, Freeze, KeyRule, Layer, Parity, ParityRule, Pattern, Policy,

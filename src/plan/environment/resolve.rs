@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::model::{Catalog, Exception, FileRule, KeyRule, Layer, Policy, SecretDecl};
-use crate::base::Text;
+use crate::base::{Digest, Text};
+
 use crate::plan::decode;
 use crate::plan::error::{Diagnostic, Report, nearest};
 use crate::plan::source::{FileIx, Place, Sources, Spanned};
@@ -133,13 +134,26 @@ impl Environment {
         self.entries.values().filter_map(Entry::secret)
     }
 
-    /// Every file it was read from.
-    pub fn files_read<'s>(&self, sources: &'s Sources) -> Vec<(&'s str, &'s str)> {
+    /// The digest of every file it was read from.
+    pub fn digest(&self, sources: &Sources) -> Digest {
+        let mut hasher = blake3::Hasher::new_derive_key("engine environment files 1");
+        for (path, text) in self.files_read(sources) {
+            for part in [path, text] {
+                hasher.update(&(part.len() as u64).to_le_bytes());
+                hasher.update(part.as_bytes());
+            }
+        }
+        hasher.finalize().into()
+    }
+
+    /// Every file it was read from, by path.
+    fn files_read<'s>(&self, sources: &'s Sources) -> Vec<(&'s str, &'s str)> {
         let own = self.layers.iter().map(|layer| layer.file).chain([self.catalog.file]);
         let other = self.exceptions.first().map(|exception| exception.at.file);
-        let mut all: Vec<FileIx> = own.chain(other).collect();
+        let of = |file: FileIx| (sources.file(file).path.as_str(), &*sources.file(file).text);
+        let mut all: Vec<_> = own.chain(other).map(of).collect();
         all.sort_unstable();
-        all.into_iter().map(|file| (sources.file(file).path.as_str(), &*sources.file(file).text)).collect()
+        all
     }
 }
 

@@ -1,5 +1,7 @@
 //! Layers, provenance, and every fault of an environment's files at its place.
 
+use std::fmt::Write as _;
+
 use super::*;
 use crate::plan::load::tests::Memory;
 use crate::plan::{Diagnostic, Report, Sources};
@@ -233,4 +235,162 @@ fn a_secret_s_text_is_checked_and_never_quoted() {
         let why = told(text).expect_err("it breaks a rule");
         assert!(!why.contains("hunter2"), "{why}");
     }
+}
+
+/// Two environments that share a catalog of `keys` keys, of which the first `differ` have other values.
+fn pair(keys: usize, differ: usize, more: &str) -> (Environment, Environment) {
+    let mut files = "# file: environments/catalog.yaml\nkeys:\n".to_owned();
+    for at in 0..keys {
+        let _ = writeln!(files, "  K{at}: {{required-in: []}}");
+    }
+    files.push_str("  SAME: {parity: presence, required-in: []}\n  FREE: {parity: ignore, required-in: []}\n");
+    files.push_str("  S: {secret: true, rotate-every: 90d, required-in: []}\n");
+    for (name, other) in [("left", "x"), ("right", "y")] {
+        let _ = writeln!(files, "# file: environments/{name}.yaml\nvalues:\n  FREE: '{name}'");
+        for at in 0..keys {
+            let value = if at < differ { other } else { "z" };
+            let _ = writeln!(files, "  K{at}: {value}");
+        }
+    }
+    files.push_str(more);
+    let memory = Memory::split("none", &files);
+    let (mut sources, mut report) = (Sources::default(), Report::default());
+    let mut library = Library::new(&memory);
+    let mut open = |name: &str| library.open(name, None, &mut sources, &mut report).expect("it is there");
+    let both = (open("left"), open("right"));
+    assert_eq!(report.sorted(), [], "{files}");
+    both
+}
+
+fn today() -> jiff::civil::Date {
+    "2026-11-21".parse().expect("a date")
+}
+
+#[test]
+fn parity_is_strict_about_its_limit() {
+    for (keys, differ, passes, drift) in [
+        (40, 0, true, 0.0),
+        (40, 1, true, 2.5),
+        (40, 2, false, 5.0),
+        (41, 2, true, 4.878),
+        (20, 1, false, 5.0),
+        (21, 1, true, 4.762),
+    ] {
+        let (left, right) = pair(keys, differ, "");
+        let found = parity::compare(&left, &right, 500, today());
+        assert_eq!((found.keys, found.unexcused, found.passes()), (keys, differ, passes), "{differ} of {keys}");
+        assert!((found.drift() - drift).abs() < 0.001, "{}", found.drift());
+        assert_eq!(found.allows_none(), keys <= 20);
+    }
+    let (left, right) = pair(40, 1, "");
+    assert!(!parity::compare(&left, &right, 0, today()).passes(), "a limit of zero allows nothing");
+    let (left, right) = pair(40, 0, "");
+    assert!(parity::compare(&left, &right, 0, today()).passes(), "and equal ones are equal");
+}
+
+#[test]
+fn a_missing_key_fails_whatever_the_share() {
+    let (left, mut right) = pair(100, 0, "");
+    right.entries.remove("K7");
+    let found = parity::compare(&left, &right, 500, today());
+    assert_eq!((found.unexcused, found.missing, found.passes()), (1, 1, false));
+    assert_eq!(found.differences[0].kind, parity::Kind::MissingRight);
+    let found = parity::compare(&right, &left, 500, today());
+    assert_eq!(found.differences[0].kind, parity::Kind::MissingLeft);
+}
+
+#[test]
+fn only_an_exception_with_a_ticket_and_a_day_to_come_excuses() {
+    let exception = |until: &str, names: &str| {
+        format!(
+            "# file: environments/exceptions.yaml\nexceptions:\n- {{key: K0, environments: {names}, ticket: OPS-7, reason: why, \
+             until: '{until}'}}\n"
+        )
+    };
+    for (more, passes, unexcused) in [
+        (exception("2026-11-21", "[left, right]"), true, 1),
+        (exception("2026-11-20", "[left, right]"), false, 2),
+        (exception("2026-12-20", "[left, other]"), false, 2),
+    ] {
+        let (left, right) = pair(40, 2, &more);
+        let found = parity::compare(&left, &right, 500, today());
+        assert_eq!((found.passes(), found.unexcused), (passes, unexcused), "{more}");
+        let tickets = found.differences.iter().filter(|one| one.ticket.is_some()).count();
+        assert_eq!(tickets, 2 - unexcused);
+    }
+}
+
+#[test]
+fn of_secrets_only_presence_and_rotation_are_compared() {
+    let (mut left, mut right) = pair(40, 0, "");
+    let files = |at: &str| {
+        format!(
+            "# file: environments/catalog.yaml\nkeys: {{S: {{secret: true, rotate-every: 90d}}}}\n# file: environments/e.yaml\n\
+             secrets: {{S: {{from: {{env: S}}, rotated-at: {at}}}}}\n"
+        )
+    };
+    let secret = |at: &str| right_entry("e", &files(at));
+    left.entries.insert("S".to_owned(), secret("2026-11-01"));
+    let found = parity::compare(&left, &right, 500, today());
+    assert_eq!((found.missing, found.unexcused, found.passes()), (1, 0, false), "presence counts");
+    right.entries.insert("S".to_owned(), secret("2026-10-30"));
+    assert_eq!(parity::compare(&left, &right, 500, today()).differences, [], "both are fresh");
+    right.entries.insert("S".to_owned(), secret("2026-01-01"));
+    let found = parity::compare(&left, &right, 500, today());
+    assert_eq!((found.differences[0].kind, found.unexcused), (parity::Kind::Rotation, 0));
+    assert_eq!((&found.differences[0].left, &found.differences[0].right), (&None, &None));
+}
+
+fn right_entry(name: &str, files: &str) -> Entry {
+    right(name, files).0.entries["S"].clone()
+}
+
+#[test]
+fn rotation_is_ok_due_overdue_or_unknown() {
+    use parity::{Rotation, rotation};
+    let files = "# file: environments/catalog.yaml\nkeys: {S: {secret: true, rotate-every: 90d, required-in: []}, T: {secret: true, required-in: []}}\n\
+                 # file: environments/staging.yaml\nvalues: {}\n";
+    let (staging, _) = right("staging", files);
+    let rule = |key: &str| staging.rule(key).expect("a rule");
+    let at = |text: &str| Some(text.parse().expect("a date"));
+    for (day, state, age) in [
+        ("2026-11-21", Rotation::Ok, 0),
+        ("2026-09-11", Rotation::Ok, 71),
+        ("2026-09-10", Rotation::Due, 72),
+        ("2026-08-23", Rotation::Due, 90),
+        ("2026-08-22", Rotation::Overdue, 91),
+    ] {
+        assert_eq!(rotation(rule("S"), at(day), today()), Some((state, age, 90)), "{day}");
+    }
+    assert_eq!(rotation(rule("S"), None, today()), Some((Rotation::Unknown, 0, 90)));
+    assert_eq!(rotation(rule("T"), None, today()), None);
+}
+
+#[test]
+fn an_example_becomes_a_catalog_that_is_read() {
+    let text = "\u{feff}# where it listens\nHOST=0.0.0.0\nexport PORT=8000 # injected\nDEBUG=true\nTIMEOUT=30s\n\nSECRET_KEY=<generate>\r\n\
+                DATABASE_URL=postgresql://user:pass@host:5432/db\nAPI_URL='https://api.example.org/v1'\nZIP=01234\nPORT=9000\nnot a line\n\
+                PUBLIC_KEY_PATH=keys/pub.pem\nREDIS=redis://:hunter2@cache:6379\n";
+    let imported = import(text);
+    assert_eq!(imported.keys, 10);
+    assert_eq!(imported.secrets, ["SECRET_KEY", "DATABASE_URL", "REDIS"]);
+    assert_eq!(imported.skipped.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [11, 12]);
+    assert!(!imported.base.contains("hunter2") && !imported.catalog.contains("pass@"), "{}", imported.base);
+    let files = format!(
+        "# file: environments/catalog.yaml\n{}# file: environments/base.yaml\n{}",
+        imported.catalog, imported.base
+    );
+    let (base, _) = right("base", &files);
+    let value = |key: &str| base.entries[key].value();
+    assert_eq!(value("PORT"), Some(8000.into()));
+    assert_eq!(value("DEBUG"), Some(true.into()));
+    assert_eq!(value("ZIP"), Some("01234".into()));
+    assert_eq!(value("TIMEOUT"), Some("30s".into()));
+    assert_eq!(base.rule("HOST").and_then(|rule| rule.description.clone()).as_deref(), Some("where it listens"));
+    let empty = import("");
+    let files = format!(
+        "# file: environments/catalog.yaml\n{}# file: environments/base.yaml\n{}",
+        empty.catalog, empty.base
+    );
+    assert_eq!(right("base", &files).0.entries.len(), 0);
 }

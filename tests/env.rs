@@ -1,0 +1,10 @@
+//! Environments through the real binary: checked, rendered, compared; every bad input at its place, nothing half
+//! written.
+
+#[path = "env/bad.rs"]
+mod bad;
+#[path = "env/place.rs"]
+mod place;
+mod support;
+#[path = "env/verbs.rs"]
+mod verbs;

@@ -1,0 +1,61 @@
+//! A project with two environments, for the tests beside it.
+
+use super::support::{Output, Project};
+
+/// Secrets that never may be seen.
+pub(crate) const TOKEN: &str = "canary-7f3a $x \"quoted\"";
+pub(crate) const SECRETS: [(&str, &str); 2] =
+    [("TOKEN", TOKEN), ("DATABASE_URL", "postgresql://shop:canary-8b21@db:5432/shop")];
+
+pub(crate) const CATALOG: &str = "\
+keys:
+  HOST: {default: localhost, parity: presence}
+  PORT: {type: int, default: 8000}
+  LOG_LEVEL: {enum: [debug, info, warn]}
+  GREETING: {default: 'hello $USER'}
+  DATABASE_URL: {type: url, secret: true, rotate-every: 90d}
+  TOKEN: {secret: true, min-length: 8}
+";
+
+pub(crate) const STAGING: &str = "\
+extends: base
+values: {LOG_LEVEL: debug}
+files:
+  app: {template: app.env.j2, to: run/app.env, mode: '0400', format: dotenv}
+  conf: {template: conf.json.j2, to: run/conf.json, format: json}
+policy: {parity: {with: production}}
+";
+
+pub(crate) const BASE: &str = "\
+values: {LOG_LEVEL: info}
+secrets:
+  TOKEN: {from: {env: TOKEN}, version: v3}
+  DATABASE_URL: {from: {env: DATABASE_URL}, rotated-at: '2026-11-01'}
+";
+
+pub(crate) const APP: &str = "\
+{% for key, value in env | items -%}
+{{ key }}={{ value | dotenv }}
+{% endfor -%}
+";
+
+/// A project whose environments are right.
+pub(crate) fn project() -> Project {
+    let project = Project::new();
+    project.write("environments/catalog.yaml", CATALOG);
+    project.write("environments/base.yaml", BASE);
+    project.write("environments/staging.yaml", STAGING);
+    project.write("environments/production.yaml", "extends: base\npolicy: {production: true}\n");
+    project.write("templates/app.env.j2", APP);
+    project.write("templates/conf.json.j2", "{\"PORT\": {{ PORT }}, \"token\": {{ TOKEN | json }}}\n");
+    project
+}
+
+/// Runs the engine with the secrets in its environment.
+pub(crate) fn env(project: &Project, args: &[&str]) -> Output {
+    let out = project.engine_with(&SECRETS, &[&["env"], args].concat());
+    for text in [&out.stdout, &out.stderr] {
+        assert!(!text.contains("canary"), "a secret was shown:\n{text}");
+    }
+    out
+}
