@@ -32,6 +32,8 @@ pub const MAX_ATTEMPTS: u16 = 100;
 pub const MAX_PARALLEL: u32 = 4096;
 /// Bytes a stage may write to `$ENGINE_OUTPUT`.
 pub const MAX_OUTPUT_VALUES_BYTES: u64 = 1 << 20;
+/// Bytes of the items that an earlier stage gives: they are one record, and a frame holds four of them.
+pub const MAX_LATE_ITEM_BYTES: usize = 16 << 20;
 /// Instructions one expression or template may take, so that none loops for ever.
 pub const RENDER_FUEL: u64 = 200_000;
 /// Words and signs of one expression: minijinja compiles a chain of operators recursively.

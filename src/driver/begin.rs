@@ -191,6 +191,8 @@ pub struct Orders {
     pub rerun: Vec<NodeIx>,
     /// `--unpause`.
     pub unpause: bool,
+    /// `--rerun STAGE:failed`.
+    pub failed: Vec<NodeIx>,
     /// Who resumes.
     pub person: String,
 }
@@ -221,6 +223,7 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
         plan_version: version,
         changed: orders.changed.clone(),
         rerun: orders.rerun.clone(),
+        failed: orders.failed.clone(),
     };
     let goes_on = orders.unpause.then_some(Input::Pause(false));
     (core, [recover].into_iter().chain(goes_on).collect())

@@ -1,6 +1,8 @@
 //! Work with files that would hold the loop up, done on threads beside it: the cache is asked, artifacts are
 //! stored and put back. Every answer comes back as news.
 
+mod shards;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,8 +24,8 @@ use crate::run::{Attempt, RunState};
 /// An artifact set that has to be put back: its manifest, and the folder it belongs to.
 pub type Missing = (Digest, PathBuf);
 
-/// The helper of one engine.
-#[derive(Debug)]
+/// The helper of one engine; a copy shares what is known.
+#[derive(Clone, Debug)]
 pub struct Checks {
     objects: Objects,
     root: PathBuf,

@@ -229,6 +229,7 @@ impl Live {
             News::Answered { node, shard, kind, answer } => {
                 inputs.push(Input::Checked { node, shard, kind, answer });
             }
+            News::Recalled { node, hits } => inputs.push(Input::Recalled { node, hits }),
             News::Caught(caught) => {
                 self.is_hurried = self.core.state().verdict().is_some();
                 match self.ladder.step(caught) {
@@ -285,7 +286,11 @@ impl Live {
                     let process = process(&self.graph, Attempt { node, shard, number: 0 });
                     let state = self.core.state();
                     let material = self.preparer.material(&self.graph, (node, shard), process, state);
-                    self.checks.ask_cache((node, shard), material, &self.sender);
+                    if self.graph.nodes[node].rules.split.is_some() {
+                        self.checks.ask_shards(node, material, process, &self.sender);
+                    } else {
+                        self.checks.ask_cache((node, shard), material, &self.sender);
+                    }
                 }
             }
         }

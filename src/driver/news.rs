@@ -41,6 +41,13 @@ pub enum News {
         /// The answer.
         answer: Answer,
     },
+    /// What the cache knows of the shards of a stage.
+    Recalled {
+        /// The stage.
+        node: NodeIx,
+        /// Shards and what they would leave.
+        hits: Vec<(u32, Box<ShardResult>)>,
+    },
     /// A signal to the engine.
     Caught(crate::exec::guard::Caught),
     /// An observer was told the end.

@@ -1,5 +1,6 @@
 //! From a `Start` command to a process: texts rendered, the environment built, the script written out.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use super::surroundings::Surroundings;
 use crate::base::{Digest, NodeIx, RunId};
 use crate::graph::model::{Command, Graph, Process};
 use crate::graph::scope::Facts;
+use crate::graph::shards::Slice;
 use crate::plan::model::{Lifetime, Shell};
 use crate::render::Value;
 use crate::run::{Attempt, RunState};
@@ -120,7 +122,14 @@ impl Preparer {
         state: &RunState,
     ) -> Result<Material, String> {
         let cache = process.cache.as_ref().expect("only a stage with a `cache` is asked");
-        let text = |text: &str| graph.text(node, shard, text, state).map_err(|error| error.to_string());
+        // What each shard fills in for itself counts as it is written: the shard's items count besides.
+        let is_own = |text: &str| graph.nodes[node].rules.split.is_some() && text.contains("shard");
+        let text = |text: &str| {
+            if is_own(text) {
+                return Ok(text.to_owned());
+            }
+            graph.text(node, shard, text, state).map_err(|error| error.to_string())
+        };
         let mut texts = vec![("stage".to_owned(), graph.nodes[node].id.to_string())];
         let mut put = |name: &str, value: String| texts.push((name.to_owned(), value));
         match &process.command {
@@ -147,9 +156,6 @@ impl Preparer {
         for glob in &process.artifacts {
             put("artifact", glob.to_string());
         }
-        for item in process.items.texts(&process.items.slice(shard)) {
-            put("item", item.to_string());
-        }
         for need in &graph.nodes[node].needs {
             for (_, manifest) in state.artifacts(need.node) {
                 put("needed artifacts", manifest.to_string());
@@ -169,7 +175,8 @@ impl Preparer {
         facts: &dyn Facts,
     ) -> Result<Prepared, String> {
         let Attempt { node, shard, number } = attempt;
-        let items = self.item_file(process, attempt)?;
+        let slice = facts.slice(node, shard);
+        let items = slice.as_ref().map(|slice| self.item_file(process, attempt, slice)).transpose()?;
         let late = Late { facts, item_file: items.as_ref().and_then(|path| path.to_str()) };
         let text = |text: &str| graph.text(node, shard, text, &late);
         let cwd = self.cwd(graph, node, shard, process, &late)?;
@@ -213,19 +220,16 @@ impl Preparer {
         Ok(path)
     }
 
-    /// The list of the shard's items, each ended by a newline; none for an unsharded stage.
-    fn item_file(&self, process: &Process, attempt: Attempt) -> Result<Option<PathBuf>, String> {
-        if process.items == crate::graph::model::Items::None {
-            return Ok(None);
-        }
+    /// The list of the shard's items, each ended by a newline.
+    fn item_file(&self, process: &Process, attempt: Attempt, slice: &Slice) -> Result<PathBuf, String> {
         let path = self.item_path(attempt);
         let mut text = String::new();
-        for item in process.items.texts(&process.items.slice(attempt.shard)) {
+        for item in process.items.texts(slice) {
             text.push_str(item.as_ref());
             text.push('\n');
         }
         write_file(&path, text.as_bytes())?;
-        Ok(Some(path))
+        Ok(path)
     }
 
     fn item_path(&self, attempt: Attempt) -> PathBuf {
@@ -269,6 +273,14 @@ impl Facts for Late<'_> {
 
     fn run_state(&self) -> &'static str {
         self.facts.run_state()
+    }
+
+    fn shard_outputs(&self, node: NodeIx) -> Option<&BTreeMap<u32, Vec<(String, Value)>>> {
+        self.facts.shard_outputs(node)
+    }
+
+    fn slice(&self, node: NodeIx, shard: u32) -> Option<Slice> {
+        self.facts.slice(node, shard)
     }
 
     fn shard_file(&self, _: NodeIx, _: u32) -> Option<&str> {

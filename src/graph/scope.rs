@@ -4,10 +4,13 @@
 //! gets its values: `needs.…`, `shard.…`, `run.…`, `self.…`, and inputs of an action that were given by a
 //! template over `needs`. A name that the text does not use is never computed.
 
+use std::collections::BTreeMap;
+
 use serde_json::Map;
 
 use super::build::types;
 use super::model::{Frame, FrameIx, Graph, Items, Late, Target, View, Work};
+use super::shards::Slice;
 use crate::base::NodeIx;
 use crate::base::limits::MAX_USES_DEPTH;
 use crate::render::{Error, Expr, Fault, Name, Scope, Template, Tree, Value};
@@ -34,6 +37,16 @@ pub trait Facts {
     /// thought through ahead says no.
     fn is_known(&self, _node: NodeIx, _outputs: bool) -> bool {
         true
+    }
+
+    /// What the shards of a stage that succeeded wrote, by number; `None` for any other.
+    fn shard_outputs(&self, _node: NodeIx) -> Option<&BTreeMap<u32, Vec<(String, Value)>>> {
+        None
+    }
+
+    /// The items of a shard, where they are not those that the graph says.
+    fn slice(&self, _node: NodeIx, _shard: u32) -> Option<Slice> {
+        None
     }
 
     /// `shard.file`: the path of the file with the shard's items, once it is written.
@@ -85,6 +98,15 @@ impl Graph {
         let spot = Spot { node, shard, frame: body.frame, views: &body.views, depth: 0 };
         let names: Vec<Name> = template.names().collect();
         template.render(&self.scope(spot, &names, facts)?)
+    }
+
+    /// The value of `text` of `node`, which may be one whole `{{ … }}`.
+    ///
+    /// # Errors
+    /// As [`Graph::text`].
+    pub fn value(&self, node: NodeIx, text: &str, facts: &dyn Facts) -> Result<Value, Error> {
+        let body = &self.nodes[node];
+        self.late(Spot { node, shard: 0, frame: body.frame, views: &body.views, depth: 0 }, text, facts)
     }
 
     /// The value of `text` read in `frame` with `views`.
@@ -208,6 +230,13 @@ impl Graph {
 
     /// The declared outputs of `node`; each is none unless the stage succeeded and wrote it.
     fn outputs(&self, node: NodeIx, facts: &dyn Facts) -> Value {
+        if self.nodes[node].rules.split.is_some() {
+            let named = |outputs: &Vec<(String, Value)>| -> Value {
+                outputs.iter().map(|(name, value)| (under(name), value.clone())).collect()
+            };
+            let shards = facts.shard_outputs(node).into_iter().flatten();
+            return shards.map(|(shard, outputs)| (shard.to_string(), named(outputs))).collect();
+        }
         let written = facts.outputs(node).unwrap_or(&[]);
         let mut map = Map::new();
         if let Work::Process(process) = &self.nodes[node].work {
@@ -222,15 +251,18 @@ impl Graph {
         if let Work::Process(process) = &self.nodes[spot.node].work
             && process.items != Items::None
         {
+            let slice = facts.slice(spot.node, spot.shard).unwrap_or_else(|| process.items.slice(spot.shard));
             map.insert("index".to_owned(), spot.shard.into());
-            map.insert("count".to_owned(), process.items.shard_count().into());
+            map.insert("count".to_owned(), slice.shards.into());
             if let Some(file) = facts.shard_file(spot.node, spot.shard) {
                 map.insert("file".to_owned(), file.into());
             }
             if process.items.size() == 1
-                && let Some(item) = process.items.texts(&process.items.slice(spot.shard)).next()
+                && slice.range.end == slice.range.start + 1
+                && let Some(item) = process.items.texts(&slice).next()
             {
-                map.insert("item".to_owned(), (*item).into());
+                let value = process.items.is_json().then(|| serde_json::from_str(&item).ok()).flatten();
+                map.insert("item".to_owned(), value.unwrap_or_else(|| (*item).into()));
             }
         }
         Tree::map(&map)

@@ -129,7 +129,7 @@ fn settled(state: &RunState, node: NodeIx) -> Event {
         Needs::Blocked(by) => return Event::NodeSkipped { node, why: SkipReason::Blocked { by } },
     }
     if state.is_complete(node) {
-        return state.finish(node);
+        return state.unsealed(node).unwrap_or_else(|| state.finish(node));
     }
     if state.is_halted(node) {
         if let (Some((CancelLevel::Drain, CancelReason::Failure(by))), None) = (state.cancel, cell.started)
@@ -139,6 +139,9 @@ fn settled(state: &RunState, node: NodeIx) -> Event {
             return Event::NodeSkipped { node, why: SkipReason::Blocked { by } };
         }
         return state.finish(node);
+    }
+    if it.conditions.is_empty() || cell.is_admitted {
+        return state.freeze(node);
     }
     match state.holds(node) {
         Ok(true) => Event::NodeAdmitted { node },
@@ -201,23 +204,30 @@ fn started(state: &RunState, at: Millis) -> Option<Event> {
     if let Some(entry) = state.ready.first() {
         let is_question = matches!(entry.slot, Slot::Cache | Slot::Ask(_));
         let deferred = state.defers(at, entry.node).filter(|_| !is_question);
-        return Some(deferred.unwrap_or_else(|| start(state, entry)));
+        return Some(deferred.unwrap_or_else(|| start(state, at, entry)));
+    }
+    let mut held = state.held_starts().filter(|it| it.0 <= at);
+    if let Some((_, entry)) = held.next() {
+        return Some(state.defers(at, entry.node).unwrap_or_else(|| start(state, at, entry)));
     }
     let due = state.delayed.iter().take_while(|it| it.0 <= at);
     let mut fitting = due.filter(|(_, key)| state.ready.fits_again(key.0, key.1));
     fitting.next().map(|&(_, key)| state.defers(at, key.0).unwrap_or_else(|| again(state, key)))
 }
 
-fn start(state: &RunState, Entry { node, slot, .. }: Entry) -> Event {
+fn start(state: &RunState, at: Millis, Entry { node, slot, .. }: Entry) -> Event {
     match slot {
         Slot::Cache => Event::CheckStarted { node, shard: 0, kind: CheckKind::Cache },
         Slot::Ask(shard) => Event::CheckStarted { node, shard, kind: CheckKind::DoneIf },
         Slot::Again(shard) => again(state, (node, shard)),
         Slot::Fresh => {
+            if let Some(cut) = state.next_cut(node) {
+                return cut;
+            }
             let first = state.cells[node].cursor;
-            let left = state.node(node).rules.shards - first;
-            let count = left.min(state.free_slots()).min(state.ready.room(node));
-            Event::ShardsStarted { node, first, count }
+            let left = state.shards_of(node) - first;
+            let most = left.min(state.free_slots()).min(state.ready.room(node)).min(state.quota(at, node));
+            Event::ShardsStarted { node, first, count: state.fresh_run(node, first, most) }
         }
     }
 }

@@ -39,8 +39,9 @@ impl RunState {
         } else {
             None
         };
+        let held = if self.can_start() { self.held_starts().map(|it| it.0).min() } else { None };
         let timer = self.timers.first().map(|it| it.0);
-        let own = [timer, retry, self.run_due(), self.finally_due(), self.box_due()];
+        let own = [timer, retry, held, self.run_due(), self.finally_due(), self.box_due()];
         own.into_iter().flatten().min()
     }
 

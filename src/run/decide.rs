@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::event::{Attempt, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, StopKind, StopReason};
+use super::event::{
+    Answer, Attempt, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, StopKind, StopReason,
+};
 use super::input::Input;
 use super::shards::{Flight, Step};
 use super::state::{Cell, Gate, RunState};
@@ -15,13 +17,14 @@ pub fn decide(state: &RunState, _at: Millis, input: Input, out: &mut Vec<Event>)
     let is_live = state.has_begun && state.verdict.is_none();
     match input {
         Input::Begin(began) if !state.has_begun => out.push(Event::RunBegan(began)),
-        Input::Recover { resumed, plan_version, changed, rerun } if state.has_begun => {
+        Input::Recover { resumed, plan_version, changed, rerun, failed } if state.has_begun => {
             out.push(Event::RunResumed(resumed));
-            recover(state, plan_version, &changed, &rerun, out);
+            recover(state, plan_version, &changed, (&rerun, &failed), out);
         }
         Input::Done { attempt, outcome, took, result } if is_live => {
             if let Some(flight) = running(state, attempt) {
                 let outcome = judge(flight, outcome);
+                let result = state.stamped(attempt, &outcome, result);
                 out.push(Event::ShardFinished { attempt, outcome, took, result });
             }
         }
@@ -37,6 +40,15 @@ pub fn decide(state: &RunState, _at: Millis, input: Input, out: &mut Vec<Event>)
         }
         Input::Checked { node, shard, kind, answer } if is_live && is_asked(state, node, shard, kind) => {
             out.push(Event::CheckAnswered { node, shard, kind, answer });
+        }
+        Input::Recalled { node, hits } if is_live && is_asked(state, node, 0, CheckKind::Cache) => {
+            out.push(Event::CheckAnswered { node, shard: 0, kind: CheckKind::Cache, answer: Answer::No });
+            let total = state.shards_of(node);
+            for (shard, result) in hits.into_iter().filter(|(shard, _)| *shard < total) {
+                let attempt = Attempt { node, shard, number: 0 };
+                let result = state.stamped(attempt, &Outcome::Success, result);
+                out.push(Event::ShardRecalled { node, shard, result });
+            }
         }
         Input::Decide { node, approved, by, note } if is_live && is_open(state, node) => {
             out.push(Event::GateDecided { node, approved, by, note });
@@ -81,7 +93,13 @@ fn is_asked(state: &RunState, node: NodeIx, shard: u32, kind: CheckKind) -> bool
 }
 
 /// Lost attempts, the new plan, and what a person or the new plan orders again.
-fn recover(state: &RunState, version: Option<u32>, changed: &[NodeIx], rerun: &[NodeIx], out: &mut Vec<Event>) {
+fn recover(
+    state: &RunState,
+    version: Option<u32>,
+    changed: &[NodeIx],
+    (rerun, failed): (&[NodeIx], &[NodeIx]),
+    out: &mut Vec<Event>,
+) {
     out.extend(state.flights.all().iter().map(|flight| Event::ShardLost { attempt: flight.attempt() }));
     let known = |&version: &u32| version > state.version && version as usize <= state.graphs.0.len();
     let version = version.filter(known);
@@ -94,14 +112,17 @@ fn recover(state: &RunState, version: Option<u32>, changed: &[NodeIx], rerun: &[
         let has = |cell: &Cell| cell.state.is_final() || cell.state == NodeState::Unknown || cell.cursor > 0;
         graph.nodes[node].selected && cell.is_some_and(has)
     };
+    let failed: Vec<NodeIx> = failed.iter().copied().filter(|node| !rerun.contains(node)).collect();
+    out.extend(failed.iter().filter(|&&node| has_begun(node)).map(|&node| Event::ShardsReopened { node }));
     let mut open = |node, why| out.extend(has_begun(node).then_some(Event::NodeReopened { node, why }));
     for &node in rerun {
         open(node, ReopenReason::Ordered);
     }
-    for node in downstream(graph, rerun) {
+    let again: Vec<NodeIx> = rerun.iter().chain(&failed).copied().collect();
+    for node in downstream(graph, &again) {
         open(node, ReopenReason::Upstream);
     }
-    for &node in changed.iter().filter(|node| !rerun.contains(node)) {
+    for &node in changed.iter().filter(|node| !again.contains(node)) {
         open(node, ReopenReason::Changed);
     }
 }

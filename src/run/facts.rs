@@ -1,11 +1,14 @@
 //! What the expressions of a stage see of its run.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::event::NodeState;
 use super::state::RunState;
 use crate::base::NodeIx;
 use crate::graph::Facts;
+use crate::graph::shards::Slice;
 use crate::render::Error;
 
 impl Facts for RunState {
@@ -28,6 +31,15 @@ impl Facts for RunState {
 
     fn is_known(&self, node: NodeIx, outputs: bool) -> bool {
         !outputs || self.knows_outputs(node)
+    }
+
+    fn shard_outputs(&self, node: NodeIx) -> Option<&BTreeMap<u32, Vec<(String, Value)>>> {
+        let has_ended_well = matches!(RunState::state(self, node), NodeState::Success | NodeState::Cached);
+        if has_ended_well { RunState::shard_outputs(self, node) } else { None }
+    }
+
+    fn slice(&self, node: NodeIx, shard: u32) -> Option<Slice> {
+        RunState::slice(self, node, shard)
     }
 
     fn shard_file(&self, _node: NodeIx, _shard: u32) -> Option<&str> {

@@ -7,7 +7,6 @@ use super::event::{
     Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, Clock, Event, NodeState, Outcome, Resolution,
     ShardResult, SkipReason, StopKind, StopReason, Verdict,
 };
-use super::ready::Slot;
 use super::shards::{Flight, Key, Phase, Step};
 use super::state::{Gate, Lane, RunState};
 use super::verdict::expiry;
@@ -33,13 +32,13 @@ impl RunState {
             }
             Event::ShardsStarted { node, first, count } => self.fold_started(at, *node, *first, *count),
             Event::ShardRetried { attempt } => self.fold_retried(at, *attempt),
-            // No engine writes these yet; the next change folds them.
-            Event::ShardsCut { .. }
-            | Event::ItemsFrozen { .. }
-            | Event::ShardRecalled { .. }
-            | Event::StageSealed { .. }
-            | Event::ShardsReopened { .. } => {}
-            Event::ShardFinished { attempt, outcome, result, .. } => {
+            Event::ShardsCut { node, cut, .. } => self.fold_cut(*node, *cut),
+            Event::ItemsFrozen { node, items } => self.fold_items(at, *node, items),
+            Event::ShardRecalled { node, shard, result } => self.fold_recalled(at, (*node, *shard), result),
+            Event::StageSealed { node, root } => self.left.entry(*node).or_default().root = Some(*root),
+            Event::ShardsReopened { node } => self.reopen_failed(at, *node),
+            Event::ShardFinished { attempt, outcome, took, result } => {
+                self.gauge((attempt.node, attempt.shard), outcome, *took);
                 self.fold_finished(at, *attempt, outcome, result);
             }
             Event::RetryScheduled { attempt, at: due } => {
@@ -104,6 +103,7 @@ impl RunState {
 
     /// Makes re-tries whose moment has come ready.
     fn promote(&mut self, at: Millis) {
+        self.unthrottle(at);
         while let Some(&(due, key)) = self.delayed.first() {
             if due > at {
                 return;
@@ -134,16 +134,14 @@ impl RunState {
             self.timers.remove(&(due, Timer::Queue(node)));
         }
         self.set_state(node, NodeState::Running);
+        self.spend(at, node, count);
     }
 
     fn fold_started(&mut self, at: Millis, node: NodeIx, first: u32, count: u32) {
         for shard in first..first + count {
             self.start(at, (node, shard), 1);
         }
-        self.cells[node].cursor = first + count;
-        if first + count >= self.node(node).rules.shards {
-            self.ready.remove(node, Slot::Fresh);
-        }
+        self.move_cursor(node, first + count);
         self.has_started(at, node, count);
     }
 
@@ -184,7 +182,9 @@ impl RunState {
     pub(super) fn succeed(&mut self, key: Key, result: &ShardResult) {
         self.shards.set(key, Phase::Success);
         self.cells[key.0].success += 1;
-        if !result.outputs.is_empty() {
+        if self.node(key.0).rules.split.is_some() {
+            self.keep_shard(key, result);
+        } else if !result.outputs.is_empty() {
             self.left.entry(key.0).or_default().outputs.clone_from(&result.outputs);
         }
         if let Some(digest) = result.artifacts {
@@ -200,9 +200,12 @@ impl RunState {
         }
         self.shards.set(key, Phase::Failed);
         let is_forgiven = self.is_allowed(key.0, outcome);
+        let is_spared = !is_forgiven && self.spare(key);
         let cell = &mut self.cells[key.0];
         cell.failed += 1;
-        if !is_forgiven {
+        if is_spared {
+            cell.spared += 1;
+        } else if !is_forgiven {
             cell.unforgiven += 1;
             self.causes.entry(key.0).or_insert_with(|| (key.1, outcome.clone()));
         } else if cell.unforgiven == 0 {

@@ -22,6 +22,8 @@ pub enum Input {
         changed: Vec<NodeIx>,
         /// `--rerun`: these and all that depends on them.
         rerun: Vec<NodeIx>,
+        /// `--rerun STAGE:failed`: the failed shards of these, and all that depends on them.
+        failed: Vec<NodeIx>,
     },
     /// Time passed.
     Tick,
@@ -57,6 +59,13 @@ pub enum Input {
         kind: CheckKind,
         /// What came back.
         answer: Answer,
+    },
+    /// The cache was asked about the shards of a stage: what is known of them.
+    Recalled {
+        /// The stage.
+        node: NodeIx,
+        /// Shards and what they would leave.
+        hits: Vec<(u32, Box<ShardResult>)>,
     },
     /// A person decided an approval.
     Decide {

@@ -108,7 +108,8 @@ impl RunState {
         if rules.is_approval {
             return matches!(cell.gate, Gate::Approved | Gate::Rejected);
         }
-        cell.is_cached || cell.success + cell.failed + cell.cancelled + cell.unknown == rules.shards
+        let ended = cell.success + cell.failed + cell.cancelled + cell.unknown;
+        cell.is_cached || (ended == self.shards_of(node) && !self.lacks_items(node))
     }
 
     fn lane_of(&self, node: NodeIx) -> Lane {
@@ -130,6 +131,9 @@ impl RunState {
             return if self.wants_answer(node) { Lane::Ask } else { when_idle };
         }
         if !it.conditions.is_empty() && !cell.is_admitted {
+            return Lane::Todo;
+        }
+        if self.lacks_items(node) {
             return Lane::Todo;
         }
         match cell.gate {
@@ -177,7 +181,7 @@ impl RunState {
 
     fn open_shards(&mut self, node: NodeIx) {
         let is_open = self.cells[node].lane == Lane::Open;
-        if is_open && self.cells[node].cursor < self.node(node).rules.shards {
+        if is_open && self.cells[node].cursor < self.shards_of(node) {
             self.ready.add(node, Slot::Fresh);
         }
         for (shard, step) in self.steps_of(node) {

@@ -1,5 +1,7 @@
 //! What others may know of a run: the host, observers, and the expressions of its stages.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::event::{CancelLevel, CancelReason, NodeState, Outcome, RunEnd, SuspendReason, Verdict};
@@ -55,12 +57,12 @@ impl RunState {
 
     /// Number of the last attempt of a shard; 0 when there was none.
     pub fn attempts(&self, node: NodeIx, shard: u32) -> u16 {
-        if shard < self.node(node).rules.shards { self.shards.number((node, shard)) } else { 0 }
+        if shard < self.shards_of(node) { self.shards.number((node, shard)) } else { 0 }
     }
 
     /// Attempts of this generation that count for the retry budget.
     pub fn attempts_used(&self, node: NodeIx, shard: u32) -> u16 {
-        if shard < self.node(node).rules.shards { self.shards.used((node, shard)) } else { 0 }
+        if shard < self.shards_of(node) { self.shards.used((node, shard)) } else { 0 }
     }
 
     /// Attempts of a stage that run now, by shard.
@@ -96,7 +98,7 @@ impl RunState {
     /// How far a stage is.
     pub fn progress(&self, node: NodeIx) -> Progress {
         let cell = &self.cells[node];
-        let total = self.node(node).rules.shards;
+        let total = self.shards_of(node);
         let fresh = total - cell.cursor.min(total);
         Progress { total, success: cell.success, failed: cell.failed, running: cell.flights, fresh }
     }
@@ -109,6 +111,16 @@ impl RunState {
     /// What a stage wrote to `$ENGINE_OUTPUT`.
     pub fn outputs(&self, node: NodeIx) -> &[(String, Value)] {
         self.left.get(&node).map_or(&[], |left| &left.outputs)
+    }
+
+    /// What the shards of a stage wrote, where some other stage reads it.
+    pub fn shard_outputs(&self, node: NodeIx) -> Option<&BTreeMap<u32, Vec<(String, Value)>>> {
+        self.left.get(&node).map(|left| &left.shards)
+    }
+
+    /// The Merkle root of what a stage's shards left.
+    pub fn root(&self, node: NodeIx) -> Option<Digest> {
+        self.left.get(&node).and_then(|left| left.root)
     }
 
     /// Manifests of a stage's artifacts, by shard.

@@ -10,7 +10,7 @@
 //! from a pool at which something of higher order is parked. So a heavy stage that waits for three of four
 //! units gets them when enough have come back: light ones behind it can't keep them from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{IdVec, NodeIx, PoolIx};
 use crate::graph::Graph;
@@ -74,13 +74,15 @@ pub(super) struct Ready {
     urgency: IdVec<NodeIx, u64>,
     candidates: BTreeSet<(Entry, ClassIx)>,
     pools: IdVec<PoolIx, PoolState>,
+    /// What would start of stages that are held back for now, whatever their pools say.
+    held: BTreeMap<NodeIx, BTreeSet<Entry>>,
 }
 
 impl Ready {
     /// Nothing ready, nothing used.
     pub(super) fn new(graph: &Graph) -> Self {
         let mut classes = vec![Class { pools: Vec::new(), ready: BTreeSet::new(), lot: Lot::Nowhere }];
-        let mut known = std::collections::BTreeMap::from([(Vec::new(), FREE)]);
+        let mut known = BTreeMap::from([(Vec::new(), FREE)]);
         let class_of = graph.nodes.iter().map(|node| {
             let pools = weights(graph, &node.rules.pools);
             *known.entry(pools).or_insert_with_key(|pools| {
@@ -92,7 +94,7 @@ impl Ready {
         let urgency = graph.nodes.indexes().map(|node| u64::MAX - graph.priority(node)).collect();
         let pool = |capacity: u32| PoolState { capacity: capacity.max(1), used: 0, parked: BTreeSet::new() };
         let pools = graph.pools.iter().map(|it| pool(it.capacity)).collect();
-        Self { classes, class_of, urgency, candidates: BTreeSet::new(), pools }
+        Self { classes, class_of, urgency, candidates: BTreeSet::new(), pools, held: BTreeMap::new() }
     }
 
     fn entry(&self, node: NodeIx, slot: Slot) -> Entry {
@@ -111,6 +113,10 @@ impl Ready {
     pub(super) fn add(&mut self, node: NodeIx, slot: Slot) {
         let class = self.class(node, slot);
         let entry = self.entry(node, slot);
+        if let (Slot::Again(_) | Slot::Fresh, Some(held)) = (slot, self.held.get_mut(&node)) {
+            held.insert(entry);
+            return;
+        }
         self.classes[class as usize].ready.insert(entry);
         self.place(class);
         self.settle();
@@ -120,10 +126,49 @@ impl Ready {
     pub(super) fn remove(&mut self, node: NodeIx, slot: Slot) {
         let class = self.class(node, slot);
         let entry = self.entry(node, slot);
+        if let Some(held) = self.held.get_mut(&node) {
+            held.remove(&entry);
+        }
         if self.classes[class as usize].ready.remove(&entry) {
             self.place(class);
             self.settle();
         }
+    }
+
+    /// Holds back all starts of `node`, but no questions.
+    pub(super) fn hold(&mut self, node: NodeIx) {
+        if self.held.contains_key(&node) {
+            return;
+        }
+        let class = self.class_of[node];
+        let (from, to) = (self.entry(node, Slot::Again(0)), self.entry(node, Slot::Fresh));
+        let ready = &mut self.classes[class as usize].ready;
+        let entries: BTreeSet<Entry> = ready.range(from..=to).copied().collect();
+        for entry in &entries {
+            ready.remove(entry);
+        }
+        self.held.insert(node, entries);
+        self.place(class);
+        self.settle();
+    }
+
+    /// Lets go of `node`.
+    pub(super) fn free(&mut self, node: NodeIx) {
+        for entry in self.held.remove(&node).unwrap_or_default() {
+            self.add(node, entry.slot);
+        }
+    }
+
+    /// What would start first of a stage that is held back, if its pools had room for it now.
+    pub(super) fn held(&self, node: NodeIx) -> Option<Entry> {
+        self.would_fit(node, self.held.get(&node)?.first()?.slot)
+    }
+
+    /// `slot` of `node`, if its pools have room for it without overtaking anybody.
+    pub(super) fn would_fit(&self, node: NodeIx, slot: Slot) -> Option<Entry> {
+        let (entry, class) = (self.entry(node, slot), self.class_of[node]);
+        let mut pools = self.classes[class as usize].pools.iter();
+        pools.all(|&(pool, weight)| self.is_open(pool, weight, entry, class)).then_some(entry)
     }
 
     /// What should start first, if anything can.
@@ -142,9 +187,7 @@ impl Ready {
 
     /// Whether another attempt of `node` could start now without overtaking anybody.
     pub(super) fn fits_again(&self, node: NodeIx, shard: u32) -> bool {
-        let entry = self.entry(node, Slot::Again(shard));
-        let class = self.class_of[node];
-        self.classes[class as usize].pools.iter().all(|&(pool, weight)| self.is_open(pool, weight, entry, class))
+        !self.held.contains_key(&node) && self.would_fit(node, Slot::Again(shard)).is_some()
     }
 
     /// `count` attempts of `node` have started.
@@ -251,7 +294,7 @@ impl Ready {
 
 /// Weights by pool: a pool named twice counts twice, and no weight is larger than its pool.
 fn weights(graph: &Graph, named: &[(PoolIx, u32)]) -> Vec<(PoolIx, u32)> {
-    let mut sums = std::collections::BTreeMap::new();
+    let mut sums = BTreeMap::new();
     for &(pool, weight) in named {
         *sums.entry(pool).or_insert(0_u32) += weight;
     }

@@ -8,7 +8,7 @@ use super::shards::{Key, Phase, Shards, Step};
 use super::state::{Cell, RunState, phase_ix};
 use crate::base::{Millis, NodeIx};
 use crate::graph::Graph;
-use crate::graph::model::Phase as Part;
+use crate::graph::model::{Node, Phase as Part};
 
 impl RunState {
     /// Another engine has the run. One that was over, or was about to be, is tried again: what had not succeeded
@@ -104,13 +104,6 @@ impl RunState {
 
     /// An ended stage is pending again.
     pub(super) fn reopen(&mut self, at: Millis, node: NodeIx, why: ReopenReason) {
-        self.reopen.remove(&node);
-        self.drain_for = self.drain_for.filter(|&failed| failed != node);
-        self.close_gate(node);
-        self.unplace(node);
-        self.failed.retain(|&failed| failed != node);
-        self.causes.remove(&node);
-        self.words.remove(&node);
         let by_person = self.cells[node].resolved == Some(Resolution::Rerun);
         let is_whole = match why {
             ReopenReason::Ordered => !by_person,
@@ -118,9 +111,25 @@ impl RunState {
             ReopenReason::Resume => self.node(node).phase == Part::Finally,
             ReopenReason::Changed => false,
         };
+        self.open_again(at, node, is_whole, why == ReopenReason::Ordered);
+    }
+
+    /// The failed shards of an ended stage are pending again, by order of a person.
+    pub(super) fn reopen_failed(&mut self, at: Millis, node: NodeIx) {
+        self.open_again(at, node, false, true);
+    }
+
+    fn open_again(&mut self, at: Millis, node: NodeIx, is_whole: bool, is_ordered: bool) {
+        self.reopen.remove(&node);
+        self.drain_for = self.drain_for.filter(|&failed| failed != node);
+        self.close_gate(node);
+        self.unplace(node);
+        self.failed.retain(|&failed| failed != node);
+        self.causes.remove(&node);
+        self.words.remove(&node);
         self.reopen_cell(node, is_whole);
         for shard in 0..self.cells[node].cursor {
-            self.reopen_shard((node, shard), is_whole, why == ReopenReason::Ordered);
+            self.reopen_shard((node, shard), is_whole, is_ordered);
         }
         self.set_state(node, NodeState::Pending);
         self.hold(at, node);
@@ -136,11 +145,14 @@ impl RunState {
         let (needs_left, cursor, success, is_released) =
             (old.needs_left, old.cursor, old.success, old.is_released);
         let success = if is_whole { 0 } else { success };
-        let cache_asked = is_whole;
+        let (cache_asked, recalled) = (is_whole, if is_whole { 0 } else { old.recalled });
         let fresh = Cell { needs_left, cursor, success, cache_asked, is_released, generation, ..Cell::new() };
-        self.cells[node] = Cell { state: old.state, ..fresh };
+        self.cells[node] = Cell { state: old.state, recalled, ..fresh };
         if is_whole {
             self.left.remove(&node);
+            self.forget_recalled(node);
+        } else if let Some(left) = self.left.get_mut(&node) {
+            left.root = None;
         }
     }
 
@@ -218,6 +230,9 @@ impl RunState {
         let mut cells = super::shards::PerNode::filled(Cell::new(), new.nodes.len());
         for (from, _) in old.nodes.pairs() {
             if let Some(to) = name(from) {
+                if cuts_alike(&old.nodes[from], &new.nodes[to]) {
+                    shards.adopt_cuts(to, &self.shards, from);
+                }
                 shards.adopt(to, &self.shards, from);
                 cells[to] = self.cells[from].clone();
             }
@@ -228,6 +243,7 @@ impl RunState {
         self.orphan_flights();
         self.failed = self.failed.iter().filter_map(|&node| name(node)).collect();
         self.left = rename(&mut self.left, name);
+        self.paces = rename(&mut self.paces, name);
         self.causes = rename(&mut self.causes, name);
         self.words = rename(&mut self.words, name);
         self.reopen = rename(&mut self.reopen, name);
@@ -250,14 +266,18 @@ impl RunState {
 
     /// Makes what is known of a stage fit its new text.
     fn fit(&mut self, to: NodeIx, shards: usize, (old, from): (&Graph, NodeIx)) {
+        let total = self.shards_of(to);
         let cell = &mut self.cells[to];
         let (was, now) = (&old.nodes[from], &self.graphs.0[self.version as usize - 1].nodes[to]);
         if cell.state == NodeState::Skipped && !was.selected && now.selected {
             *cell = Cell { generation: cell.generation, ..Cell::new() };
         }
-        let is_same_split = shards == now.rules.shards as usize && was.items() == now.items();
+        let is_same_split = match (&was.rules.split, &now.rules.split) {
+            (Some(_), Some(_)) => cuts_alike(was, now),
+            _ => shards == now.rules.shards as usize && was.items() == now.items(),
+        };
         if cell.state.is_final() || cell.state == NodeState::Unknown {
-            cell.cursor = cell.cursor.min(now.rules.shards);
+            cell.cursor = cell.cursor.min(total);
             if !is_same_split {
                 self.recount_ended(to);
             }
@@ -270,7 +290,7 @@ impl RunState {
         if is_same_split {
             return self.forget_questions(to);
         }
-        let cursor = cell.cursor.min(now.rules.shards);
+        let cursor = cell.cursor.min(total);
         *cell = Cell { cursor, generation: cell.generation, ..Cell::new() };
         let (is_idempotent, has_done_if) = (now.rules.idempotent, now.rules.has_done_if);
         for shard in 0..cursor {
@@ -313,7 +333,7 @@ impl RunState {
     /// their word then holds for every slice that had started.
     fn recount_ended(&mut self, node: NodeIx) {
         let it = &self.graphs.0[self.version as usize - 1].nodes[node];
-        let (total, is_idempotent) = (it.rules.shards, it.rules.idempotent);
+        let (total, is_idempotent) = (self.shards_of(node), it.rules.idempotent);
         let is_settled = it.selected && (is_idempotent || it.rules.has_done_if);
         let (state, cursor) = (self.cells[node].state, self.cells[node].cursor);
         if state.is_success() {
@@ -365,6 +385,15 @@ impl RunState {
             self.cells[flight.key.0].flights += 1;
         }
     }
+}
+
+/// Whether two versions of a stage have the same items and cut them in the same way.
+fn cuts_alike(was: &Node, now: &Node) -> bool {
+    let is_alike = match (&was.rules.split, &now.rules.split) {
+        (Some(was), Some(now)) => was.cuts_as(now),
+        _ => false,
+    };
+    is_alike && was.items() == now.items()
 }
 
 fn rename<T>(map: &mut BTreeMap<NodeIx, T>, name: impl Fn(NodeIx) -> Option<NodeIx>) -> BTreeMap<NodeIx, T> {

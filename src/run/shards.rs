@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cut::Column;
 use super::event::{CheckKind, Outcome};
 use crate::base::{IdVec, Millis, NodeIx, Span};
 use crate::graph::Graph;
@@ -71,6 +72,8 @@ pub(super) struct Shards {
     phase: Vec<Phase>,
     number: Vec<u8>,
     extra: BTreeMap<Key, Extra>,
+    /// Stages whose cut is found while they run; they have no place in the columns above.
+    columns: BTreeMap<NodeIx, Column>,
     /// Shards between attempts.
     pub(super) between: BTreeMap<Key, Between>,
 }
@@ -80,37 +83,65 @@ impl Shards {
     pub(super) fn new(graph: &Graph) -> Self {
         let mut offsets = Vec::with_capacity(graph.nodes.len() + 1);
         let mut total = 0_usize;
-        for node in &graph.nodes {
+        let mut columns = BTreeMap::new();
+        for (ix, node) in graph.nodes.pairs() {
             offsets.push(total);
-            total += node.rules.shards as usize;
+            match node.rules.split.as_ref().filter(|split| split.is_dynamic()) {
+                Some(split) => drop(columns.insert(ix, Column::new(split))),
+                None => total += node.rules.shards as usize,
+            }
         }
         offsets.push(total);
         let (phase, number) = (vec![Phase::Fresh; total], vec![0; total]);
-        Self { offsets, phase, number, extra: BTreeMap::new(), between: BTreeMap::new() }
+        Self { offsets, phase, number, extra: BTreeMap::new(), columns, between: BTreeMap::new() }
     }
 
     fn at(&self, (node, shard): Key) -> usize {
         self.offsets[node.raw() as usize] + shard as usize
     }
 
-    /// Where a shard stands.
-    pub(super) fn phase(&self, key: Key) -> Phase {
-        self.phase[self.at(key)]
+    /// A stage whose cut is found while it runs.
+    pub(super) fn column(&self, node: NodeIx) -> Option<&Column> {
+        let at = node.raw() as usize;
+        if self.offsets[at] == self.offsets[at + 1] { self.columns.get(&node) } else { None }
     }
 
-    /// Phases of a node's shards.
+    /// As [`Self::column`], to change.
+    pub(super) fn column_mut(&mut self, node: NodeIx) -> Option<&mut Column> {
+        let at = node.raw() as usize;
+        if self.offsets[at] == self.offsets[at + 1] { self.columns.get_mut(&node) } else { None }
+    }
+
+    /// Where a shard stands.
+    pub(super) fn phase(&self, key: Key) -> Phase {
+        match self.column(key.0) {
+            Some(column) => column.phase(key.1),
+            None => self.phase[self.at(key)],
+        }
+    }
+
+    /// Phases of a node's shards; those behind the last are fresh.
     pub(super) fn phases(&self, node: NodeIx) -> &[Phase] {
+        if let Some(column) = self.column(node) {
+            return column.phases();
+        }
         let at = node.raw() as usize;
         &self.phase[self.offsets[at]..self.offsets[at + 1]]
     }
 
     /// Moves a shard; one that leaves `Between` is forgotten there.
     pub(super) fn set(&mut self, key: Key, phase: Phase) {
-        let at = self.at(key);
-        if self.phase[at] == Phase::Between && phase != Phase::Between {
+        let old = self.phase(key);
+        if old == Phase::Between && phase != Phase::Between {
             self.between.remove(&key);
         }
-        self.phase[at] = phase;
+        match self.column_mut(key.0) {
+            Some(column) => column.set(key.1, phase, column.number(key.1)),
+            None => {
+                let at = self.at(key);
+                self.phase[at] = phase;
+            }
+        }
     }
 
     /// Puts a shard between attempts.
@@ -121,7 +152,11 @@ impl Shards {
 
     /// Number of the last attempt; 0 when there was none.
     pub(super) fn number(&self, key: Key) -> u16 {
-        match self.number[self.at(key)] {
+        let number = match self.column(key.0) {
+            Some(column) => column.number(key.1),
+            None => self.number[self.at(key)],
+        };
+        match number {
             u8::MAX => self.extra.get(&key).map_or(u16::from(u8::MAX), |extra| extra.wide),
             small => u16::from(small),
         }
@@ -129,8 +164,14 @@ impl Shards {
 
     /// Sets the number of the last attempt.
     pub(super) fn set_number(&mut self, key: Key, number: u16) {
-        let at = self.at(key);
-        self.number[at] = u8::try_from(number).unwrap_or(u8::MAX);
+        let small = u8::try_from(number).unwrap_or(u8::MAX);
+        match self.column_mut(key.0) {
+            Some(column) => column.set(key.1, column.phase(key.1), small),
+            None => {
+                let at = self.at(key);
+                self.number[at] = small;
+            }
+        }
         if number >= u16::from(u8::MAX) {
             self.extra.entry(key).or_default().wide = number;
         }
@@ -181,14 +222,21 @@ impl Shards {
         self.between.range((node, 0)..=(node, u32::MAX)).map(|(key, between)| (key.1, between))
     }
 
+    /// Takes over how a node's items are cut in an earlier version of the plan that cuts them in the same way.
+    pub(super) fn adopt_cuts(&mut self, to: NodeIx, old: &Self, from: NodeIx) {
+        if let (Some(column), Some(was)) = (self.column_mut(to), old.column(from)) {
+            *column = was.clone();
+        }
+    }
+
     /// Takes over what a node's shards are in an earlier version of the plan.
     pub(super) fn adopt(&mut self, to: NodeIx, old: &Self, from: NodeIx) {
-        let count = self.phases(to).len().min(old.phases(from).len());
+        let room = self.column(to).map_or_else(|| self.phases(to).len(), |column| column.cuts().shards() as usize);
+        let count = room.min(old.phases(from).len());
         for shard in 0..u32::try_from(count).expect("limits::MAX_SHARDS fits") {
             let (key, was) = ((to, shard), (from, shard));
-            let at = self.at(key);
-            self.phase[at] = old.phase(was);
-            self.number[at] = old.number[old.at(was)];
+            self.set(key, old.phase(was));
+            self.set_number(key, old.number(was));
         }
         let extras = old.extra.range((from, 0)..=(from, u32::MAX));
         for (&(_, shard), extra) in extras.filter(|(key, _)| (key.1 as usize) < count) {

@@ -42,6 +42,10 @@ pub struct RunState {
     /// Re-tries whose moment has not come.
     pub(super) delayed: BTreeSet<(Millis, Key)>,
     pub(super) timers: BTreeSet<(Millis, Timer)>,
+    /// When the next start of a stage with a `rate` is due, in nanoseconds of the run.
+    pub(super) paces: BTreeMap<NodeIx, u64>,
+    /// Stages whose next start is not due yet.
+    pub(super) throttled: BTreeSet<(Millis, NodeIx)>,
     /// Stages about which something can be decided without a slot.
     pub(super) todo: BTreeSet<NodeIx>,
     /// Approvals to open.
@@ -102,6 +106,12 @@ impl PartialEq for Graphs {
 pub(super) struct Left {
     pub(super) outputs: Vec<(String, serde_json::Value)>,
     pub(super) artifacts: Vec<(u32, Digest)>,
+    /// What the shards of a stage wrote, where some other stage reads it.
+    pub(super) shards: BTreeMap<u32, Vec<(String, serde_json::Value)>>,
+    /// Digests of what shards left, of a stage that is sealed.
+    pub(super) digests: Vec<Option<Digest>>,
+    /// The root over them, once the stage is.
+    pub(super) root: Option<Digest>,
 }
 
 /// An approval's question.
@@ -144,6 +154,12 @@ pub(super) struct Cell {
     pub(super) failed: u32,
     /// Failed shards that `allow-failure` does not cover.
     pub(super) unforgiven: u32,
+    /// Failed shards that `allow-failed` covers.
+    pub(super) spared: u32,
+    /// Items of failed shards that `allow-failure` does not cover.
+    pub(super) failed_items: u64,
+    /// Shards whose result is known from an earlier run.
+    pub(super) recalled: u32,
     pub(super) cancelled: u32,
     pub(super) unknown: u32,
     /// Attempts that run.
@@ -180,6 +196,9 @@ impl Cell {
             success: 0,
             failed: 0,
             unforgiven: 0,
+            spared: 0,
+            failed_items: 0,
+            recalled: 0,
             cancelled: 0,
             unknown: 0,
             flights: 0,
@@ -245,6 +264,8 @@ impl RunState {
             ready: Ready::new(&first),
             delayed: BTreeSet::new(),
             timers: BTreeSet::new(),
+            paces: BTreeMap::new(),
+            throttled: BTreeSet::new(),
             todo: BTreeSet::new(),
             gates: BTreeSet::new(),
             open_gates: BTreeSet::new(),
@@ -319,6 +340,7 @@ impl RunState {
         for node in graph.nodes.indexes() {
             self.place(at, node);
         }
+        self.throttle_again(at);
     }
 
     fn derive_cells(&mut self, graph: &Graph) {

@@ -15,6 +15,7 @@ mod clocks;
 mod needs;
 mod pools;
 mod recover;
+mod shards;
 mod start;
 mod thought;
 mod timebox;
@@ -169,12 +170,18 @@ impl Story {
     fn gap(&mut self, ms: u64) -> &mut Self {
         self.at = self.at + Span::from_ms(ms);
         let resumed = Box::new(resumed(ms));
-        self.tell(Input::Recover { resumed, plan_version: None, changed: vec![], rerun: vec![] })
+        self.tell(Input::Recover { resumed, plan_version: None, changed: vec![], rerun: vec![], failed: vec![] })
     }
 
     fn rerun(&mut self, rerun: &[u32]) -> &mut Self {
         let rerun = rerun.iter().map(|&raw| n(raw)).collect();
-        self.tell(Input::Recover { resumed: Box::new(resumed(0)), plan_version: None, changed: Vec::new(), rerun })
+        self.tell(Input::Recover {
+            resumed: Box::new(resumed(0)),
+            plan_version: None,
+            changed: Vec::new(),
+            rerun,
+            failed: vec![],
+        })
     }
 
     fn answers(&mut self, node: u32, kind: CheckKind, answer: Answer) -> &mut Self {

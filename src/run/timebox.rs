@@ -87,9 +87,10 @@ impl RunState {
     pub(super) fn hands_over(&self) -> bool {
         let Some(it) = self.time_box.filter(|_| self.is_boxed() && self.is_quiescent()) else { return false };
         let is_late = |(due, _): &(Millis, Key)| *due >= it.until;
-        let has_rest = !self.deferred.is_empty() || !self.delayed.is_empty();
-        let is_spent =
-            has_rest && self.ready.first().is_none() && self.delayed.iter().all(is_late) && !self.is_paused;
+        let is_held_late = self.held_starts().all(|(due, _)| due >= it.until);
+        let has_rest = !self.deferred.is_empty() || !self.delayed.is_empty() || !self.throttled.is_empty();
+        let is_late = is_held_late && self.delayed.iter().all(is_late);
+        let is_spent = has_rest && self.ready.first().is_none() && is_late && !self.is_paused;
         self.suspended.is_none() && (it.is_over || is_spent)
     }
 

@@ -27,7 +27,7 @@ impl RunState {
         if is_allowed { NodeState::AllowedFailure } else { state }
     }
 
-    fn end_of(&self, node: NodeIx) -> (NodeState, String) {
+    pub(super) fn end_of(&self, node: NodeIx) -> (NodeState, String) {
         let cell = &self.cells[node];
         if cell.resolved == Some(Resolution::Failed) {
             return (self.failure(node, NodeState::Failed), self.words(node));
@@ -51,9 +51,12 @@ impl RunState {
 
     fn end_of_shards(&self, node: NodeIx) -> (NodeState, String) {
         let cell = &self.cells[node];
-        let total = self.node(node).rules.shards;
-        if cell.success == total && !self.node(node).rules.is_approval {
-            return (NodeState::Success, self.words(node));
+        let total = self.shards_of(node);
+        if cell.recalled == total && total > 0 {
+            return (NodeState::Cached, String::new());
+        }
+        if cell.success + cell.spared == total && !self.node(node).rules.is_approval {
+            return (NodeState::Success, self.shard_words(node));
         }
         let is_over = cell.success + cell.failed == total;
         if cell.unforgiven > 0 || (cell.failed > 0 && is_over) {
@@ -85,10 +88,30 @@ impl RunState {
         self.causes.get(&node).map_or(NodeState::Failed, |(_, outcome)| state_of(outcome))
     }
 
+    /// What is to be said about shards of a stage that succeeded all the same.
+    fn shard_words(&self, node: NodeIx) -> String {
+        let (cell, rules) = (&self.cells[node], &self.node(node).rules);
+        let Some(split) = &rules.split else { return self.words(node) };
+        let mut said: Vec<String> = Some(self.words(node)).into_iter().filter(|words| !words.is_empty()).collect();
+        if let Some(allowed) = split.allow_failed.filter(|_| cell.spared > 0) {
+            let items = self.cuts(node).map_or(0, |cuts| cuts.items());
+            said.push(format!("{} of {items} items failed, `allow-failed` is {allowed}", cell.failed_items));
+        }
+        let stubborn = self.shards.column(node).map_or(0, |column| column.stubborn);
+        if let Some(target) = split.target.filter(|_| stubborn > 0) {
+            let items = if stubborn == 1 { "1 item".to_owned() } else { format!("{stubborn} items") };
+            said.push(format!("{items} alone took longer than `target-p95` ({target})"));
+        }
+        if self.shards_of(node) == 0 {
+            said.push("it has no items".to_owned());
+        }
+        said.join("; ")
+    }
+
     /// Names the shard that failed first, when there is more than one.
     fn cause_words(&self, node: NodeIx) -> String {
         let cell = &self.cells[node];
-        let total = self.node(node).rules.shards;
+        let total = self.shards_of(node);
         match self.causes.get(&node) {
             Some((shard, _)) if total > 1 => {
                 format!("{} of {total} shards failed, shard {shard} first", cell.failed)

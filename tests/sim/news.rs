@@ -17,6 +17,7 @@ fn about_run(state: &engine::run::RunState) -> Vec<Input> {
         plan_version,
         changed: Vec::new(),
         rerun: rerun.to_vec(),
+        failed: rerun.to_vec(),
     };
     vec![
         Input::Tick,

@@ -73,7 +73,7 @@ fn recover(graph: &Graph, plan_version: Option<u32>, dice: &mut Dice) -> Input {
     let rerun = any(5);
     let gates = any(50).into_iter().filter(|&node| graph.nodes[node].rules.is_approval);
     let changed = if plan_version.is_some() { gates.collect() } else { Vec::new() };
-    Input::Recover { resumed: Box::new(resumed), plan_version, changed, rerun }
+    Input::Recover { resumed: Box::new(resumed), plan_version, changed, rerun, failed: Vec::new() }
 }
 
 /// What a resume did while no person said a word.

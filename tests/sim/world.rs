@@ -138,7 +138,10 @@ impl World {
         self.at = self.at + gap;
         let (by, engine) = ("sim".to_owned(), "sim".to_owned());
         let resumed = Resumed { wall_ms: 0, gap, jobs: self.graph().settings.max_parallel, by, engine };
-        self.send(0, Input::Recover { resumed: Box::new(resumed), plan_version, changed, rerun });
+        self.send(
+            0,
+            Input::Recover { resumed: Box::new(resumed), plan_version, changed, rerun, failed: Vec::new() },
+        );
         self.open_box();
         // Whoever was asked before is asked still.
         let open: Vec<NodeIx> = self.core.state().open_approvals().map(|it| it.0).collect();

@@ -17,7 +17,7 @@ mod context;
 mod edges;
 mod expand;
 mod inputs;
-mod items;
+pub(crate) mod items;
 mod matrix;
 mod settings;
 pub mod world;
@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 
 use self::world::World;
 use super::assemble::Parts;
-use super::model::{Fold, Frame, FrameIx, Graph, Node, Policy, Pool, Scope};
+use super::model::{Fold, Frame, FrameIx, Graph, Node, Policy, Pool, Scope, Target};
 use super::select::{self, Selection};
 use crate::base::{NodeIx, PoolIx, ScopeIx, limits};
 use crate::plan::model::OnFailure;
@@ -150,6 +150,7 @@ impl Builder<'_> {
         if !self.report.has_errors() {
             self.check_finally(&settings);
         }
+        self.mark_read();
         let parts = Parts {
             name: plan.name.value.to_string(),
             nodes: std::mem::take(&mut self.nodes),
@@ -175,6 +176,22 @@ impl Builder<'_> {
         }
         self.check_selection(&graph);
         (!self.report.has_errors()).then_some(graph)
+    }
+
+    /// Marks sharded stages whose outputs some text reads: only theirs are kept while the plan runs.
+    fn mark_read(&mut self) {
+        let mut read = Vec::new();
+        for node in &self.nodes {
+            let conditions = node.conditions.iter().flat_map(|condition| &condition.views);
+            node.views.iter().chain(conditions).for_each(|view| reads(&view.target, &mut read));
+        }
+        let lates = self.frames.iter().flat_map(|frame| &frame.late);
+        lates.flat_map(|late| &late.views).for_each(|view| reads(&view.target, &mut read));
+        for node in read {
+            if let Some(split) = &mut self.nodes[node.raw() as usize].rules.split {
+                split.is_read = true;
+            }
+        }
     }
 
     /// Adds a node, unless the graph is full.
@@ -211,6 +228,20 @@ impl Builder<'_> {
 
     fn frame_mut(&mut self, frame: FrameIx) -> &mut Frame {
         &mut self.frames[frame as usize]
+    }
+}
+
+/// The nodes that a view leads to.
+fn reads(target: &Target, found: &mut Vec<NodeIx>) {
+    match target {
+        Target::Node(node) => found.push(*node),
+        Target::Cells(cells) => found.extend(cells.iter().map(|(_, node)| *node)),
+        Target::File { nodes, views, .. } => {
+            found.extend(nodes);
+            for view in views {
+                reads(&view.target, found);
+            }
+        }
     }
 }
 

@@ -68,8 +68,13 @@ fn the_rest_of_a_run_goes_by_the_new_plan() {
     let new = graph(parts(vec![Node::plain("new"), after("b", &[2, 0]), Node::plain("a")]));
     let mut story = Story::versions(8, vec![old, new]);
     story.succeeds(0).is(2, NodeState::Running);
-    let recover =
-        Input::Recover { resumed: Box::new(resumed(0)), plan_version: Some(2), changed: vec![], rerun: vec![] };
+    let recover = Input::Recover {
+        resumed: Box::new(resumed(0)),
+        plan_version: Some(2),
+        changed: vec![],
+        rerun: vec![],
+        failed: vec![],
+    };
     story.tell(recover).has(&Event::PlanChanged { version: 2 });
     story.is(2, NodeState::Success).starts(&[(0, 0)]);
     story.succeeds(0).has(&retried(1, 2));
@@ -82,14 +87,26 @@ fn an_approval_above_a_change_is_asked_again() {
     let mut story = Story::of(vec![approval, after("deploy", &[0])]);
     story.decides(0, true);
     let changed = vec![n(0)];
-    story.tell(Input::Recover { resumed: Box::new(resumed(0)), plan_version: None, changed, rerun: vec![] });
+    story.tell(Input::Recover {
+        resumed: Box::new(resumed(0)),
+        plan_version: None,
+        changed,
+        rerun: vec![],
+        failed: vec![],
+    });
     story.has(&Event::GateOpened { node: n(0), expires: None, prompt: String::new() }).starts(&[]);
     story.decides(0, true).starts(&[(1, 0)]);
 }
 
 fn edited(story: &mut Story) -> &mut Story {
     let plan_version = Some(story.core.state().version() + 1);
-    story.tell(Input::Recover { resumed: Box::new(resumed(0)), plan_version, changed: vec![], rerun: vec![] })
+    story.tell(Input::Recover {
+        resumed: Box::new(resumed(0)),
+        plan_version,
+        changed: vec![],
+        rerun: vec![],
+        failed: vec![],
+    })
 }
 
 fn packs(shards: u32, change: impl Fn(&mut Node)) -> Arc<Graph> {

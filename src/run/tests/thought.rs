@@ -22,8 +22,13 @@ fn asks(mut node: Node, text: &str) -> Node {
 /// What is foreseen of a run of these stages that an engine left before anything had ended.
 fn foreseen(parts: Parts) -> Vec<(Fate, Option<HangsOn>)> {
     let core = Story::with(8, parts).core;
-    let again =
-        Input::Recover { resumed: Box::new(resumed(0)), plan_version: None, changed: vec![], rerun: vec![] };
+    let again = Input::Recover {
+        resumed: Box::new(resumed(0)),
+        plan_version: None,
+        changed: vec![],
+        rerun: vec![],
+        failed: vec![],
+    };
     foresee(core, Millis::ZERO, vec![again]).iter().map(|it| (it.fate.clone(), it.hangs_on)).collect()
 }
 
@@ -104,8 +109,13 @@ fn a_clock_that_runs_out_while_a_retry_waits_is_foreseen() {
     parts.scopes[0].policy = Policy::Continue;
     let mut story = Story::with(8, parts);
     story.fails(0);
-    let again =
-        Input::Recover { resumed: Box::new(resumed(0)), plan_version: None, changed: vec![], rerun: vec![] };
+    let again = Input::Recover {
+        resumed: Box::new(resumed(0)),
+        plan_version: None,
+        changed: vec![],
+        rerun: vec![],
+        failed: vec![],
+    };
     let told = foresee(story.core, Millis::ZERO, vec![again]);
     assert_eq!(told[n(1)].fate, Fate::Ends("nobody decided in time".to_owned()));
     assert_eq!((told[n(0)].fate.clone(), told[n(1)].state), (Fate::Starts, NodeState::TimedOut));

@@ -33,7 +33,8 @@ impl Story {
     /// The next engine works no longer than so long.
     fn next_box(&mut self, length_ms: u64) -> &mut Self {
         let resumed = Box::new(resumed(0));
-        let recover = Input::Recover { resumed, plan_version: None, changed: vec![], rerun: vec![] };
+        let recover =
+            Input::Recover { resumed, plan_version: None, changed: vec![], rerun: vec![], failed: vec![] };
         self.both(recover, length_ms)
     }
 
