@@ -75,10 +75,19 @@ pub(super) fn resolve(args: &ResolveArgs, settings: &Settings) -> Answer {
         let node = find::stage(graph, &stage)?;
         match state.state(node) {
             NodeState::Unknown => Ok(()),
-            other => Err(Fault::new(
-                Exit::NotFound,
-                format!("the outcome of `{stage}` is not unknown: it is {}", other.word()),
-            )),
+            other => {
+                let why = format!("the outcome of `{stage}` is not unknown: it is {}", other.word());
+                let fault = Fault::new(Exit::NotFound, why);
+                let is_under_way = matches!(other, NodeState::Running | NodeState::Retrying);
+                Err(if is_under_way {
+                    fault.help(format!(
+                        "if its engine died, let another one look first: {}",
+                        find::how_to_resume(dir.id())
+                    ))
+                } else {
+                    fault
+                })
+            }
         }
     };
     send(&dir, &request, &allowed, args.json, &format!("resolved `{stage}`"))?;

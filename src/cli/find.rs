@@ -130,9 +130,13 @@ pub(super) fn read(dir: RunDir) -> Result<Read, Fault> {
     Ok(Read::open(dir, &Expected::default())?)
 }
 
-/// What observers would show of a recorded run.
-pub(super) fn view(read: &Read) -> View {
-    View::replay(read.graphs.clone(), records(read))
+/// What observers would show of a recorded run, which an engine works on if it `is_alive`.
+pub(super) fn view(read: &Read, is_alive: bool) -> View {
+    let mut view = View::replay(read.graphs.clone(), records(read));
+    if !is_alive {
+        view.lay_down();
+    }
+    view
 }
 
 /// A run's records as observers take them.

@@ -12,6 +12,7 @@ use crate::driver::compile::{self, Options};
 use crate::graph::Graph;
 use crate::graph::build::Mode;
 use crate::graph::draw::{self, Format, Shown, Subject};
+use crate::journal;
 use crate::report::{View, why};
 
 /// Draws a plan, or a run with the states of its stages.
@@ -19,8 +20,9 @@ pub(super) fn run(args: &GraphArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
     let is_file = settings.cwd.join(&args.target).exists();
     if !is_file && let Ok(dir) = find::run(&state, &args.target) {
+        let is_alive = journal::is_live(&dir)?;
         let read = find::read(dir)?;
-        let view = find::view(&read);
+        let view = find::view(&read, is_alive);
         return draw(args, settings, &read.compiled.graph, Some((&view, read.last_at())));
     }
     let options = Options {

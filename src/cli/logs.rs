@@ -1,6 +1,7 @@
 //! `engine logs [-f] [RUN] [STAGE]`
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::args::LogsArgs;
 use super::exit::Exit;
@@ -10,12 +11,12 @@ use super::{find, print};
 use crate::base::{Millis, NodeIx};
 use crate::driver::begin::Read;
 use crate::driver::ports;
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 use crate::journal::output::{self, Chunk, Follow};
 use crate::journal::{self, RunDir, StateDir};
 use crate::plan::error::nearest;
 use crate::report::clean::{self, Lines};
-use crate::report::{Logs, View};
+use crate::report::{Logs, View, hint};
 use crate::run::Attempt;
 use crate::run::event::{Event, OutputRef};
 
@@ -25,15 +26,19 @@ const BEAT: std::time::Duration = std::time::Duration::from_millis(100);
 /// Prints what stages printed.
 pub(super) fn run(args: &LogsArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
-    let (dir, stage) = target(&state, &args.what)?;
+    let (dir, wanted) = target(&state, &args.what)?;
     let read = find::read(dir.clone())?;
-    let graph = std::sync::Arc::clone(read.graphs.last().expect("a run has a graph"));
-    let wanted = stage.map(|id| find::stage(&graph, &id)).transpose()?;
+    let versions = Versions::of(&read);
+    if let Some(id) = &wanted
+        && !read.graphs.iter().any(|graph| graph.find(id).is_some())
+    {
+        find::stage(versions.newest(), id)?;
+    }
     let mut printer = Printer {
-        graph: &graph,
+        versions,
+        prefix: wanted.is_none(),
         wanted,
         json: args.json,
-        prefix: wanted.is_none(),
         color: settings.color,
         lines: BTreeMap::new(),
     };
@@ -51,59 +56,108 @@ pub(super) fn run(args: &LogsArgs, settings: &Settings) -> Answer {
     Ok(Exit::Success)
 }
 
-/// The run and stage that were meant: `RUN`, `STAGE` of the latest run, or both.
+/// The run and stage that were meant: `RUN`, `STAGE` of the latest run, or both. One word is a run if it is the whole
+/// of its id; the beginning of an id that is a stage as well is refused.
 fn target(state: &StateDir, what: &[String]) -> Result<(RunDir, Option<String>), Fault> {
-    match what {
-        [] => Ok((find::latest(state)?.dir, None)),
-        [one] => match find::run(state, one) {
-            Ok(dir) => Ok((dir, None)),
-            Err(no_run) => {
-                let latest = find::latest(state)?.dir;
-                let read = find::read(latest.clone())?;
-                let graph = read.graphs.last().expect("a run has a graph");
-                if graph.find(one).is_some() {
-                    return Ok((latest, Some(one.clone())));
-                }
-                let near = nearest(one, graph.nodes.iter().map(|node| &*node.id));
-                Err(match near {
-                    Some(near) => no_run.help(format!("or stage `{near}` of the latest run: engine logs {near}")),
-                    None => no_run,
-                })
-            }
-        },
-        [run, stage, ..] => Ok((find::run(state, run)?, Some(stage.clone()))),
+    let one = match what {
+        [] => return Ok((find::latest(state)?.dir, None)),
+        [one] => one,
+        [run, stage, ..] => return Ok((find::run(state, run)?, Some(stage.clone()))),
+    };
+    let run = find::run(state, one);
+    if let Ok(dir) = &run
+        && dir.id().as_str() == one
+    {
+        return Ok((dir.clone(), None));
+    }
+    // A latest run that cannot be read has no stages to mean.
+    let latest = find::latest(state).and_then(|entry| find::read(entry.dir));
+    let Ok(latest) = latest else { return run.map(|dir| (dir, None)) };
+    let is_stage = latest.graphs.iter().any(|graph| graph.find(one).is_some());
+    match run {
+        Ok(dir) if is_stage => {
+            let (run, id) = (dir.id(), latest.dir.id());
+            let why = format!("`{one}` is a stage of the latest run and the beginning of run `{run}`");
+            Err(Fault::new(Exit::NotFound, why)
+                .help(format!("the stage: {}", hint::logs(id.as_str(), one)))
+                .help(format!("the run: engine logs {run}")))
+        }
+        Ok(dir) => Ok((dir, None)),
+        Err(_) if is_stage => Ok((latest.dir, Some(one.clone()))),
+        Err(no_run) => {
+            let graph = latest.graphs.last().expect("a run has a graph");
+            let near = nearest(one, graph.nodes.iter().map(|node| &*node.id));
+            Err(match near {
+                Some(near) => no_run.help(format!("or stage `{near}` of the latest run: engine logs {near}")),
+                None => no_run,
+            })
+        }
     }
 }
 
-struct Printer<'a> {
-    graph: &'a Graph,
-    wanted: Option<NodeIx>,
+/// The versions of a run's plan, and from when on each was gone by: stages have other numbers in each.
+struct Versions {
+    graphs: Vec<Arc<Graph>>,
+    since: Vec<(Millis, usize)>,
+}
+
+impl Versions {
+    fn of(read: &Read) -> Self {
+        let since = read.records.iter().filter_map(|(_, at, event)| match event {
+            Event::PlanChanged { version } => Some((*at, *version as usize - 1)),
+            _ => None,
+        });
+        Self { graphs: read.graphs.clone(), since: since.collect() }
+    }
+
+    fn newest(&self) -> &Graph {
+        self.graphs.last().expect("a run has a graph")
+    }
+
+    /// The version that was gone by at `at`.
+    fn at(&self, at: Millis) -> usize {
+        self.since.iter().rev().find(|(since, _)| at >= *since).map_or(0, |(_, version)| *version)
+    }
+
+    /// The stage that was `node` in a version.
+    fn node(&self, version: usize, node: NodeIx) -> Option<&Node> {
+        self.graphs.get(version)?.nodes.get(node)
+    }
+}
+
+struct Printer {
+    versions: Versions,
+    wanted: Option<String>,
     json: bool,
     prefix: bool,
     color: bool,
-    lines: BTreeMap<Attempt, Lines>,
+    /// The last line of each attempt of each version, not ended yet, and when it was printed.
+    lines: BTreeMap<(usize, Attempt), (Millis, Lines)>,
 }
 
-impl Printer<'_> {
+impl Printer {
     fn chunk(&mut self, chunk: &Chunk) {
-        if self.wanted.is_some_and(|wanted| wanted != chunk.attempt.node) {
+        let (attempt, at) = (chunk.attempt, chunk.at);
+        let version = self.versions.at(at);
+        let id = self.versions.node(version, attempt.node).map(|node| &*node.id);
+        if self.wanted.as_deref().is_some_and(|wanted| Some(wanted) != id) {
             return;
         }
-        let (attempt, at) = (chunk.attempt, chunk.at);
-        let mut lines = self.lines.remove(&attempt).unwrap_or_default();
-        lines.push(&chunk.text, |line| self.line(attempt, at, line));
-        self.lines.insert(attempt, lines);
+        let (_, mut lines) = self.lines.remove(&(version, attempt)).unwrap_or_default();
+        lines.push(&chunk.text, |line| self.line((version, attempt), at, line));
+        self.lines.insert((version, attempt), (at, lines));
     }
 
     fn finish(&mut self) {
-        for (attempt, mut lines) in std::mem::take(&mut self.lines) {
-            lines.finish(|line| self.line(attempt, Millis::ZERO, line));
+        for (whose, (at, mut lines)) in std::mem::take(&mut self.lines) {
+            lines.finish(|line| self.line(whose, at, line));
         }
     }
 
-    fn line(&self, attempt: Attempt, at: Millis, line: &[u8]) {
-        let id = self.graph.nodes.get(attempt.node).map_or("?", |node| &*node.id);
-        let sharded = self.graph.nodes.get(attempt.node).is_some_and(|node| node.rules.shards > 1);
+    fn line(&self, (version, attempt): (usize, Attempt), at: Millis, line: &[u8]) {
+        let node = self.versions.node(version, attempt.node);
+        let id = node.map_or("?", |node| &*node.id);
+        let sharded = node.is_some_and(|node| node.rules.shards > 1);
         if self.json {
             print::line(
                 &serde_json::json!({
@@ -134,7 +188,17 @@ impl Stored {
     pub(super) fn new(read: &Read) -> Self {
         let mut last: BTreeMap<NodeIx, (Attempt, OutputRef)> = BTreeMap::new();
         let mut failed = std::collections::BTreeSet::new();
+        let mut graph = &read.graphs[0];
         for (_, _, event) in &read.records {
+            if let Event::PlanChanged { version } = event
+                && let Some(new) = read.graphs.get(*version as usize - 1)
+            {
+                // What is known of a stage follows its id; the attempt keeps the number that it ran under.
+                let moved = |old: NodeIx| new.find(&graph.nodes[old].id);
+                last = last.into_iter().filter_map(|(old, place)| Some((moved(old)?, place))).collect();
+                failed = failed.into_iter().filter_map(moved).collect();
+                graph = new;
+            }
             if let Event::ShardFinished { attempt, outcome, result, .. } = event
                 && let Some(place) = result.output
             {

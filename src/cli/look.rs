@@ -96,10 +96,11 @@ pub(super) fn schema(args: &SchemaArgs) -> Exit {
 pub(super) fn report(args: &ReportArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
     let read = find::read(find::run_or_latest(&state, args.run.as_deref())?)?;
-    let view = find::view(&read);
+    let is_alive = journal::is_live(&read.dir)?;
+    let view = find::view(&read, is_alive);
     let stored = logs::Stored::new(&read);
     let text = if args.json {
-        let status = json::status(&view, read.last_at(), journal::is_live(&read.dir)?);
+        let status = json::status(&view, read.last_at(), is_alive);
         serde_json::to_string_pretty(&status).expect("a JSON value is always written") + "\n"
     } else {
         match args.format {

@@ -24,7 +24,7 @@ struct Standing {
 fn standing(dir: RunDir) -> Result<Standing, Fault> {
     let is_alive = journal::is_live(&dir)?;
     let read = find::read(dir)?;
-    Ok(Standing { now: now(&read, is_alive), view: find::view(&read), is_alive })
+    Ok(Standing { now: now(&read, is_alive), view: find::view(&read, is_alive), is_alive })
 }
 
 /// The present moment of a live run; of another one the moment of its last record.

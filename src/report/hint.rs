@@ -42,7 +42,7 @@ pub fn next(view: &View) -> Vec<(String, String)> {
         let id = view.id(ix);
         if node.awaits_person() {
             hints.push((format!("`{id}` waits for an approval"), approve(run, id)));
-        } else if node.state == NodeState::Unknown {
+        } else if node.state == NodeState::Unknown && !node.is_cut_off {
             hints.push((format!("nobody knows what `{id}` did"), resolve(run, id)));
         }
         if hints.len() == MAX_HINTS {

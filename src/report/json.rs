@@ -14,7 +14,7 @@ pub const VERSION: u32 = 1;
 /// The run as `status --json` shows it at `now`. `is_alive`: whether an engine holds its lock.
 pub fn status(view: &View, now: Millis, is_alive: bool) -> Value {
     let mut out = head(view, now, is_alive);
-    let stages = view.nodes().map(|(ix, node)| stage(view, ix, node, (now, is_alive))).collect();
+    let stages = view.nodes().map(|(ix, node)| stage(view, ix, node, now)).collect();
     out.insert("stages".to_owned(), Value::Array(stages));
     Value::Object(out)
 }
@@ -77,7 +77,7 @@ pub fn totals(view: &View) -> Value {
 }
 
 /// One stage.
-fn stage(view: &View, ix: NodeIx, node: &NodeView, (now, is_alive): (Millis, bool)) -> Value {
+fn stage(view: &View, ix: NodeIx, node: &NodeView, now: Millis) -> Value {
     let utc = |at: Option<Millis>| at.map(|at| view.utc(at));
     let mut out = json!({
         "id": view.id(ix),
@@ -87,7 +87,8 @@ fn stage(view: &View, ix: NodeIx, node: &NodeView, (now, is_alive): (Millis, boo
         "ended": utc(node.ended),
         "duration_ms": node.duration(now).map(crate::base::Span::ms),
         "expected_ms": view.expected(ix).map(crate::base::Span::ms),
-        "reason": why::told(view, ix, now, is_alive),
+        "reason": why::explain(view, ix, now),
+        "interrupted": node.is_cut_off,
         "needs": view.node(ix).needs.iter().map(|need| view.id(need.node)).collect::<Vec<_>>(),
         "outputs": node.outputs.iter().cloned().collect::<Map<_, _>>(),
         "group": view.node(ix).group,
@@ -108,7 +109,7 @@ fn stage(view: &View, ix: NodeIx, node: &NodeView, (now, is_alive): (Millis, boo
         out["expires"] = json!(utc(node.expires));
         out["approve"] = json!(super::hint::approve(view.run_id(), view.id(ix)));
     }
-    if node.state == NodeState::Unknown {
+    if node.state == NodeState::Unknown && !node.is_cut_off {
         out["resolve"] = json!(super::hint::resolve(view.run_id(), view.id(ix)));
     }
     out

@@ -72,7 +72,8 @@ fn stages(view: &View, with: &Setting<'_>) -> String {
     out.push('\n');
     for (ix, node) in view.nodes() {
         let state = why::state(view, ix);
-        let word = with.look.paint(state, &format!("{:<15}", words::state(state)));
+        let word = if node.is_cut_off { "interrupted" } else { words::state(state) };
+        let word = with.look.paint(state, &format!("{word:<15}"));
         let tries = if node.attempts == 0 { String::new() } else { node.attempts.to_string() };
         let time = node.duration(with.now).map(words::length).unwrap_or_default();
         let name = clean::pad(&clean::plain(view.id(ix)), id);
@@ -88,7 +89,7 @@ fn stages(view: &View, with: &Setting<'_>) -> String {
 /// Why, or how far its shards are.
 fn said(view: &View, ix: NodeIx, with: &Setting<'_>) -> String {
     let node = view.get(ix);
-    let text = why::told(view, ix, with.now, with.is_alive);
+    let text = why::explain(view, ix, with.now);
     if text.is_empty() && node.shards.all > 1 && node.started.is_some() { why::shards(node) } else { text }
 }
 

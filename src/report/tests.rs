@@ -230,7 +230,7 @@ fn status_fits_80_columns() {
 
     state            stage     try     time  why
     success          build       1    12.3s
-    running          test        2    14.6s  attempt 2, cut off with its engine
+    running          test        2    14.6s  attempt 2
     success          pack        2    13.7s  50/50 shards
     waiting          approve          899ms  waiting for an approval, 3h59m left: S…
     pending          deploy                  not started
@@ -261,12 +261,12 @@ fn status_as_json() {
     lines.insert(0, head.to_string());
     assert_snapshot!(lines.join("\n"), @r##"
     {"version":1,"run":"20261121-033105-7f3a","plan":"shop-release","path":"plans/release.yaml","key":"4f2a91c","by":"ana","state":"waiting","alive":false,"paused":false,"started":"2026-11-21T03:47:25.000Z","ended":"2026-11-21T03:47:52.000Z","duration_ms":27000,"records":112,"totals":{"pending":1,"waiting":1,"running":1,"retrying":0,"success":2,"cached":0,"skipped":1,"blocked":0,"failed":0,"allowed-failure":0,"timed-out":0,"cancelled":0,"unknown":0,"undone":0},"failed":[],"timed_out":false,"cancel":null,"sessions":[{"at":"2026-11-21T03:47:25.000Z","gap_ms":0,"by":"ana","engine":"0.1.0","jobs":8}],"stages":null}
-    {"id":"build","state":"success","attempts":1,"started":"2026-11-21T03:47:25.003Z","ended":"2026-11-21T03:47:37.304Z","duration_ms":12301,"expected_ms":null,"reason":"","needs":[],"outputs":{},"group":null,"exit":0,"cpu_ms":8610,"max_rss_kib":20480,"notes":[]}
-    {"id":"test","state":"running","attempts":2,"started":"2026-11-21T03:47:37.310Z","ended":null,"duration_ms":14690,"expected_ms":null,"reason":"attempt 2, cut off with its engine","needs":["build"],"outputs":{},"group":null,"exit":69,"cpu_ms":1183,"max_rss_kib":20480,"notes":[]}
-    {"id":"pack","state":"success","attempts":2,"started":"2026-11-21T03:47:37.310Z","ended":"2026-11-21T03:47:51.100Z","duration_ms":13790,"expected_ms":null,"reason":"","needs":["build"],"outputs":{},"group":"assets","exit":0,"cpu_ms":33985,"max_rss_kib":20480,"notes":[],"shards":{"all":50,"done":50,"failed":0,"running":0,"retrying":0}}
-    {"id":"approve","state":"waiting","attempts":0,"started":"2026-11-21T03:47:51.101Z","ended":null,"duration_ms":899,"expected_ms":null,"reason":"waiting for an approval, 3h59m left: Ship v1.2.0?","needs":["pack"],"outputs":{},"group":null,"exit":null,"cpu_ms":0,"max_rss_kib":0,"notes":[],"prompt":"Ship v1.2.0?","expires":"2026-11-21T07:47:51.101Z","approve":"engine approve 20261121-033105-7f3a approve"}
-    {"id":"deploy","state":"pending","attempts":0,"started":null,"ended":null,"duration_ms":null,"expected_ms":null,"reason":"not started","needs":["test","approve"],"outputs":{},"group":null,"exit":null,"cpu_ms":0,"max_rss_kib":0,"notes":[]}
-    {"id":"notify","state":"skipped","attempts":0,"started":null,"ended":"2026-11-21T03:47:25.002Z","duration_ms":null,"expected_ms":null,"reason":"its `if` is false","needs":[],"outputs":{},"group":null,"exit":null,"cpu_ms":0,"max_rss_kib":0,"notes":[]}
+    {"id":"build","state":"success","attempts":1,"started":"2026-11-21T03:47:25.003Z","ended":"2026-11-21T03:47:37.304Z","duration_ms":12301,"expected_ms":null,"reason":"","interrupted":false,"needs":[],"outputs":{},"group":null,"exit":0,"cpu_ms":8610,"max_rss_kib":20480,"notes":[]}
+    {"id":"test","state":"running","attempts":2,"started":"2026-11-21T03:47:37.310Z","ended":null,"duration_ms":14690,"expected_ms":null,"reason":"attempt 2","interrupted":false,"needs":["build"],"outputs":{},"group":null,"exit":69,"cpu_ms":1183,"max_rss_kib":20480,"notes":[]}
+    {"id":"pack","state":"success","attempts":2,"started":"2026-11-21T03:47:37.310Z","ended":"2026-11-21T03:47:51.100Z","duration_ms":13790,"expected_ms":null,"reason":"","interrupted":false,"needs":["build"],"outputs":{},"group":"assets","exit":0,"cpu_ms":33985,"max_rss_kib":20480,"notes":[],"shards":{"all":50,"done":50,"failed":0,"running":0,"retrying":0}}
+    {"id":"approve","state":"waiting","attempts":0,"started":"2026-11-21T03:47:51.101Z","ended":null,"duration_ms":899,"expected_ms":null,"reason":"waiting for an approval, 3h59m left: Ship v1.2.0?","interrupted":false,"needs":["pack"],"outputs":{},"group":null,"exit":null,"cpu_ms":0,"max_rss_kib":0,"notes":[],"prompt":"Ship v1.2.0?","expires":"2026-11-21T07:47:51.101Z","approve":"engine approve 20261121-033105-7f3a approve"}
+    {"id":"deploy","state":"pending","attempts":0,"started":null,"ended":null,"duration_ms":null,"expected_ms":null,"reason":"not started","interrupted":false,"needs":["test","approve"],"outputs":{},"group":null,"exit":null,"cpu_ms":0,"max_rss_kib":0,"notes":[]}
+    {"id":"notify","state":"skipped","attempts":0,"started":null,"ended":"2026-11-21T03:47:25.002Z","duration_ms":null,"expected_ms":null,"reason":"its `if` is false","interrupted":false,"needs":[],"outputs":{},"group":null,"exit":null,"cpu_ms":0,"max_rss_kib":0,"notes":[]}
     "##);
 }
 

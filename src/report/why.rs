@@ -13,7 +13,7 @@ const MAX_NAMES: usize = 3;
 /// The state of `ix` as people should see it: a pending stage whose needs have ended waits.
 pub fn state(view: &View, ix: NodeIx) -> NodeState {
     let node = view.get(ix);
-    if node.state == NodeState::Pending && is_free(view, ix) && view.ended().is_none() {
+    if node.state == NodeState::Pending && !node.is_cut_off && is_free(view, ix) && view.ended().is_none() {
         NodeState::Waiting
     } else {
         node.state
@@ -24,6 +24,7 @@ pub fn state(view: &View, ix: NodeIx) -> NodeState {
 pub fn explain(view: &View, ix: NodeIx, now: Millis) -> String {
     let node = view.get(ix);
     match node.state {
+        _ if node.is_cut_off => node.reason.clone(),
         NodeState::Pending => explain_pending(view, ix),
         NodeState::Waiting => explain_waiting(view, ix, now),
         NodeState::Running => explain_running(view, ix, now),
@@ -39,17 +40,6 @@ pub fn explain(view: &View, ix: NodeIx, now: Millis) -> String {
         | NodeState::Unknown
         | NodeState::Undone => node.reason.clone(),
     }
-}
-
-/// As [`explain`]; `is_alive` says whether an engine works on the run. Without one nothing runs, whatever the
-/// record says last.
-pub fn told(view: &View, ix: NodeIx, now: Millis, is_alive: bool) -> String {
-    let text = explain(view, ix, now);
-    if is_alive || view.get(ix).state != NodeState::Running {
-        return text;
-    }
-    let between = if text.is_empty() { "" } else { ", " };
-    format!("{text}{between}cut off with its engine")
 }
 
 /// Whether everything that `ix` needs has ended, so that only a limit can hold it back.

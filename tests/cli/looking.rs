@@ -159,3 +159,26 @@ fn colour_is_asked_for_or_left_out() {
     project.write("wrong.yaml", plans::WRONG);
     assert!(is_coloured(&project.engine(&["check", "wrong.yaml", "--color", "always"]).expect(3).stdout));
 }
+
+/// A word that could be a stage of the latest run or the beginning of a run's id is neither until more is said.
+#[test]
+fn logs_of_a_word_that_means_two_things_are_refused() {
+    let project = Project::with_plan("version: 1\nstages: {build: {run: echo built}, test: {run: echo tested}}\n");
+    project.engine(&["run", "plan.yaml", "--run-id", "build-1"]).expect(0);
+    project.engine(&["run", "plan.yaml", "--run-id", "test"]).expect(0);
+    project.engine(&["run", "plan.yaml", "--run-id", "latest"]).expect(0);
+    let refused = project.engine(&["logs", "build"]).expect(4);
+    assert_eq!(
+        refused.stderr,
+        "error: `build` is a stage of the latest run and the beginning of run `build-1`\n\
+         help: the stage: engine logs latest build\nhelp: the run: engine logs build-1\n"
+    );
+    assert_eq!(project.engine(&["logs", "latest", "build"]).expect(0).stdout, "built\n");
+    for run in ["build-1", "test", "buil"] {
+        let lines = project.engine(&["logs", run]).expect(0).stdout;
+        assert_eq!(lines.lines().count(), 2, "{run} is a run: {lines}");
+    }
+    let stage = Project::with_plan("version: 1\nstages: {build: {run: echo built}}\n");
+    stage.engine(&["run", "plan.yaml"]).expect(0);
+    assert_eq!(stage.engine(&["logs", "build"]).expect(0).stdout, "built\n");
+}

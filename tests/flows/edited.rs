@@ -352,3 +352,22 @@ fn new_items_in_an_edited_plan_are_all_done_and_none_is_taken_for_another() {
         assert_eq!(found, expected, "{items}");
     }
 }
+
+/// What was printed belongs to the stage that printed it, whatever number an edit gave to it.
+#[test]
+fn logs_name_what_was_printed_by_the_plan_of_its_time() {
+    let plan = "version: 1\nstages:\n  gone: {run: echo gone prints}\n  fails: {needs: [gone], run: 'echo fails prints; [ -e mended ]'}\n";
+    let project = Project::with_plan(plan);
+    run(&project, 1);
+    project.write(
+        "plan.yaml",
+        "version: 1\nstages:\n  first: {run: echo first prints}\n  fails: {needs: [first], run: 'echo fails prints; [ -e mended ]'}\n",
+    );
+    project.write("mended", "");
+    project.engine(&["resume", "--accept-changes"]).expect(0);
+    let all = project.engine(&["logs"]).expect(0).stdout;
+    let expected = ["gone | gone prints", "fails | fails prints", "first | first prints", "fails | fails prints"];
+    assert_eq!(all.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(project.engine(&["logs", "fails"]).expect(0).stdout, "fails prints\nfails prints\n");
+    assert_eq!(project.engine(&["logs", "gone"]).expect(0).stdout, "gone prints\n", "the edit removed it");
+}

@@ -97,6 +97,48 @@ fn a_killed_worker_leaves_nothing_alive_and_an_interrupted_run() {
     resumes(&project);
 }
 
+/// Nothing runs once the engine is dead, whatever its last records say.
+#[test]
+fn what_ran_when_the_engine_died_is_shown_as_interrupted() {
+    let project = Project::with_plan(
+        r#"
+version: 1
+max-parallel: 4
+stages:
+  plain: {run: "echo plain; exec sleep 1000"}
+  asked: {idempotent: false, done-if: {run: [test, -e, done]}, run: "echo asked; exec sleep 1000"}
+  once: {idempotent: false, run: "echo once; exec sleep 1000"}
+  after: {needs: [plain], run: ["true"]}
+"#,
+    );
+    let live = project.start(&["run", "plan.yaml"]);
+    for _ in 0..3 {
+        live.line(" | ");
+    }
+    assert_eq!(status(&project)["totals"]["running"], 3);
+    live.kill_worker();
+    live.end().expect(137);
+    let shown = status(&project);
+    assert_eq!((&shown["state"], &shown["totals"]["running"]), (&"interrupted".into(), &0.into()));
+    let seen = |id: &str| {
+        let stage = stage(&project, id);
+        (stage["state"].clone(), stage["interrupted"].clone(), stage["reason"].as_str().expect("words").to_owned())
+    };
+    let was = |rest: &str| format!("was running when the engine died; {rest}");
+    assert_eq!(seen("plain"), ("pending".into(), true.into(), was("resume runs it again")));
+    assert_eq!(seen("asked"), ("unknown".into(), true.into(), was("resume asks its `done-if`")));
+    assert_eq!(
+        seen("once"),
+        ("unknown".into(), true.into(), was("it is not idempotent, so nobody knows what it did"))
+    );
+    assert_eq!(seen("after").1, false);
+    let text = project.engine(&["status"]).expect(0).stdout;
+    assert_eq!(text.matches("\ninterrupted ").count(), 3, "{text}");
+    assert!(text.contains("3 interrupted, 1 not started of 4 stages") && !text.contains("running  "), "{text}");
+    let refused = project.engine(&["resolve", &project.only_run(), "once", "--as", "success"]).expect(4);
+    assert!(refused.stderr.contains("engine resume"), "{}", refused.stderr);
+}
+
 #[test]
 fn a_killed_front_takes_the_worker_and_the_stages_along() {
     let (project, live) = up(PLAN);

@@ -423,6 +423,7 @@ pub fn totals(view: &View) -> String {
         (all.skipped, "skipped"),
         (all.blocked, "blocked"),
         (all.active, "running"),
+        (all.cut_off, "interrupted"),
         (all.left, "not started"),
     ];
     let allowed = view.count(NodeState::AllowedFailure);

@@ -117,6 +117,39 @@ impl View {
         }
     }
 
+    /// No engine works on the run, and none said that it left: what the record has as under way was cut off. A
+    /// stage that may simply run again is pending; of another one nobody knows what it did.
+    pub fn lay_down(&mut self) {
+        if self.verdict.is_some() || self.suspended.is_some() {
+            return;
+        }
+        self.is_laid_down = true;
+        self.inflight.clear();
+        self.retries.clear();
+        for ix in std::mem::take(&mut self.active) {
+            if !matches!(self.nodes[ix].state, NodeState::Running | NodeState::Retrying) {
+                self.active.insert(ix);
+                continue;
+            }
+            let rules = self.node(ix).rules.clone();
+            self.edit(ix, |node| {
+                let was =
+                    if node.state == NodeState::Retrying { "waiting for its next attempt" } else { "running" };
+                let next = match (was, rules.idempotent, rules.has_done_if) {
+                    ("running", _, true) => "resume asks its `done-if`",
+                    ("running", false, false) => "it is not idempotent, so nobody knows what it did",
+                    _ => "resume runs it again",
+                };
+                node.state =
+                    if was != "running" || rules.idempotent { NodeState::Pending } else { NodeState::Unknown };
+                node.is_cut_off = true;
+                node.reason = format!("was {was} when the engine died; {next}");
+                (node.stopping, node.checking) = (None, None);
+                (node.shards.running, node.shards.retrying) = (0, 0);
+            });
+        }
+    }
+
     /// No engine lived for so long: stages that were under way did not work meanwhile.
     fn skip_gap(&mut self, gap: Span) {
         for node in &mut self.nodes {

@@ -43,6 +43,7 @@ pub struct View {
     now: Millis,
     seq: u64,
     paused: bool,
+    is_laid_down: bool,
     cleaning: bool,
     time_box: Option<Millis>,
     is_box_closed: bool,
@@ -139,6 +140,8 @@ pub struct Totals {
     pub active: u32,
     /// pending and waiting.
     pub left: u32,
+    /// Was under way when the engine died; in none of the others.
+    pub cut_off: u32,
 }
 
 impl View {
@@ -166,6 +169,7 @@ impl View {
             now: Millis::ZERO,
             seq: 0,
             paused: false,
+            is_laid_down: false,
             cleaning: false,
             time_box: None,
             is_box_closed: false,
@@ -360,6 +364,9 @@ impl View {
 
     /// Stages by kind of state.
     pub fn totals(&self) -> Totals {
+        let cut_off = |state| self.nodes.iter().filter(|node| node.is_cut_off && node.state == state).count();
+        let [pending, unknown] = [NodeState::Pending, NodeState::Unknown]
+            .map(|state| if self.is_laid_down { u32::try_from(cut_off(state)).unwrap_or(u32::MAX) } else { 0 });
         let of = |state: NodeState| self.count(state);
         Totals {
             all: self.counts.iter().sum(),
@@ -368,10 +375,11 @@ impl View {
             skipped: of(NodeState::Skipped),
             failed: of(NodeState::Failed) + of(NodeState::TimedOut),
             blocked: of(NodeState::Blocked),
-            unknown: of(NodeState::Unknown),
+            unknown: of(NodeState::Unknown) - unknown,
             cancelled: of(NodeState::Cancelled) + of(NodeState::Undone),
             active: of(NodeState::Running) + of(NodeState::Retrying),
-            left: of(NodeState::Pending) + of(NodeState::Waiting),
+            left: of(NodeState::Pending) + of(NodeState::Waiting) - pending,
+            cut_off: pending + unknown,
         }
     }
 

@@ -53,6 +53,8 @@ pub struct NodeView {
     pub bars: Vec<Bar>,
     /// How often it was opened again.
     pub reopened: u32,
+    /// It was under way when its engine died, and no other engine has the run: see [`super::View::lay_down`].
+    pub is_cut_off: bool,
 }
 
 /// Counts of a stage's shards.
@@ -117,6 +119,7 @@ impl NodeView {
             notes: Vec::new(),
             bars: Vec::new(),
             reopened: 0,
+            is_cut_off: false,
         }
     }
 
