@@ -163,7 +163,7 @@ pub(super) fn pause(args: &PauseArgs, on: bool, settings: &Settings) -> Answer {
 
 /// Frees what a failed run still holds so that it can be resumed; none when it has not ended, or holds nothing.
 fn give_up(state: &StateDir, dir: &RunDir) -> Result<Option<Vec<String>>, Fault> {
-    if journal::is_live(dir)? || find::read(dir.clone())?.core(None).state().verdict().is_none() {
+    if journal::is_live(dir)? || find::read(dir.clone())?.state().verdict().is_none() {
         return Ok(None);
     }
     let freed = Locks::new(state).free_all(dir.id())?;
@@ -229,9 +229,8 @@ fn send(
 ) -> Result<Told, Fault> {
     let told = loop {
         let read = find::read(dir.clone())?;
-        let core = read.core(None);
-        let graph = Arc::clone(core.state().graph());
-        allowed(&graph, core.state())?;
+        let graph = Arc::clone(read.state().graph());
+        allowed(&graph, read.state())?;
         if journal::is_live(dir)? {
             if ask(dir, request)? {
                 break Told::Engine;

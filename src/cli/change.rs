@@ -1,5 +1,7 @@
 //! An edited plan beside the recorded one: what a resume would keep, repeat or drop, and why.
 
+use std::sync::Arc;
+
 use super::fault::Fault;
 use super::settings::Settings;
 use crate::base::NodeIx;
@@ -34,7 +36,7 @@ pub(super) struct Edit {
 /// Compares the files on disk with the run's snapshot.
 pub(super) fn look(read: &Read, settings: &Settings) -> Result<Edited, Fault> {
     let mut is_same = true;
-    for file in read.compiled.loaded.sources.files() {
+    for file in read.compiled.sources.files() {
         match std::fs::read(settings.root.join(&file.path)) {
             Ok(bytes) => is_same &= bytes == file.text.as_bytes(),
             Err(error) => return Ok(Edited::Gone(format!("`{}` cannot be read ({error})", file.path))),
@@ -53,7 +55,8 @@ pub(super) fn look(read: &Read, settings: &Settings) -> Result<Edited, Fault> {
         })?;
     // The run goes on by what it went by so far.
     let recorded = &read.compiled.graph;
-    compiled.graph.expect(|node, graph| recorded.nodes[recorded.find(&graph.nodes[node].id)?].rules.usual);
+    Arc::make_mut(&mut compiled.graph)
+        .expect(|node, graph| recorded.nodes[recorded.find(&graph.nodes[node].id)?].rules.usual);
     let changes = compare(&read.compiled.graph, &compiled.graph);
     if compiled.graph.digest() == read.compiled.graph.digest() {
         return Ok(Edited::No);
@@ -89,7 +92,7 @@ fn approvals_above(compiled: &Compiled, changes: &[Change]) -> Vec<NodeIx> {
 /// What the edit means for this run, stage by stage; unchanged stages are only counted.
 pub(super) fn describe(edit: &Edit, read: &Read, color: bool) -> String {
     let look = Look { colour: color, output: false };
-    let core = read.core(None);
+    let recorded = read.state();
     let mut lines = vec![look.bold("the plan was edited since the run began:")];
     let mut same = 0;
     for change in &edit.changes {
@@ -97,11 +100,11 @@ pub(super) fn describe(edit: &Edit, read: &Read, color: bool) -> String {
             ChangeKind::Unchanged { .. } => same += 1,
             ChangeKind::Added(_) => lines.push(format!("  + {}  new", change.id)),
             ChangeKind::Removed(old) => {
-                let state = core.state().state(*old);
+                let state = recorded.state(*old);
                 lines.push(format!("  - {}  removed (it was {})", change.id, state.word()));
             }
             ChangeKind::Changed { old, new, fields } => {
-                let state = core.state().state(*old);
+                let state = recorded.state(*old);
                 let what = match state {
                     NodeState::Success | NodeState::Cached | NodeState::AllowedFailure
                         if !edit.approvals.contains(new) =>

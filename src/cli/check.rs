@@ -6,11 +6,10 @@ use super::fault::{Answer, Fault};
 use super::inputs;
 use super::print;
 use super::settings::Settings;
-use crate::driver::compile::{self, Compiled, Expected, Options, Refused};
-use crate::graph::build::Mode;
+use crate::driver::compile::{self, Compiled, Options, Refused};
 use crate::plan::error;
 use crate::plan::source::{FileIx, Place};
-use crate::plan::{Diagnostic, Loaded, Sources};
+use crate::plan::{Diagnostic, Sources};
 
 /// Checks each plan, prints everything that was found in one document, and starts nothing.
 pub(super) fn run(args: &CheckArgs, settings: &Settings) -> Answer {
@@ -23,19 +22,17 @@ pub(super) fn run(args: &CheckArgs, settings: &Settings) -> Answer {
             processors: inputs::processors(),
             ..Options::default()
         };
-        let (found, read, stages) =
-            match compile::from_disk(&settings.root, options, Mode::Check, &Expected::default()) {
-                Ok(Compiled { found, loaded, graph, .. }) => {
-                    let stages = graph.nodes.len();
-                    let Loaded { sources, plan: read, .. } = loaded;
-                    if args.plans.last() == Some(plan) {
-                        // The process ends now; freeing a big graph piece by piece takes an eighth of its check.
-                        std::mem::forget((read, graph));
-                    }
-                    (found, sources, Some(stages))
+        let (found, read, stages) = match compile::check(&settings.root, options) {
+            Ok((Compiled { found, sources, graph, .. }, read)) => {
+                let stages = graph.nodes.len();
+                if args.plans.last() == Some(plan) {
+                    // The process ends now; freeing a big graph piece by piece takes an eighth of its check.
+                    std::mem::forget((read, graph));
                 }
-                Err(refused) => (refused.found, refused.sources, None),
-            };
+                (found, sources, Some(stages))
+            }
+            Err(refused) => (refused.found, refused.sources, None),
+        };
         is_bad |= stages.is_none();
         if sources.files().len() + read.files().len() > usize::from(u16::MAX) {
             return Err(Fault::new(Exit::Usage, "too many files for one check").help("check fewer plans at once"));

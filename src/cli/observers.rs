@@ -73,8 +73,8 @@ pub(super) fn choose(
                 .nodes
                 .pairs()
                 .map(|(ix, node)| {
-                    let (line, _) = compiled.loaded.sources.line_column(node.place);
-                    (ix, (compiled.loaded.sources.file(node.place.file).path.clone(), line))
+                    let (line, _) = compiled.sources.line_column(node.place);
+                    (ix, (compiled.sources.file(node.place.file).path.clone(), line))
                 })
                 .collect();
             Box::new(GitHub::new(view.clone(), out(), look, &wanted.token, lines))

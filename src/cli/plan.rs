@@ -1,7 +1,5 @@
 //! `engine plan`: what a run or a resume would do. Starts nothing, writes nothing.
 
-use std::sync::Arc;
-
 use super::args::PlanArgs;
 use super::exit::Exit;
 use super::fault::Answer;
@@ -24,15 +22,15 @@ pub(super) fn run(args: &PlanArgs, settings: &Settings) -> Answer {
     let past = Past::of(&find::state(settings)?, &options.path);
     let compiled = compile::from_disk(&settings.root, options, Mode::Plan, &past.expected())
         .map_err(|refused| check::refuse(&refused, settings))?;
-    check::warn(&compiled.found, &compiled.loaded.sources, settings);
-    let schedule = rehearse(&Arc::new(compiled.graph.clone()));
+    check::warn(&compiled.found, &compiled.sources, settings);
+    let schedule = rehearse(&compiled.graph);
     let forecast = forecast::of(&compiled.graph, Some(&schedule));
     let subject = Subject { graph: &compiled.graph, forecast: &forecast, states: None };
     if args.json {
         print::out(&draw::json_text(subject));
         return Ok(Exit::Success);
     }
-    let description = compiled.loaded.plan.description.as_ref().map(|text| text.value.as_str());
+    let description = compiled.description.as_deref();
     let heading = Heading { description, inputs: &shown_inputs(&compiled) };
     print::out(&draw::plan(subject, heading, &style(settings)));
     Ok(Exit::Success)

@@ -45,7 +45,7 @@ pub(super) fn run(id: &str, args: &PlanArgs, settings: &Settings) -> Answer {
     let read = find::read(dir)?;
     let run = read.dir.id().clone();
     let mut orders = Orders { jobs: args.jobs, person: settings::person(), ..Orders::default() };
-    let is_over = resume::is_over(&read) && args.rerun.is_empty();
+    let is_over = read.has_ended_well() && args.rerun.is_empty();
     let edited = if args.recorded || is_over { Edited::No } else { change::look(&read, settings)? };
     let mut edit = None;
     if let Edited::Yes(found) = edited {
@@ -83,8 +83,8 @@ pub(super) fn run(id: &str, args: &PlanArgs, settings: &Settings) -> Answer {
 
 /// Every stage of the plan that will be gone by, then those that the edit removed.
 fn lines(read: &Read, orders: &Orders, edit: Option<&Edit>, graph: &Graph) -> Vec<Line> {
-    let recorded = read.core(None);
-    let old = recorded.state().graph();
+    let recorded = read.state();
+    let old = recorded.graph();
     let (core, inputs) = recover(read, orders, ports::wall_ms());
     let now =
         read.began.as_ref().map_or(read.last_at(), |began| Clock::resume(began.wall_ms, read.last_at()).now());
@@ -95,7 +95,7 @@ fn lines(read: &Read, orders: &Orders, edit: Option<&Edit>, graph: &Graph) -> Ve
         .map(|(ix, node)| {
             let prospect = &prospects[ix];
             let changes = edit.map_or_else(Vec::new, |edit| changes_of(edit, ix));
-            let was = old.find(&node.id).map(|before| recorded.state().state(before));
+            let was = old.find(&node.id).map(|before| recorded.state(before));
             let (action, mut why) = words(prospect, graph, was);
             if !changes.is_empty() {
                 why.push_str(if action == "keep" { ", its text differs" } else { ", by the edited text" });
@@ -108,7 +108,7 @@ fn lines(read: &Read, orders: &Orders, edit: Option<&Edit>, graph: &Graph) -> Ve
         })
         .collect();
     lines.extend(old.nodes.pairs().filter(|(_, node)| graph.find(&node.id).is_none()).map(|(before, node)| {
-        let state = recorded.state().state(before);
+        let state = recorded.state(before);
         let (id, why) = (node.id.to_string(), "the edited plan has it no more".to_owned());
         Line { id, action: "remove", why, is_conditional: false, was: Some(state), state, changes: Vec::new() }
     }));

@@ -34,38 +34,40 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
     let Some(dir) = named_or_newest(&state, args.run.as_deref())? else {
         return nothing(&state, &args.rerun);
     };
-    let path = crate::journal::began(&dir).map(|began| began.path);
-    let past = path.map(|path| Past::of(&state, &path)).unwrap_or_default();
-    let (ownership, read, swept) = begin::take_over(dir, &past.expected())?;
-    tell_findings(&read, &swept);
-    let run_id = read.dir.id().clone();
-    if is_over(&read) && args.rerun.is_empty() {
+    let (ownership, recorded) = begin::take_over(dir)?;
+    let (run_id, tail) = (recorded.dir.id().clone(), recorded.tail());
+    if recorded.has_ended_well() && args.rerun.is_empty() {
+        // Nothing of its plan is needed, however large it is; but all of it must be whole.
+        recorded.verify_plan()?;
+        tell_findings(tail, &begin::sweep_ended(&recorded)?);
         print::line(&format!("nothing to resume: run {run_id} has ended well"));
         return Ok(Exit::Success);
     }
+    let past = recorded.path().map(|path| Past::of(&state, path)).unwrap_or_default();
+    let read = recorded.compile(&past.expected())?;
+    tell_findings(tail, &begin::sweep(&read)?);
     let person = settings::person();
     let Some(orders) = orders(args, &read, settings, &person)? else { return Ok(Exit::NeedsPerson) };
-    let compiled = orders.change.as_deref().unwrap_or(&read.compiled).clone();
+    let compiled = orders.change.as_deref().unwrap_or(&read.compiled);
     if let Some(time_box) = &time_box {
-        let recorded = read.core(None);
-        let was = recorded.state().graph();
+        let was = read.state().graph();
         let is_done = |ix: NodeIx| {
             let old = was.find(&compiled.graph.nodes[ix].id);
-            old.is_some_and(|old| recorded.state().state(old).is_success())
+            old.is_some_and(|old| read.state().state(old).is_success())
         };
         time_box.refuse(&compiled.graph, &is_done)?;
     }
-    if let Some(answer) = run::take_lock(&state, &compiled, (&run_id, &person), time_box)? {
+    if let Some(answer) = run::take_lock(&state, compiled, (&run_id, &person), time_box)? {
         return answer;
     }
     guarded.begin()?;
     guarded.watch(&run_id, &format!("run {run_id} was interrupted; go on with: {}", find::how_to_resume(&run_id)));
     let mut all = read.graphs.clone();
-    all.extend(orders.change.as_ref().map(|compiled| Arc::new(compiled.graph.clone())));
+    all.extend(orders.change.as_ref().map(|compiled| Arc::clone(&compiled.graph)));
     let mut view = crate::report::View::replay(all, find::records(&read));
     forecast::tell(&mut view);
     let is_attended = run::is_attended(&args.show);
-    let chosen = observers::choose(wanted, settings, &view, &compiled, is_attended);
+    let chosen = observers::choose(wanted, settings, &view, compiled, is_attended);
     let (owned, mut first) = begin::resume(ownership, read, &orders, Surroundings::read(settings.root.clone()))?;
     let manners = Manners {
         is_attended,
@@ -101,14 +103,8 @@ pub(super) fn nothing(state: &StateDir, rerun: &[String]) -> Answer {
     Ok(Exit::Success)
 }
 
-/// Whether the run succeeded.
-pub(super) fn is_over(read: &Read) -> bool {
-    let core = read.core(None);
-    core.state().verdict().is_some_and(|verdict| verdict.state == crate::run::event::RunEnd::Success)
-}
-
-fn tell_findings(read: &Read, swept: &[String]) {
-    if let Tail::Torn { offset, bytes } = read.tail {
+fn tell_findings(tail: Tail, swept: &[String]) {
+    if let Tail::Torn { offset, bytes } = tail {
         print::note(&format!(
             "note: the last {bytes} bytes of the journal (from byte {offset}) were never acknowledged and are cut"
         ));

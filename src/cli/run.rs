@@ -44,7 +44,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     let past = Past::of(&state, &options.path);
     let compiled = compile::from_disk(&settings.root, options, Mode::Run, &past.expected())
         .map_err(|refused| check::refuse(&refused, settings))?;
-    check::warn(&compiled.found, &compiled.loaded.sources, settings);
+    check::warn(&compiled.found, &compiled.sources, settings);
     let surroundings = Surroundings::read(settings.root.clone());
     let key = args.key.clone().or_else(|| commit::checked_out(&settings.root));
     if args.resume
@@ -69,7 +69,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         Begun::Not(answer) => return answer,
     };
     guarded.watch(&run, &format!("run {run} was interrupted; go on with: {}", find::how_to_resume(&run)));
-    let mut view = View::new(vec![Arc::new(compiled.graph.clone())]);
+    let mut view = View::new(vec![Arc::clone(&compiled.graph)]);
     forecast::tell(&mut view);
     let is_attended = is_attended(&args.show);
     let chosen = observers::choose(wanted, settings, &view, &compiled, is_attended);

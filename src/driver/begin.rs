@@ -1,5 +1,6 @@
 //! Makes a new run, and takes an old one over.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use super::compile::{self, Compiled, Expected};
 use super::host::{Error, Owned};
 use super::ports::{self, Clock};
 use super::prepare::tag;
+pub use super::recorded::{Read, Recorded};
 use super::surroundings::Surroundings;
 use crate::base::{Millis, NodeIx, RunId};
 use crate::exec::{guard, unix};
@@ -16,10 +18,10 @@ use crate::graph::Graph;
 use crate::graph::model::Work;
 use crate::journal::locks::{LockRecord, Locks, Taken};
 use crate::journal::summary::RunState;
-use crate::journal::{self, Holder, Record, RunDir, StateDir, snapshot};
+use crate::journal::{self, Holder, RunDir, StateDir, snapshot};
 use crate::plan::model::Lifetime;
 use crate::run::event::{Began, Resumed};
-use crate::run::{Core, Event, Input, Phase};
+use crate::run::{Core, Input, Phase};
 
 /// How long the processes of a dead engine may take to vanish once killed.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
@@ -54,7 +56,7 @@ pub fn create(state: &StateDir, surroundings: Surroundings, new: &New<'_>) -> Re
     let holder = Holder { pid: std::process::id(), wall_ms };
     let (dir, ownership) = state.create_run(&new.run, &files, &holder)?;
     let end = journal::Reader::open(&dir)?.end();
-    let graph = Arc::new(new.compiled.graph.clone());
+    let graph = Arc::clone(&new.compiled.graph);
     let began = began(new, &graph, wall_ms, snapshot::digests(&files));
     let core = Core::new(vec![graph]);
     let owned = Owned { dir, ownership, end, core, clock: Clock::begin(), surroundings };
@@ -82,102 +84,6 @@ fn began(new: &New<'_>, graph: &Graph, wall_ms: i64, files: Vec<(String, crate::
     }
 }
 
-/// A run as its record tells it; nothing is owned or changed.
-pub struct Read {
-    /// Its folder.
-    pub dir: RunDir,
-    /// What it began with; `None` when it never did.
-    pub began: Option<Began>,
-    /// The versions of its plan, the first one first.
-    pub graphs: Vec<Arc<Graph>>,
-    /// What its latest version was compiled from.
-    pub compiled: Compiled,
-    /// Every record.
-    pub records: Vec<Record>,
-    /// Where its journal ends.
-    pub end: journal::End,
-    /// What stands at the end of the journal.
-    pub tail: journal::Tail,
-}
-
-impl Read {
-    /// Reads a run's journal and compiles its snapshots.
-    ///
-    /// # Errors
-    /// Damage, or a record that this engine cannot read.
-    pub fn open(dir: RunDir, expected: &Expected) -> Result<Self, Error> {
-        let contents = journal::read(&dir)?;
-        let began = contents.records.iter().find_map(|(_, _, event)| match event {
-            Event::RunBegan(began) => Some((**began).clone()),
-            _ => None,
-        });
-        let digests = began.as_ref().map(|began| began.files.clone());
-        let mut versions = 1;
-        for (_, _, event) in &contents.records {
-            if let Event::PlanChanged { version } = event {
-                versions = *version;
-            }
-        }
-        let mut graphs = Vec::new();
-        let mut latest = None;
-        for version in 1..=versions {
-            let files = match (&digests, version) {
-                (None, 1) => read_unbegun(&dir)?,
-                _ => snapshot::read(&dir, version, digests.as_deref().unwrap_or_default())?,
-            };
-            let compiled = compile::from_snapshot(&files, expected)
-                .map_err(|why| Error::Unreadable { run: dir.id().clone(), why })?;
-            graphs.push(Arc::new(compiled.graph.clone()));
-            latest = Some(compiled);
-        }
-        let compiled = latest.expect("there is at least one version");
-        Ok(Self {
-            dir,
-            began,
-            graphs,
-            compiled,
-            records: contents.records,
-            end: contents.end,
-            tail: contents.tail,
-        })
-    }
-
-    /// The run's state as recorded, under `more` versions of the plan than it has.
-    pub fn core(&self, more: Option<Arc<Graph>>) -> Core {
-        let mut core = Core::new(self.graphs.iter().cloned().chain(more).collect());
-        for (_, at, event) in &self.records {
-            core.replay(*at, event);
-        }
-        core
-    }
-
-    /// When its last record was made.
-    pub fn last_at(&self) -> Millis {
-        self.records.last().map_or(Millis::ZERO, |(_, at, _)| *at)
-    }
-}
-
-/// The snapshot of a run whose engine died before its first record: there are no digests to check it by.
-fn read_unbegun(dir: &RunDir) -> Result<Vec<(String, Vec<u8>)>, Error> {
-    let root = dir.plan_path(1);
-    let mut files = Vec::new();
-    let mut left = vec![root.clone()];
-    let failed = |source| Error::System { action: "read the run's snapshot", source };
-    while let Some(folder) = left.pop() {
-        for entry in std::fs::read_dir(&folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.is_dir() {
-                left.push(path);
-            } else {
-                let name = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().into_owned();
-                files.push((name, std::fs::read(&path).map_err(failed)?));
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 /// What a resume is asked to do.
 #[derive(Clone, Debug, Default)]
 pub struct Orders {
@@ -199,7 +105,7 @@ pub struct Orders {
 
 /// The inputs that a resume begins with, and the core they go to.
 pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>) {
-    let change = orders.change.as_ref().map(|compiled| Arc::new(compiled.graph.clone()));
+    let change = orders.change.as_ref().map(|compiled| Arc::clone(&compiled.graph));
     let version = change.as_ref().map(|_| u32::try_from(read.graphs.len() + 1).expect("plans change rarely"));
     let core = read.core(change);
     let Some(began) = &read.began else {
@@ -229,22 +135,50 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
     (core, [recover].into_iter().chain(goes_on).collect())
 }
 
-/// Owns an old run: takes its lock, reads its record, and ends what a dead engine left alive, but for what
-/// that record says was handed to the machine.
+/// Owns an old run: takes its lock and reads its record.
 ///
 /// # Errors
-/// A live engine owns it, processes that will not die, damage.
-pub fn take_over(dir: RunDir, expected: &Expected) -> Result<(journal::Ownership, Read, Vec<String>), Error> {
+/// A live engine owns it, damage.
+pub fn take_over(dir: RunDir) -> Result<(journal::Ownership, Recorded), Error> {
     let ownership = own(&dir)?;
-    let read = Read::open(dir, expected)?;
-    let handed = handed_over(&read);
-    let is_spared = |pid: u32| {
-        unix::environ(pid, "ENGINE_ATTEMPT_KEY").is_some_and(|tag| handed.contains(&tag))
-            || is_elsewhere(pid, &read.dir)
+    Ok((ownership, Recorded::read(dir)?))
+}
+
+/// Ends what a dead engine left alive of a run, but for what its record says was handed to the machine; tells
+/// what was ended.
+///
+/// # Errors
+/// Processes that will not die.
+pub fn sweep(read: &Read) -> Result<Vec<String>, Error> {
+    sweep_but(&read.dir, || Some(handed_over(read)))
+}
+
+/// As [`sweep`], for a run whose plan nobody needs: it is looked at only when a process of the run is alive.
+///
+/// # Errors
+/// Processes that will not die, and a plan that is needed but cannot be read.
+pub fn sweep_ended(recorded: &Recorded) -> Result<Vec<String>, Error> {
+    let failed = OnceCell::new();
+    let handed = || match Read::open(recorded.dir.clone(), &Expected::default()) {
+        Ok(read) => Some(handed_over(&read)),
+        Err(error) => {
+            drop(failed.set(error));
+            None
+        }
     };
-    let swept = guard::sweep_run(read.dir.id().as_str(), &is_spared, SWEEP_PATIENCE)?;
-    let swept = swept.iter().map(|process| format!("{} ({})", process.ident.pid, process.name)).collect();
-    Ok((ownership, read, swept))
+    let swept = sweep_but(&recorded.dir, handed)?;
+    failed.into_inner().map_or(Ok(swept), Err)
+}
+
+/// `handed` finds the tags of what was handed to the machine; where it cannot, all is left alone.
+fn sweep_but(dir: &RunDir, handed: impl Fn() -> Option<BTreeSet<Vec<u8>>>) -> Result<Vec<String>, Error> {
+    let known = OnceCell::new();
+    let is_handed = |tag: &Vec<u8>| known.get_or_init(&handed).as_ref().is_none_or(|tags| tags.contains(tag));
+    let is_spared = |pid: u32| {
+        is_elsewhere(pid, dir) || unix::environ(pid, "ENGINE_ATTEMPT_KEY").is_some_and(|tag| is_handed(&tag))
+    };
+    let swept = guard::sweep_run(dir.id().as_str(), &is_spared, SWEEP_PATIENCE)?;
+    Ok(swept.iter().map(|process| format!("{} ({})", process.ident.pid, process.name)).collect())
 }
 
 /// Takes the run's lock. A killed engine holds it until the last of its threads is gone, and a disk that is
@@ -275,11 +209,11 @@ fn is_dead(pid: u32) -> bool {
 
 /// The tags (`ENGINE_ATTEMPT_KEY`) of what the run handed to the machine: `lifetime: host`, recorded as done.
 fn handed_over(read: &Read) -> BTreeSet<Vec<u8>> {
-    let core = read.core(None);
+    let state = read.state();
     let mut tags = BTreeSet::new();
-    for (ix, node) in core.state().graph().nodes.pairs() {
+    for (ix, node) in state.graph().nodes.pairs() {
         let is_host = matches!(&node.work, Work::Process(process) if process.lifetime == Lifetime::Host);
-        for (shard, phase) in (0..).zip(core.state().phases(ix)).filter(|_| is_host) {
+        for (shard, phase) in (0..).zip(state.phases(ix)).filter(|_| is_host) {
             if *phase == Phase::Success {
                 tags.insert(tag(read.dir.id(), &node.id, shard).into_bytes());
             }

@@ -15,16 +15,18 @@ use crate::graph::select::Selection;
 use crate::journal::history::{History, Key};
 use crate::journal::snapshot;
 use crate::plan::source::{self, Loader};
-use crate::plan::{Diagnostic, Loaded, Report, Sources, load};
+use crate::plan::{Diagnostic, Loaded, Plan, Report, Sources, load};
 use crate::render::Value;
 
 /// A graph and all it was made of.
 #[derive(Clone, Debug)]
 pub struct Compiled {
-    /// The plan and its action files.
-    pub loaded: Loaded,
+    /// The plan's files, its own first.
+    pub sources: Sources,
+    /// The plan's description.
+    pub description: Option<String>,
     /// The graph.
-    pub graph: Graph,
+    pub graph: Arc<Graph>,
     /// Warnings.
     pub found: Vec<Diagnostic>,
     /// What was asked of the working tree, and answered.
@@ -116,7 +118,17 @@ impl Options {
 /// Everything that is wrong with it.
 pub fn from_disk(root: &Path, options: Options, mode: Mode, history: &Expected) -> Result<Compiled, Box<Refused>> {
     let loader = source::Disk::new(root.to_path_buf());
-    compile(&loader, &Disk::new(root), options, mode, Outlook::Known(history))
+    compile(&loader, &Disk::new(root), options, mode, Outlook::Known(history)).map(|(compiled, _)| compiled)
+}
+
+/// Compiles the plan at `options.path` below `root` for nothing but to know what is wrong with it. Beside it
+/// comes what was read on the way, for the caller to free or, when the process is about to end, not to.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn check(root: &Path, options: Options) -> Result<(Compiled, Vec<Plan>), Box<Refused>> {
+    let loader = source::Disk::new(root.to_path_buf());
+    compile(&loader, &Disk::new(root), options, Mode::Check, Outlook::Known(&History::default()))
 }
 
 /// Compiles what a run was begun with, from the files of its snapshot. It goes by what earlier runs said when it
@@ -138,11 +150,12 @@ pub fn from_snapshot(files: &[(String, Vec<u8>)], history: &Expected) -> Result<
     for (path, name) in names {
         let text =
             std::str::from_utf8(find(&name)?).map_err(|_| format!("the snapshot's `{name}` is not UTF-8"))?;
-        texts.insert(path, text.to_owned());
+        texts.insert(path, text);
     }
     let recorded = find(snapshot::OUTLOOK).ok().and_then(|bytes| std::str::from_utf8(bytes).ok());
     let outlook = recorded.map_or(Outlook::Known(history), Outlook::Recorded);
-    compile(&Snapshot { texts }, &world, options, Mode::Run, outlook).map_err(|refused| {
+    let compiled = compile(&Snapshot { texts }, &world, options, Mode::Run, outlook);
+    compiled.map(|(compiled, _)| compiled).map_err(|refused| {
         let first = refused.found.first().map_or_else(String::new, |one| one.message.clone());
         format!("this engine refuses the recorded plan: {first}")
     })
@@ -152,7 +165,7 @@ pub fn from_snapshot(files: &[(String, Vec<u8>)], history: &Expected) -> Result<
 pub fn snapshot_files(compiled: &Compiled) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     let mut names = BTreeMap::new();
-    for (at, file) in compiled.loaded.sources.files().iter().enumerate() {
+    for (at, file) in compiled.sources.files().iter().enumerate() {
         let base =
             Path::new(&file.path).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let safe: String =
@@ -178,13 +191,16 @@ const OPTIONS: &str = "options.json";
 const WORLD: &str = "world.json";
 
 /// Loads sources from a snapshot.
-struct Snapshot {
-    texts: BTreeMap<String, String>,
+struct Snapshot<'a> {
+    texts: BTreeMap<String, &'a str>,
 }
 
-impl Loader for Snapshot {
+impl Loader for Snapshot<'_> {
     fn load(&self, path: &str) -> Result<String, String> {
-        self.texts.get(path).cloned().ok_or_else(|| format!("the run's snapshot has no `{path}`"))
+        self.texts
+            .get(path)
+            .map(|text| (*text).to_owned())
+            .ok_or_else(|| format!("the run's snapshot has no `{path}`"))
     }
 }
 
@@ -216,7 +232,7 @@ fn compile(
     options: Options,
     mode: Mode,
     outlook: Outlook<'_>,
-) -> Result<Compiled, Box<Refused>> {
+) -> Result<(Compiled, Vec<Plan>), Box<Refused>> {
     let mut report = Report::default();
     let loaded = match load(loader, &options.path, &mut report) {
         Ok(loaded) => loaded,
@@ -228,7 +244,11 @@ fn compile(
         Some(mut graph) if !report.has_errors() => {
             outlook.tell(&mut graph);
             let world = recorder.into_recorded();
-            Ok(Compiled { loaded, graph, found: report.sorted(), world, options })
+            let Loaded { sources, plan, mut actions } = loaded;
+            let description = plan.description.as_ref().map(|text| text.value.to_string());
+            actions.push(plan);
+            let (graph, found) = (Arc::new(graph), report.sorted());
+            Ok((Compiled { sources, description, graph, found, world, options }, actions))
         }
         _ => Err(Box::new(Refused { found: report.sorted(), sources: loaded.sources })),
     }

@@ -27,6 +27,7 @@ pub mod output;
 pub mod ports;
 pub mod prepare;
 pub mod record;
+pub mod recorded;
 pub mod signals;
 pub mod surroundings;
 pub mod values;

@@ -124,7 +124,8 @@ impl Reading<'_> {
                 Diagnostic::error("plan::too-many-files", uses.at, message).help(help),
             );
         }
-        match self.loader.load(&path) {
+        let text = if allow_outside { self.loader.load_anywhere(&path) } else { self.loader.load(&path) };
+        match text {
             Ok(text) => self.enter(path, text, uses),
             Err(reason) => {
                 let missing = self.unreadable(&path, uses, &reason);

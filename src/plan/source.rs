@@ -147,6 +147,15 @@ pub trait Loader {
     /// A sentence for the user: missing, a directory, unreadable, too large, not UTF-8 (with the byte offset).
     fn load(&self, path: &str) -> Result<String, String>;
 
+    /// As [`Loader::load`], for a file that may lie outside of the root: whoever names it wrote
+    /// `allow-outside: true`.
+    ///
+    /// # Errors
+    /// As [`Loader::load`], but for the place.
+    fn load_anywhere(&self, path: &str) -> Result<String, String> {
+        self.load(path)
+    }
+
     /// Whether something stands at `path`, readable or not.
     fn has(&self, path: &str) -> bool {
         self.load(path).is_ok()

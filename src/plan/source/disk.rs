@@ -94,6 +94,10 @@ impl Loader for Disk {
         String::from_utf8(bytes).map_err(|fault| not_utf8(path, fault.as_bytes(), fault.utf8_error()))
     }
 
+    fn load_anywhere(&self, path: &str) -> Result<String, String> {
+        self.clone().allow_outside(true).load(path)
+    }
+
     fn has(&self, path: &str) -> bool {
         self.lexical(path).is_ok_and(|full| fs::symlink_metadata(full).is_ok())
     }
