@@ -91,7 +91,7 @@ fn begin() -> Input {
 }
 
 /// Every start is answered by a success.
-fn answer(event: &Event, inputs: &mut Vec<Input>) {
+pub(crate) fn answer(event: &Event, inputs: &mut Vec<Input>) {
     commands(event, |command| {
         if let Command::Start(attempt) = command {
             let result = Box::<ShardResult>::default();

@@ -17,6 +17,7 @@ mod machine;
 mod mask;
 mod memory;
 mod plans;
+mod resume;
 mod shape;
 mod tool;
 
@@ -38,7 +39,8 @@ const ITEMS: &[Item] = &[
     ("cpu", "processor time of the engine itself", cpu::measure),
     ("syncs", "waits for the disk", cpu::syncs),
     ("check", "checking 100,000 stages, and 5,000", plans::check),
-    ("resume", "resuming a finished run of 100,000 stages", plans::resume),
+    ("resume", "resuming a finished run of 100,000 stages, beside ninja's null build", resume::stages),
+    ("resume-shards", "resuming a run of 1,000,000 finished shards", resume::shards),
     ("memory", "spawning from an engine that holds 1 GiB", memory::measure),
     ("mask", "masking secrets in what stages print", mask::measure),
     ("fold", "folding events, and a million shards through core and journal", core::measure),

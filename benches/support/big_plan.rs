@@ -26,6 +26,9 @@ impl Format {
     }
 }
 
+/// How far before a stage those stand that it needs.
+pub(crate) const NEEDS: [usize; 3] = [1, 7, 100];
+
 /// A plan of `stages` stages; each needs up to three of those before it.
 pub(crate) fn write(format: Format, stages: usize) -> String {
     let mut out = String::with_capacity(stages * 210);
@@ -44,7 +47,7 @@ pub(crate) fn write(format: Format, stages: usize) -> String {
 }
 
 fn write_stage(out: &mut String, format: Format, stage: usize) {
-    let needs: Vec<String> = [1, 7, 100]
+    let needs: Vec<String> = NEEDS
         .iter()
         .filter_map(|back| stage.checked_sub(*back))
         .map(|need| format!("\"stage-{need:06}\""))
