@@ -31,8 +31,9 @@ pub struct Checks {
     root: PathBuf,
     /// Manifests that are in place since this engine stored or restored them.
     in_place: Arc<Mutex<BTreeSet<Digest>>>,
-    /// Cache keys of stages that were asked for and not found; their results are remembered.
-    keys: Arc<Mutex<BTreeMap<(NodeIx, u32), Digest>>>,
+    /// Cache keys of stages that were asked for and not found, and what they were made from; their results are
+    /// remembered.
+    keys: Arc<Mutex<BTreeMap<(NodeIx, u32), (Digest, Material)>>>,
     /// Held while files are put back: two stages that need the same ones must not both do it, for the first of
     /// them may have begun to change its copy.
     restoring: Arc<Mutex<()>>,
@@ -109,8 +110,10 @@ impl Checks {
         news: &UnboundedSender<News>,
     ) {
         let globs = process.artifacts.clone();
-        let key = self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&(attempt.node, attempt.shard));
+        let asked =
+            self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&(attempt.node, attempt.shard));
         let (objects, in_place, news) = (self.objects.clone(), Arc::clone(&self.in_place), news.clone());
+        let root = self.root.clone();
         tokio::task::spawn_blocking(move || {
             let outcome = match store(&objects, &cwd, &globs) {
                 Ok(Some(digest)) => {
@@ -121,12 +124,8 @@ impl Checks {
                 Ok(None) => Outcome::Success,
                 Err(why) => Outcome::BadResult(why),
             };
-            if let Some(key) = key.filter(|_| outcome == Outcome::Success) {
-                let entry =
-                    CacheEntry { result: ShardResult { output: None, notes: Vec::new(), ..result.clone() } };
-                if let Err(error) = objects.remember(key, &entry) {
-                    result.notes.push(format!("the result could not be cached: {error}"));
-                }
+            if let Some(asked) = asked.filter(|_| outcome == Outcome::Success) {
+                result.notes.extend(remember(&objects, &root, &asked, &result).err());
             }
             let _ = news.send(News::Collected { attempt, outcome, took, result: Box::new(result) });
         });
@@ -151,7 +150,7 @@ impl Checks {
                 };
                 if !matches!(answer, Ok(Answer::Yes(_))) {
                     // What the stage is about to leave takes the place of what could not be used.
-                    keys.lock().unwrap_or_else(PoisonError::into_inner).insert((node, shard), key);
+                    keys.lock().unwrap_or_else(PoisonError::into_inner).insert((node, shard), (key, material));
                 }
                 answer
             });
@@ -220,6 +219,22 @@ fn found(
         in_place.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
     }
     Ok(Answer::Yes(Box::new(entry.result)))
+}
+
+/// Keeps a result for the next time; the words say why not. Its key was made before the stage began. What changed
+/// since then may or may not be in the result, so a key that would be another now must never lead to it.
+fn remember(
+    objects: &Objects,
+    root: &Path,
+    (key, material): &(Digest, Material),
+    result: &ShardResult,
+) -> Result<(), String> {
+    let now = material.key(root).map_err(|why| format!("the result was not cached: {why}"))?;
+    if now != *key {
+        return Err("the result was not cached: files of `cache.sources` changed while it ran".to_owned());
+    }
+    let entry = CacheEntry { result: ShardResult { output: None, notes: Vec::new(), ..result.clone() } };
+    objects.remember(*key, &entry).map_err(|error| format!("the result could not be cached: {error}"))
 }
 
 /// Stores the files that `globs` name below `folder`; the manifest's digest, if there are globs.

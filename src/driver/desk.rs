@@ -4,6 +4,7 @@ use crate::base::{NodeIx, limits};
 use crate::graph::Graph;
 use crate::journal::RunDir;
 use crate::journal::inbox::{self, Letter, Request};
+use crate::report::console::AT_TERMINAL;
 use crate::run::event::CancelReason;
 use crate::run::{Input, RunState};
 
@@ -107,8 +108,8 @@ impl Desk {
         let node = self.asked.take()?;
         let is_open = state.open_approvals().any(|(open, _)| open == node);
         let answer = match line.map(str::trim) {
-            Some("y" | "Y" | "yes") if is_open => Some(self.decide(node, true, "answered at the terminal")),
-            Some("n" | "N" | "no") if is_open => Some(self.decide(node, false, "answered at the terminal")),
+            Some("y" | "Y" | "yes") if is_open => Some(self.decide(node, true, AT_TERMINAL)),
+            Some("n" | "N" | "no") if is_open => Some(self.decide(node, false, AT_TERMINAL)),
             None => {
                 // The terminal is gone; other ways to answer remain.
                 self.prompter = None;

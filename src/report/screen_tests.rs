@@ -253,6 +253,28 @@ fn our_own_lines_break_between_words() {
 }
 
 #[test]
+fn an_answer_typed_at_the_region_leaves_no_trace_of_it() {
+    let out = Shared::default();
+    let mut tty = live(out.clone(), false, 80, 24).asking(true);
+    let mut steps = script::waiting();
+    *steps.last_mut().expect("some") = script::Step::Tick(27_000);
+    feed(&steps, &mut tty);
+    let mut screen = Screen::new(80);
+    screen.show(&out.0.take());
+    assert!(screen.text().contains("type y or n, then Enter"), "{}", screen.text());
+    // What the terminal echoes.
+    screen.show(b"y\r\n");
+    let (by, note) = ("eva".to_owned(), super::console::AT_TERMINAL.to_owned());
+    tty.record(200, Millis::new(28_000), &Event::GateDecided { node: script::APPROVE, approved: true, by, note });
+    tty.tick(Millis::new(28_000));
+    drop(tty);
+    screen.show(&out.0.take());
+    assert!(!screen.text().contains("then Enter"), "{}", screen.text());
+    assert!(!screen.text().contains("stages ·"), "{}", screen.text());
+    assert!(screen.text().contains("approved  approve  by eva: answered at the terminal"), "{}", screen.text());
+}
+
+#[test]
 fn a_file_has_no_size() {
     let file = tempfile::tempfile().expect("a temporary file");
     assert_eq!(Tty::<Shared>::size_of(&file), None);

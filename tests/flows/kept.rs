@@ -130,6 +130,24 @@ fn a_changed_source_environment_definition_or_need_misses() {
 }
 
 #[test]
+fn what_changes_while_a_stage_runs_is_not_cached() {
+    let project =
+        Project::with_plan(&CACHED.replace("mkdir -p dist;", "mkdir -p dist; [ ! -e edit ] || mv edit src/a;"));
+    project.write("src/a", "a\n");
+    // Somebody saves `src/a` after the engine has read it and before the stage does.
+    project.write("edit", "b\n");
+    run(&project, 0);
+    let notes = stage(&project, "build")["notes"].to_string();
+    assert!(notes.contains("not cached: files of `cache.sources` changed while it ran"), "{notes}");
+    project.write("src/a", "a\n");
+    assert!(!is_cached(&project, &[], &[]), "the result of `b` is never that of `a`");
+    assert_eq!(log(&project).last().map(String::as_str), Some("use 2 a,one,"));
+    assert!(is_cached(&project, &[], &[]), "nothing changed this time");
+    project.write("src/a", "b\n");
+    assert!(!is_cached(&project, &[], &[]), "nor is it remembered as that of `b`, which nobody had asked for");
+}
+
+#[test]
 fn a_damaged_or_deleted_cache_entry_is_a_miss() {
     for damage in ["flip", "cut", "remove"] {
         let project = cached();

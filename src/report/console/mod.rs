@@ -24,7 +24,7 @@ pub use gitlab::GitLab;
 pub use plain::Plain;
 pub use quiet::Quiet;
 pub use story::totals;
-pub use tty::{Size, Sizer, Tty};
+pub use tty::{AT_TERMINAL, Size, Sizer, Tty};
 
 /// How to write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -63,7 +63,12 @@ pub struct Tty<W: Write> {
     frame: Vec<String>,
     left: Option<(Millis, Option<Span>)>,
     is_asking: bool,
+    /// Whether somebody's Enter has moved the cursor below the region.
+    is_below: bool,
 }
+
+/// What an approval's note says when it was answered below the live view.
+pub const AT_TERMINAL: &str = "answered at the terminal";
 
 impl<W: Write> Tty<W> {
     /// `view` has what happened before, which is not told again; `size` is asked at each tick.
@@ -79,6 +84,7 @@ impl<W: Write> Tty<W> {
             frame: Vec::new(),
             left: None,
             is_asking: false,
+            is_below: false,
         }
     }
 
@@ -121,6 +127,7 @@ impl<W: Write> Tty<W> {
     fn scroll(&mut self, columns: usize) {
         let text = self.lift(columns, true) + &std::mem::take(&mut self.above);
         self.shown.clear();
+        self.is_below = false;
         self.pen.write(&text);
     }
 
@@ -128,8 +135,9 @@ impl<W: Write> Tty<W> {
     fn lift(&self, columns: usize, is_erased: bool) -> String {
         let rows: usize = self.shown.iter().map(|width| width.div_ceil(columns.max(1)).max(1)).sum();
         let mut text = String::new();
-        if rows > 1 {
-            put!(text, "\u{1b}[{}A", rows - 1);
+        let up = if self.is_below { rows } else { rows.saturating_sub(1) };
+        if up > 0 {
+            put!(text, "\u{1b}[{up}A");
         }
         if rows > 0 {
             text += if is_erased { ERASE_BELOW } else { "\r" };
@@ -139,6 +147,10 @@ impl<W: Write> Tty<W> {
 
     /// Writes what scrolls past and the region anew.
     fn draw(&mut self, now: Millis) {
+        if self.view.began().is_none() {
+            // The first line that anybody sees names the run.
+            return;
+        }
         let Some(size) = (self.size)() else {
             self.scroll(usize::from(u16::MAX));
             return;
@@ -151,7 +163,8 @@ impl<W: Write> Tty<W> {
         if frame == self.frame && self.above.is_empty() && !self.shown.is_empty() {
             return;
         }
-        let mut text = self.lift(columns, !self.above.is_empty());
+        let mut text = self.lift(columns, self.is_below || !self.above.is_empty());
+        self.is_below = false;
         text += &std::mem::take(&mut self.above);
         for (at, line) in frame.iter().enumerate() {
             text += if at == 0 { "" } else { "\n" };
@@ -219,7 +232,7 @@ impl<W: Write> Tty<W> {
         }
         let mut said = why::explain(&self.view, ix, now);
         if self.is_asking && self.view.get(ix).awaits_person() {
-            said.push_str("  type y or n, then Enter");
+            said.insert_str(0, "type y or n, then Enter; ");
         }
         if !said.is_empty() && node.shards.all == 1 {
             put!(text, "  {}", clean::plain(&said));
@@ -284,6 +297,7 @@ impl<W: Write> Observer for Tty<W> {
     fn record(&mut self, seq: u64, at: Millis, event: &Event) {
         self.view.record(seq, at, event);
         self.tails.record(event);
+        self.is_below |= self.is_asking && matches!(event, Event::GateDecided { note, .. } if note == AT_TERMINAL);
         let told = self.story.tell(&self.view, at, event);
         self.put_above(&told);
         let is_first = matches!(event, Event::RunBegan(_) | Event::RunResumed(_));
