@@ -11,6 +11,8 @@ mod guide;
 mod markdown;
 #[path = "docs/pictures.rs"]
 mod pictures;
+#[path = "docs/recipes.rs"]
+mod recipes;
 mod support;
 #[path = "docs/tables.rs"]
 mod tables;

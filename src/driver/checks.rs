@@ -31,9 +31,8 @@ pub struct Checks {
     root: PathBuf,
     /// Manifests that are in place since this engine stored or restored them.
     in_place: Arc<Mutex<BTreeSet<Digest>>>,
-    /// Cache keys of stages that were asked for and not found, and what they were made from; their results are
-    /// remembered.
-    keys: Arc<Mutex<BTreeMap<(NodeIx, u32), (Digest, Material)>>>,
+    /// Cache keys of stages that were asked for and not found; their results are remembered.
+    keys: Arc<Mutex<BTreeMap<(NodeIx, u32), Asked>>>,
     /// Held while files are put back: two stages that need the same ones must not both do it, for the first of
     /// them may have begun to change its copy.
     restoring: Arc<Mutex<()>>,
@@ -150,7 +149,9 @@ impl Checks {
                 };
                 if !matches!(answer, Ok(Answer::Yes(_))) {
                     // What the stage is about to leave takes the place of what could not be used.
-                    keys.lock().unwrap_or_else(PoisonError::into_inner).insert((node, shard), (key, material));
+                    keys.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert((node, shard), (key, Some(material)));
                 }
                 answer
             });
@@ -159,6 +160,10 @@ impl Checks {
         });
     }
 }
+
+/// A key that the cache did not have, and what it was made from. A shard keeps its key only: to hash the sources
+/// of its stage again for each of a million shards would cost more than the cache saves.
+type Asked = (Digest, Option<Material>);
 
 /// What a stage's result depends on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -223,14 +228,10 @@ fn found(
 
 /// Keeps a result for the next time; the words say why not. Its key was made before the stage began. What changed
 /// since then may or may not be in the result, so a key that would be another now must never lead to it.
-fn remember(
-    objects: &Objects,
-    root: &Path,
-    (key, material): &(Digest, Material),
-    result: &ShardResult,
-) -> Result<(), String> {
-    let now = material.key(root).map_err(|why| format!("the result was not cached: {why}"))?;
-    if now != *key {
+fn remember(objects: &Objects, root: &Path, (key, material): &Asked, result: &ShardResult) -> Result<(), String> {
+    let now = material.as_ref().map(|material| material.key(root)).transpose();
+    let now = now.map_err(|why| format!("the result was not cached: {why}"))?;
+    if now.is_some_and(|now| now != *key) {
         return Err("the result was not cached: files of `cache.sources` changed while it ran".to_owned());
     }
     let entry = CacheEntry { result: ShardResult { output: None, notes: Vec::new(), ..result.clone() } };

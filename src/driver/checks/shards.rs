@@ -56,7 +56,7 @@ impl Checks {
                 hits.push((shard, result));
             } else {
                 // What the shard is about to leave takes the place of what could not be used.
-                self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert((node, shard), key);
+                self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert((node, shard), (key, None));
             }
         }
         Ok(hits)
