@@ -157,7 +157,7 @@ impl Printer {
     fn line(&self, (version, attempt): (usize, Attempt), at: Millis, line: &[u8]) {
         let node = self.versions.node(version, attempt.node);
         let id = node.map_or("?", |node| &*node.id);
-        let sharded = node.is_some_and(|node| node.rules.shards > 1);
+        let sharded = node.is_some_and(|node| node.rules.split.is_some() || node.rules.shards > 1);
         if self.json {
             print::line(
                 &serde_json::json!({

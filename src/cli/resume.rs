@@ -138,6 +138,7 @@ fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> 
     }
     let graph = orders.change.as_ref().map_or_else(|| &read.compiled.graph, |compiled| &compiled.graph);
     orders.rerun = rerun(graph, &args.rerun)?;
+    orders.failed = rerun_failed(graph, &args.rerun)?;
     Ok(Some(orders))
 }
 
@@ -147,10 +148,37 @@ fn again(args: &ResumeArgs, read: &Read) -> String {
     find::how_to_resume(read.dir.id()) + &rerun.collect::<String>()
 }
 
+/// What ends the name of a stage of which only the failed shards are to run again.
+const FAILED: &str = ":failed";
+
+/// The stage of `STAGE:failed`, unless a matrix has a cell of that name.
+fn failed_of<'a>(graph: &Graph, name: &'a str) -> Option<&'a str> {
+    name.strip_suffix(FAILED).filter(|_| graph.find(name).is_none())
+}
+
+/// The nodes of which `--rerun STAGE:failed` repeats the failed shards.
+pub(super) fn rerun_failed(graph: &Graph, names: &[String]) -> Result<Vec<NodeIx>, Fault> {
+    let mut nodes = Vec::new();
+    for name in names.iter().filter_map(|name| failed_of(graph, name)) {
+        let mut refusals = Vec::new();
+        let found = select::named(graph, "--rerun", name, &mut refusals);
+        if found.is_empty() {
+            find::stage(graph, name)?;
+        }
+        if let Some(node) = found.iter().find(|&&node| graph.nodes[node].rules.split.is_none()) {
+            let id = &graph.nodes[*node].id;
+            let fault = Fault::new(Exit::Usage, format!("`{id}` has no shards, so none of them failed"));
+            return Err(fault.help(format!("run all of it again: --rerun {id}")));
+        }
+        nodes.extend(found);
+    }
+    Ok(nodes)
+}
+
 /// The nodes that `--rerun` names; a matrix or a file stage means all of its nodes.
 pub(super) fn rerun(graph: &Graph, names: &[String]) -> Result<Vec<NodeIx>, Fault> {
     let mut nodes = Vec::new();
-    for name in names {
+    for name in names.iter().filter(|name| failed_of(graph, name).is_none()) {
         let mut refusals = Vec::new();
         let found = select::named(graph, "--rerun", name, &mut refusals);
         if found.is_empty() {

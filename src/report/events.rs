@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::base::{Millis, NodeIx};
 use crate::run::event::{
-    Answer, Attempt, Event, Outcome, RunEnd, ShardResult, SkipReason, StopKind, SuspendReason,
+    Answer, Attempt, CutReason, Event, Outcome, RunEnd, ShardResult, SkipReason, StopKind, SuspendReason,
 };
 
 use super::view::View;
@@ -100,6 +100,11 @@ fn facts(view: &View, event: &Event) -> (&'static str, Value) {
             ("shards-started", json!({"stage": id(node), "first": first, "count": count, "attempt": 1}))
         }
         Event::ShardRetried { attempt } => ("shard-retried", of_attempt(view, *attempt)),
+        Event::ShardsCut { .. }
+        | Event::ItemsFrozen { .. }
+        | Event::ShardRecalled { .. }
+        | Event::StageSealed { .. }
+        | Event::ShardsReopened { .. } => facts_of_shards(view, event),
         Event::ShardFinished { attempt, outcome, took, result } => {
             let mut facts = of_attempt(view, *attempt);
             facts["took_ms"] = json!(took.ms());
@@ -221,6 +226,36 @@ fn facts_of_run(view: &View, event: &Event) -> (&'static str, Value) {
     }
 }
 
+/// What is said about the shards of a stage.
+fn facts_of_shards(view: &View, event: &Event) -> (&'static str, Value) {
+    let id = |ix: &NodeIx| view.id(*ix).to_owned();
+    match event {
+        Event::ShardsCut { node, cut, why, p95 } => {
+            let why = match why {
+                CutReason::First => "first",
+                CutReason::Split => "split",
+                CutReason::Grow => "grow",
+            };
+            let (shard, item, size) = (cut.shard, cut.item, cut.size);
+            let facts = json!({
+                "stage": id(node), "shard": shard, "item": item, "size": size, "why": why, "p95_ms": p95.ms(),
+            });
+            ("shards-cut", facts)
+        }
+        Event::ItemsFrozen { node, items } => ("items-frozen", json!({"stage": id(node), "items": items.len()})),
+        Event::ShardRecalled { node, shard, result } => {
+            let mut facts = json!({"stage": id(node), "shard": shard});
+            add_result(&mut facts, result);
+            ("shard-recalled", facts)
+        }
+        Event::StageSealed { node, root } => {
+            ("stage-sealed", json!({"stage": id(node), "root": root.to_string()}))
+        }
+        Event::ShardsReopened { node } => ("shards-reopened", json!({"stage": id(node)})),
+        _ => unreachable!("only these are given"),
+    }
+}
+
 /// Stage, shard and number of an attempt.
 fn of_attempt(view: &View, attempt: Attempt) -> Value {
     json!({"stage": view.id(attempt.node), "shard": attempt.shard, "attempt": attempt.number})
@@ -254,6 +289,9 @@ fn add_result(facts: &mut Value, result: &ShardResult) {
     let outputs: Map<String, Value> = result.outputs.iter().cloned().collect();
     facts["outputs"] = Value::Object(outputs);
     facts["artifacts"] = json!(result.artifacts);
+    if let Some(digest) = result.digest {
+        facts["digest"] = json!(digest);
+    }
     facts["cpu_us"] = json!(result.cpu_us);
     facts["max_rss_kib"] = json!(result.max_rss_kib);
     facts["notes"] = json!(result.notes);

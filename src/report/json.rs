@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::base::{Millis, NodeIx};
 use crate::run::event::NodeState;
 
-use super::view::{NodeView, View};
+use super::view::{NodeView, Sharded, View};
 use super::{why, words};
 
 /// Version of the shapes of this file.
@@ -104,6 +104,9 @@ fn stage(view: &View, ix: NodeIx, node: &NodeView, now: Millis) -> Value {
             "running": shards.running, "retrying": shards.retrying,
         });
     }
+    if let Some(sharded) = &node.sharded {
+        add_sharded(&mut out, view, ix, sharded);
+    }
     if node.awaits_person() {
         out["prompt"] = json!(node.prompt);
         out["expires"] = json!(utc(node.expires));
@@ -113,6 +116,33 @@ fn stage(view: &View, ix: NodeIx, node: &NodeView, now: Millis) -> Value {
         out["resolve"] = json!(super::hint::resolve(view.run_id(), view.id(ix)));
     }
     out
+}
+
+/// How the items of a stage are cut, which of its shards failed with which items, and its root.
+fn add_sharded(out: &mut Value, view: &View, ix: NodeIx, sharded: &Sharded) {
+    let failed = sharded.failed.iter().map(|(shard, outcome)| {
+        let range = sharded.cuts.range(*shard);
+        let items = view.items(ix, *shard).map_or_else(Vec::new, |(items, _)| items);
+        json!({
+            "shard": shard, "first": range.start, "count": range.end - range.start, "items": items,
+            "outcome": words::outcome(outcome),
+        })
+    });
+    let facts = json!({
+        "items": sharded.cuts.items(), "size": sharded.cuts.last().size, "splits": sharded.splits,
+        "growths": sharded.growths, "recalled": sharded.recalled, "failures": failed.collect::<Vec<_>>(),
+        "root": sharded.root.map(|root| root.to_string()),
+    });
+    if out["shards"].is_null() {
+        let shards = view.get(ix).shards;
+        out["shards"] = json!({
+            "all": shards.all, "done": shards.done, "failed": shards.failed,
+            "running": shards.running, "retrying": shards.retrying,
+        });
+    }
+    if let (Some(all), Value::Object(facts)) = (out["shards"].as_object_mut(), facts) {
+        all.extend(facts);
+    }
 }
 
 /// The exit code of the last attempt, if it exited.

@@ -2,6 +2,7 @@
 
 use crate::base::{Millis, NodeIx, Span};
 use crate::graph::model::Phase;
+use crate::run::Outcome;
 use crate::run::event::NodeState;
 
 use super::view::{NodeView, View};
@@ -137,6 +138,22 @@ fn explain_retrying(view: &View, ix: NodeIx, now: Millis) -> String {
     let after = node.outcome.as_ref().map(|outcome| format!(" after {}", words::outcome(outcome)));
     let which = if node.shards.all > 1 { shards(node) } else { format!("attempt {}", node.attempts + 1) };
     format!("{which} in {}{}", words::length(due), after.unwrap_or_default())
+}
+
+/// The failed shards of a stage with their items, one a line, at most ten of them.
+pub fn failed_shards(view: &View, ix: NodeIx) -> Vec<String> {
+    const MAX_LINES: usize = 10;
+    let node = view.get(ix);
+    let Some(sharded) = &node.sharded else { return Vec::new() };
+    let line = |(shard, outcome): (&u32, &Outcome)| {
+        format!("{}[{shard}]: {}; {}", view.id(ix), words::outcome(outcome), view.items_words(ix, *shard))
+    };
+    let mut lines: Vec<String> = sharded.failed.iter().take(MAX_LINES).map(line).collect();
+    let more = (node.shards.failed as usize).saturating_sub(lines.len());
+    if more > 0 && !lines.is_empty() {
+        lines.push(format!("and {more} more"));
+    }
+    lines
 }
 
 /// `412/500 shards, 3 failed`.

@@ -206,7 +206,9 @@ impl Out<'_> {
         if seen.attempts_each > 1 {
             facts.push(format!("at most {} attempts", seen.attempts_each));
         }
-        if rules.shards > 1 {
+        if let Some(split) = &rules.split {
+            facts.extend(words::split(node, split, seen.attempts_each));
+        } else if rules.shards > 1 {
             let all = words::number(seen.attempts);
             let shards = words::plural(u64::from(rules.shards), "shard");
             facts.push(if seen.attempts_each > 1 { format!("{shards}, {all} attempts in all") } else { shards });

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::base::{NodeIx, Span};
-use crate::graph::model::{Command, Work};
+use crate::graph::model::{Command, Items, Node, Split, Work};
 use crate::graph::{Foreseen, Graph};
 
 /// Columns of `text`.
@@ -98,6 +98,27 @@ fn quoted(word: &[Foreseen]) -> String {
 pub(super) fn plural(count: u64, one: &str) -> String {
     let end = if count == 1 { "" } else { "s" };
     format!("{} {one}{end}", number(count))
+}
+
+/// How a stage's items are cut and what bounds its shards.
+pub(super) fn split(node: &Node, split: &Split, attempts: u32) -> Vec<String> {
+    let items = plural(split.items, "item");
+    let (shards, all) = (u64::from(node.rules.shards), u64::from(attempts) * u64::from(node.rules.shards));
+    let mut said = vec![match node.items() {
+        Some(Items::Late { text, max, .. }) => {
+            format!("at most {} from {}", plural(u64::from(*max), "item"), text.trim_matches(['{', '}', ' ']))
+        }
+        _ if split.grows => format!("{items}, shards sized as they run"),
+        _ if split.size == 1 && attempts > 1 => {
+            format!("{}, {} attempts in all", plural(shards, "shard"), number(all))
+        }
+        _ if split.size == 1 => plural(shards, "shard"),
+        _ => format!("{items} in {} of {}", plural(shards, "shard"), number(u64::from(split.size))),
+    }];
+    said.extend(split.target.map(|target| format!("p95 of a shard up to {}", length(target))));
+    said.extend(split.rate.map(|rate| format!("at most {rate} starts")));
+    said.extend(split.allow_failed.map(|most| format!("{most} may fail")));
+    said
 }
 
 /// `1,200,000`.

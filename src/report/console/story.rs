@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::base::{Millis, NodeIx, Span};
 use crate::run::Attempt;
 use crate::run::event::{
-    Answer, CancelLevel, CheckKind, Event, NodeState, Outcome, ReopenReason, RunEnd, SkipReason, StopReason,
-    SuspendReason,
+    Answer, CancelLevel, CheckKind, CutReason, Event, NodeState, Outcome, ReopenReason, RunEnd, SkipReason,
+    StopReason, SuspendReason,
 };
 
 use super::super::view::{RunWord, View};
@@ -85,6 +85,7 @@ impl Story {
         match event {
             Event::ShardsStarted { node, .. } => self.tell_start(view, *node, at),
             Event::ShardRetried { attempt } => self.tell_retried(view, *attempt),
+            Event::ShardsCut { node, cut, why, p95 } => self.tell_cut(view, *node, (cut.size, *why, *p95)),
             Event::ShardFinished { attempt, outcome, result, .. } => {
                 let mut text = String::new();
                 for note in &result.notes {
@@ -205,6 +206,17 @@ impl Story {
         self.line(NodeState::Running, "start", view.id(attempt.node), &format!("attempt {}", attempt.number))
     }
 
+    /// What is left of a stage is cut smaller; that it is cut larger is nobody's trouble.
+    fn tell_cut(&self, view: &View, ix: NodeIx, (size, why, p95): (u32, CutReason, Span)) -> String {
+        if why != CutReason::Split {
+            return String::new();
+        }
+        let items = if size == 1 { "1 item".to_owned() } else { format!("{size} items") };
+        let said =
+            format!("p95 of its shards is {}: what is left is cut into shards of {items}", words::length(p95));
+        self.line(NodeState::Running, "split", view.id(ix), &said)
+    }
+
     /// A shard's end: only failures, and progress now and then.
     fn tell_shard(&mut self, view: &View, attempt: Attempt, outcome: &Outcome, at: Millis) -> String {
         let node = view.get(attempt.node);
@@ -213,7 +225,9 @@ impl Story {
         }
         let mut text = String::new();
         if !matches!(outcome, Outcome::Success | Outcome::Cancelled) {
-            text += &self.tell_bounded(view, attempt, "failed", &words::outcome(outcome));
+            let items = view.items_words(attempt.node, attempt.shard);
+            let said = [words::outcome(outcome), items].into_iter().filter(|part| !part.is_empty());
+            text += &self.tell_bounded(view, attempt, "failed", &said.collect::<Vec<_>>().join("; "));
         }
         let last = self.told.entry(attempt.node).or_insert(at);
         if !self.is_live && at.since(*last) >= PROGRESS {
@@ -352,6 +366,9 @@ impl Story {
         let reason = if node.reason.is_empty() { words::state(node.state) } else { &node.reason };
         let mut out =
             format!("\n{} {}: {}\n", self.look.paint(node.state, "──"), view.id(ix), clean::plain(reason));
+        for line in why::failed_shards(view, ix) {
+            put!(out, "   {}\n", clean::plain(&line));
+        }
         for line in &lines {
             put!(out, "   {} {}\n", self.look.dim("│"), clean::line(line.as_bytes(), self.look.colour));
         }
@@ -386,8 +403,7 @@ impl Story {
 /// `pack[3]` for a shard, else the stage.
 pub(super) fn stage(view: &View, attempt: Attempt) -> String {
     let id = view.id(attempt.node);
-    let is_sharded = view.graph().nodes.get(attempt.node).is_some_and(|node| node.rules.shards != 1);
-    if is_sharded { format!("{id}[{}]", attempt.shard) } else { id.to_owned() }
+    if view.is_sharded(attempt.node) { format!("{id}[{}]", attempt.shard) } else { id.to_owned() }
 }
 
 /// How an attempt ended, for the title of its output; reasons, which may be long and odd, follow elsewhere.

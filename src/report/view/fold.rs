@@ -18,6 +18,7 @@ impl View {
         if !self.knows(event) {
             return;
         }
+        self.record_of_shards(event);
         match event {
             Event::ShardsStarted { node, first, count } => self.start(*node, *first, *count, at),
             Event::ShardRetried { attempt } => self.retry(*attempt, at),
@@ -160,7 +161,7 @@ impl View {
     }
 
     /// Changes a stage and keeps the counts by state true.
-    fn edit(&mut self, ix: NodeIx, change: impl FnOnce(&mut NodeView)) {
+    pub(super) fn edit(&mut self, ix: NodeIx, change: impl FnOnce(&mut NodeView)) {
         let node = &mut self.nodes[ix];
         let before = node.state;
         change(node);
@@ -301,7 +302,7 @@ impl View {
     }
 
     /// An ended stage is pending again. Shards that are done stay so when the run is merely resumed.
-    fn reopen(&mut self, ix: NodeIx, why: ReopenReason) {
+    pub(super) fn reopen(&mut self, ix: NodeIx, why: ReopenReason) {
         self.forget(ix);
         self.edit(ix, |node| {
             let done = if why == ReopenReason::Resume { node.shards.done } else { 0 };
@@ -312,6 +313,10 @@ impl View {
             node.away = Span::ZERO;
             (node.blocked_by, node.decided_by, node.expires) = (None, None, None);
             (node.stopping, node.checking, node.is_open) = (None, None, false);
+            if let Some(sharded) = &mut node.sharded {
+                sharded.failed.clear();
+                sharded.root = None;
+            }
             node.outputs.clear();
             node.reopened += 1;
         });
@@ -396,6 +401,11 @@ impl View {
 const fn stage_of(event: &Event) -> Option<NodeIx> {
     match event {
         Event::ShardsStarted { node, .. }
+        | Event::ShardsCut { node, .. }
+        | Event::ItemsFrozen { node, .. }
+        | Event::ShardRecalled { node, .. }
+        | Event::StageSealed { node, .. }
+        | Event::ShardsReopened { node }
         | Event::CheckStarted { node, .. }
         | Event::CheckAnswered { node, .. }
         | Event::GateOpened { node, .. }
@@ -444,7 +454,7 @@ fn settle(node: &mut NodeView) {
 }
 
 /// What an attempt left.
-fn keep(node: &mut NodeView, result: &ShardResult) {
+pub(super) fn keep(node: &mut NodeView, result: &ShardResult) {
     node.cpu_us = node.cpu_us.saturating_add(result.cpu_us);
     node.max_rss_kib = node.max_rss_kib.max(result.max_rss_kib);
     node.output = result.output.or(node.output);

@@ -6,6 +6,7 @@
 
 mod fold;
 mod node;
+mod sharded;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use crate::graph::{Graph, Node};
 use crate::run::event::{Began, CancelLevel, CancelReason, Event, NodeState, SuspendReason, Verdict};
 
 pub use node::{Bar, MAX_BARS, NodeView, Shards};
+pub use sharded::Sharded;
 
 use super::words;
 

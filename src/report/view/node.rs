@@ -25,6 +25,8 @@ pub struct NodeView {
     pub outcome: Option<Outcome>,
     /// Its shards.
     pub shards: Shards,
+    /// How its items are cut and which shards failed, of a sharded stage.
+    pub sharded: Option<Box<super::Sharded>>,
     /// The need that blocks it.
     pub blocked_by: Option<NodeIx>,
     /// Why its running attempts are being stopped.
@@ -105,6 +107,7 @@ impl NodeView {
             reason: String::new(),
             outcome: None,
             shards: Shards { all: node.rules.shards, ..Shards::default() },
+            sharded: super::Sharded::new(node),
             blocked_by: None,
             stopping: None,
             checking: None,
