@@ -14,7 +14,7 @@ use super::env::args::EnvArgs;
 pub use act::{CancelArgs, DecideArgs, PauseArgs, ResolveArgs, ResolveAs, UnlockArgs};
 pub use look::{
     CheckArgs, CheckFormat, DiffArgs, GraphArgs, GraphFormat, LogsArgs, ReportArgs, ReportFormat, RunsArgs,
-    StatusArgs, VerifyArgs,
+    SimulateArgs, StatusArgs, VerifyArgs,
 };
 pub use run::{InputArgs, Output, PlanArgs, ResumeArgs, RunArgs, SelectArgs, ShowArgs};
 pub use tool::{CompletionsArgs, DoctorArgs, ExplainArgs, GcArgs, InitArgs, ManArgs, SchemaArgs, SchemaOf};
@@ -75,6 +75,8 @@ pub enum Verb {
     Resume(ResumeArgs),
     /// Show what a run would do: waves, critical path, attempts, worst case. Starts nothing
     Plan(PlanArgs),
+    /// Imagine runs of a plan: the real scheduler on what earlier runs took. Starts nothing
+    Simulate(SimulateArgs),
     /// Draw a plan or a run
     Graph(GraphArgs),
     /// Check plans completely without running anything; all errors at once

@@ -4,12 +4,18 @@ use std::sync::Arc;
 
 use super::print;
 use crate::base::NodeIx;
-use crate::driver::compile::Expected;
+use crate::driver::compile;
+use crate::driver::simulate::{Assumptions, simulate};
 use crate::graph::Graph;
-use crate::graph::forecast::{Forecast, Schedule};
+use crate::graph::forecast::{Expected, Forecast, Schedule};
 use crate::journal::history::{self, History};
 use crate::journal::{RunDir, StateDir};
 use crate::report::View;
+use crate::run::rehearse;
+
+/// Runs that are imagined for a plan, and attempts in all: what nobody has to wait for.
+const MAX_SAMPLES: u32 = 200;
+const MAX_ATTEMPTS: u64 = 200_000;
 
 /// How long the stages of one plan took.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +33,18 @@ impl Past {
         Self { history: Arc::new(history) }
     }
 
+    /// How long a run of `graph` will take, by a few imagined ones.
+    pub(super) fn range(&self, graph: &Arc<Graph>) -> Expected {
+        let shards: u64 = graph.nodes.iter().map(|node| u64::from(node.rules.shards)).sum();
+        let samples = u32::try_from(MAX_ATTEMPTS / shards.max(1)).unwrap_or(u32::MAX).clamp(1, MAX_SAMPLES);
+        let assumed = Assumptions { samples, seed: 1, ..Assumptions::default() };
+        let found = simulate(graph, &self.history, &assumed);
+        let runs = u32::try_from(found.runs).unwrap_or(u32::MAX);
+        Expected { p50: found.within(50), p95: found.within(95), samples: runs }
+    }
+
     /// What a graph is compiled with.
-    pub(super) fn expected(&self) -> Expected {
+    pub(super) fn expected(&self) -> compile::Expected {
         Arc::clone(&self.history)
     }
 }
@@ -40,6 +56,14 @@ pub(super) fn tell(view: &mut View) {
         if node.rules.likely().is_some() {
             view.expect(ix, graph.whole(ix));
         }
+    }
+}
+
+/// Tells a view how long its run was expected to take when it began, if that was known.
+pub(super) fn foresee(view: &mut View) {
+    let graph = Arc::clone(view.graph());
+    if let Some(took) = of(&graph, Some(&rehearse(&graph))).expected() {
+        view.foresee(took);
     }
 }
 

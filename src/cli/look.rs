@@ -6,7 +6,7 @@ use super::args::{ExplainArgs, GcArgs, ReportArgs, ReportFormat, SchemaArgs, Sch
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::settings::Settings;
-use super::{find, logs, print};
+use super::{find, forecast, logs, print};
 use crate::base::Span;
 use crate::driver::ports;
 use crate::journal::{self, Holder, Tail, gc};
@@ -97,10 +97,14 @@ pub(super) fn report(args: &ReportArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
     let read = find::read(find::run_or_latest(&state, args.run.as_deref())?)?;
     let is_alive = journal::is_live(&read.dir)?;
-    let view = find::view(&read, is_alive);
+    let mut view = find::view(&read, is_alive);
+    forecast::tell(&mut view);
+    forecast::foresee(&mut view);
     let stored = logs::Stored::new(&read);
     let text = if args.json {
-        let status = json::status(&view, read.last_at(), is_alive);
+        let mut status = json::status(&view, read.last_at(), is_alive);
+        status["expected_ms"] = serde_json::json!(view.foreseen().map(Span::ms));
+        status["forecast_error_percent"] = serde_json::json!(view.forecast_error());
         serde_json::to_string_pretty(&status).expect("a JSON value is always written") + "\n"
     } else {
         match args.format {

@@ -29,6 +29,7 @@ mod print;
 mod resume;
 mod run;
 mod settings;
+mod simulate;
 mod status;
 mod timebox;
 
@@ -95,6 +96,7 @@ fn dispatch(cli: &Cli) -> Answer {
         Verb::Run(args) => run::run(args, settings),
         Verb::Resume(args) => resume::run(args, settings),
         Verb::Plan(args) => plan::run(args, settings),
+        Verb::Simulate(args) => simulate::run(args, settings),
         Verb::Graph(args) => graph::run(args, settings),
         Verb::Check(args) => check::run(args, settings),
         Verb::Status(args) => status::run(args, settings),

@@ -24,7 +24,10 @@ pub(super) fn run(args: &PlanArgs, settings: &Settings) -> Answer {
         .map_err(|refused| check::refuse(&refused, settings))?;
     check::warn(&compiled.found, &compiled.sources, settings);
     let schedule = rehearse(&compiled.graph);
-    let forecast = forecast::of(&compiled.graph, Some(&schedule));
+    let mut forecast = forecast::of(&compiled.graph, Some(&schedule));
+    if forecast.expected().is_some() {
+        forecast.range = Some(past.range(&compiled.graph));
+    }
     let subject = Subject { graph: &compiled.graph, forecast: &forecast, states: None };
     if args.json {
         print::out(&draw::json_text(subject));

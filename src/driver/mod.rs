@@ -29,5 +29,6 @@ pub mod prepare;
 pub mod record;
 pub mod recorded;
 pub mod signals;
+pub mod simulate;
 pub mod surroundings;
 pub mod values;

@@ -107,6 +107,8 @@ pub struct Forecast {
     pub foreseen: u32,
     /// Selected nodes.
     pub selected: u32,
+    /// How long earlier runs let expect the whole run to take, and how many they are; set by who has imagined runs.
+    pub range: Option<Expected>,
     /// Changes of the number of stages at work: from this moment on, so many. Empty without a schedule.
     pub profile: Vec<(Span, u32)>,
     /// Limits that make stages wait, the tightest (demand ÷ capacity) first.
@@ -121,7 +123,14 @@ impl Forecast {
             graph.nodes.pairs().map(|(ix, node)| stage(node, depth[ix], expected(ix))).collect();
         let critical = path::critical(graph, schedule, &mut stages);
         let selected = || graph.nodes.pairs().filter(|(_, node)| node.selected);
-        let foreseen = || selected().filter(|(_, node)| !node.rules.is_approval && node.rules.shards > 0);
+        // A handler of a failure that is not expected takes no time, and so does what has nothing to do.
+        let starts: Option<std::collections::BTreeSet<NodeIx>> =
+            schedule.map(|schedule| schedule.starts.iter().map(|planned| planned.node).collect());
+        let is_played = |ix: &NodeIx| starts.as_ref().is_none_or(|starts| starts.contains(ix));
+        let foreseen = || {
+            let timed = selected().filter(|(_, node)| !node.rules.is_approval && node.rules.shards > 0);
+            timed.filter(|(ix, _)| is_played(ix))
+        };
         Self {
             attempts: selected().fold(0, |sum, (ix, _)| sum.saturating_add(stages[ix].attempts)),
             worst: worst::of_run(graph, &stages),
@@ -131,6 +140,7 @@ impl Forecast {
             known: count(foreseen().filter(|(ix, _)| stages[*ix].expected.is_some()).count()),
             foreseen: count(foreseen().count()),
             selected: count(selected().count()),
+            range: None,
             profile: schedule.map(profile).unwrap_or_default(),
             contended: contended(graph, &waves, &closing),
             stages,

@@ -189,6 +189,8 @@ struct Folding<'a> {
     /// Place in `summary.stages` of each stage of the present plan.
     slots: Vec<usize>,
     by_id: HashMap<String, usize>,
+    /// When the attempts that run were started.
+    running: HashMap<(NodeIx, u32), Millis>,
 }
 
 impl<'a> Folding<'a> {
@@ -210,7 +212,7 @@ impl<'a> Folding<'a> {
             resumes: 0,
             stages: Vec::new(),
         };
-        Self { run, summary, slots: Vec::new(), by_id: HashMap::new() }
+        Self { run, summary, slots: Vec::new(), by_id: HashMap::new(), running: HashMap::new() }
     }
 
     fn fold(&mut self, at: Millis, event: Event) {
@@ -253,10 +255,19 @@ impl<'a> Folding<'a> {
 
     fn fold_stage(&mut self, at: Millis, event: &Event) {
         match event {
-            Event::ShardsStarted { node, count, .. } => self.start(*node, at, u64::from(*count)),
-            Event::ShardRetried { attempt } => self.start(attempt.node, at, 1),
+            Event::ShardsStarted { node, first, count } => {
+                self.running.extend((*first..first + count).map(|shard| ((*node, shard), at)));
+                self.start(*node, at, u64::from(*count));
+            }
+            Event::ShardRetried { attempt } => {
+                self.running.insert((attempt.node, attempt.shard), at);
+                self.start(attempt.node, at, 1);
+            }
             Event::ShardFinished { attempt, outcome, took, .. } => {
-                self.end(attempt.node, attempt.shard, (outcome, *took));
+                // From fact to fact, so that what the engine needs for a start and an end is part of it.
+                let started = self.running.remove(&(attempt.node, attempt.shard));
+                let took = started.map_or(*took, |started| at.since(started));
+                self.end(attempt.node, attempt.shard, (outcome, took));
             }
             Event::RetryScheduled { attempt, .. } => self.stage(attempt.node).state = NodeState::Retrying,
             Event::GateOpened { node, .. } => {

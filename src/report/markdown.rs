@@ -28,6 +28,9 @@ pub fn render(view: &View, logs: &dyn Logs) -> String {
     let took = words::length(view.elapsed(view.now()));
     let mut out = format!("## {mark} {}: {} in {took}\n\n", inline(view.plan()), state.word());
     put!(out, "Run `{}`, {}.\n\n", view.run_id(), totals(view));
+    if let (Some(foreseen), Some(error)) = (view.foreseen(), view.forecast_error()) {
+        put!(out, "Expected {}, took {took} ({error:+.1} %).\n\n", words::length(foreseen));
+    }
     for (why, command) in hint::next(view) {
         put!(out, "{}: {}\n\n", sentence(&why), code(&command));
     }

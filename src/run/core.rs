@@ -40,6 +40,13 @@ impl Core {
         Self { state }
     }
 
+    /// A run that is thought through with its clocks on.
+    pub(super) fn imagined(graph: Arc<Graph>) -> Self {
+        let mut core = Self::new(vec![graph]);
+        core.think_on();
+        core
+    }
+
     /// From here on the run is only thought through.
     pub(super) fn think_on(&mut self) {
         self.state.thought = Some(Thought::new(false));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::InputArgs;
+use super::{InputArgs, SelectArgs};
 
 /// `engine graph`
 #[derive(Args, Clone, Debug)]
@@ -147,6 +147,37 @@ pub enum ReportFormat {
 pub struct VerifyArgs {
     /// The run [default: the latest]
     pub run: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `engine simulate`
+#[derive(Args, Clone, Debug)]
+pub struct SimulateArgs {
+    /// The plan
+    pub plan: PathBuf,
+    /// Inputs.
+    #[command(flatten)]
+    pub inputs: InputArgs,
+    /// Selection.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Attempts at once
+    #[arg(short, long, env = "ENGINE_JOBS", value_name = "N")]
+    pub jobs: Option<u32>,
+    /// Take a stage to be slower, or faster with a factor below 1
+    #[arg(long, value_name = "STAGE=2x", value_delimiter = ';')]
+    pub slow: Vec<String>,
+    /// Take every attempt of a stage to fail, and say what that leads to
+    #[arg(long, value_name = "STAGE", value_delimiter = ';')]
+    pub fail: Vec<String>,
+    /// How many runs to imagine [default: 1000, fewer for large plans]
+    #[arg(long, value_name = "N")]
+    pub samples: Option<u32>,
+    /// Decides what is drawn: the same seed, the same result
+    #[arg(long, default_value = "1")]
+    pub seed: Option<u64>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

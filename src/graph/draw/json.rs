@@ -35,6 +35,8 @@ pub(super) fn value(subject: Subject) -> Value {
         "attempts": forecast.attempts,
         "worst_ms": worst,
         "expected_ms": forecast.expected().map(Span::ms),
+        "forecast": forecast.range.map(|it| json!({"p50_ms": it.p50.ms(), "p95_ms": it.p95.ms(), "runs": it.samples})),
+        "known": {"stages": forecast.known, "of": forecast.foreseen},
         "unbounded": unbounded,
     })
 }

@@ -306,6 +306,12 @@ impl Out<'_> {
         let forecast = self.subject.forecast;
         self.blank();
         let expected = match forecast.expected() {
+            Some(_) if forecast.range.is_some_and(|range| range.samples > 0) => {
+                let range = forecast.range.expect("asked for just now");
+                let runs = words::plural(u64::from(range.samples), "earlier run");
+                let (p50, p95) = (words::length(range.p50), words::length(range.p95));
+                format!("{}{p50}, in 95 of 100 cases at most {p95} ({runs})", self.mark("≈ ", "about "))
+            }
             Some(span) => format!("{}{}", self.mark("≈ ", "about "), words::length(span)),
             None => format!(
                 "unknown, {} of {} have enough history",

@@ -161,6 +161,11 @@ impl History {
         found
     }
 
+    /// Whether anything is known of single shards of a stage.
+    pub fn knows_shards(&self, stage: &str) -> bool {
+        self.stages.get(stage).is_some_and(|past| !past.longest.is_empty())
+    }
+
     /// How long a shard took last that worked on `content`, if it was among the longest of its stage.
     pub fn of_shard(&self, stage: &str, content: u64) -> Option<Span> {
         let ms = self.stages.get(stage)?.longest.get(&content)?;

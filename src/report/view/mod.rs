@@ -49,6 +49,8 @@ pub struct View {
     cleaning: bool,
     time_box: Option<Millis>,
     is_box_closed: bool,
+    /// How long the run was expected to take when it began.
+    foreseen: Option<Span>,
 }
 
 /// The state of a run, as the product names it.
@@ -175,6 +177,7 @@ impl View {
             cleaning: false,
             time_box: None,
             is_box_closed: false,
+            foreseen: None,
         }
     }
 
@@ -193,6 +196,24 @@ impl View {
     /// How long `node` took in earlier runs. Only stages with a history have an expected time.
     pub fn expect(&mut self, node: NodeIx, usual: Span) {
         self.expected.insert(node, usual);
+    }
+
+    /// How long the whole run was expected to take when it began.
+    pub fn foresee(&mut self, took: Span) {
+        self.foreseen = Some(took);
+    }
+
+    /// How long the run was expected to take when it began, if that was known.
+    pub const fn foreseen(&self) -> Option<Span> {
+        self.foreseen
+    }
+
+    /// How wrong that was, in percent of it, of a run that is over: above 0 when it took longer.
+    pub fn forecast_error(&self) -> Option<f64> {
+        let foreseen = self.foreseen.filter(|span| *span > Span::ZERO)?.duration().as_secs_f64();
+        self.verdict()?;
+        let took = self.elapsed(self.now).duration().as_secs_f64();
+        Some(((took / foreseen - 1.0) * 1000.0).round() / 10.0)
     }
 
     /// The usual time of `node`, if there is a history.

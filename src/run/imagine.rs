@@ -1,0 +1,206 @@
+//! A run as it might be: decided by the very code that decides a real one, on a virtual clock, while the caller says how
+//! long each attempt takes and how it ends.
+//!
+//! What held the run up is found by walking back from its end. Every moment of it belongs to one cause: to the stage
+//! that worked while what came next needed it, or to the pool or the slots that what came next had to wait for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::core::Core;
+use super::event::{Answer, Attempt, Began, Event, NodeState, Outcome, RunEnd, ShardResult, Verdict};
+use super::input::{Command, Input, commands};
+use crate::base::{Digest, IdVec, Millis, NodeIx, PoolIx, RunId, Span};
+use crate::graph::Graph;
+
+/// What holds a run up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Cause {
+    /// The stage's own time, its re-tries included.
+    Stage(NodeIx),
+    /// A pool without room.
+    Pool(PoolIx),
+    /// The run's own limit of attempts at once.
+    Slots,
+}
+
+/// What came of an imagined run.
+#[derive(Clone, Debug)]
+pub struct Imagined {
+    /// From its begin to its end.
+    pub took: Span,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What became of each stage.
+    pub states: IdVec<NodeIx, NodeState>,
+    /// What its time went to.
+    pub causes: BTreeMap<Cause, Span>,
+}
+
+/// An attempt that ended.
+#[derive(Clone, Copy, Debug)]
+struct Past {
+    node: NodeIx,
+    shard: u32,
+    started: Millis,
+    ended: Millis,
+}
+
+/// Imagines a run of `graph`. Approvals are given at once, the cache has nothing, and conditions that only a real run
+/// can tell hold. `lives` tells how long an attempt takes, and how its process ends. `seed` decides jitter.
+pub fn imagine(graph: &Arc<Graph>, seed: u64, lives: &mut dyn FnMut(Attempt) -> (Span, Outcome)) -> Imagined {
+    let mut world = World {
+        core: Core::imagined(Arc::clone(graph)),
+        mail: BTreeMap::new(),
+        sent: 0,
+        started: BTreeMap::new(),
+        past: Vec::new(),
+    };
+    world.send(Millis::ZERO, Input::Begin(Box::new(began(graph, seed))));
+    let mut at = Millis::ZERO;
+    loop {
+        let mail = world.mail.first_key_value().map(|(&(due, _), _)| due);
+        let Some(next) = [mail, world.core.next_deadline()].into_iter().flatten().min() else { break };
+        at = at.max(next);
+        let mut inputs = Vec::new();
+        while let Some(entry) = world.mail.first_entry().filter(|entry| entry.key().0 <= at) {
+            inputs.push(entry.remove());
+        }
+        if inputs.is_empty() {
+            inputs.push(Input::Tick);
+        }
+        let batch = world.core.step(at, inputs);
+        if batch.events.is_empty() && world.mail.is_empty() {
+            break;
+        }
+        for (_, event) in batch.events {
+            world.hear(at, &event, lives);
+        }
+        if world.core.state().verdict().is_some() {
+            break;
+        }
+    }
+    world.conclude(graph)
+}
+
+struct World {
+    core: Core,
+    /// News on their way, by the moment of their arrival and then as sent.
+    mail: BTreeMap<(Millis, u64), Input>,
+    sent: u64,
+    started: BTreeMap<(NodeIx, u32), Millis>,
+    past: Vec<Past>,
+}
+
+impl World {
+    fn send(&mut self, at: Millis, input: Input) {
+        self.sent += 1;
+        self.mail.insert((at, self.sent), input);
+    }
+
+    fn ends(&mut self, at: Millis, attempt: Attempt, outcome: Outcome, took: Span) {
+        self.send(at, Input::Done { attempt, outcome, took, result: Box::<ShardResult>::default() });
+    }
+
+    fn hear(&mut self, at: Millis, event: &Event, lives: &mut dyn FnMut(Attempt) -> (Span, Outcome)) {
+        commands(event, |command| match command {
+            Command::Start(attempt) => {
+                self.started.insert((attempt.node, attempt.shard), at);
+                let (took, outcome) = lives(attempt);
+                self.ends(at + took, attempt, outcome, took);
+            }
+            Command::Stop(attempt, _) => self.ends(at, attempt, Outcome::Signal(15), Span::ZERO),
+            Command::Check(node, shard, kind) => {
+                self.send(at, Input::Checked { node, shard, kind, answer: Answer::No });
+            }
+        });
+        match event {
+            Event::ShardFinished { attempt, .. } => {
+                let key = (attempt.node, attempt.shard);
+                let started = self.started.remove(&key).unwrap_or(at);
+                self.past.push(Past { node: attempt.node, shard: attempt.shard, started, ended: at });
+            }
+            Event::GateOpened { node, .. } => {
+                let (by, note) = (String::new(), String::new());
+                self.send(at, Input::Decide { node: *node, approved: true, by, note });
+            }
+            _ => {}
+        }
+    }
+
+    fn conclude(self, graph: &Graph) -> Imagined {
+        let state = self.core.state();
+        let states = graph.nodes.indexes().map(|node| state.state(node)).collect();
+        let stuck = Verdict { state: RunEnd::Failed, failed: Vec::new(), timed_out: false, cancelled_by: None };
+        // A run that only a person can go on with, an outcome that nobody knows for one, is no good run.
+        let verdict = state.verdict().cloned().unwrap_or(stuck);
+        let causes = causes(graph, &self.past, state.now());
+        Imagined { took: state.now().since(Millis::ZERO), verdict, states, causes }
+    }
+}
+
+/// Walks back from the end of the run.
+fn causes(graph: &Graph, past: &[Past], end: Millis) -> BTreeMap<Cause, Span> {
+    let mut causes: BTreeMap<Cause, Span> = BTreeMap::new();
+    // By end; what ended at one moment in the order of the record.
+    let mut at = past.len().checked_sub(1);
+    let mut until = end;
+    let mut cause = None;
+    while let Some(ix) = at {
+        let it = past[ix];
+        let from = it.started.min(until);
+        let held = cause.unwrap_or(Cause::Stage(it.node));
+        let sum = causes.entry(held).or_default();
+        *sum = *sum + until.since(from);
+        until = from;
+        if from == Millis::ZERO {
+            break;
+        }
+        (at, cause) = before(graph, &past[..ix], it);
+    }
+    causes
+}
+
+/// What had to end before `it` could start, and what it waited for meanwhile if that was no need.
+fn before(graph: &Graph, past: &[Past], it: Past) -> (Option<usize>, Option<Cause>) {
+    let node = &graph.nodes[it.node];
+    let earlier =
+        |test: &dyn Fn(&Past) -> bool| past.iter().rposition(|other| other.ended <= it.started && test(other));
+    // An attempt before it of the same shard: what lies between them is the re-try's delay.
+    if let Some(at) = earlier(&|other| (other.node, other.shard) == (it.node, it.shard)) {
+        return (Some(at), None);
+    }
+    let need = earlier(&|other| node.needs.iter().any(|need| need.node == other.node));
+    if let Some(at) = need.filter(|&at| past[at].ended == it.started) {
+        return (Some(at), None);
+    }
+    let shares = |other: &Past| {
+        let theirs = &graph.nodes[other.node].rules.pools;
+        node.rules.pools.iter().map(|pool| pool.0).find(|pool| theirs.iter().any(|other| other.0 == *pool))
+    };
+    let at_once = |test: &dyn Fn(&Past) -> bool| earlier(&|other| other.ended == it.started && test(other));
+    if let Some(at) = at_once(&|other| shares(other).is_some()) {
+        return (Some(at), shares(&past[at]).map(Cause::Pool));
+    }
+    if let Some(at) = at_once(&|_| true) {
+        let is_phase = need.is_none() && node.phase == crate::graph::model::Phase::Finally;
+        return (Some(at), if is_phase { None } else { Some(Cause::Slots) });
+    }
+    (need.or_else(|| earlier(&|_| true)), None)
+}
+
+fn began(graph: &Graph, seed: u64) -> Began {
+    Began {
+        run: RunId::parse("imagined").expect("the word is an id"),
+        plan: graph.name.clone(),
+        path: String::new(),
+        wall_ms: 0,
+        jobs: graph.settings.max_parallel,
+        seed,
+        graph: Digest::ZERO,
+        files: Vec::new(),
+        key: None,
+        by: String::new(),
+        engine: String::new(),
+    }
+}
