@@ -246,6 +246,27 @@ fn disk_leaves_the_root_only_when_allowed() {
 }
 
 #[test]
+fn a_plan_uses_files_outside_of_the_root_only_when_it_says_so() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let root = dir.path().join("root");
+    fs::create_dir(&root).expect("it can be made");
+    let file = "version: 1\nname: shared\nstages: {one: {run: [x]}}\n";
+    fs::write(dir.path().join("shared.yaml"), file).expect("it can be written");
+    symlink("../shared.yaml", root.join("link.yaml")).expect("it can be linked");
+    for uses in ["../shared.yaml", "./link.yaml"] {
+        for (words, is_right) in [("", false), ("allow-outside: true\n", true)] {
+            let plan = format!("version: 1\nname: a\n{words}stages: {{a: {{uses: {uses}}}}}\n");
+            fs::write(root.join("plan.yaml"), plan).expect("it can be written");
+            let mut report = Report::default();
+            let loaded = engine::plan::load(&Disk::new(root.clone()), "plan.yaml", &mut report);
+            let loaded = loaded.unwrap_or_else(|_| panic!("the plan itself is readable"));
+            assert_eq!(report.has_errors(), !is_right, "{words}{uses}: {:?}", report.clone().sorted());
+            assert_eq!(loaded.actions[0].stages.len(), usize::from(is_right));
+        }
+    }
+}
+
+#[test]
 fn disk_says_that_it_may_not_read() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("secret.yaml");

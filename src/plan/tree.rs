@@ -60,6 +60,16 @@ impl Tree {
         }
     }
 
+    /// Where the last value in it ends. The recursion is as deep as the value, at most `limits::MAX_DEPTH`.
+    pub fn end(&self) -> u32 {
+        let inner = match &self.kind {
+            Kind::List(items) => items.iter().map(Self::end).max(),
+            Kind::Map(entries) => entries.iter().map(|(_, value)| value.end()).max(),
+            _ => None,
+        };
+        inner.unwrap_or(0).max(self.at.end)
+    }
+
     /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match &self.kind {

@@ -82,7 +82,7 @@ const fn example(kind: Type) -> &'static str {
 }
 
 /// `scheme://host…` without blanks; without a host for what lies on this machine.
-fn is_url(text: &str) -> bool {
+pub(super) fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else { return false };
     let is_scheme = scheme.bytes().next().is_some_and(|c| c.is_ascii_alphabetic())
         && scheme.bytes().all(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c));

@@ -9,7 +9,8 @@ impl Builder<'_> {
     /// Reports each cycle whole.
     pub(super) fn cycles(&mut self, cycles: &[Vec<NodeIx>], places: &[(Box<str>, Place)]) {
         const SHOWN: usize = 12;
-        for cycle in cycles.iter().take(limits::MAX_ERRORS) {
+        // A stage that needs itself was told by the check of its file.
+        for cycle in cycles.iter().filter(|cycle| cycle.len() > 1).take(limits::MAX_ERRORS) {
             let of = |node: &NodeIx| &places[node.raw() as usize];
             let mut names: Vec<String> =
                 cycle.iter().take(SHOWN).map(|node| format!("`{}`", of(node).0)).collect();

@@ -105,7 +105,9 @@ impl Builder<'_> {
         names: &[String],
     ) -> Vec<CellPlan> {
         let id = &stage.id.value;
-        if rows.is_empty() {
+        // What is wrong with the written values was said where they stand.
+        let is_told = stage.matrix.as_ref().is_some_and(|matrix| self.is_told(at, end(matrix)));
+        if rows.is_empty() && !is_told {
             let found = Diagnostic::error("plan::bad-matrix", at, format!("the matrix of `{id}` has no cells"));
             self.report.push(found.help("a stage that may have nothing to do wants an `if`"));
         }
@@ -114,18 +116,22 @@ impl Builder<'_> {
         for values in rows {
             let words: Option<Vec<String>> = names.iter().map(|name| label_word(&values[name])).collect();
             let Some(label) = words.map(|words| words.join(",").into_boxed_str()) else {
-                let values = Value::Object(values);
-                let found =
-                    Diagnostic::error("plan::bad-matrix", at, format!("cell {values} of `{id}` has no name"));
-                self.report
-                    .push(found.help("a value of an axis is 1 to 64 of `A-Z a-z 0-9 . _ + -`, or a number"));
+                // A list or map as a value is refused where it stands.
+                if !is_told || values.values().all(|value| text_of(value).is_some()) {
+                    let values = Value::Object(values);
+                    let message = format!("cell {values} of `{id}` has no name");
+                    let help = "a value of an axis is 1 to 64 of `A-Z a-z 0-9 . _ + -`, or a number";
+                    self.report.push(Diagnostic::error("plan::bad-matrix", at, message).help(help));
+                }
                 continue;
             };
             if let Some(first) = seen.insert(label.clone(), cells.len()) {
                 let same = cells.get(first).is_some_and(|cell| cell.values == values);
-                let message = format!("two cells of `{id}` are called `{id}:{label}`");
-                let found = Diagnostic::error("plan::bad-matrix", at, message);
-                self.report.push(if same { found.help("remove one of them") } else { found });
+                if !is_told {
+                    let message = format!("two cells of `{id}` are called `{id}:{label}`");
+                    let found = Diagnostic::error("plan::bad-matrix", at, message);
+                    self.report.push(if same { found.help("remove one of them") } else { found });
+                }
                 continue;
             }
             cells.push(CellPlan { values, label, is_unknown: false });
@@ -143,6 +149,12 @@ pub(super) fn axis_names(matrix: &Matrix) -> Vec<String> {
         Some(Kind::Map(items)) => items.iter().map(|(key, _)| under(&key.text)).collect(),
         _ => Vec::new(),
     }
+}
+
+/// Where the text of a matrix ends.
+fn end(matrix: &Matrix) -> u32 {
+    let axes = matrix.axes.iter().map(|(_, tree)| tree);
+    axes.chain(&matrix.include).chain(&matrix.exclude).map(Tree::end).max().unwrap_or(matrix.at.end)
 }
 
 /// The part of a cell's id that `value` gives.

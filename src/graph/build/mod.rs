@@ -30,7 +30,7 @@ use super::model::{Fold, Frame, FrameIx, Graph, Node, Policy, Pool, Scope, Targe
 use super::select::{self, Selection};
 use crate::base::{NodeIx, PoolIx, ScopeIx, limits};
 use crate::plan::model::OnFailure;
-use crate::plan::{Diagnostic, Loaded, Report};
+use crate::plan::{Diagnostic, Loaded, Place, Report};
 use crate::render::Value;
 
 /// How much must be known.
@@ -97,7 +97,9 @@ impl Default for Request {
 /// Builds the graph of `loaded`. Everything wrong goes to `report`; `None` when it holds an error, also one
 /// from before. All checks run in any case, so that all errors come at once.
 pub fn build(loaded: &Loaded, request: &Request, world: &dyn World, report: &mut Report) -> Option<Graph> {
+    let count = report.len();
     let mut builder = Builder {
+        told: report.error_places(),
         loaded,
         request,
         world,
@@ -112,7 +114,10 @@ pub fn build(loaded: &Loaded, request: &Request, world: &dyn World, report: &mut
         used: BTreeSet::new(),
         is_full: false,
     };
-    builder.run()
+    let graph = builder.run();
+    let told = builder.told;
+    report.forget_repeats(count, &told);
+    graph
 }
 
 pub(super) struct Builder<'a> {
@@ -120,6 +125,8 @@ pub(super) struct Builder<'a> {
     request: &'a Request,
     world: &'a dyn World,
     report: &'a mut Report,
+    /// Where the checks of single files found errors, in order.
+    told: Vec<Place>,
     nodes: Vec<Node>,
     scopes: Vec<Scope>,
     pools: Vec<Pool>,
@@ -204,7 +211,13 @@ impl Builder<'_> {
         Some(NodeIx::new(u32::try_from(self.nodes.len() - 1).expect("limits::MAX_STAGES fits")))
     }
 
-    fn fill(&mut self, at: crate::plan::Place, message: String) {
+    /// Whether the check of its file has refused something from `first` up to byte `end` of that file.
+    fn is_told(&self, first: Place, end: u32) -> bool {
+        let at = self.told.partition_point(|told| (told.file, told.start) < (first.file, first.start));
+        self.told.get(at).is_some_and(|told| told.file == first.file && told.start < end)
+    }
+
+    fn fill(&mut self, at: Place, message: String) {
         if !self.is_full {
             self.is_full = true;
             self.error("plan::too-large", at, message);

@@ -341,3 +341,38 @@ fn the_same_condition_lets_an_output_be_read() {
 fn a_late_name_is_written_as_expressions_write_it() {
     assert_eq!(scope::under("check-env"), "check_env");
 }
+
+#[test]
+fn one_fault_is_told_once() {
+    for (plan, code) in [
+        ("inputs: {n: {type: int, default: 5, max: 3}}\nstages: {a: {run: [x]}}", "plan::bad-default"),
+        ("inputs: {u: {type: url, default: \"http:///x\"}}\nstages: {a: {run: [x]}}", "plan::bad-default"),
+        ("lock: {name: \"\"}\nstages: {a: {run: [x]}}", "plan::empty"),
+        ("pools: {p: 2}\nstages: {a: {run: [x], pools: {p: 5}}}", "plan::pool-weight"),
+        ("timeout: 5m\nstages: {a: {run: [x]}}\nfinally: {budget: 10m, stages: {c: {run: [y]}}}", "plan::budget"),
+        ("stages: {a: {run: [x], needs: [a]}}", "plan::self-need"),
+        ("stages: {a: {run: [x], shards: {items: {range: 5}, size: 0}}}", "plan::out-of-range"),
+        ("stages: {a: {run: [x], matrix: {v: [a, a, b]}}}", "plan::duplicate-cell"),
+        ("stages: {a: {run: [x], matrix: {v: []}}}", "plan::empty"),
+        ("stages: {a: {run: [x], matrix: {v: [a], include: [{w: b}]}}}", "plan::unknown-axis"),
+        ("stages: {a: {run: [x], matrix: {v: [a], exclude: [{z: c}]}}}", "plan::unknown-axis"),
+        ("stages: {a: {run: [x], matrix: {v: [[a], b]}}}", "plan::wrong-type"),
+        ("stages: {a: {run: [\"{{ vars.no }}\"], matrix: {v: [a, b, c]}}}", "plan::unknown-variable"),
+        (
+            "defaults: {timeout: \"{{ vars.no }}\"}\nstages: {a: {run: [x]}, b: {run: [x]}}",
+            "plan::unknown-variable",
+        ),
+    ] {
+        let found = built(plan, &Request::default()).expect_err("a wrong plan");
+        let codes: Vec<&str> = found.iter().map(|one| one.code).collect();
+        assert_eq!(codes, [code], "{plan}\n{found:?}");
+    }
+}
+
+#[test]
+fn two_faults_are_told_both() {
+    let plan = "stages: {a: {run: [x], matrix: {v: [1.5, \"a b\"]}}, b: {run: [x], needs: [c]}, c: {run: [x], needs: [b, d]}}";
+    let found = built(plan, &Request::default()).expect_err("a wrong plan");
+    let codes: Vec<&str> = found.iter().map(|one| one.code).collect();
+    assert_eq!(codes, ["plan::bad-matrix", "plan::unquoted", "plan::cycle", "plan::unknown-stage"]);
+}

@@ -108,6 +108,34 @@ impl Report {
         self.diagnostics.iter().any(|one| one.severity == Severity::Error && one.at == place)
     }
 
+    /// How much was found so far.
+    pub fn len(&self) -> usize {
+        self.diagnostics.len()
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.diagnostics.is_empty()
+    }
+
+    /// Where the errors stand, in order.
+    pub fn error_places(&self) -> Vec<Place> {
+        let errors = self.diagnostics.iter().filter(|one| one.severity == Severity::Error);
+        let mut places: Vec<Place> = errors.map(|one| one.at).collect();
+        places.sort_unstable();
+        places
+    }
+
+    /// Forgets errors after the first `count` findings that stand where one of `told` stands: what is wrong with
+    /// a value is told once, by whoever looked first. A cycle stands at a stage's name, and is a fault of its own.
+    pub fn forget_repeats(&mut self, count: usize, told: &[Place]) {
+        let later = self.diagnostics.split_off(count);
+        let is_new = |one: &Diagnostic| {
+            one.severity != Severity::Error || one.code == "plan::cycle" || told.binary_search(&one.at).is_err()
+        };
+        self.diagnostics.extend(later.into_iter().filter(is_new));
+    }
+
     /// Everything found, by file and place, errors that are equal only once.
     pub fn sorted(mut self) -> Vec<Diagnostic> {
         self.diagnostics.sort_by(|a, b| (a.at, a.code, &a.message).cmp(&(b.at, b.code, &b.message)));

@@ -6,6 +6,7 @@ use super::Check;
 use crate::base::{Span, size_bytes};
 use crate::plan::model::{Input, Type};
 use crate::plan::tree::{Kind, Tree};
+use crate::plan::types::is_url;
 
 /// Every declared input.
 pub(super) fn check(check: &mut Check<'_>) {
@@ -142,16 +143,6 @@ fn measure(kind: Type, tree: &Tree) -> Option<f64> {
         (Type::Size, Kind::Str { text, .. }) => size_bytes(text).map(|bytes| bytes as f64),
         _ => None,
     }
-}
-
-/// Whether `text` is an absolute URL: a scheme, `://`, and something after it.
-fn is_url(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(scheme, rest)| {
-        scheme.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
-            && scheme.bytes().all(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c))
-            && !rest.is_empty()
-            && !text.bytes().any(|c| c.is_ascii_whitespace() || c.is_ascii_control())
-    })
 }
 
 fn noun(kind: Type) -> &'static str {

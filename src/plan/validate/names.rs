@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
 
-use super::{Check, Index, written};
+use super::{Check, Index, place, written};
 use crate::base::Text;
 use crate::plan::decode::{BUILT_INS, mended_id};
 use crate::plan::error::{Diagnostic, nearest};
@@ -126,6 +126,7 @@ fn pools(check: &mut Check<'_>, index: &Index<'_>, stage: &Stage) {
             check.error("plan::unknown-pool", name.at, message, &help);
             continue;
         };
+        let at = place(weight);
         if let (Some(weight), Some(capacity)) = (written(weight), written(capacity))
             && weight > capacity
         {
@@ -135,7 +136,7 @@ fn pools(check: &mut Check<'_>, index: &Index<'_>, stage: &Stage) {
             );
             check.error(
                 "plan::pool-weight",
-                name.at,
+                at,
                 message,
                 "it could never start: raise the pool or lower the weight",
             );

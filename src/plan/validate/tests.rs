@@ -44,7 +44,7 @@ fn names_exist_and_differ() {
             "move one",
         ),
         ("stages: {a: {run: x, pools: [cpu]}}", "plan::unknown-pool", "cpu", "pools: {cpu: 1}"),
-        ("pools: {cpu: 1}\nstages: {a: {run: x, pools: {cpu: 2}}}", "plan::pool-weight", "cpu", "never start"),
+        ("pools: {cpu: 1}\nstages: {a: {run: x, pools: {cpu: 2}}}", "plan::pool-weight", "2", "never start"),
         ("actions: {tell: {run: x}}\nstages: {a: {uses: tel}}", "plan::unknown-action", "tel", "`tell`?"),
         ("stages: {a: {uses: aproval}}", "plan::unknown-action", "aproval", "`approval`?"),
         ("actions: {http: {run: x}}\nstages: {a: {run: x}}", "plan::shadow", "http", "another name"),
