@@ -10,6 +10,7 @@ use super::audience::{Audience, Voice};
 use super::checks::Checks;
 use super::desk::{Desk, Prompter};
 use super::guarded::Guarded;
+use super::helm::Helm;
 use super::keys::Keys;
 use super::live::{Ending, Live};
 use super::news::News;
@@ -96,8 +97,9 @@ pub fn work(
 ) -> Result<Ending, Error> {
     let runtime = guarded.take_runtime()?;
     let worked: Result<_, Error> = runtime.block_on(async {
-        let mut live = assemble(owned, manners, &guarded.sender)?;
-        live.serve(first, &mut guarded.news).await;
+        let helm = Arc::new(Helm::new(tokio::runtime::Handle::current()));
+        helm.man(assemble(owned, manners, &guarded.sender, &helm)?);
+        let mut live = helm.serve(first, &mut guarded.news).await;
         let ending = live.ending.take().expect("the loop ends with an ending");
         let last = conclude(&ending, live.core.state());
         let closed = live.close(&ending, last, &mut guarded.news).await;
@@ -113,28 +115,32 @@ pub fn work(
     Ok(ending)
 }
 
-fn assemble(owned: Owned, manners: Manners, sender: &UnboundedSender<News>) -> Result<Live, Error> {
+fn assemble(
+    owned: Owned,
+    manners: Manners,
+    sender: &UnboundedSender<News>,
+    helm: &Arc<Helm>,
+) -> Result<Live, Error> {
     let Owned { dir, ownership, end, core, clock, surroundings } = owned;
     let graph = Arc::clone(core.state().graph());
     let recorded_before = end.last.sequence;
     let keys = Keys::default();
     let captured = Arc::new(Captured::new(keys.clone(), clock, Segments::open(&dir)?));
     let sink: Arc<dyn OutputSink> = captured.clone();
-    let tell = sender.clone();
+    let tell = Arc::clone(helm);
     let threads = usize::try_from(graph.settings.max_parallel).unwrap_or(1);
-    // A loop that is gone needs no more news.
     let local = Local::new(
         threads,
         sink,
         Box::new(move |news| {
-            // Nothing follows from a start, and waking the loop for each costs as much as an end does.
+            // Nothing follows from a start.
             if !matches!(news, exec::News::Started { .. }) {
-                drop(tell.send(News::Exec(news)));
+                tell.post(News::Exec(news));
             }
         }),
     )?;
-    let tell = sender.clone();
-    let writer = Writer::open(&dir, &ownership, &end, move |notice| drop(tell.send(News::Journal(notice))))?;
+    let tell = Arc::clone(helm);
+    let writer = Writer::open(&dir, &ownership, &end, move |notice| tell.post(News::Journal(notice)))?;
     let state = StateDir::open(dir.state_path())?;
     let room = Workroom { scripts: dir.scratch_path().join("scripts"), scratch: dir.scratch_path() };
     // What a dead engine left there would be taken for what new attempts write.
@@ -158,6 +164,7 @@ fn assemble(owned: Owned, manners: Manners, sender: &UnboundedSender<News>) -> R
         early: BTreeSet::new(),
         unheard: BTreeMap::new(),
         last_beat: clock.now(),
+        alarm: None,
         recorded_before,
         ending: None,
         is_attended: manners.is_attended,

@@ -2,14 +2,13 @@
 //!
 //! News come in through one queue and become inputs. The core's events go to the journal. When a batch is
 //! durable its commands are carried out and its records shown, in that order of cause: write before act. Starts
-//! that a crash may forget ([`Horizon`]) leave a moment earlier. The loop sleeps until the core's next deadline,
-//! and looks into the inbox a few times a second.
+//! that a crash may forget ([`Horizon`]) leave a moment earlier. [`super::helm`] says which thread does all this.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::audience::{Audience, Batch};
 use super::checks::Checks;
@@ -32,8 +31,6 @@ use crate::run::event::{
 use crate::run::input::commands;
 use crate::run::{Attempt, Command, Core, Event, Horizon, Input};
 
-/// How often the inbox is looked into and a live view is drawn.
-const BEAT: Duration = Duration::from_millis(100);
 /// How late a beat may be when news leave no pause for it.
 const LATEST_BEAT: Span = Span::from_ms(250);
 
@@ -77,6 +74,8 @@ pub struct Live {
     /// Early attempts that ended with output which nobody may see before their start.
     pub(super) unheard: BTreeMap<Attempt, Box<Ended>>,
     pub(super) last_beat: Millis,
+    /// When the main thread will look at the clock.
+    pub(super) alarm: Option<Millis>,
     /// Records of earlier engines.
     pub(super) recorded_before: u64,
     pub(super) ending: Option<Ending>,
@@ -88,42 +87,37 @@ pub struct Live {
 }
 
 impl Live {
-    /// Works until the run is over or the engine has to leave. `first` are the inputs it begins with.
-    pub async fn serve(&mut self, first: Vec<Input>, news: &mut UnboundedReceiver<News>) {
-        let mut beat = tokio::time::interval(BEAT);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut batch = Vec::new();
+    /// Begins with `first`.
+    pub(super) fn begin(&mut self, first: Vec<Input>) {
         // What was put into the inbox while no engine lived is heard before this one finds nothing to do.
         let mut inputs = self.decide(first);
         inputs.extend(self.desk.open_mail(&self.dir, &self.graph));
-        loop {
-            self.step(std::mem::take(&mut inputs));
-            if self.ending.is_some() {
-                self.hear_why(news);
-                return;
-            }
-            let deadline = self.core.state().next_deadline().map(|at| at.since(self.clock.now()).duration());
-            tokio::select! {
-                biased;
-                _ = news.recv_many(&mut batch, 1024) => {
-                    for one in batch.drain(..) {
-                        self.hear(one, &mut inputs);
-                    }
-                }
-                () = sleep(deadline) => {}
-                _ = beat.tick() => self.beat(&mut inputs),
-            }
-            self.keep_time(&mut inputs);
-        }
+        self.step(inputs);
     }
 
-    /// A journal that refuses more says less than the failure that made it stop, which is on its way.
-    fn hear_why(&mut self, news: &mut UnboundedReceiver<News>) {
-        while let (Some(Ending::JournalFailed(_)), Ok(one)) = (&self.ending, news.try_recv()) {
-            if let News::Journal(Notice::Failed(error)) = one {
-                self.ending = Some(Ending::JournalFailed(error));
-            }
+    /// Hears `news` and does all that follows. Whether the main thread has to know: the engine is done, or has to do
+    /// something sooner than that thread will wake.
+    pub(super) fn work(&mut self, news: impl Iterator<Item = News>, is_beat: bool) -> bool {
+        let mut inputs = Vec::new();
+        for one in news {
+            self.hear(one, &mut inputs);
         }
+        if self.ending.is_none() {
+            if is_beat {
+                self.beat(&mut inputs);
+            }
+            self.keep_time(&mut inputs);
+            self.step(inputs);
+        }
+        let due = self.core.next_deadline();
+        self.ending.is_some() || due.is_some_and(|due| self.alarm.is_none_or(|alarm| due < alarm))
+    }
+
+    /// How long there is nothing to do without news; `None` when the engine is done.
+    pub(super) fn rest(&mut self) -> Option<Option<Duration>> {
+        self.alarm = self.core.next_deadline();
+        let now = self.clock.now();
+        self.ending.is_none().then(|| self.alarm.map(|at| at.since(now).duration()))
     }
 
     /// Clocks and requests have their turn however fast news come in.
@@ -215,9 +209,14 @@ impl Live {
                 }
             }
             News::Journal(Notice::Durable { first, records }) => self.durable(first, records, inputs),
-            News::Journal(Notice::Failed(error)) => {
-                self.ending.get_or_insert(Ending::JournalFailed(error));
-            }
+            // A journal that refuses more says less than the failure that made it stop.
+            News::Journal(Notice::Failed(error)) => match &self.ending {
+                None | Some(Ending::JournalFailed(_)) => self.ending = Some(Ending::JournalFailed(error)),
+                Some(_) => {}
+            },
+            // Whoever lets go of the run hears it.
+            News::Caught(caught) if self.ending.is_some() => drop(self.sender.send(News::Caught(caught))),
+            _ if self.ending.is_some() => {}
             News::Restored { attempt, result } => match (self.restoring.remove(&attempt), result) {
                 (Some(true), Ok(())) => self.launch(attempt, inputs),
                 (Some(true), Err(why)) => inputs.push(not_started(attempt, why)),
@@ -452,12 +451,4 @@ fn process(graph: &Graph, attempt: Attempt) -> &Process {
 fn not_started(attempt: Attempt, why: String) -> Input {
     let outcome = Outcome::NotStarted(why);
     Input::Done { attempt, outcome, took: crate::base::Span::ZERO, result: Box::new(ShardResult::default()) }
-}
-
-/// Sleeps so long; for ever without a deadline.
-async fn sleep(length: Option<Duration>) {
-    match length {
-        Some(length) => tokio::time::sleep(length).await,
-        None => std::future::pending().await,
-    }
 }

@@ -2,8 +2,8 @@
 //!
 //! [`compile`] turns a plan on disk, or a run's snapshot, into a graph. [`begin`] makes a run or takes an old
 //! one over. [`host`] puts a live engine together around it. [`live`] is its loop: news become inputs, the
-//! core's events go to the journal, and only what is durable is carried out and shown; [`audience`] shows it,
-//! beside the loop.
+//! core's events go to the journal, and only what is durable is carried out and shown; [`helm`] says which thread
+//! does that, and [`audience`] shows it, beside the loop.
 //!
 //! Invariants: one engine a run, proven by the run's lock. Nothing leaves before its event is durable, but for starts
 //! that a crash may forget ([`crate::run::Horizon`]). Output and control never share a queue. The loop waits for no
@@ -19,6 +19,7 @@ pub mod desk;
 pub mod disk;
 pub mod environments;
 pub mod guarded;
+pub mod helm;
 pub mod host;
 pub mod keys;
 pub mod live;

@@ -186,7 +186,8 @@ impl Executor for Local {
         let woken = {
             let mut state = self.shared.lock();
             state.queue.push_back(spec);
-            state.take_idle()
+            // A slot that orders it while it tells an end takes it next: no other has to be woken.
+            if slot::takes_next() { None } else { state.take_idle() }
         };
         if let Some(index) = woken {
             self.shared.wake(index);

@@ -1,5 +1,6 @@
 //! One spawn thread: takes starts, reads pipes, hears ends, sweeps, and keeps its timers.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +32,17 @@ enum Timer {
     Tidy,
 }
 
+thread_local! {
+    /// Set while this thread is a slot that tells an end and has been given nothing to start since.
+    static IS_FREE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is a slot that will look for its next start as soon as it has told what it tells. Said once
+/// for each end: a second start goes to another slot.
+pub(super) fn takes_next() -> bool {
+    IS_FREE.replace(false)
+}
+
 /// A spawn thread and its attempts.
 pub(super) struct Slot {
     index: usize,
@@ -39,6 +51,8 @@ pub(super) struct Slot {
     by_key: HashMap<Key, u64>,
     timers: BTreeSet<(Instant, Timer)>,
     next: u64,
+    /// A start waits for this slot, and nobody will wake it for that.
+    is_expected: bool,
     is_tidying: bool,
     buffer: Vec<u8>,
     own_rss_kib: u64,
@@ -53,6 +67,7 @@ impl Slot {
             by_key: HashMap::new(),
             timers: BTreeSet::new(),
             next: 1,
+            is_expected: false,
             is_tidying: false,
             buffer: vec![0; READ_BYTES],
             own_rss_kib: unix::peak_rss_kib().unwrap_or(0),
@@ -64,6 +79,7 @@ impl Slot {
         loop {
             let turn = self.shared.turn(self.index);
             let has_started = turn.start.is_some();
+            self.is_expected = false;
             for (key, how) in turn.stops {
                 self.stop(key, how);
             }
@@ -74,7 +90,8 @@ impl Slot {
                 return;
             }
             self.fire();
-            self.wait(&mut ready, has_started);
+            let is_hurried = has_started || self.is_expected;
+            self.wait(&mut ready, is_hurried);
         }
     }
 
@@ -270,7 +287,9 @@ impl Slot {
             attempt.is_pipe_watched = true;
             self.attempts.insert(number, attempt);
         }
+        IS_FREE.set(true);
         self.shared.tell(News::Ended(Box::new(ended)));
+        self.is_expected |= !IS_FREE.replace(false);
     }
 
     fn drop_if_done(&mut self, number: u64) {
