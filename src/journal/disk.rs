@@ -107,6 +107,12 @@ impl Disk {
         done.map_err(Error::io("write", path))
     }
 
+    /// Writes `len` zeros at `offset`, so that writing there later changes no more than bytes. Whether that went well:
+    /// without them everything works, only slower.
+    pub(super) fn reserve(&self, file: &File, path: &Path, offset: u64, len: usize) -> bool {
+        self.write_at(file, path, &vec![0; len], offset).is_ok()
+    }
+
     /// Waits until the file's bytes and length are on the disk.
     pub(super) fn sync(&self, file: &File, path: &Path) -> Result<(), Error> {
         self.gate(Op::Sync, path).and_then(|()| file.sync_data()).map_err(Error::io("sync", path))

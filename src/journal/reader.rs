@@ -39,7 +39,7 @@ pub struct Contents {
 /// What stands at a journal's end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tail {
-    /// Nothing but whole frames.
+    /// Nothing but whole frames, and perhaps zeros that are kept ready for the next.
     Whole,
     /// Bytes that were never acknowledged: a frame that a crash cut short, or that is being written now.
     Torn {
@@ -291,6 +291,11 @@ impl Reader {
         self.file.seek(SeekFrom::Start(begin)).map_err(Error::io("read", &self.path))?;
         let len = self.file_len - begin;
         (&mut self.file).take(len).read_to_end(&mut rest).map_err(Error::io("read", &self.path))?;
+        if rest.iter().all(|&byte| byte == 0) {
+            // Kept ready for the next frame.
+            self.seek(begin)?;
+            return self.at_end(Tail::Whole);
+        }
         if format::has_later_frame(&rest, self.last.sequence + 1) {
             return Err(damage());
         }

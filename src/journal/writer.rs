@@ -22,6 +22,10 @@ use crate::run::Event;
 /// A frame is closed once its events take so many bytes, so that readers stay small.
 const FRAME_BYTES: usize = 4 << 20;
 
+/// Bytes kept ready behind the last frame: at first, and at most. A sync that finds the file as long as it was writes
+/// the bytes alone; one that finds it longer writes its inode too, for half as long again.
+const RESERVE_BYTES: (u64, u64) = (4 << 10, 256 << 10);
+
 /// What the writer's thread reports.
 #[derive(Debug)]
 pub enum Notice {
@@ -126,7 +130,8 @@ impl Writer {
             bytes: AtomicU64::new(0),
             records: AtomicU64::new(0),
         });
-        let log = Log { disk, file, path, head, head_path, last, frame: Vec::new() };
+        let reserved = Some(last.offset);
+        let log = Log { disk, file, path, head, head_path, last, reserved, frame: Vec::new() };
         let theirs = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("journal".to_owned())
@@ -254,6 +259,8 @@ struct Log {
     head: File,
     head_path: PathBuf,
     last: Head,
+    /// How long the file is, with the zeros at its end; `None` once there is no room for them.
+    reserved: Option<u64>,
     frame: Vec<u8>,
 }
 
@@ -268,6 +275,7 @@ fn serve(mut log: Log, closing: &Closing, mut notify: impl FnMut(Notice)) {
         let mut records = std::mem::take(&mut queue.waiting);
         drop(queue);
         if records.is_empty() {
+            log.trim();
             return;
         }
         while !records.is_empty() {
@@ -300,6 +308,22 @@ impl Log {
         Err(Error::io("write", &self.path)(gone))
     }
 
+    /// Lengthens the file with zeros when the frame that was just written has used them up. The sync of that frame
+    /// is theirs too.
+    fn reserve(&mut self) {
+        let end = self.last.offset + self.frame.len() as u64;
+        if self.reserved.is_some_and(|reserved| reserved < end) {
+            let len = end.clamp(RESERVE_BYTES.0, RESERVE_BYTES.1);
+            let is_done = self.disk.reserve(&self.file, &self.path, end, usize::try_from(len).unwrap_or(0));
+            self.reserved = is_done.then_some(end + len);
+        }
+    }
+
+    /// Takes the zeros away again. If that fails, or a power cut undoes it, the next writer does it.
+    fn trim(&self) {
+        drop(self.disk.truncate(&self.file, &self.path, self.last.offset));
+    }
+
     /// Writes one frame of as many of `records` as fit, syncs, rewrites `head`; tells how many.
     fn write(&mut self, records: &[(Millis, Event)], shared: &Shared) -> Result<usize, Error> {
         self.frame.clear();
@@ -309,6 +333,7 @@ impl Log {
             return Err(Error::malformed(&self.path, "an event is longer than limit `MAX_FRAME_BYTES`"));
         }
         self.disk.write_at(&self.file, &self.path, &self.frame, self.last.offset)?;
+        self.reserve();
         self.disk.sync(&self.file, &self.path)?;
         self.check_named()?;
         let (bytes, records) = (self.frame.len() as u64, count as u64);
