@@ -43,6 +43,7 @@ impl Live {
             haste.make();
         }
         let mut has_left = matches!(ending, Ending::Left(_));
+        let mut is_hurried = self.is_hurried;
         let work = tokio::task::spawn_blocking(move || {
             let left = if has_left {
                 // Dropping it would end, and wait for, what the front ends now.
@@ -55,7 +56,7 @@ impl Live {
         });
         let done = tokio::select! {
             done = work => done.ok(),
-            () = leave(&mut ladder, &haste, news), if !has_left => None,
+            () = leave(&mut ladder, &haste, news, &mut is_hurried), if !has_left => None,
             () = tokio::time::sleep(LEAVING_PATIENCE), if has_left => None,
         };
         has_left |= done.is_none();
@@ -70,7 +71,7 @@ impl Live {
         audience.end(Summary { at: self.clock.now(), exit, notes });
         tokio::select! {
             () = everybody_knows(&audience, news) => {}
-            () = tokio::time::sleep(LEAVING_PATIENCE), if has_left || self.is_hurried => {}
+            () = tokio::time::sleep(LEAVING_PATIENCE), if has_left || is_hurried => {}
         }
         drop(self.ownership);
         Closed { has_left, has_panicked: audience.has_panicked() }
@@ -81,10 +82,11 @@ fn say_left(left: &Leftover) -> String {
     format!("process {} ({}) could not be ended", left.process.ident.pid, left.process.name)
 }
 
-/// Goes down the ladder, and returns at its end.
-async fn leave(ladder: &mut Ladder, haste: &Haste, news: &mut UnboundedReceiver<News>) {
+/// Goes down the ladder, and returns at its end. Whoever takes a step waits for no reader afterwards.
+async fn leave(ladder: &mut Ladder, haste: &Haste, news: &mut UnboundedReceiver<News>, is_hurried: &mut bool) {
     while let Some(one) = news.recv().await {
         let News::Caught(caught) = one else { continue };
+        *is_hurried = true;
         match ladder.step(caught) {
             Step::Cancel(CancelLevel::Kill, _) => haste.make(),
             // What is left is being stopped already.

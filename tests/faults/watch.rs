@@ -1,6 +1,6 @@
 //! Engines as processes: start, watch, kill, and find what they leave alive.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -137,7 +137,8 @@ pub(crate) fn open_gate(path: &Path) {
     std::mem::forget(gate);
 }
 
-/// The length of a file; 0 when there is none.
-pub(crate) fn length(path: &Path) -> u64 {
-    File::open(path).and_then(|file| file.metadata()).map_or(0, |found| found.len())
+/// How far a journal reaches by its `head`; 0 when there is none. Its length says less, for zeros stand at its end.
+pub(crate) fn length(journal: &Path) -> u64 {
+    let head = std::fs::read(journal.with_file_name("head")).unwrap_or_default();
+    head.get(16..24).map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
 }

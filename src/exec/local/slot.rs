@@ -51,7 +51,7 @@ pub(super) struct Slot {
     by_key: HashMap<Key, u64>,
     timers: BTreeSet<(Instant, Timer)>,
     next: u64,
-    /// A start waits for this slot, and nobody will wake it for that.
+    /// There may be work for this slot, and nobody will wake it for that.
     is_expected: bool,
     is_tidying: bool,
     buffer: Vec<u8>,
@@ -78,8 +78,8 @@ impl Slot {
         let mut ready = Vec::new();
         loop {
             let turn = self.shared.turn(self.index);
-            let has_started = turn.start.is_some();
-            self.is_expected = false;
+            // A slot that was given something does not count as idle, and nobody would wake it: it looks once more.
+            self.is_expected = turn.start.is_some() || !turn.stops.is_empty();
             for (key, how) in turn.stops {
                 self.stop(key, how);
             }
@@ -90,8 +90,7 @@ impl Slot {
                 return;
             }
             self.fire();
-            let is_hurried = has_started || self.is_expected;
-            self.wait(&mut ready, is_hurried);
+            self.wait(&mut ready, self.is_expected);
         }
     }
 
