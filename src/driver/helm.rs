@@ -56,7 +56,10 @@ impl Helm {
         let mut heard = Vec::new();
         self.with(|live| live.begin(first));
         loop {
-            let Some(deadline) = self.with(Live::rest) else { return self.leave() };
+            let (is_done, deadline) = self.with(Live::rest);
+            if is_done {
+                return self.leave();
+            }
             let mut is_beat = false;
             tokio::select! {
                 biased;

@@ -113,11 +113,11 @@ impl Live {
         self.ending.is_some() || due.is_some_and(|due| self.alarm.is_none_or(|alarm| due < alarm))
     }
 
-    /// How long there is nothing to do without news; `None` when the engine is done.
-    pub(super) fn rest(&mut self) -> Option<Option<Duration>> {
+    /// Whether the engine is done, and how long there is nothing to do without news; for ever without an answer.
+    pub(super) fn rest(&mut self) -> (bool, Option<Duration>) {
         self.alarm = self.core.next_deadline();
         let now = self.clock.now();
-        self.ending.is_none().then(|| self.alarm.map(|at| at.since(now).duration()))
+        (self.ending.is_some(), self.alarm.map(|at| at.since(now).duration()))
     }
 
     /// Clocks and requests have their turn however fast news come in.
