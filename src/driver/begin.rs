@@ -177,6 +177,7 @@ fn sweep_but(dir: &RunDir, handed: impl Fn() -> Option<BTreeSet<Vec<u8>>>) -> Re
     let is_spared = |pid: u32| {
         is_elsewhere(pid, dir) || unix::environ(pid, "ENGINE_ATTEMPT_KEY").is_some_and(|tag| is_handed(&tag))
     };
+    guard::relieve(dir.id().as_str());
     let swept = guard::sweep_run(dir.id().as_str(), &is_spared, SWEEP_PATIENCE)?;
     Ok(swept.iter().map(|process| format!("{} ({})", process.ident.pid, process.name)).collect())
 }

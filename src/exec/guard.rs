@@ -28,7 +28,7 @@ mod worker;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 pub use front::run_guarded;
-pub use sentinel::stand_watch;
+pub use sentinel::{relieve, stand_watch};
 pub use sweep::sweep_run;
 pub use worker::{Link, attach, is_worker};
 

@@ -45,6 +45,32 @@ pub(super) fn start(run: &str, front: u32) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Ends sentinels of `run` whose engine is dead. Whoever owns the run now ends what that engine left; a sentinel that is
+/// late would take what is started after that for what was left.
+pub fn relieve(run: &str) {
+    let is_dead = |pid: &str| pid.parse().ok().and_then(unix::stat).is_none_or(|one| one.is_dead());
+    let is_stale = |pid: u32| {
+        let address = unix::environ(pid, VARIABLE).and_then(|address| String::from_utf8(address).ok());
+        address.is_some_and(|address| match address.splitn(3, ':').collect::<Vec<_>>()[..] {
+            [worker, front, of] => of == run && is_dead(worker) && is_dead(front),
+            _ => false,
+        })
+    };
+    let stale = |pid: u32| unix::stat(pid).filter(|one| !one.is_dead() && is_stale(pid)).map(|one| one.named());
+    loop {
+        let left: Vec<_> = unix::all().into_iter().filter_map(stale).collect();
+        if left.is_empty() {
+            return;
+        }
+        let is_ours = left.iter().filter(|one| unix::signal(one.ident, rustix::process::Signal::KILL)).count() > 0;
+        if !is_ours {
+            // Of another user, as its engine was: its sweep cannot reach what we start.
+            return;
+        }
+        unix::wait_any(&left, Duration::from_millis(limits::KILL_PATIENCE_MS));
+    }
+}
+
 /// Says a line to the sentinel, if there is one.
 pub(super) fn tell(line: &str) {
     if let Some(pipe) = PIPE.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
