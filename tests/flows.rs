@@ -24,6 +24,8 @@ mod odd;
 mod pauses;
 #[path = "flows/people.rs"]
 mod people;
+#[path = "flows/places.rs"]
+mod places;
 #[path = "flows/signals.rs"]
 mod signals;
 mod support;

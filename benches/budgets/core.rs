@@ -87,6 +87,7 @@ fn begin() -> Input {
         key: None,
         by: String::new(),
         engine: String::new(),
+        place: None,
     }))
 }
 

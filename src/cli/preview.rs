@@ -43,6 +43,7 @@ pub(super) fn run(id: &str, args: &PlanArgs, settings: &Settings) -> Answer {
     };
     let is_live = journal::is_live(&dir)?;
     let read = find::read(dir)?;
+    let settings = &resume::at_its_place(&read, settings)?;
     let run = read.dir.id().clone();
     let mut orders = Orders { jobs: args.jobs, person: settings::person(), ..Orders::default() };
     let is_over = read.has_ended_well() && args.rerun.is_empty();

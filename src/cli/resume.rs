@@ -16,6 +16,7 @@ use crate::base::NodeIx;
 use crate::driver::begin::{self, Orders, Read};
 use crate::driver::guarded::Guarded;
 use crate::driver::host::Manners;
+use crate::driver::place;
 use crate::driver::surroundings::Surroundings;
 use crate::graph::{Graph, select};
 use crate::journal::{RunDir, StateDir, Tail};
@@ -46,6 +47,7 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
     let past = recorded.path().map(|path| Past::of(&state, path)).unwrap_or_default();
     let read = recorded.compile(&past.expected())?;
     tell_findings(tail, &begin::sweep(&read)?);
+    let settings = &at_its_place(&read, settings)?;
     let person = settings::person();
     let Some(orders) = orders(args, &read, settings, &person)? else { return Ok(Exit::NeedsPerson) };
     let compiled = orders.change.as_deref().unwrap_or(&read.compiled);
@@ -78,6 +80,19 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
     };
     first.extend(time_box.map(|it| it.open(owned.clock.now())));
     run::work(owned, first, manners, guarded, &state)
+}
+
+/// The surroundings with the root where the run goes on; says so when that is not plain.
+pub(super) fn at_its_place(read: &Read, settings: &Settings) -> Result<Settings, Fault> {
+    let found = read.place(&settings.root).map_err(|why| {
+        Fault::new(Exit::Environment, why)
+            .help("check the project out there again, or resume in a folder that has it")
+            .help("a state directory that lies in the project as `.engine` goes by the project that it lies in")
+    })?;
+    if let Some(note) = &found.note {
+        print::note(&format!("note: {note}"));
+    }
+    Ok(Settings { root: found.root, ..settings.clone() })
 }
 
 /// The run that was named, else the newest one that has not ended well.
@@ -139,6 +154,7 @@ fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> 
     let graph = orders.change.as_ref().map_or_else(|| &read.compiled.graph, |compiled| &compiled.graph);
     orders.rerun = rerun(graph, &args.rerun)?;
     orders.failed = rerun_failed(graph, &args.rerun)?;
+    orders.place = place::record(&settings.root, read.dir.state_path());
     Ok(Some(orders))
 }
 

@@ -1,5 +1,6 @@
 //! `engine run PLAN`
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{PlanArgs, ResumeArgs, RunArgs};
@@ -48,7 +49,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     let surroundings = Surroundings::read(settings.root.clone());
     let key = args.key.clone().or_else(|| commit::checked_out(&settings.root));
     if args.resume
-        && let Some(id) = same_unfinished(&state, &compiled, key.as_deref())?
+        && let Some(id) = same_unfinished(&state, &compiled, (key.as_deref(), &settings.root))?
     {
         return resume::go_on(&as_resume(args, &id), settings, guarded, wanted);
     }
@@ -150,8 +151,12 @@ pub(super) fn is_attended(show: &super::args::ShowArgs) -> bool {
     !show.no_input && !show.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// The unfinished run of the same plan path, inputs and key.
-fn same_unfinished(state: &StateDir, compiled: &Compiled, key: Option<&str>) -> Result<Option<RunId>, Fault> {
+/// The unfinished run of the same plan path, inputs and key, that goes on in this project.
+fn same_unfinished(
+    state: &StateDir,
+    compiled: &Compiled,
+    (key, root): (Option<&str>, &Path),
+) -> Result<Option<RunId>, Fault> {
     for entry in state.runs()? {
         let Some(began) = &entry.began else { continue };
         if began.path != compiled.options.path || began.key.as_deref() != key {
@@ -161,6 +166,10 @@ fn same_unfinished(state: &StateDir, compiled: &Compiled, key: Option<&str>) -> 
             continue;
         }
         let read = find::read(entry.dir.clone())?;
+        // One of another checkout is another deployment.
+        if !read.place(root).is_ok_and(|found| found.root == root) {
+            continue;
+        }
         if read.graphs[0].frames.first().map(|frame| &frame.inputs)
             == compiled.graph.frames.first().map(|frame| &frame.inputs)
         {

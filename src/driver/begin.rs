@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::compile::{self, Compiled, Expected};
 use super::host::{Error, Owned};
+use super::place;
 use super::ports::{self, Clock};
 use super::prepare::tag;
 pub use super::recorded::{Read, Recorded};
@@ -20,7 +21,7 @@ use crate::journal::locks::{LockRecord, Locks, Taken};
 use crate::journal::summary::RunState;
 use crate::journal::{self, Holder, RunDir, StateDir, snapshot};
 use crate::plan::model::Lifetime;
-use crate::run::event::{Began, Resumed};
+use crate::run::event::{Began, Place, Resumed};
 use crate::run::{Core, Input, Phase};
 
 /// How long the processes of a dead engine may take to vanish once killed.
@@ -57,7 +58,8 @@ pub fn create(state: &StateDir, surroundings: Surroundings, new: &New<'_>) -> Re
     let (dir, ownership) = state.create_run(&new.run, &files, &holder)?;
     let end = journal::Reader::open(&dir)?.end();
     let graph = Arc::clone(&new.compiled.graph);
-    let began = began(new, &graph, wall_ms, snapshot::digests(&files));
+    let mut began = began(new, &graph, wall_ms, snapshot::digests(&files));
+    began.place = place::record(&surroundings.root, state.path());
     let core = Core::new(vec![graph]);
     let owned = Owned { dir, ownership, end, core, clock: Clock::begin(), surroundings };
     Ok((owned, vec![Input::Begin(Box::new(began))]))
@@ -81,6 +83,7 @@ fn began(new: &New<'_>, graph: &Graph, wall_ms: i64, files: Vec<(String, crate::
         key: new.key.clone(),
         by: new.person.clone(),
         engine: env!("CARGO_PKG_VERSION").to_owned(),
+        place: None,
     }
 }
 
@@ -99,6 +102,8 @@ pub struct Orders {
     pub unpause: bool,
     /// `--rerun STAGE:failed`.
     pub failed: Vec<NodeIx>,
+    /// Where stages run from here on.
+    pub place: Option<Place>,
     /// Who resumes.
     pub person: String,
 }
@@ -114,6 +119,7 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
         let files = snapshot::digests(&compile::snapshot_files(compiled));
         let mut began = began(&new, &read.graphs[0], wall_ms, files);
         began.jobs = orders.jobs.unwrap_or(began.jobs);
+        began.place.clone_from(&orders.place);
         return (core, vec![Input::Begin(Box::new(began))]);
     };
     let now = Clock::resume(began.wall_ms, read.last_at()).now();
@@ -123,6 +129,7 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
         jobs: orders.jobs.unwrap_or(began.jobs),
         by: orders.person.clone(),
         engine: env!("CARGO_PKG_VERSION").to_owned(),
+        place: orders.place.clone(),
     };
     let recover = Input::Recover {
         resumed: Box::new(resumed),

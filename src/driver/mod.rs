@@ -25,6 +25,7 @@ pub mod keys;
 pub mod live;
 pub mod news;
 pub mod output;
+pub mod place;
 pub mod ports;
 pub mod prepare;
 pub mod record;

@@ -2,10 +2,12 @@
 //! less stops earlier.
 
 use std::cell::OnceCell;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::compile::{self, Compiled, Expected};
 use super::host::Error;
+use super::place;
 use crate::base::Millis;
 use crate::graph::Graph;
 use crate::journal::{self, Record, RunDir, snapshot};
@@ -158,6 +160,15 @@ impl Read {
     /// Whether the run came to an end with success.
     pub fn has_ended_well(&self) -> bool {
         self.state().verdict().is_some_and(|verdict| verdict.state == RunEnd::Success)
+    }
+
+    /// Where its stages go on: its state is where it was read from, and the project at hand is `here`.
+    ///
+    /// # Errors
+    /// Its root is gone, and nothing else can be meant; the words say so.
+    pub fn place(&self, here: &Path) -> Result<place::Found, String> {
+        let recorded = place::last(self.records.iter().map(|(_, _, event)| event));
+        place::find(recorded, self.dir.state_path(), here, &self.compiled.options.path)
     }
 
     /// When its last record was made.

@@ -30,6 +30,7 @@ pub(super) fn began(id: &RunId) -> Event {
         key: None,
         by: "ann".to_owned(),
         engine: "0.1.0".to_owned(),
+        place: None,
     }))
 }
 

@@ -34,6 +34,7 @@ pub fn head(view: &View, now: Millis, is_alive: bool) -> Map<String, Value> {
                 "by": session.by,
                 "engine": session.engine,
                 "jobs": session.jobs,
+                "root": session.root,
             })
         })
         .collect();

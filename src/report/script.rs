@@ -77,6 +77,7 @@ pub(super) fn began() -> Event {
         key: Some("4f2a91c".to_owned()),
         by: "ana".to_owned(),
         engine: "0.1.0".to_owned(),
+        place: None,
     }))
 }
 
@@ -154,6 +155,7 @@ fn failing_end() -> Vec<Step> {
                 jobs: 8,
                 by: "ben".to_owned(),
                 engine: "0.1.0".to_owned(),
+                place: None,
             })),
         ),
         Record(90_000, Event::ShardLost { attempt: attempt(TEST, 0, 2) }),

@@ -285,6 +285,18 @@ pub struct Began {
     pub by: String,
     /// Version of the engine.
     pub engine: String,
+    /// Where its stages run; none in records of earlier engines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+/// Where a run's stages run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// The project's root, absolute.
+    pub root: String,
+    /// The state directory is `.engine` in it, so the two move together.
+    pub has_state: bool,
 }
 
 /// What a later engine begins with.
@@ -300,6 +312,9 @@ pub struct Resumed {
     pub by: String,
     /// Version of the engine.
     pub engine: String,
+    /// Where its stages run; none in records of earlier engines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 /// How an attempt ended.

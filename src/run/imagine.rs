@@ -202,5 +202,6 @@ fn began(graph: &Graph, seed: u64) -> Began {
         key: None,
         by: String::new(),
         engine: String::new(),
+        place: None,
     }
 }

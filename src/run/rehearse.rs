@@ -27,6 +27,7 @@ pub fn rehearse(graph: &Arc<Graph>) -> Schedule {
         key: None,
         by: String::new(),
         engine: String::new(),
+        place: None,
     };
     play.send(Millis::ZERO, Input::Begin(Box::new(began)));
     while let Some(at) = play.next() {

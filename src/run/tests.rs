@@ -81,12 +81,13 @@ fn began(jobs: u32) -> Input {
         key: None,
         by: "somebody".to_owned(),
         engine: "test".to_owned(),
+        place: None,
     }))
 }
 
 fn resumed(gap_ms: u64) -> Resumed {
     let (by, engine) = ("somebody".to_owned(), "test".to_owned());
-    Resumed { wall_ms: 0, gap: Span::from_ms(gap_ms), jobs: 8, by, engine }
+    Resumed { wall_ms: 0, gap: Span::from_ms(gap_ms), jobs: 8, by, engine, place: None }
 }
 
 impl Story {

@@ -243,7 +243,7 @@ fn of_runs() -> impl Strategy<Value = Event> {
         any::<i64>().prop_map(|wall_ms| began(&id("r1"), wall_ms)),
         (any::<i64>(), any::<u64>(), any::<u32>(), any::<String>()).prop_map(|(wall_ms, gap, jobs, by)| {
             let (gap, engine) = (Span::from_ms(gap), "1".to_owned());
-            Event::RunResumed(Box::new(Resumed { wall_ms, gap, jobs, by, engine }))
+            Event::RunResumed(Box::new(Resumed { wall_ms, gap, jobs, by, engine, place: None }))
         }),
         any::<u32>().prop_map(|version| Event::PlanChanged { version }),
         any::<bool>().prop_map(|on| Event::PauseChanged { on }),

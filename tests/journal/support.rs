@@ -39,6 +39,7 @@ pub(crate) fn began(run: &RunId, wall_ms: i64) -> Event {
         key: Some("abc".to_owned()),
         by: "ann".to_owned(),
         engine: "0.1.0".to_owned(),
+        place: None,
     }))
 }
 

@@ -25,6 +25,7 @@ fn begin(graph: &Graph) -> Input {
         key: None,
         by: String::new(),
         engine: String::new(),
+        place: None,
     }))
 }
 

@@ -76,6 +76,7 @@ impl World {
             key: None,
             by: "sim".to_owned(),
             engine: "sim".to_owned(),
+            place: None,
         };
         world.send(0, Input::Begin(Box::new(began)));
         if mode == Mode::Hostile {
@@ -137,7 +138,8 @@ impl World {
         let gap = Span::from_ms(gap);
         self.at = self.at + gap;
         let (by, engine) = ("sim".to_owned(), "sim".to_owned());
-        let resumed = Resumed { wall_ms: 0, gap, jobs: self.graph().settings.max_parallel, by, engine };
+        let resumed =
+            Resumed { wall_ms: 0, gap, jobs: self.graph().settings.max_parallel, by, engine, place: None };
         self.send(
             0,
             Input::Recover { resumed: Box::new(resumed), plan_version, changed, rerun, failed: Vec::new() },

@@ -84,6 +84,7 @@ impl View {
                     by: began.by.clone(),
                     engine: began.engine.clone(),
                     jobs: began.jobs,
+                    root: began.place.as_ref().map(|place| place.root.clone()),
                 });
                 self.began = Some(began.clone());
             }
@@ -96,6 +97,7 @@ impl View {
                     by: resumed.by.clone(),
                     engine: resumed.engine.clone(),
                     jobs: resumed.jobs,
+                    root: resumed.place.as_ref().map(|place| place.root.clone()),
                 });
                 (self.suspended, self.verdict, self.ended, self.cancel) = (None, None, None, None);
                 self.cleaning = false;

@@ -106,6 +106,8 @@ pub struct Session {
     pub engine: String,
     /// Attempts at once.
     pub jobs: u32,
+    /// Where stages ran; none in records of earlier engines.
+    pub root: Option<String>,
 }
 
 /// A cancel, at its highest level so far.
