@@ -17,6 +17,8 @@ use crate::run::event::Began;
 
 /// Bytes read at once.
 const BUFFER_BYTES: usize = 256 << 10;
+/// About the least room that an event takes in the file: a tag, a time and a number.
+const LEAST_EVENT_BYTES: u64 = 3;
 /// How often `head` is read again when it looks torn: its owner may be rewriting it.
 const HEAD_TRIES: u32 = 20;
 
@@ -91,7 +93,10 @@ pub struct Reader {
 /// It cannot be read, is damaged, or has another major version.
 pub fn read(run: &RunDir) -> Result<Contents, Error> {
     let mut reader = Reader::open(run)?;
-    let (mut records, mut unknown) = (Vec::new(), Vec::new());
+    // `head` says how many there are, and the file's length bounds what a wrong one can ask for.
+    let (said, most) = (reader.head.map_or(0, |head| head.sequence), reader.file_len / LEAST_EVENT_BYTES);
+    let mut records = Vec::with_capacity(usize::try_from(said.min(most)).unwrap_or(0));
+    let mut unknown = Vec::new();
     loop {
         let step = reader.next_decoded(&mut |sequence, at, event| match event {
             Decoded::Known(event) => records.push((sequence, at, event)),
