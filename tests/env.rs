@@ -5,6 +5,8 @@
 mod bad;
 #[path = "env/place.rs"]
 mod place;
+#[path = "env/plans.rs"]
+mod plans;
 mod support;
 #[path = "env/verbs.rs"]
 mod verbs;

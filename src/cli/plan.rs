@@ -46,7 +46,15 @@ fn shown_inputs(compiled: &Compiled) -> Vec<(String, String)> {
         Some(text) => text.to_owned(),
         None => value.to_string(),
     };
-    frame.inputs.iter().map(|(name, value)| (name.clone(), shown(value))).collect()
+    let mut rows: Vec<(String, String)> =
+        frame.inputs.iter().map(|(name, value)| (name.clone(), shown(value))).collect();
+    if let Some(environment) = &compiled.graph.settings.environment {
+        let keys = environment.values.len();
+        let about = format!("{} ({keys} values, {} secrets)", environment.name, environment.secrets);
+        rows.push(("environment".to_owned(), about));
+        rows.extend(environment.policy.iter().map(|line| ("policy".to_owned(), line.clone())));
+    }
+    rows
 }
 
 /// How text is laid out here: the terminal's width, at most 120 columns; 80 elsewhere.

@@ -15,7 +15,7 @@ use crate::graph::select::Selection;
 use crate::journal::history::{History, Key};
 use crate::journal::snapshot;
 use crate::plan::source::{self, Loader};
-use crate::plan::{Diagnostic, Loaded, Plan, Report, Sources, load};
+use crate::plan::{Diagnostic, Loaded, Plan, Report, Sources, environment, load};
 use crate::render::Value;
 
 /// A graph and all it was made of.
@@ -234,17 +234,26 @@ fn compile(
     outlook: Outlook<'_>,
 ) -> Result<(Compiled, Vec<Plan>), Box<Refused>> {
     let mut report = Report::default();
-    let loaded = match load(loader, &options.path, &mut report) {
+    let mut loaded = match load(loader, &options.path, &mut report) {
         Ok(loaded) => loaded,
         Err(sources) => return Err(Box::new(Refused { found: report.sorted(), sources })),
     };
+    let request = options.request(mode);
+    if let Some(name) = build::environment_name(&loaded, &request) {
+        let asked = loaded.plan.environment.as_ref().map(|tree| tree.at);
+        let environment = environment::load(loader, &name, asked, &mut loaded.sources, &mut report);
+        if let Some(environment) = &environment {
+            environment::check(environment, &mut report);
+        }
+        loaded.environment = environment.map(Box::new);
+    }
     let recorder = Recorder::new(world);
-    let graph = build::build(&loaded, &options.request(mode), &recorder, &mut report);
+    let graph = build::build(&loaded, &request, &recorder, &mut report);
     match graph {
         Some(mut graph) if !report.has_errors() => {
             outlook.tell(&mut graph);
             let world = recorder.into_recorded();
-            let Loaded { sources, plan, mut actions } = loaded;
+            let Loaded { sources, plan, mut actions, environment: _ } = loaded;
             let description = plan.description.as_ref().map(|text| text.value.to_string());
             actions.push(plan);
             let (graph, found) = (Arc::new(graph), report.sorted());

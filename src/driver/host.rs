@@ -142,7 +142,11 @@ fn assemble(
     let tell = Arc::clone(helm);
     let writer = Writer::open(&dir, &ownership, &end, move |notice| tell.post(News::Journal(notice)))?;
     let state = StateDir::open(dir.state_path())?;
-    let room = Workroom { scripts: dir.scratch_path().join("scripts"), scratch: dir.scratch_path() };
+    let room = Workroom {
+        scripts: dir.scratch_path().join("scripts"),
+        scratch: dir.scratch_path(),
+        state: dir.state_path().to_path_buf(),
+    };
     // What a dead engine left there would be taken for what new attempts write.
     clear_scratch(&dir);
     make_room(&room.scripts)?;

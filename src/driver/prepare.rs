@@ -23,6 +23,8 @@ pub struct Workroom {
     pub scripts: PathBuf,
     /// Output values and item lists of attempts.
     pub scratch: PathBuf,
+    /// The state folder.
+    pub state: PathBuf,
 }
 
 /// A process, ready to start.
@@ -188,6 +190,9 @@ impl Preparer {
             let value = text(value).map_err(|error| format!("`env.{name}`: {error}"))?;
             set(&mut env, name, value.into());
         }
+        if process.is_engine {
+            set(&mut env, "ENGINE_STATE_DIR", self.room.state.clone().into());
+        }
         set(&mut env, "ENGINE_RUN_ID", self.run.as_str().into());
         set(&mut env, "ENGINE_STAGE", (&*graph.nodes[node].id).into());
         set(&mut env, "ENGINE_SHARD", shard.to_string().into());
@@ -197,7 +202,7 @@ impl Preparer {
         if let Some(file) = &items {
             set(&mut env, "ENGINE_SHARD_FILE", file.into());
         }
-        let argv = match command {
+        let mut argv: Vec<OsString> = match command {
             Command::Argv(words) => words
                 .iter()
                 .enumerate()
@@ -207,6 +212,10 @@ impl Preparer {
                 .collect::<Result<_, _>>()?,
             Command::Script { text: script, shell } => shell_words(shell, &self.script(script)?),
         };
+        if process.is_engine {
+            // The very program that runs now, also when another one was put in its place meanwhile.
+            argv[0] = "/proc/self/exe".into();
+        }
         Ok(Prepared { argv, env, cwd, values, tag })
     }
 

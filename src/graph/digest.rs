@@ -70,12 +70,17 @@ impl Graph {
             return String::new();
         }
         let frame = &self.frames[body.frame as usize];
-        let json = |map| serde_json::to_string(map).expect("a map of plain values has a JSON form");
+        let json = |map: &serde_json::Map<String, serde_json::Value>| {
+            serde_json::to_string(map).expect("a map of plain values has a JSON form")
+        };
         let mut text =
             format!("inputs {} vars {} matrix {}", json(&frame.inputs), json(&frame.vars), json(&frame.matrix));
         let lates = frame.late_from.map_or(frame, |from| &self.frames[from as usize]);
         for late in &lates.late {
             let _ = write!(text, " {}.{}={}", late.root, late.name, late.text);
+        }
+        if let Some(environment) = &self.settings.environment {
+            let _ = write!(text, " env {}", json(&environment.values));
         }
         text
     }
@@ -93,6 +98,9 @@ impl Graph {
             "{} {:?} {:?} {:?}",
             settings.max_parallel, settings.timeout, settings.finally_budget, settings.lock
         ));
+        if let Some(environment) = &settings.environment {
+            add(&environment.name);
+        }
         for pool in &self.pools {
             add(&format!("{} {}", pool.name, pool.capacity));
         }

@@ -51,6 +51,21 @@ pub struct Settings {
     pub finally_budget: Option<Span>,
     /// `lock`, resolved.
     pub lock: Option<LockRule>,
+    /// `environment`, resolved.
+    pub environment: Option<Arc<Deployed>>,
+}
+
+/// The environment of a plan as its expressions see it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Deployed {
+    /// Its name.
+    pub name: String,
+    /// `env.…`: every value that is no secret.
+    pub values: serde_json::Map<String, Value>,
+    /// How many secrets it declares.
+    pub secrets: usize,
+    /// Its policy in words.
+    pub policy: Vec<String>,
 }
 
 /// The run lock, resolved.
@@ -283,6 +298,8 @@ pub enum Work {
 pub struct Process {
     /// Script or words.
     pub command: Command,
+    /// The first word stands for the engine itself: a built-in action that is a process.
+    pub is_engine: bool,
     /// `env` in order, the plan's defaults first.
     pub env: Vec<(Box<str>, Box<str>)>,
     /// Names, or a prefix with `*`.
@@ -390,6 +407,7 @@ impl Default for Process {
     /// Runs `true`, without an environment of its own, stopped by TERM and ten seconds of grace.
     fn default() -> Self {
         Self {
+            is_engine: false,
             command: Command::Argv(vec!["true".into()]),
             env: Vec::new(),
             pass_env: Vec::new(),

@@ -137,7 +137,11 @@ impl Graph {
                         ("stage", (&*self.nodes[spot.node].stage).into()),
                     ]),
                 ),
-                "env" | "secrets" => return Err(later(name)),
+                "env" => scope.set(
+                    "env",
+                    &self.settings.environment.as_ref().map_or_else(Tree::default, |env| Tree::map(&env.values)),
+                ),
+                "secrets" => return Err(later(name)),
                 _ => {}
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::decode::{self, Role, decode};
+use super::environment::Environment;
 use super::error::{Diagnostic, Report, nearest};
 use super::model::{Body, Plan};
 use super::source::{File, FileIx, Loader, Place, Sources, Spanned};
@@ -19,6 +20,8 @@ pub struct Loaded {
     pub plan: Plan,
     /// The action files, each once; `Body::File::action` points here.
     pub actions: Vec<Plan>,
+    /// The plan's environment, once its name is known: whoever knows the inputs loads it.
+    pub environment: Option<Box<Environment>>,
 }
 
 /// Reads the plan at `path` (relative to the root) and the files it uses.
@@ -53,7 +56,7 @@ pub fn load(loader: &dyn Loader, path: &str, report: &mut Report) -> Result<Load
     let Some(mut plan) = reading.file(file, Role::Plan) else { return Err(reading.sources) };
     let Reading { sources, actions, .. } = reading;
     lend_pools(&mut plan, &actions);
-    Ok(Loaded { sources, plan, actions })
+    Ok(Loaded { sources, plan, actions, environment: None })
 }
 
 /// The files read so far.

@@ -25,6 +25,8 @@ pub struct Plan {
     pub outputs: Vec<FileOutput>,
     /// `vars`, in written order; each may use inputs and earlier vars.
     pub vars: Vec<(Spanned<Text>, Tree)>,
+    /// `environment`, may be a template over inputs and vars.
+    pub environment: Option<Tree>,
     /// `max-parallel`.
     pub max_parallel: Option<Setting<u32>>,
     /// `pools`: name and capacity.
@@ -343,6 +345,15 @@ pub enum Body {
         /// `with`: read as `inputs.…` by the action's body.
         with: Vec<(Spanned<Text>, Tree)>,
     },
+    /// `uses: env.check` and its like: a process of the engine's own.
+    Env {
+        /// Where `uses` stands.
+        at: Place,
+        /// Which.
+        verb: EnvVerb,
+        /// `with`.
+        with: Vec<(Spanned<Text>, Tree)>,
+    },
     /// `uses: approval`.
     Approval {
         /// Where `uses` stands.
@@ -350,6 +361,19 @@ pub enum Body {
         /// `with.prompt`.
         prompt: Option<Tree>,
     },
+}
+
+/// A built-in action on an environment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EnvVerb {
+    /// `env.check`.
+    Check,
+    /// `env.render`.
+    Render,
+    /// `env.diff`.
+    Diff,
+    /// `env.parity`.
+    Parity,
 }
 
 /// A process: a script or an argv.

@@ -12,7 +12,7 @@ use crate::cli::print;
 use crate::cli::settings::Settings;
 use crate::driver::environments::check::{self, Age, Values};
 use crate::driver::environments::{Opened, sources};
-use crate::plan::environment::{Environment, Policy};
+use crate::plan::environment::Environment;
 use crate::plan::{Diagnostic, Report};
 
 /// What was found out about one environment.
@@ -82,37 +82,10 @@ fn as_text(environment: &Environment, found: &Checked) -> String {
         let waived = age.waived.as_ref().map(|ticket| format!(", waived by {ticket}")).unwrap_or_default();
         let _ = writeln!(out, "  rotation  {:<width$}  {state:<7}  {days}{waived}", age.key);
     }
-    for line in policy_lines(&environment.policy) {
+    for line in environment.policy.lines() {
         let _ = writeln!(out, "  policy    {line}");
     }
     out
-}
-
-/// The policy in words, a line for each part.
-pub(super) fn policy_lines(policy: &Policy) -> Vec<String> {
-    let mut lines = Vec::new();
-    if policy.is_production() {
-        lines.push("production: the strict rules count".to_owned());
-    }
-    if let Some(parity) = &policy.parity {
-        lines.push(format!(
-            "parity with {}: drift below {}",
-            parity.with.value,
-            super::parity::share(parity.max_drift)
-        ));
-    }
-    if let Some(approvals) = &policy.approvals {
-        let distinct = if approvals.distinct_from.is_empty() {
-            String::new()
-        } else {
-            format!(", not by the {}", approvals.distinct_from.join(" or the "))
-        };
-        lines.push(format!("{}{distinct}", count(approvals.min as usize, "approval")));
-    }
-    for freeze in policy.freeze.iter().flatten() {
-        lines.push(format!("frozen from {} to {} ({}): {}", freeze.from, freeze.to, freeze.tz, freeze.reason));
-    }
-    lines
 }
 
 fn as_json(opened: &Opened, checked: &[Checked], all: &[Diagnostic], is_bad: bool) -> Value {
@@ -126,7 +99,7 @@ fn as_json(opened: &Opened, checked: &[Checked], all: &[Diagnostic], is_bad: boo
             });
             json!({
                 "environment": environment.name, "keys": found.keys, "secrets": found.secrets,
-                "rotation": ages.collect::<Vec<_>>(), "policy": policy_lines(&environment.policy),
+                "rotation": ages.collect::<Vec<_>>(), "policy": environment.policy.lines(),
             })
         })
         .collect();

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::args::{ExplainArgs, StageArgs};
-use super::check::policy_lines;
 use super::{document, open};
 use crate::cli::exit::Exit;
 use crate::cli::fault::{Answer, Fault};
@@ -47,7 +46,7 @@ pub(super) fn run(args: &ExplainArgs, settings: &Settings) -> Answer {
         let entry = environment.entries.get(root).ok_or_else(|| unknown(environment, root))?;
         rows.extend(explain(&opened, environment, root, entry).into_iter().filter(|row| is_under(&row.path, key)));
     }
-    let policy = if keys.is_empty() { policy_lines(&environment.policy) } else { Vec::new() };
+    let policy = if keys.is_empty() { environment.policy.lines() } else { Vec::new() };
     if args.json {
         let one = |row: &Row| json!({"key": row.path, "value": row.value, "at": row.at, "layer": row.layer, "source": row.source});
         let keys: Vec<Value> = rows.iter().map(one).collect();

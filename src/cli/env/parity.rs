@@ -12,8 +12,8 @@ use crate::cli::print;
 use crate::cli::settings::Settings;
 use crate::driver::environments;
 use crate::plan::Sources;
-use crate::plan::environment::Environment;
 use crate::plan::environment::parity::{Comparison, Difference, compare};
+use crate::plan::environment::{Environment, share};
 
 /// The limit when nobody says one, in hundredths of a percent.
 const LIMIT: u32 = 500;
@@ -58,14 +58,6 @@ fn read_share(text: &str) -> Result<u32, Fault> {
     share.ok_or_else(|| {
         Fault::new(Exit::Usage, format!("`--max-drift {text}` is no share in percent")).help("write 5%")
     })
-}
-
-/// Hundredths of a percent as people write them.
-pub(super) fn share(hundredths: u32) -> String {
-    match (hundredths / 100, hundredths % 100) {
-        (whole, 0) => format!("{whole}%"),
-        (whole, part) => format!("{whole}.{part:02}%").replace("0%", "%"),
-    }
 }
 
 fn as_text(found: &Comparison, left: &Environment, right: &Environment, opened: &environments::Opened) -> String {

@@ -17,18 +17,22 @@ pub(super) enum Expected<'a> {
 }
 
 impl Expected<'_> {
-    fn text(&self) -> String {
+    /// Whether `text` says the same; lists and maps are written as JSON, whose keys have no order.
+    fn is_text(&self, text: &str) -> bool {
         match self {
-            Self::Plain(value) => text_of(value).unwrap_or_else(|| value.to_string()),
-            Self::Secret(text) => (*text).to_owned(),
+            Self::Plain(value) => match text_of(value) {
+                Some(meant) => meant == text,
+                None => serde_json::from_str::<Value>(text).is_ok_and(|read| read == *value),
+            },
+            Self::Secret(meant) => *meant == text,
         }
     }
 
     /// Whether a parsed value is the same: by its type, or as text.
     fn is(&self, value: &Value) -> bool {
         match self {
-            Self::Plain(meant) => value == meant || value.as_str() == Some(&*self.text()),
-            Self::Secret(text) => value.as_str() == Some(text),
+            Self::Plain(meant) => value == meant || value.as_str().is_some_and(|text| self.is_text(text)),
+            Self::Secret(_) => value.as_str().is_some_and(|text| self.is_text(text)),
         }
     }
 }
@@ -68,7 +72,7 @@ pub(super) fn check(format: Format, text: &str, meant: &Meant<'_>) -> Result<(),
 fn check_dotenv(text: &str, meant: &Meant<'_>) -> Result<(), String> {
     let parsed = dotenv::parse(text)
         .map_err(|fault| format!("line {} of what was rendered is no dotenv: {}", fault.line, fault.message))?;
-    match parsed.iter().find(|(key, value)| meant.get(key.as_str()).is_some_and(|meant| meant.text() != *value)) {
+    match parsed.iter().find(|(key, value)| meant.get(key.as_str()).is_some_and(|meant| !meant.is_text(value))) {
         Some((key, _)) => Err(other(key)),
         None => Ok(()),
     }
@@ -89,11 +93,14 @@ mod tests {
                 ("PORT", Expected::Plain(8000.into())),
                 ("NAME", Expected::Plain("a b".into())),
                 ("T", Expected::Secret("p w")),
+                ("MAP", Expected::Plain(serde_json::json!({"a": [true], "b": 1}))),
             ]
             .into()
         };
         for (format, text, wrong) in [
             (Format::Dotenv, "PORT=8000\nNAME=\"a b\"\nT=\"p w\"\nOTHER=x\n", ""),
+            (Format::Dotenv, "MAP=\"{\\\"b\\\":1,\\\"a\\\":[true]}\"\n", ""),
+            (Format::Dotenv, "MAP=\"{\\\"b\\\":1}\"\n", "`MAP`"),
             (Format::Dotenv, "PORT=8001\n", "`PORT` reads back"),
             (Format::Dotenv, "T=p w\n", "line 1"),
             (Format::Dotenv, "T=pw\n", "`T` reads back"),

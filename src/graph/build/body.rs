@@ -59,6 +59,12 @@ impl<'a> Builder<'a> {
                 prompt: prompt.as_ref().map(|prompt| self.text(prompt, layers.body_cx, &layers, site)),
             },
             Body::Run(command) => self.process(&layers, command, site, &mut rules, &id),
+            Body::Env { at, verb, with } => {
+                let command = self.env_words(*at, *verb, with)?;
+                let mut work = self.process(&layers, &command, site, &mut rules, &id);
+                self.lend_environment(&mut work);
+                work
+            }
             Body::File { .. } | Body::Action { .. } => return None,
         };
         if rules.shards == 0 {

@@ -139,12 +139,7 @@ impl Builder<'_> {
             "secrets" => {
                 self.refuse(name, tree, "plan::secret-outside-with", "`secrets` can be read in `with` only")
             }
-            "env" => self.refuse(
-                name,
-                tree,
-                "plan::not-built",
-                "`env` belongs to environments, which are not built yet",
-            ),
+            "env" => self.env_name(name, tree),
             root => {
                 let message = format!("there is no name `{root}`");
                 let help = super::nearest(root, ROOTS).map_or_else(

@@ -155,6 +155,9 @@ impl<'a> Builder<'a> {
         let mut scope = Scope::new();
         scope.set("inputs", &Prepared::map(&known));
         scope.set("vars", &Prepared::map(&Map::new()));
+        if self.loaded.environment.is_some() {
+            scope.set("env", &self.env_tree());
+        }
         let frame = self.push_frame(Frame { inputs: Arc::new(known), late: lates, ..Frame::default() });
         let none = Arc::new(Declared::new());
         Context { frame, scope, inputs: Arc::new(declared), vars: none.clone(), matrix: none, has_group: false }

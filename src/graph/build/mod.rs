@@ -15,6 +15,7 @@ mod body;
 mod checks;
 mod context;
 mod edges;
+mod environment;
 mod expand;
 mod inputs;
 pub(crate) mod items;
@@ -24,6 +25,7 @@ pub mod world;
 
 use std::collections::BTreeSet;
 
+pub use self::environment::environment_name;
 use self::world::World;
 use super::assemble::Parts;
 use super::model::{Fold, Frame, FrameIx, Graph, Node, Policy, Pool, Scope, Target};
@@ -151,6 +153,7 @@ impl Builder<'_> {
         };
         self.scopes.push(Scope { parent: None, name: "plan".to_owned(), policy });
         let cx = self.plan_context();
+        self.check_environment(&cx);
         let settings = self.settings(&cx);
         self.plan_pools(&cx);
         self.expand_plan(&cx);

@@ -4,8 +4,8 @@ use super::check::Check;
 use super::values::{entries, named, text};
 use crate::base::Text;
 use crate::plan::error::{Diagnostic, nearest};
-use crate::plan::model::{Body, Command};
-use crate::plan::schema::tables::APPROVAL;
+use crate::plan::model::{Body, Command, EnvVerb};
+use crate::plan::schema::tables::{APPROVAL, ENV_ACTION};
 use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::{Key, Kind, Tree};
 
@@ -26,7 +26,14 @@ pub(in crate::plan) const BUILT_INS: &[&str] = &[
     "env.render",
     "env.diff",
     "env.parity",
-    "env.explain",
+];
+
+/// The actions on environments, and what `with` may hold besides `environment`.
+const ENV_ACTIONS: [(&str, EnvVerb, &[&str]); 4] = [
+    ("env.check", EnvVerb::Check, &["declared"]),
+    ("env.render", EnvVerb::Render, &["file", "to"]),
+    ("env.diff", EnvVerb::Diff, &[]),
+    ("env.parity", EnvVerb::Parity, &["with", "max-drift"]),
 ];
 
 /// Keys that every stage may have.
@@ -113,7 +120,10 @@ fn uses_body(uses: Spanned<Text>, with: Option<Tree>, keys: &[Written], check: &
         return Some(approval(uses.at, with, keys, check));
     }
     refuse(keys, "on-failure", NO_SCOPE, check);
-    if BUILT_INS.contains(&name) || name.starts_with("env.") {
+    if let Some((_, verb, allowed)) = ENV_ACTIONS.iter().find(|(known, ..)| *known == name) {
+        return Some(env_action(&uses, *verb, allowed, with, check));
+    }
+    if BUILT_INS.contains(&name) {
         check.not_yet(uses.at, &format!("the built-in action `{name}`"), "gates");
         return None;
     }
@@ -154,6 +164,31 @@ fn approval(at: Place, with: Option<Tree>, keys: &[Written], check: &mut Check<'
         prompt = written.into_iter().find(|(key, _)| is_prompt(key)).map(|(_, value)| value);
     }
     Body::Approval { at, prompt: prompt.filter(|prompt| prompt.as_str().is_some()) }
+}
+
+/// `uses: env.check` and its like.
+fn env_action(
+    uses: &Spanned<Text>,
+    verb: EnvVerb,
+    allowed: &[&str],
+    with: Option<Tree>,
+    check: &mut Check<'_>,
+) -> Body {
+    let mut written = Vec::new();
+    if let Some(with) = with.filter(|with| matches!(with.kind, Kind::Map(_))) {
+        let place = with.at;
+        written = entries(with);
+        check.table(place, &written, &ENV_ACTION);
+        for (key, _) in &written {
+            let is_known = ENV_ACTION.key(&key.text).is_some();
+            if is_known && &*key.text != "environment" && !allowed.contains(&&*key.text) {
+                let message = format!("`{}` does not fit `{}`", key.text, uses.value);
+                check.push(Diagnostic::error("plan::misplaced-key", key.at, message));
+            }
+        }
+    }
+    let with = written.into_iter().map(|(key, value)| (super::values::name(key), value)).collect();
+    Body::Env { at: uses.at, verb, with }
 }
 
 fn is_prompt(key: &Key) -> bool {

@@ -6,9 +6,9 @@ use super::parts;
 use super::values::{boolean, entries, ignored, items, kind, named, template, text, texts, word, words};
 use crate::base::Text;
 use crate::plan::error::Diagnostic;
-use crate::plan::model::{Body, Command, Common, Lifetime, Output, Stage};
+use crate::plan::model::{Body, Command, Common, EnvVerb, Lifetime, Output, Stage, Type};
 use crate::plan::schema::tables::{ACTION, STAGE};
-use crate::plan::source::Spanned;
+use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::{Key, Kind, Tree};
 
 /// The stage `id`.
@@ -37,7 +37,16 @@ pub(super) fn stage(id: Spanned<Text>, tree: Tree, check: &mut Check<'_>) -> Sta
     }
     stage.body = body::read(&stage.id, body, &keys, check);
     drop_gate_keys(&mut stage);
+    if let (Body::Env { at, verb: EnvVerb::Render, .. }, true) = (&stage.body, stage.outputs.is_empty()) {
+        stage.outputs = rendered_outputs(*at);
+    }
     stage
+}
+
+/// What `env.render` gives without being asked.
+fn rendered_outputs(at: Place) -> Vec<Output> {
+    let output = |(name, kind): (&str, Type)| Output { name: Spanned::new(name.into(), at), kind };
+    [("number", Type::Int), ("redacted_sha256", Type::String), ("manifest", Type::String)].map(output).into()
 }
 
 /// The action `id`.

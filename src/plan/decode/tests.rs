@@ -200,7 +200,7 @@ fn a_stage_does_one_thing_and_has_only_what_fits_it() {
         ("stages: {a: {uses: 'actions/checkout@v4'}}", "plan::bad-uses", "'actions/checkout@v4'", "not fetched"),
         ("stages: {a: {uses: './{{ inputs.x }}.yaml'}}", "plan::bad-uses", "'./{{ inputs.x }}.yaml'", "`matrix`"),
         ("stages: {a: {uses: http}}", "plan::not-yet", "http", "nothing in a plan is ever ignored"),
-        ("stages: {a: {uses: env.check}}", "plan::not-yet", "env.check", "nothing in a plan is ever ignored"),
+        ("stages: {a: {uses: soak}}", "plan::not-yet", "soak", "nothing in a plan is ever ignored"),
         (
             "on-failure: rollback\nstages: {a: {run: make}}",
             "plan::not-yet",

@@ -24,7 +24,7 @@ pub use import::{Imported, import};
 pub use load::{Library, is_name, load};
 pub use model::{
     Approvals, Catalog, Exception, FileRule, Format, Freeze, KeyRule, Layer, Parity, ParityRule, Pattern, Policy,
-    SecretDecl, SecretSource, Waives,
+    SecretDecl, SecretSource, Waives, share,
 };
 pub use resolve::{Entry, Environment, Leaf, Setting};
 pub use secrets::{Fetched, Secrets};

@@ -214,6 +214,39 @@ impl Policy {
     pub fn is_production(&self) -> bool {
         self.production.as_ref().is_some_and(|on| on.value)
     }
+
+    /// The policy in words, a line for each part.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.is_production() {
+            lines.push("production: the strict rules count".to_owned());
+        }
+        if let Some(parity) = &self.parity {
+            lines.push(format!("parity with {}: drift below {}", parity.with.value, share(parity.max_drift)));
+        }
+        if let Some(approvals) = &self.approvals {
+            let distinct = match &approvals.distinct_from[..] {
+                [] => String::new(),
+                people => format!(", not by the {}", people.join(" or the ")),
+            };
+            let noun = if approvals.min == 1 { "approval" } else { "approvals" };
+            lines.push(format!("{} {noun}{distinct}", approvals.min));
+        }
+        for freeze in self.freeze.iter().flatten() {
+            let Freeze { from, to, tz, reason } = freeze;
+            lines.push(format!("frozen from {from} to {to} ({tz}): {reason}"));
+        }
+        lines
+    }
+}
+
+/// Hundredths of a percent as people write them.
+pub fn share(hundredths: u32) -> String {
+    match (hundredths / 100, hundredths % 100) {
+        (whole, 0) => format!("{whole}%"),
+        (whole, part) if part % 10 == 0 => format!("{whole}.{}%", part / 10),
+        (whole, part) => format!("{whole}.{part:02}%"),
+    }
 }
 
 /// How far an environment may differ from another one.

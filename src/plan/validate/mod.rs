@@ -95,7 +95,7 @@ impl<'a> Effective<'a> {
             Body::Action { uses, .. } => index.actions.get(uses.value.as_str()).copied(),
             _ => None,
         };
-        let is_work = matches!(stage.body, Body::Run(_) | Body::Action { .. });
+        let is_work = matches!(stage.body, Body::Run(_) | Body::Action { .. } | Body::Env { .. });
         Self { stage, action, defaults: is_work.then_some(&plan.defaults) }
     }
 

@@ -145,6 +145,22 @@ stages:
 ",
     },
     Page {
+        code: "plan::unknown-env",
+        title: "a key that the environment does not give",
+        text: "`env.KEY` is a value of the plan's environment. A key that an environment may leave out is read with a \
+               `default`, and secrets are never read by expressions.",
+        bad: r#"version: 1
+environment: staging
+stages:
+  ask: {run: [curl, "http://{{ env.HSOT }}/"]}
+"#,
+        good: r#"version: 1
+environment: staging
+stages:
+  ask: {run: [curl, "http://{{ env.HOST }}/"]}
+"#,
+    },
+    Page {
         code: "plan::unknown-input",
         title: "an input that does not exist",
         text: "Inputs are declared under `inputs` of the file that reads them.",
@@ -287,6 +303,21 @@ stages: {build: {run: make}}
 finally:
   budget: 3m
   stages: {tidy: {run: make clean, timeout: 2m}}
+",
+    },
+    Page {
+        code: "plan::no-environment",
+        title: "a plan without an environment",
+        text: "`env.…` and the actions `env.check`, `env.render`, `env.diff` and `env.parity` work on the environment that the \
+               plan names by `environment`. An action may name another one under `with`.",
+        bad: r"version: 1
+stages:
+  check-env: {uses: env.check}
+",
+        good: r"version: 1
+environment: staging
+stages:
+  check-env: {uses: env.check}
 ",
     },
     Page {

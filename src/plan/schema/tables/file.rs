@@ -44,8 +44,7 @@ pub static FILE: Table = Table {
             r#"{image: "shop:{{ inputs.tag }}"}"#,
         )
         .in_action_file(),
-        Key::new("environment", Shape::Template, "the environment: values, secrets and policy", "staging")
-            .since("environments"),
+        Key::new("environment", Shape::Template, "the environment, a name below `environments/`: its values are `env.…`", "staging"),
         Key::new("max-parallel", COUNT, "attempts at once; `-j` overrides", "8").or("the number of processors"),
         Key::new(
             "pools",

@@ -12,7 +12,7 @@ pub use environment::{
 };
 pub use file::{FILE, FINALLY, GROUP, INPUT, LOCK, OUTPUT};
 pub use parts::{ALLOWED_EXITS, AXIS, CACHE, DONE_IF, ITEMS, MATRIX, NEED, RETRY, RETRY_EXIT, SHARDS, STOP};
-pub use stage::{ACTION, APPROVAL, DEFAULTS, STAGE};
+pub use stage::{ACTION, APPROVAL, DEFAULTS, ENV_ACTION, STAGE};
 pub use words::{ACCEPT, APPROVER, FAILURE, FORMAT, LIFETIME, ON_BUSY, PARITY, SHELL, SIGNAL, TYPE, WAIVED, WHEN};
 
 use super::Table;
@@ -46,6 +46,7 @@ pub static ALL: &[&Table] = &[
     &STAGE,
     &ACTION,
     &APPROVAL,
+    &ENV_ACTION,
     &NEED,
     &RETRY,
     &RETRY_EXIT,

@@ -218,6 +218,24 @@ pub static APPROVAL: Table = Table {
     open: None,
 };
 
+/// What the built-in actions on environments take.
+pub static ENV_ACTION: Table = Table {
+    name: "env-action",
+    doc: "`with` of `uses: env.check`, `env.render`, `env.diff` and `env.parity`. Each does what `engine env` does, as a \
+          stage; `env.render` has the outputs `number`, `redacted_sha256` and `manifest`.",
+    keys: &[
+        Key::new("environment", Shape::Template, "the environment", "router/staging").or("the plan's own"),
+        Key::new("declared", Shape::Bool, "of `env.check`: only what the files say", "true").or("false"),
+        Key::new("file", Shape::Template, "of `env.render`: only this file", "runtime").or("all of them"),
+        Key::new("to", Shape::Template, "of `env.render`: another place for it", r#""{{ vars.dir }}/app.env""#),
+        Key::new("with", Shape::Template, "of `env.parity`: the other environment", "router/production")
+            .or("what its policy says"),
+        Key::new("max-drift", Shape::Template, "of `env.parity`: the share that must not be reached", "5%")
+            .or("what its policy says"),
+    ],
+    open: None,
+};
+
 /// What is laid under every stage.
 pub static DEFAULTS: Table = Table {
     name: "defaults",
