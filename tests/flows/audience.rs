@@ -89,7 +89,7 @@ fn nobody_reads_and_every_deadline_is_kept() {
         r#"
 version: 1
 stages:
-  slow: {timeout: 200ms, run: "echo $$ > pid; exec sleep 1000"}
+  slow: {timeout: 3s, run: "echo $$ > pid; exec sleep 1000"}
   after: {needs: [{stage: slow, accept: [failed]}], run: echo after >> log}
 finally: {stages: {tidy: {run: echo tidy > bell}}}
 "#,

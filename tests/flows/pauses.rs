@@ -52,7 +52,7 @@ fn what_runs_goes_on_and_nothing_new_starts_until_it_is_unpaused() {
 #[test]
 fn a_deadline_is_kept_in_a_pause_and_so_is_a_cancel() {
     let project = Project::with_plan(
-        "version: 1\nstages:\n  slow: {timeout: 300ms, run: echo up; exec sleep 1000}\n  \
+        "version: 1\nstages:\n  slow: {timeout: 3s, run: echo up; exec sleep 1000}\n  \
          long: {run: exec sleep 1000}\n  after: {needs: [slow], run: echo never >> log}\non-failure: continue\n",
     );
     let live = start_until(&project, "up");
