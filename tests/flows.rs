@@ -26,6 +26,8 @@ mod pauses;
 mod people;
 #[path = "flows/places.rs"]
 mod places;
+#[path = "flows/sharded.rs"]
+mod sharded;
 #[path = "flows/signals.rs"]
 mod signals;
 mod support;

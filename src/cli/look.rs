@@ -8,7 +8,9 @@ use super::fault::{Answer, Fault};
 use super::settings::Settings;
 use super::{find, forecast, logs, print};
 use crate::base::Span;
-use crate::driver::ports;
+use crate::driver::compile::Expected;
+use crate::driver::deep::{self, Deep};
+use crate::driver::{begin, ports};
 use crate::journal::{self, Holder, Tail, gc};
 use crate::plan::error::nearest;
 use crate::plan::{codes, schema};
@@ -19,20 +21,31 @@ pub(super) fn verify(args: &VerifyArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
     let dir = find::run_or_latest(&state, args.run.as_deref())?;
     let found = journal::verify(&dir)?;
-    let damage: Vec<String> = found.damage.iter().map(ToString::to_string).collect();
+    let mut damage: Vec<String> = found.damage.iter().map(ToString::to_string).collect();
+    // What lies behind damage cannot be trusted, nor computed from.
+    let deep = (args.deep && found.is_whole()).then(|| look_deep(&state, &dir)).transpose()?;
+    damage.extend(deep.iter().flat_map(|deep| deep.faults.iter().cloned()));
+    let is_whole = damage.is_empty();
     let torn = match found.tail {
         Tail::Whole => 0,
         Tail::Torn { bytes, .. } => bytes,
     };
     if args.json {
         print::json(&serde_json::json!({
-            "version": 1, "run": dir.id().as_str(), "whole": found.is_whole(), "events": found.events,
+            "version": 1, "run": dir.id().as_str(), "whole": is_whole, "events": found.events,
             "bytes": found.bytes, "files": found.files, "chain": found.chain.to_string(),
             "torn_bytes": torn, "damage": damage,
+            "deep": deep.as_ref().map(|deep| serde_json::json!({
+                "results": deep.results, "roots": deep.roots, "files": deep.files,
+            })),
         }));
-    } else if found.is_whole() {
+    } else if is_whole {
         print::line(&format!("run {} is whole: {} events, {} plan files", dir.id(), found.events, found.files));
         print::line(&format!("chain {}", found.chain));
+        if let Some(deep) = &deep {
+            let Deep { results, roots, files, .. } = deep;
+            print::line(&format!("{results} results of shards, {roots} roots and {files} files are as recorded"));
+        }
         if torn > 0 {
             print::line(&format!("{torn} bytes at the end were never acknowledged; a resume cuts them"));
         }
@@ -42,7 +55,13 @@ pub(super) fn verify(args: &VerifyArgs, settings: &Settings) -> Answer {
         }
         print::note(&format!("help: run {} cannot be trusted from there on; restore it from a copy", dir.id()));
     }
-    Ok(if found.is_whole() { Exit::Success } else { Exit::Damaged })
+    Ok(if is_whole { Exit::Success } else { Exit::Damaged })
+}
+
+/// Computes what a whole record says again.
+fn look_deep(state: &journal::StateDir, dir: &journal::RunDir) -> Result<Deep, Fault> {
+    let read = begin::Read::open(dir.clone(), &Expected::default())?;
+    Ok(deep::check(&read, state))
 }
 
 /// Explains an error code, or lists all codes.

@@ -53,6 +53,11 @@ impl Cuts {
         *self.list.last().expect("there is always a cut")
     }
 
+    /// All cuts, in order.
+    pub fn list(&self) -> &[Cut] {
+        &self.list
+    }
+
     /// How many cuts there are.
     pub const fn len(&self) -> usize {
         self.list.len()

@@ -132,6 +132,7 @@ fn add_sharded(out: &mut Value, view: &View, ix: NodeIx, sharded: &Sharded) {
     let facts = json!({
         "items": sharded.cuts.items(), "size": sharded.cuts.last().size, "splits": sharded.splits,
         "growths": sharded.growths, "recalled": sharded.recalled, "failures": failed.collect::<Vec<_>>(),
+        "cuts": sharded.cuts.list().iter().map(|cut| json!([cut.shard, cut.item, cut.size])).collect::<Vec<_>>(),
         "root": sharded.root.map(|root| root.to_string()),
     });
     if out["shards"].is_null() {

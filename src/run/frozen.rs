@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::event::{Event, NodeState};
 use super::state::RunState;
-use crate::base::{NodeIx, limits};
+use crate::base::{Digest, NodeIx, limits};
 use crate::graph::build::items::{check_lines, texts};
 use crate::graph::model::{Items, Work};
 use crate::render::Value;
@@ -48,19 +48,23 @@ impl RunState {
 
     /// The Merkle root of a stage that ends well and whose shards leave something; once.
     pub(super) fn unsealed(&self, node: NodeIx) -> Option<Event> {
-        let split = self.node(node).rules.split.as_ref().filter(|split| split.is_sealed)?;
-        debug_assert!(split.is_sealed, "only such a stage has digests");
+        self.node(node).rules.split.as_ref().filter(|split| split.is_sealed)?;
         let left = self.left.get(&node);
         let is_good = matches!(self.end_of(node).0, NodeState::Success | NodeState::Cached);
         if !is_good || left.is_some_and(|left| left.root.is_some()) {
             return None;
         }
-        let digests = left.map_or(&[][..], |left| &left.digests);
+        Some(Event::StageSealed { node, root: self.computed_root(node)? })
+    }
+
+    /// The Merkle root over the digests of the shards so far; none of an unsharded stage.
+    pub fn computed_root(&self, node: NodeIx) -> Option<Digest> {
+        let digests = self.left.get(&node).map_or(&[][..], |left| &left.digests);
         let cuts = self.cuts(node)?;
         let leaf = |shard: u32| {
             let known = digests.get(shard as usize).copied().flatten();
             known.unwrap_or_else(|| super::seal::absent(&cuts.range(shard)))
         };
-        Some(Event::StageSealed { node, root: super::seal::root((0..cuts.shards()).map(leaf).collect()) })
+        Some(super::seal::root((0..cuts.shards()).map(leaf).collect()))
     }
 }

@@ -147,6 +147,9 @@ pub enum ReportFormat {
 pub struct VerifyArgs {
     /// The run [default: the latest]
     pub run: Option<String>,
+    /// Compute the digests of all results, the Merkle roots and the content of artifacts again
+    #[arg(long)]
+    pub deep: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
