@@ -20,6 +20,8 @@ mod language;
 mod locks;
 #[path = "flows/odd.rs"]
 mod odd;
+#[path = "flows/parts.rs"]
+mod parts;
 #[path = "flows/pauses.rs"]
 mod pauses;
 #[path = "flows/people.rs"]

@@ -16,7 +16,7 @@ pub use look::{
     CheckArgs, CheckFormat, DiffArgs, GraphArgs, GraphFormat, LogsArgs, ReportArgs, ReportFormat, RunsArgs,
     SimulateArgs, StatusArgs, VerifyArgs,
 };
-pub use run::{InputArgs, Output, PlanArgs, ResumeArgs, RunArgs, SelectArgs, ShowArgs};
+pub use run::{CiArgs, CiHost, InputArgs, MergeArgs, Output, PlanArgs, ResumeArgs, RunArgs, SelectArgs, ShowArgs};
 pub use tool::{CompletionsArgs, DoctorArgs, ExplainArgs, GcArgs, InitArgs, ManArgs, SchemaArgs, SchemaOf};
 
 /// A declarative deploy-pipeline engine.
@@ -77,6 +77,10 @@ pub enum Verb {
     Plan(PlanArgs),
     /// Imagine runs of a plan: the real scheduler on what earlier runs took. Starts nothing
     Simulate(SimulateArgs),
+    /// Join the runs of `run --shard` to one
+    Merge(MergeArgs),
+    /// Print a CI job that works on a plan in parts
+    Ci(CiArgs),
     /// Draw a plan or a run
     Graph(GraphArgs),
     /// Check plans completely without running anything; all errors at once

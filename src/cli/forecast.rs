@@ -43,6 +43,13 @@ impl Past {
         Expected { p50: found.within(50), p95: found.within(95), samples: runs }
     }
 
+    /// How long a shard took last, or half of all shards of its stage take; any equal number if nobody knows.
+    pub(super) fn weight(&self, graph: &Graph, node: NodeIx, shard: u32) -> u64 {
+        let it = &graph.nodes[node];
+        let known = it.items().and_then(|items| self.history.of_shard(&it.id, items.content(&items.slice(shard))));
+        known.or(it.rules.usual.map(|usual| usual.p50)).map_or(1, |took| took.ms().max(1))
+    }
+
     /// What a graph is compiled with.
     pub(super) fn expected(&self) -> compile::Expected {
         Arc::clone(&self.history)

@@ -101,6 +101,7 @@ pub(super) fn options(
         return Err(Fault::new(Exit::Usage, "`--jobs 0` would run nothing").help("write --jobs 1 or more"));
     }
     Ok(Options {
+        part: None,
         path: settings.path_from_root(plan),
         inputs: given(inputs, settings)?,
         jobs,

@@ -23,6 +23,7 @@ mod logs;
 mod look;
 mod man;
 mod observers;
+mod parts;
 mod plan;
 mod preview;
 mod print;
@@ -96,6 +97,8 @@ fn dispatch(cli: &Cli) -> Answer {
         Verb::Run(args) => run::run(args, settings),
         Verb::Resume(args) => resume::run(args, settings),
         Verb::Plan(args) => plan::run(args, settings),
+        Verb::Merge(args) => parts::merge(args, settings),
+        Verb::Ci(args) => parts::ci(args, settings),
         Verb::Simulate(args) => simulate::run(args, settings),
         Verb::Graph(args) => graph::run(args, settings),
         Verb::Check(args) => check::run(args, settings),

@@ -10,7 +10,7 @@ use super::forecast::{self, Past};
 use super::observers::Wanted;
 use super::settings::{self, Settings};
 use super::timebox::{self, TimeBox};
-use super::{check, commit, find, inputs, observers, plan, print, resume};
+use super::{check, commit, find, inputs, observers, parts, plan, print, resume};
 use crate::base::{RunId, Span};
 use crate::driver::begin::{self, Locked, New};
 use crate::driver::compile::{self, Compiled};
@@ -43,8 +43,11 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         inputs::options(&args.plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
     let state = find::state(settings)?;
     let past = Past::of(&state, &options.path);
-    let compiled = compile::from_disk(&settings.root, options, Mode::Run, &past.expected())
+    let mut compiled = compile::from_disk(&settings.root, options, Mode::Run, &past.expected())
         .map_err(|refused| check::refuse(&refused, settings))?;
+    if let Some(text) = &args.shard {
+        parts::take(text, &mut compiled, &past)?;
+    }
     check::warn(&compiled.found, &compiled.sources, settings);
     let surroundings = Surroundings::read(settings.root.clone());
     let key = args.key.clone().or_else(|| commit::checked_out(&settings.root));
@@ -168,6 +171,10 @@ fn same_unfinished(
         let read = find::read(entry.dir.clone())?;
         // One of another checkout is another deployment.
         if !read.place(root).is_ok_and(|found| found.root == root) {
+            continue;
+        }
+        let which = |compiled: &Compiled| compiled.options.part.as_ref().map(|part| (part.index, part.of));
+        if which(&read.compiled) != which(compiled) {
             continue;
         }
         if read.graphs[0].frames.first().map(|frame| &frame.inputs)

@@ -66,7 +66,12 @@ pub fn create(state: &StateDir, surroundings: Surroundings, new: &New<'_>) -> Re
 }
 
 /// What a run begins with.
-fn began(new: &New<'_>, graph: &Graph, wall_ms: i64, files: Vec<(String, crate::base::Digest)>) -> Began {
+pub(super) fn began(
+    new: &New<'_>,
+    graph: &Graph,
+    wall_ms: i64,
+    files: Vec<(String, crate::base::Digest)>,
+) -> Began {
     let seed = new.seed.unwrap_or_else(|| {
         let hash = blake3::hash(new.run.as_str().as_bytes());
         u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("eight bytes of thirty-two"))

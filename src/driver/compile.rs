@@ -11,6 +11,7 @@ use super::disk::Disk;
 use crate::graph::Graph;
 use crate::graph::build::world::{Recorded, Recorder, World};
 use crate::graph::build::{self, Given, GivenValue, Mode, Request};
+use crate::graph::part::Part;
 use crate::graph::select::Selection;
 use crate::journal::history::{History, Key};
 use crate::journal::snapshot;
@@ -65,6 +66,9 @@ pub struct Options {
     pub from: Vec<String>,
     /// `--to`
     pub to: Vec<String>,
+    /// `--shard`, and what that part takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 /// One input value.
@@ -137,12 +141,25 @@ pub fn check(root: &Path, options: Options) -> Result<(Compiled, Vec<Plan>), Box
 /// # Errors
 /// A file is missing from the snapshot or cannot be read: it was written by another version of the engine.
 pub fn from_snapshot(files: &[(String, Vec<u8>)], history: &Expected) -> Result<Compiled, String> {
+    from_snapshot_as(files, history, None)
+}
+
+/// As [`from_snapshot`], for other `options` than the recorded ones.
+///
+/// # Errors
+/// As [`from_snapshot`].
+pub fn from_snapshot_as(
+    files: &[(String, Vec<u8>)],
+    history: &Expected,
+    options: Option<Options>,
+) -> Result<Compiled, String> {
     let find = |name: &str| {
         let found = files.iter().find(|(key, _)| key == name).map(|(_, bytes)| bytes.as_slice());
         found.ok_or_else(|| format!("the snapshot has no file `{name}`"))
     };
     let read = |name: &str, error: serde_json::Error| format!("the snapshot's `{name}` cannot be read: {error}");
-    let options: Options = serde_json::from_slice(find(OPTIONS)?).map_err(|error| read(OPTIONS, error))?;
+    let recorded: Options = serde_json::from_slice(find(OPTIONS)?).map_err(|error| read(OPTIONS, error))?;
+    let options = options.unwrap_or(recorded);
     let world: Recorded = serde_json::from_slice(find(WORLD)?).map_err(|error| read(WORLD, error))?;
     let names: BTreeMap<String, String> =
         serde_json::from_slice(find(FILES)?).map_err(|error| read(FILES, error))?;
@@ -251,6 +268,9 @@ fn compile(
     let graph = build::build(&loaded, &request, &recorder, &mut report);
     match graph {
         Some(mut graph) if !report.has_errors() => {
+            if let Some(part) = &options.part {
+                graph.take_part(part);
+            }
             outlook.tell(&mut graph);
             let world = recorder.into_recorded();
             let Loaded { sources, plan, mut actions, environment: _ } = loaded;

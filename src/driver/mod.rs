@@ -24,6 +24,7 @@ pub mod helm;
 pub mod host;
 pub mod keys;
 pub mod live;
+pub mod merge;
 pub mod news;
 pub mod output;
 pub mod place;

@@ -11,6 +11,7 @@ pub mod draw;
 pub mod forecast;
 pub mod model;
 pub mod outlook;
+pub mod part;
 mod priority;
 mod rules;
 pub mod scope;

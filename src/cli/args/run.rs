@@ -105,6 +105,9 @@ pub struct RunArgs {
     /// The run's id [default: made from the time]
     #[arg(long, env = "ENGINE_SET_RUN_ID", value_name = "ID")]
     pub run_id: Option<String>,
+    /// Work on one of several parts of every sharded stage, `3/12`, and on what these stages need
+    #[arg(long, env = "ENGINE_SHARD_PART", value_name = "I/N")]
+    pub shard: Option<String>,
     /// Work no longer than this: start only what is known to fit, then hand the rest over (exit 75)
     #[arg(long, env = "ENGINE_TIME_BOX", value_name = "LENGTH")]
     pub time_box: Option<String>,
@@ -171,4 +174,41 @@ pub struct PlanArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `engine merge`
+#[derive(Args, Clone, Debug)]
+pub struct MergeArgs {
+    /// The state directories of all parts
+    #[arg(required = true, value_name = "DIR")]
+    pub dirs: Vec<PathBuf>,
+    /// The joined run's id [default: made from the time]
+    #[arg(long, env = "ENGINE_SET_RUN_ID", value_name = "ID")]
+    pub run_id: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `engine ci`
+#[derive(Args, Clone, Debug)]
+pub struct CiArgs {
+    /// Where the job runs
+    pub host: CiHost,
+    /// The plan
+    pub plan: PathBuf,
+    /// Into how many parts
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub parts: u32,
+}
+
+/// CI hosts that a job can be printed for.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CiHost {
+    /// GitHub Actions.
+    Github,
+    /// GitLab CI.
+    Gitlab,
+    /// Buildkite.
+    Buildkite,
 }

@@ -1,0 +1,355 @@
+//! Joins the runs of `--shard 1/n` to `n/n` to one run, as if one engine had done what all of them did.
+//!
+//! The joined run is a run of the whole plan with a record of its own: what the parts had done is written as its facts,
+//! with what it printed and left; what no part had done is still to do. Nothing is taken on trust: each part is read
+//! with all its checks, all must be of one plan, and no shard may be in two of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use super::begin::{New, Read};
+use super::compile::{self, Compiled, Expected};
+use super::host::Error;
+use super::ports;
+use crate::base::{Millis, NodeIx, RunId};
+use crate::graph::Graph;
+use crate::graph::part::Part;
+use crate::journal::output::{self, Segments, Stream, Trace};
+use crate::journal::{self, Holder, Notice, RunDir, StateDir, Writer, snapshot};
+use crate::run::event::{Attempt, StopKind, StopReason, SuspendReason};
+use crate::run::{Event, Outcome};
+
+/// A part that is to be joined.
+pub struct Joining {
+    /// The state directory it is in.
+    pub state: PathBuf,
+    /// Its record.
+    pub read: Read,
+}
+
+/// Why parts do not go together.
+#[derive(Debug, thiserror::Error)]
+pub enum Misfit {
+    /// Nothing to join.
+    #[error("`{0}` has no run of a part (`engine run PLAN --shard i/n`)")]
+    NoPart(PathBuf),
+    /// Two are the same part.
+    #[error("part {index}/{of} is in both `{one}` and `{other}`")]
+    Twice {
+        /// Which.
+        index: u32,
+        /// Of how many.
+        of: u32,
+        /// Where.
+        one: PathBuf,
+        /// And where.
+        other: PathBuf,
+    },
+    /// A shard is in two parts: they were dealt by different histories.
+    #[error("shard {shard} of `{stage}` is in both `{one}` and `{other}`")]
+    Overlap {
+        /// The stage.
+        stage: String,
+        /// The shard.
+        shard: u32,
+        /// Where.
+        one: PathBuf,
+        /// And where.
+        other: PathBuf,
+    },
+    /// They are of different plans, inputs or numbers of parts.
+    #[error("`{one}` and `{other}` are parts of different runs: {what}")]
+    Different {
+        /// One.
+        one: PathBuf,
+        /// Another.
+        other: PathBuf,
+        /// What differs.
+        what: String,
+    },
+    /// Not all are there.
+    #[error("missing: {}", list(.0, *.1))]
+    Missing(Vec<u32>, u32),
+    /// The record or the disk.
+    #[error(transparent)]
+    Host(#[from] Error),
+}
+
+impl From<journal::Error> for Misfit {
+    fn from(error: journal::Error) -> Self {
+        Self::Host(error.into())
+    }
+}
+
+fn list(missing: &[u32], of: u32) -> String {
+    missing.iter().map(|index| format!("part {index}/{of}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The newest run of a part in the state directory at `path`.
+///
+/// # Errors
+/// There is none, it cannot be read, or it is damaged.
+pub fn find(path: &Path) -> Result<Joining, Misfit> {
+    let state = StateDir::open(path)?;
+    for entry in state.runs()? {
+        let read = Read::open(entry.dir, &Expected::default())?;
+        if read.compiled.options.part.is_some() {
+            return Ok(Joining { state: path.to_owned(), read });
+        }
+    }
+    Err(Misfit::NoPart(path.to_owned()))
+}
+
+fn part(joining: &Joining) -> &Part {
+    joining.read.compiled.options.part.as_ref().expect("`find` gives only parts")
+}
+
+/// Joins the parts into a new run `run` in `state`, by `person`.
+///
+/// # Errors
+/// They do not go together; nothing was written. Or the disk refuses.
+pub fn join(state: &StateDir, mut parts: Vec<Joining>, run: &RunId, person: &str) -> Result<RunDir, Misfit> {
+    parts.sort_by_key(|joining| part(joining).index);
+    let whole = whole(&parts)?;
+    let owners = owners(&parts)?;
+    for joining in &parts {
+        copy_objects(&joining.state, state.path())
+            .map_err(|source| Error::System { action: "copy what the parts left", source })?;
+    }
+    let holder = Holder { pid: std::process::id(), wall_ms: ports::wall_ms() };
+    let mut files = compile::snapshot_files(&whole);
+    files.push(("parts.json".to_owned(), sources(&parts)));
+    let (dir, ownership) = state.create_run(run, &files, &holder)?;
+    let key = parts.first().and_then(|first| first.read.began.as_ref()?.key.clone());
+    let new = New { compiled: &whole, run: run.clone(), seed: None, key, person: person.to_owned() };
+    let began = super::begin::began(&new, &whole.graph, ports::wall_ms(), snapshot::digests(&files));
+    let segments = Segments::open(&dir)?;
+    let mut joint =
+        Joint { graph: &whole.graph, segments: &segments, events: vec![Event::RunBegan(Box::new(began))] };
+    joint.common(&parts[0])?;
+    for (stage, shards) in &owners {
+        joint.stage(stage, shards, &parts)?;
+    }
+    joint.events.push(Event::RunSuspended { why: SuspendReason::HandOver });
+    let events = joint.events;
+    segments.flush()?;
+    write(&dir, &ownership, &events)?;
+    Ok(dir)
+}
+
+/// What the parts are parts of: the same plan, with nothing left out.
+fn whole(parts: &[Joining]) -> Result<Compiled, Misfit> {
+    let mut known: Option<(Compiled, &Joining)> = None;
+    for joining in parts {
+        let compiled = of_whole(joining)?;
+        let Some((first, other)) = &known else {
+            known = Some((compiled, joining));
+            continue;
+        };
+        let differs = |what: &str| {
+            let (one, other) = (other.state.clone(), joining.state.clone());
+            Err(Misfit::Different { one, other, what: what.to_owned() })
+        };
+        if first.options.path != compiled.options.path {
+            return differs("their plans are different files");
+        }
+        if part(other).of != part(joining).of {
+            return differs("they are dealt out to different numbers of parts");
+        }
+        if first.graph.digest() != compiled.graph.digest() {
+            return differs("the plan or its inputs changed between them");
+        }
+    }
+    known.map(|(compiled, _)| compiled).ok_or_else(|| Misfit::NoPart(PathBuf::new()))
+}
+
+/// The whole plan of a part, from its own snapshot.
+fn of_whole(joining: &Joining) -> Result<Compiled, Misfit> {
+    let read = &joining.read;
+    let digests = read.began.as_ref().map(|began| began.files.clone()).unwrap_or_default();
+    let files = snapshot::read(&read.dir, 1, &digests)?;
+    let unreadable = |why| Error::Unreadable { run: read.dir.id().clone(), why };
+    let mut options = read.compiled.options.clone();
+    options.part = None;
+    Ok(compile::from_snapshot_as(&files, &Expected::default(), Some(options)).map_err(unreadable)?)
+}
+
+/// Place of a shard's part in the list, and its number there.
+type Owners = BTreeMap<String, BTreeMap<u32, (usize, u32)>>;
+
+fn owners(parts: &[Joining]) -> Result<Owners, Misfit> {
+    let mut owners = Owners::new();
+    let mut found: BTreeMap<u32, &Joining> = BTreeMap::new();
+    let of = parts.first().map_or(0, |joining| part(joining).of);
+    for (at, joining) in parts.iter().enumerate() {
+        let mine = part(joining);
+        if let Some(other) = found.insert(mine.index, joining) {
+            let (one, other) = (other.state.clone(), joining.state.clone());
+            return Err(Misfit::Twice { index: mine.index, of, one, other });
+        }
+        for (stage, shards) in &mine.takes {
+            let all = owners.entry(stage.clone()).or_default();
+            for (local, &shard) in (0..).zip(shards) {
+                if let Some((other, _)) = all.insert(shard, (at, local)) {
+                    let (one, other) = (parts[other].state.clone(), joining.state.clone());
+                    return Err(Misfit::Overlap { stage: stage.clone(), shard, one, other });
+                }
+            }
+        }
+    }
+    let missing: Vec<u32> = (1..=of).filter(|index| !found.contains_key(index)).collect();
+    if missing.is_empty() { Ok(owners) } else { Err(Misfit::Missing(missing, of)) }
+}
+
+/// The joined run in the making.
+struct Joint<'a> {
+    graph: &'a Arc<Graph>,
+    segments: &'a Segments,
+    events: Vec<Event>,
+}
+
+impl Joint<'_> {
+    /// What every part did before its shards: as the first one did it.
+    fn common(&mut self, first: &Joining) -> Result<(), Misfit> {
+        let theirs = &first.read.graphs[0];
+        let takes = &part(first).takes;
+        let core = first.read.core(None);
+        for &node in theirs.order() {
+            let it = &theirs.nodes[node];
+            let (Some(ours), true) = (self.graph.find(&it.id), it.selected && !takes.contains_key(&*it.id)) else {
+                continue;
+            };
+            if !core.state().state(node).is_success() {
+                continue;
+            }
+            for (_, _, event) in first.read.records.iter().filter(|(_, _, event)| is_success_of(event, node)) {
+                self.keep(first, event, (ours, 0))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The shards of a stage, in order: those that are done, and between them those that are still to do.
+    fn stage(
+        &mut self,
+        stage: &str,
+        shards: &BTreeMap<u32, (usize, u32)>,
+        parts: &[Joining],
+    ) -> Result<(), Misfit> {
+        let Some(ours) = self.graph.find(stage) else { return Ok(()) };
+        let mut done: BTreeMap<u32, (usize, &Event)> = BTreeMap::new();
+        for (at, joining) in parts.iter().enumerate() {
+            let theirs = joining.read.graphs[0].find(stage);
+            let takes = part(joining).takes.get(stage).map(Vec::as_slice).unwrap_or_default();
+            for (_, _, event) in &joining.read.records {
+                if let Event::ShardFinished { attempt, outcome: Outcome::Success, .. } = event
+                    && Some(attempt.node) == theirs
+                    && let Some(&shard) = takes.get(attempt.shard as usize)
+                {
+                    done.insert(shard, (at, event));
+                }
+            }
+        }
+        let last = done.last_key_value().map(|(&shard, _)| shard);
+        for &shard in shards.keys().take_while(|&&shard| Some(shard) <= last) {
+            match done.get(&shard) {
+                Some((at, event)) => self.keep(&parts[*at], event, (ours, shard))?,
+                None => self.leave(ours, shard),
+            }
+        }
+        Ok(())
+    }
+
+    /// A success, with what was printed.
+    fn keep(&mut self, from: &Joining, event: &Event, (node, shard): (NodeIx, u32)) -> Result<(), Misfit> {
+        let Event::ShardFinished { attempt, outcome, took, result } = event else { return Ok(()) };
+        let to = Attempt { node, shard, number: 1 };
+        let mut trace = Trace::new(to);
+        if let Some(place) = result.output {
+            let mut chunks: Vec<(Stream, Millis, Vec<u8>)> = Vec::new();
+            let mut each = |chunk: output::Chunk| chunks.push((chunk.stream, chunk.at, chunk.text));
+            output::read(&from.read.dir, place, *attempt, &mut each)?;
+            for (stream, at, text) in chunks {
+                self.segments.append(&mut trace, at, (stream, &text))?;
+            }
+        }
+        let mut result = result.clone();
+        result.output = trace.place();
+        self.events.push(Event::ShardsStarted { node, first: shard, count: 1 });
+        self.events.push(Event::ShardFinished { attempt: to, outcome: outcome.clone(), took: *took, result });
+        Ok(())
+    }
+
+    /// A shard that no part has done stands before one that is done: it counts as not run.
+    fn leave(&mut self, node: NodeIx, shard: u32) {
+        let attempt = Attempt { node, shard, number: 1 };
+        let (how, why) = (StopKind::Terminate, StopReason::HandOver);
+        self.events.push(Event::ShardsStarted { node, first: shard, count: 1 });
+        self.events.push(Event::StopRequested { attempt, how, why });
+        let (took, result) = (crate::base::Span::ZERO, Box::default());
+        self.events.push(Event::ShardFinished { attempt, outcome: Outcome::Cancelled, took, result });
+    }
+}
+
+fn is_success_of(event: &Event, node: NodeIx) -> bool {
+    matches!(event, Event::ShardFinished { attempt, outcome: Outcome::Success, .. } if attempt.node == node)
+}
+
+/// Where the joined run comes from: for people, and sealed with the snapshot.
+fn sources(parts: &[Joining]) -> Vec<u8> {
+    let of = |joining: &Joining| {
+        let part = part(joining);
+        serde_json::json!({
+            "part": part.index, "of": part.of, "run": joining.read.dir.id().as_str(),
+            "chain": joining.read.end.last.hash.to_string(),
+        })
+    };
+    serde_json::to_vec_pretty(&parts.iter().map(of).collect::<Vec<_>>())
+        .expect("texts and numbers have a JSON form")
+}
+
+/// Copies objects that are not there yet; they are named by what they hold.
+fn copy_objects(from: &Path, to: &Path) -> std::io::Result<()> {
+    let folders = match std::fs::read_dir(from.join("objects")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    for folder in folders {
+        let folder = folder?;
+        if !folder.file_type()?.is_dir() {
+            continue;
+        }
+        let target = to.join("objects").join(folder.file_name());
+        std::fs::create_dir_all(&target)?;
+        for object in std::fs::read_dir(folder.path())? {
+            let object = object?;
+            let path = target.join(object.file_name());
+            if !path.exists() {
+                std::fs::copy(object.path(), path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write(dir: &RunDir, ownership: &journal::Ownership, events: &[Event]) -> Result<(), Misfit> {
+    let end = journal::Reader::open(dir)?.end();
+    let (tell, hear) = channel();
+    // Nobody is left to tell once this function has returned.
+    let writer = Writer::open(dir, ownership, &end, move |notice| drop(tell.send(notice)))?;
+    let mut last = 0;
+    for batch in events.chunks(10_000) {
+        last = writer.append(batch.iter().map(|event| (Millis::ZERO, event.clone())).collect())?;
+    }
+    while let Ok(notice) = hear.recv() {
+        match notice {
+            Notice::Durable { first, records } if first + records.len() as u64 > last => break,
+            Notice::Durable { .. } => {}
+            Notice::Failed(error) => return Err(error.into()),
+        }
+    }
+    writer.close();
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! One of several parts of a plan's sharded stages, each worked on by an engine of its own.
+//!
+//! The shards are dealt out before anything starts, the longest first, each to the part that has least to do so far. Who
+//! has which is recorded with the run, so that it resumes as it began, and so that the parts can be joined.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::model::{Graph, Items, Phase, Work};
+use crate::base::NodeIx;
+
+/// A part, and what it takes.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Part {
+    /// Which one, from 1.
+    pub index: u32,
+    /// Of how many.
+    pub of: u32,
+    /// By stage: its shards in this part, rising.
+    pub takes: BTreeMap<String, Vec<u32>>,
+}
+
+impl Part {
+    /// Reads `3/12`.
+    pub fn parse(text: &str) -> Option<(u32, u32)> {
+        let (index, of) = text.split_once('/')?;
+        let (index, of) = (index.parse().ok()?, of.parse().ok()?);
+        (1..=of).contains(&index).then_some((index, of))
+    }
+}
+
+impl Graph {
+    /// Deals the shards of every sharded stage out to parts, and tells what part `index` of `of` gets; `weight` tells
+    /// how long a shard takes, in any unit. With equal weights every part gets as many shards, to within one.
+    ///
+    /// # Errors
+    /// Says which stage cannot be worked on in parts, and why.
+    pub fn deal(&self, (index, of): (u32, u32), weight: &dyn Fn(NodeIx, u32) -> u64) -> Result<Part, String> {
+        let sharded: Vec<NodeIx> =
+            self.nodes.pairs().filter(|(_, node)| is_sharded(node)).map(|it| it.0).collect();
+        if sharded.is_empty() {
+            return Err("the plan has no sharded stage, so there is nothing to work on in parts".to_owned());
+        }
+        let mut takes = BTreeMap::new();
+        for node in sharded {
+            let it = &self.nodes[node];
+            let split = it.rules.split.as_deref();
+            if split.is_some_and(|split| split.is_late) {
+                return Err(format!("what `{}` works on is only known while the plan runs", it.id));
+            }
+            if split.is_some_and(super::model::Split::is_dynamic) {
+                return Err(format!("`{}` cuts its shards while it runs: give it a fixed `size`", it.id));
+            }
+            let shards = (0..it.rules.shards).map(|shard| (weight(node, shard), shard)).collect();
+            takes.insert(it.id.to_string(), dealt(shards, index, of));
+        }
+        let part = Part { index, of, takes };
+        let mut trial = self.clone();
+        trial.take_part(&part);
+        let twice = trial.nodes.iter().find(|node| node.selected && !node.rules.idempotent);
+        match twice {
+            Some(node) if !part.takes.contains_key(&*node.id) => {
+                Err(format!("`{}` is not idempotent, and every part would run it", node.id))
+            }
+            Some(node) => Err(format!("`{}` is not idempotent, so it cannot be joined after a failure", node.id)),
+            None => Ok(part),
+        }
+    }
+
+    /// Leaves in the graph what a part works on: its shards, and what sharded stages need. All else is for the run that
+    /// joins the parts, its clean-up too.
+    pub fn take_part(&mut self, part: &Part) {
+        let mut is_in: Vec<bool> = self.nodes.iter().map(|node| part.takes.contains_key(&*node.id)).collect();
+        for at in (0..self.order.len()).rev() {
+            let node = self.order[at];
+            if is_in[node.raw() as usize] {
+                self.nodes[node].needs.iter().for_each(|need| is_in[need.node.raw() as usize] = true);
+            }
+        }
+        for ix in self.nodes.indexes() {
+            let node = &mut self.nodes[ix];
+            node.selected &= is_in[ix.raw() as usize] && node.phase == Phase::Main;
+            let (Some(takes), Work::Process(process)) = (part.takes.get(&*node.id), &mut node.work) else {
+                continue;
+            };
+            let size = process.items.size();
+            let texts = takes.iter().flat_map(|&shard| {
+                let slice = process.items.slice(shard);
+                process.items.texts(&slice).map(|text| Box::from(&*text)).collect::<Vec<Box<str>>>()
+            });
+            let items = Items::List { items: Arc::new(texts.collect()), size, is_json: process.items.is_json() };
+            node.rules.shards = u32::try_from(takes.len()).expect("no more than before");
+            if let Some(split) = &mut node.rules.split {
+                split.items = items.count();
+            }
+            process.items = items;
+        }
+    }
+}
+
+/// Whether a stage that is to run works on items.
+fn is_sharded(node: &super::model::Node) -> bool {
+    node.selected && node.phase == Phase::Main && node.items().is_some_and(|items| *items != Items::None)
+}
+
+/// The longest first, each to the part with the least so far, then to the one with the fewest.
+fn dealt(mut shards: Vec<(u64, u32)>, index: u32, of: u32) -> Vec<u32> {
+    shards.sort_unstable_by_key(|&(weight, shard)| (Reverse(weight), shard));
+    let mut loads: BinaryHeap<Reverse<(u64, u32, u32)>> = (1..=of).map(|part| Reverse((0, 0, part))).collect();
+    let mut mine = Vec::new();
+    for (weight, shard) in shards {
+        let Reverse((load, count, part)) = loads.pop().expect("there is at least one part");
+        loads.push(Reverse((load.saturating_add(weight), count + 1, part)));
+        if part == index {
+            mine.push(shard);
+        }
+    }
+    // The last shard may be smaller than the others, so it has to stay the last.
+    mine.sort_unstable();
+    mine
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_part_is_one_of_so_many() {
+        assert_eq!(Part::parse("3/12"), Some((3, 12)));
+        for wrong in ["0/3", "4/3", "3", "/", "1/0", "a/b", "1/2/3", "-1/2", ""] {
+            assert_eq!(Part::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        /// Every shard is in exactly one part; with equal weights the counts differ by at most one.
+        #[test]
+        fn parts_cover_all_and_share_nothing(weights in prop::collection::vec(0u64..50, 0..200), of in 1u32..12) {
+            let shards: Vec<(u64, u32)> = weights.iter().copied().zip(0..).collect();
+            let parts: Vec<Vec<u32>> = (1..=of).map(|index| dealt(shards.clone(), index, of)).collect();
+            let mut all: Vec<u32> = parts.concat();
+            all.sort_unstable();
+            let every: Vec<u32> = shards.iter().map(|it| it.1).collect();
+            prop_assert_eq!(all, every);
+            let equal: Vec<(u64, u32)> = shards.iter().map(|&(_, shard)| (1, shard)).collect();
+            let counts: Vec<usize> = (1..=of).map(|index| dealt(equal.clone(), index, of).len()).collect();
+            prop_assert!(counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0) <= 1);
+        }
+    }
+
+    /// Heavy-tailed items: the longest part is at least a quarter shorter than with equal counts in order.
+    #[test]
+    fn known_weights_beat_equal_counts() {
+        let mut seed = 7_u64;
+        let mut gains = Vec::new();
+        for _ in 0..50 {
+            let weights: Vec<(u64, u32)> = (0..400_u32)
+                .map(|shard| {
+                    seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    let share = (seed >> 33) % 1000 + 1;
+                    (100 * 1000 / share, shard)
+                })
+                .collect();
+            let load = |shards: &[u32]| shards.iter().map(|&at| weights[at as usize].0).sum::<u64>();
+            let ours = (1..=8).map(|index| load(&dealt(weights.clone(), index, 8))).max().expect("eight");
+            let in_order: Vec<u32> = (0..400).collect();
+            let plain = in_order.chunks(50).map(load).max().expect("eight");
+            gains.push(ours * 100 / plain);
+        }
+        gains.sort_unstable();
+        // The heaviest item alone bounds both ways in some of them, so the 95th of 100.
+        assert!(gains[gains.len() / 2] <= 75, "{gains:?}");
+    }
+}
