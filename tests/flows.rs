@@ -30,6 +30,8 @@ mod people;
 mod places;
 #[path = "flows/sharded.rs"]
 mod sharded;
+#[path = "flows/services.rs"]
+mod services;
 #[path = "flows/signals.rs"]
 mod signals;
 mod support;

@@ -170,6 +170,7 @@ fn starts(prospect: &Prospect, was: Option<NodeState>) -> String {
         (Some(ReopenReason::Resume), Some(was)) => format!("was {}", was.word()),
         (Some(ReopenReason::Ordered), _) => "ordered by a person".to_owned(),
         (Some(ReopenReason::Upstream), _) => "depends on what is run again".to_owned(),
+        (Some(ReopenReason::Restart), _) => "starts again what the rest of the run needs".to_owned(),
         (Some(ReopenReason::Changed), _) => "its definition changed".to_owned(),
         (None, _) if prospect.was_lost => "its attempt was cut off".to_owned(),
         (None, Some(NodeState::Retrying)) => "its next attempt was due".to_owned(),

@@ -30,6 +30,8 @@ pub struct Rules {
     pub has_done_if: bool,
     /// Whether the cache is to be asked before the first start.
     pub has_cache: bool,
+    /// Whether what it starts runs on until the run ends (`lifetime: run`).
+    pub is_service: bool,
     /// Expected time of one attempt, from history or a guess.
     pub expected: Span,
     /// What history says of one attempt, however little.
@@ -122,6 +124,7 @@ impl Default for Rules {
             idempotent: true,
             has_done_if: false,
             has_cache: false,
+            is_service: false,
             expected: Span::from_secs(1),
             usual: None,
             split: None,

@@ -8,7 +8,7 @@ mod sized;
 use super::bytes::{Fault, Take, put_bytes, put_var, put_zig};
 use super::codes::Stored;
 use crate::base::{Digest, Millis, NodeIx, Span};
-use crate::run::event::{Answer, Attempt, Event, Outcome, OutputRef, ShardResult};
+use crate::run::event::{Answer, Attempt, Event, Outcome, OutputRef, ReopenReason, ShardResult};
 
 /// The stored number of each kind of event. A number never changes its meaning. Tags from
 /// [`tag::FIRST_SIZED`] on are followed by the length of their payload, so that an older reader can skip
@@ -52,6 +52,7 @@ pub(super) mod tag {
     pub(crate) const BOX_OPENED: u64 = 72;
     pub(crate) const NODE_DEFERRED: u64 = 73;
     pub(crate) const BOX_CLOSED: u64 = 74;
+    pub(crate) const STAGE_RESTARTED: u64 = 71;
 }
 
 /// What the events before in the frame said; all zero at the frame's start.
@@ -127,7 +128,8 @@ pub(super) fn encode(out: &mut Vec<u8>, context: &mut Context, at: Millis, event
         | Event::ShardsReopened { .. }
         | Event::BoxOpened { .. }
         | Event::NodeDeferred { .. }
-        | Event::BoxClosed => sized::put(out, event),
+        | Event::BoxClosed
+        | Event::NodeReopened { why: ReopenReason::Restart, .. } => sized::put(out, event),
         other => put_rare(out, other),
     }
 }

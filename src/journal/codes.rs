@@ -55,7 +55,15 @@ codes!(
     Unknown = 12,
     Undone = 13
 );
-codes!(ReopenReason, "an unknown reason to run again", Resume = 0, Ordered = 1, Upstream = 2, Changed = 3);
+codes!(
+    ReopenReason,
+    "an unknown reason to run again",
+    Resume = 0,
+    Ordered = 1,
+    Upstream = 2,
+    Changed = 3,
+    Restart = 4
+);
 codes!(Resolution, "an unknown resolution", Success = 0, Failed = 1, Rerun = 2);
 codes!(CancelLevel, "an unknown cancel level", Drain = 0, Stop = 1, Kill = 2);
 codes!(SuspendReason, "an unknown reason to leave", Person = 0, HandOver = 1);

@@ -225,6 +225,7 @@ pub const fn reopened(why: ReopenReason) -> &'static str {
         ReopenReason::Ordered => "a person ordered it",
         ReopenReason::Upstream => "a stage that it needs runs again",
         ReopenReason::Changed => "its definition changed",
+        ReopenReason::Restart => "what it keeps running is needed",
     }
 }
 

@@ -1,6 +1,7 @@
 //! What does this news mean? Answers that come late or twice mean nothing.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::event::{
     Answer, Attempt, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, StopKind, StopReason,
@@ -13,13 +14,14 @@ use crate::graph::Graph;
 
 /// Turns an input into the facts that follow from it, if any. Takes the input, so that what an attempt left is
 /// never copied.
-pub fn decide(state: &RunState, _at: Millis, input: Input, out: &mut Vec<Event>) {
+pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) {
     let is_live = state.has_begun && state.verdict.is_none();
     match input {
         Input::Begin(began) if !state.has_begun => out.push(Event::RunBegan(began)),
         Input::Recover { resumed, plan_version, changed, rerun, failed } if state.has_begun => {
             out.push(Event::RunResumed(resumed));
             recover(state, plan_version, &changed, (&rerun, &failed), out);
+            restart(state, at, out);
         }
         Input::Done { attempt, outcome, took, result } if is_live => {
             if let Some(flight) = running(state, attempt) {
@@ -124,6 +126,32 @@ fn recover(
     }
     for &node in changed.iter().filter(|node| !again.contains(node)) {
         open(node, ReopenReason::Changed);
+    }
+}
+
+/// What the other facts open again, and services that this needs. They come last, when it is known who waits.
+fn restart(state: &RunState, at: Millis, out: &mut Vec<Event>) {
+    if !state.graphs.0.iter().any(|graph| graph.nodes.iter().any(|node| node.rules.is_service)) {
+        return;
+    }
+    let mut next = state.clone();
+    out.iter().for_each(|event| next.fold(at, event));
+    let mut fold = |next: &mut RunState, node, why| {
+        let event = Event::NodeReopened { node, why };
+        next.fold(at, &event);
+        out.push(event);
+    };
+    for (node, why) in next.reopen.clone() {
+        if !next.cells[node].is_restart {
+            fold(&mut next, node, why);
+        }
+    }
+    let again = next.reopen.clone();
+    let mut last: BTreeSet<NodeIx> = next.restarts().into_iter().collect();
+    last.extend(again.keys());
+    let graph = Arc::clone(next.graph());
+    for &node in graph.order().iter().rev().filter(|&node| last.contains(node)) {
+        fold(&mut next, node, again.get(&node).copied().unwrap_or(ReopenReason::Restart));
     }
 }
 

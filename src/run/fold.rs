@@ -423,6 +423,9 @@ impl RunState {
         if state.is_final() || self.cancel.is_some() || self.node(node).phase == Part::Finally {
             self.release(at, node);
         }
+        if self.cells[node].is_restart {
+            self.restarted(at, node);
+        }
     }
 
     fn fold_resolution(&mut self, at: Millis, node: NodeIx, resolution: Resolution, (by, words): (&str, &str)) {

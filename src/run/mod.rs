@@ -36,6 +36,7 @@ mod facts;
 mod fold;
 mod foresee;
 mod frozen;
+mod holdings;
 mod horizon;
 mod imagine;
 pub mod input;

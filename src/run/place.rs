@@ -34,7 +34,7 @@ impl RunState {
                 Needs::Blocked(by) => blocked = blocked.or(Some(by)),
             }
         }
-        blocked.map_or(Needs::Met, Needs::Blocked)
+        blocked.or_else(|| self.lacks_service(node)).map_or(Needs::Met, Needs::Blocked)
     }
 
     fn need(&self, need: Need) -> Needs {
@@ -63,7 +63,10 @@ impl RunState {
             (Phase::Finally, Some((CancelLevel::Kill, _))) => true,
             (Phase::Finally, _) => self.finally_expired,
             (Phase::Main, None) => false,
-            (Phase::Main, Some((CancelLevel::Drain, CancelReason::Failure(_)))) => !self.handles_failure(node),
+            // What ran before the engine died would run on.
+            (Phase::Main, Some((CancelLevel::Drain, CancelReason::Failure(_)))) => {
+                !self.handles_failure(node) && !self.cells[node].is_restart
+            }
             (Phase::Main, Some(_)) => true,
         }
     }
@@ -121,7 +124,8 @@ impl RunState {
         if !it.selected {
             return Lane::Todo;
         }
-        if cell.needs_left > 0 || (it.phase == Phase::Finally && !self.in_finally && !self.is_closing(node)) {
+        let is_held = cell.needs_left > 0 || self.is_held(node);
+        if is_held || (it.phase == Phase::Finally && !self.in_finally && !self.is_closing(node)) {
             return Lane::Idle;
         }
         if self.needs(node) != Needs::Met || self.is_complete(node) {

@@ -107,19 +107,26 @@ impl RunState {
         let by_person = self.cells[node].resolved == Some(Resolution::Rerun);
         let is_whole = match why {
             ReopenReason::Ordered => !by_person,
-            ReopenReason::Upstream => true,
+            ReopenReason::Upstream | ReopenReason::Restart => true,
             ReopenReason::Resume => self.node(node).phase == Part::Finally,
             ReopenReason::Changed => false,
         };
-        self.open_again(at, node, is_whole, why == ReopenReason::Ordered);
+        let is_restart = match why {
+            ReopenReason::Restart => true,
+            ReopenReason::Resume | ReopenReason::Changed => self.cells[node].is_restart,
+            ReopenReason::Ordered => by_person && self.cells[node].is_restart,
+            ReopenReason::Upstream => false,
+        };
+        self.cells[node].is_restart = is_restart;
+        self.open_again(at, node, is_whole, why);
     }
 
     /// The failed shards of an ended stage are pending again, by order of a person.
     pub(super) fn reopen_failed(&mut self, at: Millis, node: NodeIx) {
-        self.open_again(at, node, false, true);
+        self.open_again(at, node, false, ReopenReason::Ordered);
     }
 
-    fn open_again(&mut self, at: Millis, node: NodeIx, is_whole: bool, is_ordered: bool) {
+    fn open_again(&mut self, at: Millis, node: NodeIx, is_whole: bool, why: ReopenReason) {
         self.reopen.remove(&node);
         self.drain_for = self.drain_for.filter(|&failed| failed != node);
         self.close_gate(node);
@@ -127,13 +134,21 @@ impl RunState {
         self.failed.retain(|&failed| failed != node);
         self.causes.remove(&node);
         self.words.remove(&node);
+        let is_restart = self.cells[node].is_restart;
         self.reopen_cell(node, is_whole);
+        // Its condition held when it was done.
+        (self.cells[node].is_restart, self.cells[node].is_admitted) = (is_restart, is_restart);
         for shard in 0..self.cells[node].cursor {
-            self.reopen_shard((node, shard), is_whole, is_ordered);
+            self.reopen_shard((node, shard), is_whole, why);
         }
         self.set_state(node, NodeState::Pending);
         self.hold(at, node);
         self.place(at, node);
+        if is_restart {
+            self.hold_below(at, node);
+        } else {
+            self.let_go(at, node);
+        }
         if self.node(node).phase == Part::Main && self.in_finally {
             self.reopen_finally(at);
         }
@@ -156,12 +171,19 @@ impl RunState {
         }
     }
 
-    fn reopen_shard(&mut self, key: Key, is_whole: bool, is_ordered: bool) {
+    fn reopen_shard(&mut self, key: Key, is_whole: bool, why: ReopenReason) {
+        let is_ordered = why == ReopenReason::Ordered;
         let rules = &self.node(key.0).rules;
         let (has_done_if, is_idempotent) = (rules.has_done_if, rules.idempotent);
         let between = self.shards.between.get(&key).map(|between| between.step);
         let is_suspect = between == Some(Step::Suspect);
         let step = match self.shards.phase(key) {
+            // What it keeps running is gone, and with it what its success meant.
+            Phase::Success if why == ReopenReason::Restart && !is_idempotent && has_done_if => Step::Suspect,
+            Phase::Success if why == ReopenReason::Restart && !is_idempotent => {
+                return self
+                    .make_unknown(key, "what it keeps running ended with its engine, and it is not idempotent");
+            }
             Phase::Success if is_whole => Step::Ready,
             Phase::Success | Phase::Fresh | Phase::Running => return,
             Phase::Cancelled if has_done_if && !is_ordered => Step::Suspect,

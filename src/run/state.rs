@@ -8,6 +8,7 @@ use super::event::{
     CancelLevel, CancelReason, Clock, NodeState, Outcome, ReopenReason, Resolution, StopKind, StopReason,
     SuspendReason, Verdict,
 };
+use super::holdings::Holdings;
 use super::ready::Ready;
 use super::shards::{Flights, Key, PerNode, Shards};
 use super::thought::Thought;
@@ -58,6 +59,8 @@ pub struct RunState {
     pub(super) stops: BTreeMap<Key, (StopKind, StopReason)>,
     /// Stages to be reopened after a resume.
     pub(super) reopen: BTreeMap<NodeIx, ReopenReason>,
+    /// Who waits for a service to be started again.
+    pub(super) holdings: Holdings,
     /// Stages of unknown outcome.
     pub(super) unknown: BTreeSet<NodeIx>,
     pub(super) counts: [u32; STATES],
@@ -171,6 +174,8 @@ pub(super) struct Cell {
     /// The cache had nothing, or is not to be asked.
     pub(super) cache_asked: bool,
     pub(super) is_cached: bool,
+    /// It was done, and is only done once more because what it keeps running had ended with its engine.
+    pub(super) is_restart: bool,
     /// Its dependents know that it ended.
     pub(super) is_released: bool,
     pub(super) gate: Gate,
@@ -206,6 +211,7 @@ impl Cell {
             is_admitted: false,
             cache_asked: false,
             is_cached: false,
+            is_restart: false,
             is_released: false,
             gate: Gate::Closed,
             expired: None,
@@ -272,6 +278,7 @@ impl RunState {
             judged: BTreeSet::new(),
             stops: BTreeMap::new(),
             reopen: BTreeMap::new(),
+            holdings: Holdings::default(),
             unknown: BTreeSet::new(),
             counts: [0; STATES],
             open: [0; 2],
@@ -337,6 +344,7 @@ impl RunState {
             self.timers.extend(flight.due.map(|(due, _)| (due, Timer::Flight(flight.key))));
         }
         self.derive_cells(&graph);
+        self.derive_holdings(&graph);
         for node in graph.nodes.indexes() {
             self.place(at, node);
         }

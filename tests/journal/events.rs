@@ -199,7 +199,7 @@ fn reason_to_cut() -> impl Strategy<Value = CutReason> {
 }
 
 fn of_stages() -> impl Strategy<Value = Event> {
-    use ReopenReason::{Changed, Ordered, Resume, Upstream};
+    use ReopenReason::{Changed, Ordered, Restart, Resume, Upstream};
     let resolution = select(vec![Resolution::Success, Resolution::Failed, Resolution::Rerun]);
     prop_oneof![
         node().prop_map(|node| Event::NodeAdmitted { node }),
@@ -229,7 +229,7 @@ fn of_stages() -> impl Strategy<Value = Event> {
             reason
         }),
         (node(), skip()).prop_map(|(node, why)| Event::NodeSkipped { node, why }),
-        (node(), select(vec![Resume, Ordered, Upstream, Changed]))
+        (node(), select(vec![Resume, Ordered, Upstream, Changed, Restart]))
             .prop_map(|(node, why)| Event::NodeReopened { node, why }),
         (node(), resolution, any::<String>(), any::<String>())
             .prop_map(|(node, resolution, by, note)| Event::NodeResolved { node, resolution, by, note }),

@@ -64,6 +64,12 @@ pub(crate) struct Book {
     pub(crate) doubt: BTreeSet<Key>,
     /// Stopped with the run and not opened since: in doubt once an edited plan calls the stage not idempotent.
     stopped: BTreeSet<Key>,
+    /// Done, but what they keep running ended with its engine.
+    pub(crate) down: BTreeSet<NodeIx>,
+    /// They are being started again, or could not be.
+    pub(crate) restarting: BTreeSet<NodeIx>,
+    /// Ran when their engine died.
+    orphans: BTreeSet<Key>,
     pub(crate) cancel: Option<(CancelLevel, CancelReason)>,
     pub(crate) timed_out: bool,
     pub(crate) is_paused: bool,
@@ -97,6 +103,9 @@ impl Book {
             done: BTreeSet::new(),
             doubt: BTreeSet::new(),
             stopped: BTreeSet::new(),
+            down: BTreeSet::new(),
+            orphans: BTreeSet::new(),
+            restarting: BTreeSet::new(),
             cancel: None,
             timed_out: false,
             is_paused: false,
@@ -232,7 +241,8 @@ impl Book {
                 assert_eq!(was.number, attempt.number, "only what runs is lost");
                 self.first.remove(&key);
                 self.force(key);
-                if was.stop.is_some_and(|(_, how, _)| how == StopKind::Kill) {
+                let is_orphan = self.orphans.remove(&key);
+                if !is_orphan && was.stop.is_some_and(|(_, how, _)| how == StopKind::Kill) {
                     self.stages.entry(key.0).or_default().unknown.insert(key.1);
                 }
             }
@@ -325,10 +335,15 @@ impl Book {
             }
             Event::NodeFinished { state, .. } => {
                 stage.opened = None;
+                self.down.remove(&node);
+                if state.is_success() {
+                    self.restarting.remove(&node);
+                }
                 self.states.insert(node, *state);
             }
             Event::NodeSkipped { why, .. } => {
                 stage.opened = None;
+                self.down.remove(&node);
                 let is_blocked = matches!(why, SkipReason::Blocked { .. });
                 self.states.insert(node, if is_blocked { NodeState::Blocked } else { NodeState::Skipped });
             }
@@ -367,12 +382,24 @@ impl Book {
         }
         let is_whole = match why {
             ReopenReason::Ordered => !by_person,
-            ReopenReason::Upstream => true,
+            ReopenReason::Upstream | ReopenReason::Restart => true,
             ReopenReason::Resume => is_finally,
             ReopenReason::Changed => false,
         };
+        let done: Vec<Key> = self.done.iter().copied().filter(|key| key.0 == node).collect();
         if is_whole {
             self.done.retain(of);
+        }
+        if why == ReopenReason::Restart {
+            self.restarting.insert(node);
+        }
+        if why == ReopenReason::Upstream || why == ReopenReason::Ordered && !by_person {
+            self.restarting.remove(&node);
+        }
+        self.stages.entry(node).or_default().is_admitted = self.restarting.contains(&node);
+        if why == ReopenReason::Restart {
+            let is_safe = self.graph.nodes[node].rules.idempotent;
+            done.into_iter().filter(|_| !is_safe).for_each(|key| self.force(key));
         }
     }
 
@@ -406,6 +433,13 @@ impl Book {
     }
 
     fn resume(&mut self, gap: Span) {
+        let is_service = |node: &NodeIx| {
+            let it = &self.graph.nodes[*node];
+            it.rules.is_service && it.selected
+        };
+        let done = self.states.iter().filter(|(_, state)| **state == NodeState::Success).map(|it| *it.0);
+        self.down = done.filter(is_service).collect();
+        self.orphans = self.running.keys().copied().collect();
         if self.is_over || self.cancel.is_some() {
             self.is_paused = false;
             (self.used, self.timed_out) = (Span::ZERO, false);
@@ -432,6 +466,9 @@ impl Book {
         self.due = self.due.iter().filter_map(|(&it, &due)| Some((key(it)?, due))).collect();
         self.first = self.first.iter().filter_map(|(&it, &at)| Some((key(it)?, at))).collect();
         self.done = keys(&self.done);
+        self.down = self.down.iter().filter_map(|&node| find(node)).collect();
+        self.restarting = self.restarting.iter().filter_map(|&node| find(node)).collect();
+        self.down.retain(|&node| new.nodes[node].rules.is_service && new.nodes[node].selected);
         self.doubt = keys(&self.doubt);
         self.stopped = keys(&self.stopped);
         self.states = self.states.iter().filter_map(|(&node, &it)| Some((find(node)?, it))).collect();

@@ -1,5 +1,7 @@
 //! What must hold before each event: one law for each rule of `run`, over the recount in [`Book`].
 
+use std::collections::BTreeSet;
+
 use engine::base::{Millis, NodeIx, PoolIx, Span};
 use engine::graph::model::{Condition, Need, Phase, Policy, Retry};
 use engine::plan::model::{AllowFailure, RetryWhen};
@@ -45,6 +47,9 @@ pub(crate) fn check(book: &Book, state: &RunState, at: Millis, event: &Event) {
         Event::GateOpened { node, expires, .. } => gate_opens(book, state, at, *node, *expires),
         Event::NodeReopened { node, why } => {
             let by_person = matches!(why, ReopenReason::Ordered | ReopenReason::Upstream | ReopenReason::Changed);
+            if *why == ReopenReason::Restart {
+                return restart_is_needed(book, *node);
+            }
             let had_ended_well = book.state(*node).is_success() && book.graph.nodes[*node].phase == Phase::Main;
             assert!(by_person || !had_ended_well, "promise 2: {node:?} is reopened");
         }
@@ -70,6 +75,27 @@ pub(crate) fn check(book: &Book, state: &RunState, at: Millis, event: &Event) {
         }
         _ => {}
     }
+}
+
+/// Only what was running and is gone is started again, and only for somebody.
+fn restart_is_needed(book: &Book, service: NodeIx) {
+    let it = &book.graph.nodes[service];
+    assert!(it.rules.is_service && it.selected && book.state(service) == NodeState::Success, "{service:?} serves");
+    let is_open = |node: NodeIx| !has_ended(book, node) || book.state(node) == NodeState::Unknown;
+    let is_for = |node: NodeIx| is_open(node) && counts_on(book, node).contains(&service);
+    assert!(book.graph.nodes.indexes().any(is_for), "nobody needs {service:?}");
+}
+
+/// All that a stage needs, and what that needs.
+fn counts_on(book: &Book, node: NodeIx) -> BTreeSet<NodeIx> {
+    let (mut all, mut next) = (BTreeSet::new(), vec![node]);
+    while let Some(node) = next.pop() {
+        let needs = book.graph.nodes[node].needs.iter().map(|need| need.node);
+        // What is left out on the command line waits for nobody.
+        let selected = needs.filter(|&need| book.graph.nodes[need].selected);
+        next.extend(selected.filter(|&need| all.insert(need)));
+    }
+    all
 }
 
 fn has_ended(book: &Book, node: NodeIx) -> bool {
@@ -103,6 +129,8 @@ fn may_start(book: &Book, at: Millis, attempt: Attempt) {
     assert!(!book.running.contains_key(&key) && !book.checks.contains_key(&key), "two attempts of {key:?}");
     assert!(!book.done.contains(&key), "promise 2: {key:?} is done");
     assert!(!book.doubt.contains(&key), "promise 3: nobody knows what {key:?} did");
+    let down = counts_on(book, attempt.node).into_iter().find(|it| book.down.contains(it));
+    assert_eq!(down, None, "{key:?} starts although what it counts on does not run");
     assert!(book.highest.get(&key).is_none_or(|&highest| attempt.number > highest), "{attempt:?} again");
     assert!(book.due.get(&key).is_none_or(|&due| at >= due), "{attempt:?} before it is due");
     may_act(book, attempt.node);
@@ -126,7 +154,10 @@ fn may_act(book: &Book, node: NodeIx) {
         (Phase::Main, None) => {}
         (Phase::Main, Some((level, why))) => {
             let drains = level == CancelLevel::Drain && matches!(why, CancelReason::Failure(_));
-            assert!(drains && handles_failure(book, node), "{node:?} acts after a cancel");
+            assert!(
+                drains && (handles_failure(book, node) || book.restarting.contains(&node)),
+                "{node:?} acts after a cancel"
+            );
         }
     }
 }
@@ -167,7 +198,8 @@ pub(crate) fn is_startable(book: &Book, state: &RunState, node: NodeIx) -> bool 
     let is_admitted = it.conditions.is_empty() || book.stage(node).is_admitted;
     let is_open = it.phase == Phase::Main && it.selected && !has_ended(book, node);
     let is_plain = !it.rules.is_approval && it.rules.pools.is_empty() && !is_asked;
-    let is_held = book.holding_box().is_some() && book.deferred.contains(&node);
+    let is_boxed = book.holding_box().is_some() && book.deferred.contains(&node);
+    let is_held = is_boxed || counts_on(book, node).iter().any(|it| book.restarting.contains(it));
     is_open && !is_held && is_plain && is_fresh && is_admitted && it.needs.iter().all(|&need| accepts(book, need))
 }
 
@@ -300,7 +332,8 @@ fn skip_is_true(book: &Book, state: &RunState, node: NodeIx, why: &SkipReason) {
             let is_bad = !book.state(*by).is_success();
             let is_need = is_bad && it.needs.iter().any(|need| need.node == *by && !accepts(book, *need));
             let drains = book.cancel == Some((CancelLevel::Drain, CancelReason::Failure(*by)));
-            assert!(is_need || drains && it.phase == Phase::Main, "{by:?} does not block {node:?}");
+            let is_gone = book.restarting.contains(by) && counts_on(book, node).contains(by);
+            assert!(is_need || is_gone || drains && it.phase == Phase::Main, "{by:?} does not block {node:?}");
         }
     }
 }

@@ -174,6 +174,14 @@ fn node(kind: Kind, dice: &mut Dice, id: &str, phase: Phase, before: &[Box<str>]
     node
 }
 
+/// Some stages keep something running until the run ends. Dice of their own leave everything else as it is.
+fn serve(seed: u64, nodes: &mut [Node]) {
+    let mut dice = Dice(seed ^ 0x5e41);
+    for node in nodes {
+        node.rules.is_service = dice.chance(15) && !node.rules.is_approval;
+    }
+}
+
 /// The versions of a plan, the first one first; only a wild one is edited.
 pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
     let mut dice = Dice(seed);
@@ -185,6 +193,7 @@ pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
         nodes.push(node(kind, &mut dice, &format!("s{at}"), phase, &ids));
         ids.push(nodes[at as usize].id.clone());
     }
+    serve(seed, &mut nodes);
     let mut parts = Parts::of("sim", nodes);
     let policies = [Policy::Drain, Policy::Kill, Policy::Continue];
     let mut scope = |parent| {

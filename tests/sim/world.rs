@@ -188,9 +188,11 @@ impl World {
         nodes.filter(|&node| state.state(node).is_success() || state.state(node) == NodeState::Cached).collect()
     }
 
-    /// Promise 2: none of these has been started since.
+    /// Promise 2: none of these has been started since, but for what has to run on.
     pub(crate) fn kept(&self, had: &[NodeIx]) -> bool {
-        had.iter().all(|node| self.started.range((*node, 0)..=(*node, u32::MAX)).next().is_none())
+        let graph = self.graph();
+        let mut done = had.iter().filter(|&&node| !graph.nodes[node].rules.is_service);
+        done.all(|node| self.started.range((*node, 0)..=(*node, u32::MAX)).next().is_none())
     }
 
     fn send(&mut self, after: u64, input: Input) {

@@ -11,7 +11,7 @@ use crate::base::{NodeIx, PoolIx, Span, Text, limits};
 use crate::graph::model::{Cache, Command, Frame, FrameIx, Late, Node, Process, Retry, Rules, Split, Work};
 use crate::graph::scope::under;
 use crate::plan::Diagnostic;
-use crate::plan::model::{self, AllowFailure, Body, Common, Setting, Shell, Signal, Stage};
+use crate::plan::model::{self, AllowFailure, Body, Common, Lifetime, Setting, Shell, Signal, Stage};
 use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::Tree;
 use crate::render::{Template, Tree as Prepared, text_of};
@@ -241,6 +241,7 @@ impl<'a> Builder<'a> {
         }
         let lifetime = either(layers, |stage| stage.lifetime.as_ref());
         process.lifetime = lifetime.map(|(lifetime, _)| lifetime.value).unwrap_or_default();
+        rules.is_service = process.lifetime == Lifetime::Run;
         let signal = layers.common.iter().find_map(|(common, _)| common.stop.as_ref()?.signal.as_ref());
         process.stop = (signal.map_or(Signal::Term, |signal| signal.value), rules.grace);
         Work::Process(Box::new(process))

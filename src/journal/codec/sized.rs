@@ -8,7 +8,7 @@ use crate::base::{Digest, Millis, Span};
 use crate::graph::shards::Cut;
 use crate::journal::bytes::{Fault, Take, put_bytes, put_var};
 use crate::journal::codes::Stored;
-use crate::run::event::{Attempt, Event};
+use crate::run::event::{Attempt, Event, ReopenReason};
 
 /// Appends one of them.
 pub(super) fn put(out: &mut Vec<u8>, event: &Event) {
@@ -62,6 +62,10 @@ fn put_payload(out: &mut Vec<u8>, event: &Event) -> u64 {
             node.put(out);
             out.extend_from_slice(root.as_bytes());
             tag::STAGE_SEALED
+        }
+        Event::NodeReopened { node, why: ReopenReason::Restart } => {
+            node.put(out);
+            tag::STAGE_RESTARTED
         }
         Event::ShardsReopened { node } => {
             node.put(out);
@@ -123,6 +127,7 @@ pub(super) fn take(tag: u64, payload: &[u8]) -> Result<Decoded, Fault> {
             let (node, root) = (Stored::take(from)?, take_digest(from)?);
             Event::StageSealed { node, root }
         }
+        tag::STAGE_RESTARTED => Event::NodeReopened { node: Stored::take(from)?, why: ReopenReason::Restart },
         tag::SHARDS_REOPENED => Event::ShardsReopened { node: Stored::take(from)? },
         tag::BOX_OPENED => Event::BoxOpened { until: Millis::new(from.var()?) },
         tag::NODE_DEFERRED => {

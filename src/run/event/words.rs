@@ -143,6 +143,8 @@ pub enum ReopenReason {
     Upstream,
     /// Its definition, or an approval's, changed.
     Changed,
+    /// What it had started for the rest of the run (`lifetime: run`) ended with its engine, and is needed.
+    Restart,
 }
 
 /// What an unknown outcome was.

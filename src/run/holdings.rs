@@ -1,0 +1,126 @@
+//! What a stage keeps running for the rest of the run (`lifetime: run`) ends with its engine. The next engine has
+//! it started again before anything starts that may count on it.
+//!
+//! The stage is reopened, as `Restart`: its result stands for all that has ended, and it is done once more for what
+//! has not. All stages below it that have not ended wait for it, at any distance. If it can't be started again, they are
+//! blocked by it, as if they needed it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::event::NodeState;
+use super::state::RunState;
+use crate::base::{Millis, NodeIx};
+use crate::graph::Graph;
+
+/// Which stages wait for which service to be started again.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Holdings {
+    by_service: BTreeSet<(NodeIx, NodeIx)>,
+    by_stage: BTreeSet<(NodeIx, NodeIx)>,
+}
+
+impl Holdings {
+    fn insert(&mut self, service: NodeIx, stage: NodeIx) {
+        self.by_service.insert((service, stage));
+        self.by_stage.insert((stage, service));
+    }
+
+    fn stages(&self, service: NodeIx) -> Vec<NodeIx> {
+        of(&self.by_service, service).collect()
+    }
+
+    fn remove(&mut self, service: NodeIx) {
+        for stage in self.stages(service) {
+            self.by_service.remove(&(service, stage));
+            self.by_stage.remove(&(stage, service));
+        }
+    }
+}
+
+fn of(pairs: &BTreeSet<(NodeIx, NodeIx)>, first: NodeIx) -> impl Iterator<Item = NodeIx> {
+    pairs.range((first, NodeIx::new(0))..=(first, NodeIx::new(u32::MAX))).map(|pair| pair.1)
+}
+
+impl RunState {
+    /// Services that have to be started again after a resume, the last ones in order first: then each finds those
+    /// below it waiting already.
+    pub(super) fn restarts(&self) -> Vec<NodeIx> {
+        let graph = self.graph();
+        let is_down = |node: &NodeIx| {
+            let (it, cell) = (&graph.nodes[*node], &self.cells[*node]);
+            it.rules.is_service && it.selected && cell.state == NodeState::Success
+        };
+        let down = graph.order().iter().rev().copied().filter(is_down);
+        down.filter(|&node| !self.open_below(graph, node).is_empty()).collect()
+    }
+
+    /// The stages below `node` that have not ended, at any distance: what is between may have ended.
+    fn open_below(&self, graph: &Graph, node: NodeIx) -> BTreeSet<NodeIx> {
+        let (mut seen, mut open, mut next) = (BTreeSet::new(), BTreeSet::new(), vec![node]);
+        while let Some(node) = next.pop() {
+            for &other in graph.dependents(node) {
+                // What is left out on the command line waits for nobody, and nobody for others through it.
+                if !graph.nodes[other].selected {
+                    continue;
+                }
+                if seen.insert(other) {
+                    next.push(other);
+                    open.extend((!self.cells[other].state.is_final()).then_some(other));
+                }
+            }
+        }
+        open
+    }
+
+    /// Lets what is open below a service that is to be started again wait for it.
+    pub(super) fn hold_below(&mut self, at: Millis, service: NodeIx) {
+        let graph = Arc::clone(self.graph());
+        for stage in self.open_below(&graph, service) {
+            self.holdings.insert(service, stage);
+            self.place(at, stage);
+        }
+    }
+
+    /// Works out anew who waits for which service.
+    pub(super) fn derive_holdings(&mut self, graph: &Graph) {
+        self.holdings = Holdings::default();
+        let restarts = self.cells.pairs().filter(|(_, cell)| cell.is_restart).map(|it| it.0);
+        for service in restarts.collect::<Vec<_>>() {
+            for stage in self.open_below(graph, service) {
+                self.holdings.insert(service, stage);
+            }
+        }
+    }
+
+    /// A service was started again, or can't be.
+    pub(super) fn restarted(&mut self, at: Millis, service: NodeIx) {
+        if self.cells[service].state.is_success() {
+            self.cells[service].is_restart = false;
+            return self.let_go(at, service);
+        }
+        for stage in self.holdings.stages(service) {
+            self.place(at, stage);
+        }
+    }
+
+    /// Nobody waits for `service` any more.
+    pub(super) fn let_go(&mut self, at: Millis, service: NodeIx) {
+        let waiting = self.holdings.stages(service);
+        self.holdings.remove(service);
+        for stage in waiting {
+            self.place(at, stage);
+        }
+    }
+
+    /// Whether `node` waits for a service to be started again.
+    pub(super) fn is_held(&self, node: NodeIx) -> bool {
+        of(&self.holdings.by_stage, node).any(|service| !self.cells[service].is_released)
+    }
+
+    /// The service that `node` may count on and that could not be started again. A stage that handles a failure
+    /// is not kept from that by it.
+    pub(super) fn lacks_service(&self, node: NodeIx) -> Option<NodeIx> {
+        of(&self.holdings.by_stage, node).next().filter(|_| !self.handles_failure(node))
+    }
+}

@@ -1,0 +1,90 @@
+//! Services that ended with their engine.
+
+use super::*;
+
+fn service(id: &str) -> Node {
+    stage(id, |node| node.rules.is_service = true)
+}
+
+fn restart(node: u32) -> Event {
+    Event::NodeReopened { node: n(node), why: ReopenReason::Restart }
+}
+
+#[test]
+fn a_service_is_started_again_before_what_counts_on_it_at_any_distance() {
+    let mut story =
+        Story::of(vec![service("db"), after("migrate", &[0]), after("test", &[1]), after("ship", &[2])]);
+    story.succeeds(0).succeeds(1).starts(&[(2, 0)]);
+    story.resume().has(&restart(0)).starts(&[(0, 0)]).is(1, NodeState::Success).is(2, NodeState::Waiting);
+    story.succeeds(0).starts(&[(2, 0)]);
+    story.succeeds(2).starts(&[(3, 0)]).succeeds(3).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn a_service_that_nothing_open_counts_on_stays_as_it_ended() {
+    let mut story = Story::of(vec![service("db"), after("use", &[0]), Node::plain("other")]);
+    story.succeeds(0).succeeds(1).resume().starts(&[(2, 0)]).is(0, NodeState::Success);
+}
+
+#[test]
+fn a_service_that_cannot_be_started_again_blocks_what_counts_on_it_until_it_can() {
+    let mut parts = parts(vec![service("db"), after("use", &[0]), after("test", &[1])]);
+    parts.scopes[0].policy = Policy::Continue;
+    let mut story = Story::with(8, parts);
+    story.succeeds(0).succeeds(1).resume().starts(&[(0, 0)]);
+    story
+        .fails(0)
+        .is(0, NodeState::Failed)
+        .has(&Event::NodeSkipped { node: n(2), why: SkipReason::Blocked { by: n(0) } });
+    story.run_ends(RunEnd::Failed);
+    story.resume().starts(&[(0, 0)]).is(1, NodeState::Success);
+    story.succeeds(0).starts(&[(2, 0)]);
+}
+
+#[test]
+fn services_that_count_on_each_other_come_up_in_order() {
+    let mut story = Story::of(vec![
+        service("net"),
+        Node { needs: after("db", &[0]).needs, ..service("db") },
+        after("test", &[1]),
+    ]);
+    story.succeeds(0).succeeds(1).resume().has(&restart(0)).has(&restart(1)).starts(&[(0, 0)]);
+    story.succeeds(0).starts(&[(1, 0)]).succeeds(1).starts(&[(2, 0)]);
+}
+
+#[test]
+fn a_service_that_is_not_idempotent_is_asked_about_or_left_to_a_person() {
+    let once = |has_done_if: bool| {
+        let mut db = service("db");
+        (db.rules.idempotent, db.rules.has_done_if) = (false, has_done_if);
+        let mut story = Story::of(vec![db, after("test", &[0])]);
+        story.succeeds(0).resume();
+        story
+    };
+    once(false).starts(&[]).is(0, NodeState::Unknown).resolves(0, Resolution::Rerun).starts(&[(0, 0)]);
+    let mut story = once(true);
+    story.has(&Event::CheckStarted { node: n(0), shard: 0, kind: CheckKind::DoneIf }).starts(&[]);
+    story.answers(0, CheckKind::DoneIf, Answer::No).starts(&[(0, 0)]);
+}
+
+#[test]
+fn a_service_is_started_again_in_a_drain_for_the_handler_of_the_failure() {
+    let mut tidy = after("tidy", &[1, 2]);
+    tidy.needs[0].accept = Accept { success: true, skipped: true, failed: true };
+    let mut story = Story::of(vec![service("db"), after("bad", &[0]), after("slow", &[0]), tidy]);
+    story.succeeds(0).fails(1).has(&Event::CancelRaised {
+        level: CancelLevel::Drain,
+        why: CancelReason::Failure(n(1)),
+        by: String::new(),
+    });
+    // The new try does the failed stage again as well; both wait for the service.
+    story.resume().has(&restart(0)).starts(&[(0, 0)]);
+    story.succeeds(0).starts(&[(1, 0), (2, 0)]);
+}
+
+#[test]
+fn a_service_whose_stage_is_run_again_on_purpose_is_no_restart() {
+    let mut story = Story::of(vec![service("db"), after("use", &[0]), after("test", &[1])]);
+    story.succeeds(0).succeeds(1).rerun(&[0]).has(&Event::NodeReopened { node: n(0), why: ReopenReason::Ordered });
+    story.starts(&[(0, 0)]).is(1, NodeState::Pending);
+}
