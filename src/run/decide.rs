@@ -135,7 +135,9 @@ fn restart(state: &RunState, at: Millis, out: &mut Vec<Event>) {
         return;
     }
     let mut next = state.clone();
-    out.iter().for_each(|event| next.fold(at, event));
+    for event in &*out {
+        next.fold(at, event);
+    }
     let mut fold = |next: &mut RunState, node, why| {
         let event = Event::NodeReopened { node, why };
         next.fold(at, &event);
