@@ -135,6 +135,7 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
         by: orders.person.clone(),
         engine: env!("CARGO_PKG_VERSION").to_owned(),
         place: orders.place.clone(),
+        plan: orders.change.as_ref().map(|compiled| snapshot::seal(&compile::snapshot_files(compiled))),
     };
     let recover = Input::Recover {
         resumed: Box::new(resumed),

@@ -56,11 +56,15 @@ impl Recorded {
     /// # Errors
     /// Damage.
     pub fn verify_plan(&self) -> Result<(), Error> {
-        let digests = self.began().map(|began| began.files.as_slice()).unwrap_or_default();
+        let digests = self.digests();
         for version in 1..=self.versions() {
-            snapshot::verify(&self.dir, version, digests)?;
+            snapshot::verify(&self.dir, version, &digests)?;
         }
         Ok(())
+    }
+
+    fn digests(&self) -> snapshot::Recorded {
+        snapshot::Recorded::of(self.contents.records.iter().map(|(_, _, event)| event))
     }
 
     fn began(&self) -> Option<&Began> {
@@ -85,12 +89,12 @@ impl Recorded {
     /// Damage, or a plan that this engine cannot read.
     pub fn compile(self, expected: &Expected) -> Result<Read, Error> {
         let began = self.began().cloned();
-        let digests = began.as_ref().map(|began| began.files.clone());
+        let digests = self.digests();
         let (mut graphs, mut latest) = (Vec::new(), None);
         for version in 1..=self.versions() {
-            let files = match (&digests, version) {
+            let files = match (&began, version) {
                 (None, 1) => read_unbegun(&self.dir)?,
-                _ => snapshot::read(&self.dir, version, digests.as_deref().unwrap_or_default())?,
+                _ => snapshot::read(&self.dir, version, &digests)?,
             };
             let compiled = compile::from_snapshot(&files, expected)
                 .map_err(|why| Error::Unreadable { run: self.dir.id().clone(), why })?;

@@ -2,7 +2,7 @@
 //! resolved inputs, frozen answers of the world, options); no secret value is ever among it.
 //!
 //! The digests of `plan/` are in the journal's first event. A later version `plan.N/` carries a file
-//! `digests` that names the others.
+//! `digests` that names the others, and the event of the resume that took it holds the blake3 of that list.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,6 +12,7 @@ use std::thread;
 use super::disk::{Disk, aside};
 use super::{Error, RunDir};
 use crate::base::{Digest, limits};
+use crate::run::Event;
 
 /// The file of a snapshot that lists the ids of its stages, one a line, in the order of their indexes. The
 /// summary of a run is rebuilt with it.
@@ -44,6 +45,47 @@ pub fn digests(files: &[(String, Vec<u8>)]) -> Vec<(String, Digest)> {
     list
 }
 
+/// What a journal says of the files of its run's plan.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    began: Vec<(String, Digest)>,
+    /// The seal of the version that the last resume said it takes.
+    taken: Option<Digest>,
+    later: BTreeMap<u32, Digest>,
+}
+
+impl Recorded {
+    /// What these events say.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut recorded = Self::default();
+        events.into_iter().for_each(|event| recorded.hear(event));
+        recorded
+    }
+
+    /// Takes the next event in.
+    pub fn hear(&mut self, event: &Event) {
+        match event {
+            Event::RunBegan(began) => self.began.clone_from(&began.files),
+            Event::RunResumed(resumed) => self.taken = resumed.plan,
+            Event::PlanChanged { version } => {
+                self.later.extend(self.taken.take().map(|seal| (*version, seal)));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What the event of a resume holds of a version of the plan with these files: blake3 of the list of digests.
+pub fn seal(files: &[(String, Vec<u8>)]) -> Digest {
+    Digest::of(&list_of(files))
+}
+
+/// The list of digests, as the file `digests` has it after its first line.
+fn list_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let list: BTreeMap<_, _> = digests(files).into_iter().collect();
+    serde_json::to_vec(&list).expect("names and digests are text")
+}
+
 /// Writes version `version` (from 2) of the plan, atomically and durably. The event that refers to it comes
 /// after; a version that no event refers to is replaced.
 ///
@@ -52,8 +94,7 @@ pub fn digests(files: &[(String, Vec<u8>)]) -> Vec<(String, Digest)> {
 pub fn write_version(run: &RunDir, version: u32, files: &[(String, Vec<u8>)]) -> Result<(), Error> {
     let path = run.plan_path(version.max(2));
     let aside = aside(&path);
-    let list: BTreeMap<_, _> = digests(files).into_iter().collect();
-    let body = serde_json::to_vec(&list).expect("names and digests are text");
+    let body = list_of(files);
     let mut all = files.to_vec();
     let mut sealed = Digest::of(&body).to_string().into_bytes();
     sealed.push(b'\n');
@@ -71,14 +112,13 @@ pub fn write_version(run: &RunDir, version: u32, files: &[(String, Vec<u8>)]) ->
     written
 }
 
-/// The files of a version of the plan, each checked against its digest; sorted by path. `began` are the
-/// digests that the journal's first event holds (used for version 1).
+/// The files of a version of the plan, each checked against its digest; sorted by path.
 ///
 /// # Errors
 /// [`Error::Damage`] names the first file that is missing, altered or not recorded.
-pub fn read(run: &RunDir, version: u32, began: &[(String, Digest)]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+pub fn read(run: &RunDir, version: u32, recorded: &Recorded) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let mut files = Vec::new();
-    check(run, version, began, &mut |name, bytes| files.push((name.to_owned(), bytes)))
+    check(run, version, recorded, &mut |name, bytes| files.push((name.to_owned(), bytes)))
         .into_iter()
         .next()
         .map_or(Ok(files), Err)
@@ -88,22 +128,22 @@ pub fn read(run: &RunDir, version: u32, began: &[(String, Digest)]) -> Result<Ve
 ///
 /// # Errors
 /// As [`read`].
-pub fn verify(run: &RunDir, version: u32, began: &[(String, Digest)]) -> Result<(), Error> {
-    check(run, version, began, &mut |_, _| {}).into_iter().next().map_or(Ok(()), Err)
+pub fn verify(run: &RunDir, version: u32, recorded: &Recorded) -> Result<(), Error> {
+    check(run, version, recorded, &mut |_, _| {}).into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Checks every file of a version, gives the good ones to `each` and returns all damage.
 pub(super) fn check(
     run: &RunDir,
     version: u32,
-    began: &[(String, Digest)],
+    recorded: &Recorded,
     each: &mut dyn FnMut(&str, Vec<u8>),
 ) -> Vec<Error> {
     let root = run.plan_path(version);
     let mut expected: BTreeMap<String, Digest> = if version <= 1 {
-        began.iter().cloned().collect()
+        recorded.began.iter().cloned().collect()
     } else {
-        match read_digests(&root) {
+        match read_digests(&root, recorded.later.get(&version).copied()) {
             Ok(list) => list,
             Err(error) => return vec![error],
         }
@@ -143,7 +183,8 @@ pub(super) fn versions(run: &RunDir) -> Result<Vec<u32>, Error> {
     Ok(versions)
 }
 
-fn read_digests(root: &Path) -> Result<BTreeMap<String, Digest>, Error> {
+/// The digests of a later version, whose list the journal may hold a digest of: an older engine recorded none.
+fn read_digests(root: &Path, recorded: Option<Digest>) -> Result<BTreeMap<String, Digest>, Error> {
     let path = root.join(DIGESTS);
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
     let damaged = || Error::damage(&path, 0, "its first line is not the blake3 of the rest");
@@ -152,6 +193,13 @@ fn read_digests(root: &Path) -> Result<BTreeMap<String, Digest>, Error> {
     // The seal is compared as written, so that a changed case of a digit is damage too.
     if sealed != Some(Digest::of(body)) || seal.iter().any(u8::is_ascii_uppercase) {
         return Err(damaged());
+    }
+    if let Some(recorded) = recorded.filter(|&recorded| recorded != Digest::of(body)) {
+        let what = format!(
+            "it lists other files than the journal recorded: its list is {}, not {recorded}",
+            Digest::of(body)
+        );
+        return Err(Error::damage(&path, 0, what));
     }
     serde_json::from_slice(body).map_err(|_| damaged())
 }

@@ -39,7 +39,7 @@ impl Verified {
 /// The journal cannot be opened, or has another major version. Damage is no error here but a finding.
 pub fn verify(run: &RunDir) -> Result<Verified, Error> {
     let mut damage = Vec::new();
-    let mut files = Vec::new();
+    let mut recorded = snapshot::Recorded::default();
     let mut has_begun = false;
     let mut reader = match Reader::open(run) {
         Ok(reader) => reader,
@@ -48,10 +48,8 @@ pub fn verify(run: &RunDir) -> Result<Verified, Error> {
     };
     let tail = loop {
         let step = reader.next_frame(&mut |_, _, event| {
-            if let Event::RunBegan(began) = event {
-                has_begun = true;
-                files = began.files;
-            }
+            has_begun |= matches!(event, Event::RunBegan(_));
+            recorded.hear(&event);
         });
         match step {
             Ok(Step::Frame) => {}
@@ -66,7 +64,7 @@ pub fn verify(run: &RunDir) -> Result<Verified, Error> {
     let mut good = 0;
     if has_begun {
         for version in snapshot::versions(run)? {
-            damage.extend(snapshot::check(run, version, &files, &mut |_, _| good += 1));
+            damage.extend(snapshot::check(run, version, &recorded, &mut |_, _| good += 1));
         }
         if !run.plan_path(1).is_dir() {
             damage.push(Error::damage(&run.plan_path(1), 0, "the plan's snapshot is missing"));

@@ -156,6 +156,7 @@ fn failing_end() -> Vec<Step> {
                 by: "ben".to_owned(),
                 engine: "0.1.0".to_owned(),
                 place: None,
+                plan: None,
             })),
         ),
         Record(90_000, Event::ShardLost { attempt: attempt(TEST, 0, 2) }),

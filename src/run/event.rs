@@ -315,6 +315,9 @@ pub struct Resumed {
     /// Where its stages run; none in records of earlier engines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
+    /// Of an edited plan that the rest goes by (`PlanChanged` follows): blake3 of the list of its files' digests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Digest>,
 }
 
 /// How an attempt ended.

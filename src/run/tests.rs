@@ -88,7 +88,7 @@ fn began(jobs: u32) -> Input {
 
 fn resumed(gap_ms: u64) -> Resumed {
     let (by, engine) = ("somebody".to_owned(), "test".to_owned());
-    Resumed { wall_ms: 0, gap: Span::from_ms(gap_ms), jobs: 8, by, engine, place: None }
+    Resumed { wall_ms: 0, gap: Span::from_ms(gap_ms), jobs: 8, by, engine, place: None, plan: None }
 }
 
 impl Story {

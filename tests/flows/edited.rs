@@ -1,5 +1,10 @@
 //! Resume: of failed runs, of edited plans, and what the preview says of them.
 
+use std::path::{Path, PathBuf};
+
+use engine::base::RunId;
+use engine::journal::{StateDir, snapshot};
+
 use crate::support::Project;
 use crate::tool::{count, events, expect_states, json, log, run, stage, status};
 
@@ -370,4 +375,48 @@ fn logs_name_what_was_printed_by_the_plan_of_its_time() {
     assert_eq!(all.lines().collect::<Vec<_>>(), expected);
     assert_eq!(project.engine(&["logs", "fails"]).expect(0).stdout, "fails prints\nfails prints\n");
     assert_eq!(project.engine(&["logs", "gone"]).expect(0).stdout, "gone prints\n", "the edit removed it");
+}
+
+/// Every file of an edited plan is guarded by the journal, not only by the list beside it.
+#[test]
+fn a_spoiled_or_exchanged_edited_plan_is_damage() {
+    let project = failed();
+    project.write("plan.yaml", "version: 1\nstages:\n  b: {run: 'exit 1'}\n");
+    project.engine(&["resume", "--accept-changes"]).expect(1);
+    let id = project.only_run();
+    let folder = project.path(format!(".engine/runs/{id}/plan.2"));
+    let mut files = Vec::new();
+    for entry in walk(&folder) {
+        let name = entry.strip_prefix(&folder).expect("below").to_str().expect("text").to_owned();
+        files.extend((name != "digests").then(|| (name, std::fs::read(&entry).expect("a file"))));
+    }
+    let damaged = |name: &str| {
+        for verb in ["verify", "resume"] {
+            let told = project.engine(&[verb, &id]).expect(8);
+            let said = format!("{}{}", told.stdout, told.stderr);
+            assert!(said.contains(&format!("plan.2/{name}")), "{verb}: {said}");
+        }
+    };
+    for (name, good) in &files {
+        let mut bad = good.clone();
+        bad[0] ^= 1;
+        std::fs::write(folder.join(name), bad).expect("spoiled");
+        damaged(name);
+        std::fs::write(folder.join(name), good).expect("as it was");
+    }
+    project.engine(&["verify", &id]).expect(0);
+    let runs = StateDir::open(project.path(".engine")).expect("a directory");
+    let run = runs.run(&RunId::parse(&id).expect("an id")).expect("a run");
+    files[0].1.push(b'\n');
+    snapshot::write_version(&run, 2, &files).expect("another plan with a list of its own");
+    damaged("digests");
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        files.extend(if path.is_dir() { walk(&path) } else { vec![path] });
+    }
+    files
 }

@@ -2,9 +2,12 @@
 
 use std::fs;
 
+use engine::base::Span;
 use engine::journal::{Error, RunDir, Tail, read, snapshot, take, verify};
+use engine::run::Event;
+use engine::run::event::Resumed;
 
-use crate::support::{Bench, bench, files, holder, id, story, write};
+use crate::support::{Bench, began, bench, files, holder, id, story, write};
 
 fn finished() -> (Bench, RunDir, Vec<u8>) {
     let bench = bench();
@@ -123,6 +126,7 @@ fn a_spoiled_head_is_rebuilt_and_one_of_another_journal_is_damage() {
 #[test]
 fn every_flipped_bit_of_the_plan_is_found() {
     let (_bench, run, _) = finished();
+    let first = snapshot::Recorded::of([&began(run.id(), 0)]);
     for (name, bytes) in files() {
         let path = run.plan_path(1).join(&name);
         for at in 0..bytes.len() {
@@ -135,7 +139,7 @@ fn every_flipped_bit_of_the_plan_is_found() {
                     panic!("{name} byte {at}: {:?}", verified.damage)
                 };
                 assert_eq!(told, &path);
-                assert!(snapshot::read(&run, 1, &snapshot::digests(&files())).is_err());
+                assert!(snapshot::read(&run, 1, &first).is_err());
             }
         }
         fs::write(&path, &bytes).expect("the file back");
@@ -153,7 +157,7 @@ fn a_later_plan_is_as_guarded_as_the_first() {
     snapshot::write_version(&run, 2, &files()).expect("a version");
     let mut expected = files();
     expected.sort();
-    assert_eq!(snapshot::read(&run, 2, &[]).expect("a version"), expected);
+    assert_eq!(snapshot::read(&run, 2, &snapshot::Recorded::default()).expect("a version"), expected);
     for name in ["digests", "inputs.json"] {
         let path = run.plan_path(2).join(name);
         let good = fs::read(&path).expect("a file");
@@ -168,6 +172,29 @@ fn a_later_plan_is_as_guarded_as_the_first() {
         fs::write(&path, &good).expect("the file back");
     }
     assert!(verify(&run).expect("a verdict").is_whole());
+}
+
+/// A list that fits its files, but not what the journal says of it.
+#[test]
+fn a_later_plan_that_was_exchanged_whole_is_found_by_the_journal() {
+    let (_bench, run, _) = finished();
+    let taken = |plan| {
+        let (by, engine) = (String::new(), String::new());
+        let resumed = Resumed { wall_ms: 0, gap: Span::ZERO, jobs: 1, by, engine, place: None, plan };
+        snapshot::Recorded::of([&Event::RunResumed(Box::new(resumed)), &Event::PlanChanged { version: 2 }])
+    };
+    let sealed = taken(Some(snapshot::seal(&files())));
+    snapshot::write_version(&run, 2, &files()).expect("a version");
+    snapshot::read(&run, 2, &sealed).expect("what was recorded");
+    let mut other = files();
+    other[0].1.push(b'x');
+    snapshot::write_version(&run, 2, &other).expect("another one in its place");
+    let Err(Error::Damage { path, .. }) = snapshot::read(&run, 2, &sealed) else {
+        panic!("it is taken for the same")
+    };
+    assert_eq!(path, run.plan_path(2).join("digests"));
+    // What an older engine recorded holds no digest of the list.
+    snapshot::read(&run, 2, &taken(None)).expect("it fits its own list");
 }
 
 #[test]

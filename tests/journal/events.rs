@@ -241,10 +241,13 @@ fn of_runs() -> impl Strategy<Value = Event> {
     let end = select(vec![RunEnd::Success, RunEnd::Failed, RunEnd::Cancelled]);
     prop_oneof![
         any::<i64>().prop_map(|wall_ms| began(&id("r1"), wall_ms)),
-        (any::<i64>(), any::<u64>(), any::<u32>(), any::<String>()).prop_map(|(wall_ms, gap, jobs, by)| {
-            let (gap, engine) = (Span::from_ms(gap), "1".to_owned());
-            Event::RunResumed(Box::new(Resumed { wall_ms, gap, jobs, by, engine, place: None }))
-        }),
+        (any::<i64>(), any::<u64>(), any::<u32>(), any::<String>(), option::of(any::<[u8; 32]>())).prop_map(
+            |(wall_ms, gap, jobs, by, plan)| {
+                let (gap, engine) = (Span::from_ms(gap), "1".to_owned());
+                let plan = plan.map(Digest::from_bytes);
+                Event::RunResumed(Box::new(Resumed { wall_ms, gap, jobs, by, engine, place: None, plan }))
+            }
+        ),
         any::<u32>().prop_map(|version| Event::PlanChanged { version }),
         any::<bool>().prop_map(|on| Event::PauseChanged { on }),
         (level, cancel_reason(), any::<String>()).prop_map(|(level, why, by)| Event::CancelRaised {

@@ -43,6 +43,7 @@ fn a_stage_takes_no_time_while_no_engine_lives() {
         by: String::new(),
         engine: String::new(),
         place: None,
+        plan: None,
     }));
     let mut view = View::new(vec![script::graph()]);
     let night = |ms: u64| Millis::new(ms) + gap;
