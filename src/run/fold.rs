@@ -61,9 +61,7 @@ impl RunState {
             Event::ShardExpired { node, shard, clock } => self.fold_shard_expired(at, (*node, *shard), *clock),
             Event::NodeFinished { node, state, .. } => self.fold_node(at, *node, *state),
             Event::NodeSkipped { node, why } => {
-                if *why == SkipReason::Condition {
-                    self.think_told(*node, false);
-                }
+                self.think_skipped(*node, why);
                 let is_blocked = matches!(why, SkipReason::Blocked { .. });
                 self.end(at, *node, if is_blocked { NodeState::Blocked } else { NodeState::Skipped });
             }

@@ -13,6 +13,7 @@ mod cancel;
 mod checks;
 mod clocks;
 mod holdings;
+mod named;
 mod needs;
 mod pools;
 mod recover;

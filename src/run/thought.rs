@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::event::SkipReason;
 use super::state::RunState;
 use crate::base::NodeIx;
 use crate::graph::Facts;
@@ -66,6 +67,13 @@ impl RunState {
     pub(super) fn think_done(&mut self, node: NodeIx) {
         if let Some(thought) = &mut self.thought {
             thought.ran.insert(node);
+        }
+    }
+
+    /// A stage is skipped, perhaps by its `if`.
+    pub(super) fn think_skipped(&mut self, node: NodeIx, why: &SkipReason) {
+        if *why == SkipReason::Condition {
+            self.think_told(node, false);
         }
     }
 

@@ -6,6 +6,7 @@
 mod audit;
 mod book;
 mod disk;
+mod edited;
 mod imagined;
 mod laws;
 mod news;

@@ -1,0 +1,101 @@
+//! Every kind of news and every kind of fact is named by a test of this folder: what is added needs one.
+
+/// News, and a test in which it decides something.
+const NEWS: [(&str, &str); 14] = [
+    ("Begin", "a_run_starts_what_needs_nothing_and_ends_when_all_has_ended"),
+    ("Recover", "a_lost_attempt_runs_again_and_costs_no_retry"),
+    ("Tick", "the_ladder_is_stop_then_force_then_lost"),
+    ("Done", "a_late_or_double_answer_is_no_event"),
+    ("Lost", "an_attempt_whose_end_nobody_knows_is_lost_once_and_a_person_decides"),
+    ("Silent", "silence_counts_only_with_an_idle_clock"),
+    ("Checked", "done_if_is_asked_after_a_timeout_and_after_a_signal_but_not_after_an_exit"),
+    ("Recalled", "results_that_are_known_start_nothing"),
+    ("Decide", "approvals_wait_for_a_person"),
+    ("Resolve", "a_person_resolves_what_nobody_knows"),
+    ("Pause", "a_pause_holds_starts_back_and_nothing_else"),
+    ("Cancel", "a_cancel_only_rises"),
+    ("OpenBox", "what_history_says_does_not_fit_is_left_and_the_run_handed_over"),
+    ("Suspend", "a_suspended_run_starts_nothing_and_ends_nothing"),
+];
+
+/// Facts, and a test that shows why one is decided or what it changes.
+const FACTS: [(&str, &str); 32] = [
+    ("RunBegan", "nothing_moves_before_the_run_has_begun"),
+    ("RunResumed", "a_failed_run_tries_again_what_had_not_succeeded"),
+    ("PlanChanged", "the_rest_of_a_run_goes_by_the_new_plan"),
+    ("NodeAdmitted", "a_condition_is_asked_once_and_decides"),
+    ("ShardsStarted", "shards_start_in_blocks_as_slots_come_free"),
+    ("ShardsCut", "shards_that_are_too_small_become_larger_until_they_are_not"),
+    ("ShardRecalled", "results_that_are_known_start_nothing"),
+    ("StageSealed", "a_sealed_stage_ends_with_the_root_over_its_shards"),
+    ("ShardsReopened", "so_many_items_may_fail"),
+    ("ShardRetried", "a_failure_is_retried_within_its_budget"),
+    ("ShardFinished", "a_failed_shard_stops_its_stage_but_lets_running_ones_end"),
+    ("RetryScheduled", "delays_grow_up_to_their_maximum_and_are_spread_by_the_seed"),
+    ("StopRequested", "the_ladder_is_stop_then_force_then_lost"),
+    ("ShardLost", "a_lost_attempt_that_is_not_idempotent_asks_or_waits_for_a_person"),
+    ("CheckStarted", "the_cache_is_asked_before_the_first_start"),
+    ("CheckAnswered", "a_question_without_an_answer_does_not_hold_the_run_for_ever"),
+    ("GateOpened", "approvals_wait_for_a_person"),
+    ("GateDecided", "an_approval_above_a_change_is_asked_again"),
+    ("NodeExpired", "an_approval_expires"),
+    ("ShardExpired", "within_is_the_time_of_one_shard_and_ends_only_that_one"),
+    ("NodeFinished", "a_stage_whose_within_ran_out_says_so"),
+    ("NodeSkipped", "a_handler_of_no_failure_is_skipped"),
+    ("NodeReopened", "a_person_runs_stages_again_with_all_that_depends_on_them"),
+    ("NodeResolved", "a_handler_is_placed_anew_when_what_it_needs_is_resolved_during_the_drain"),
+    ("PauseChanged", "a_pause_outlives_its_engine_but_not_its_run"),
+    ("CancelRaised", "a_failure_drains_the_run_and_blocks_the_rest"),
+    ("FinallyBegan", "the_clean_up_runs_after_success_and_after_failure"),
+    ("BoxOpened", "what_fits_goes_past_what_does_not"),
+    ("NodeDeferred", "what_history_says_does_not_fit_is_left_and_the_run_handed_over"),
+    ("BoxClosed", "at_the_end_of_the_box_what_runs_is_stopped_and_counts_as_not_run"),
+    ("RunSuspended", "a_suspended_run_starts_nothing_and_ends_nothing"),
+    ("RunFinished", "a_run_without_stages_is_over_at_once"),
+];
+
+/// Facts that only tests of other folders show so far: this list may only shrink.
+const ELSEWHERE: [&str; 1] = ["ItemsFrozen"];
+
+const TESTS: [&str; 11] = [
+    include_str!("cancel.rs"),
+    include_str!("checks.rs"),
+    include_str!("clocks.rs"),
+    include_str!("holdings.rs"),
+    include_str!("needs.rs"),
+    include_str!("pools.rs"),
+    include_str!("recover.rs"),
+    include_str!("shards.rs"),
+    include_str!("start.rs"),
+    include_str!("thought.rs"),
+    include_str!("timebox.rs"),
+];
+
+/// The variants of `pub enum NAME`, as its source lists them.
+fn variants<'a>(source: &'a str, name: &str) -> Vec<&'a str> {
+    let (_, body) = source.split_once(&format!("pub enum {name} {{")).expect("the enum is here");
+    let (body, _) = body.split_once("\n}").expect("it ends");
+    let lines = body.lines().filter_map(|line| line.strip_prefix("    "));
+    let named = lines.filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()));
+    named.map(|line| line.split(|c: char| !c.is_ascii_alphanumeric()).next().expect("a name")).collect()
+}
+
+fn check(source: &str, name: &str, table: &[(&str, &str)]) {
+    let listed: Vec<&str> = table.iter().map(|it| it.0).collect();
+    let here: Vec<&str> = variants(source, name).into_iter().filter(|it| !ELSEWHERE.contains(it)).collect();
+    assert_eq!(here, listed, "each {name} has a line, in the order of the enum");
+    for (variant, test) in table {
+        let is_there = TESTS.iter().any(|text| text.contains(&format!("#[test]\nfn {test}() {{")));
+        assert!(is_there, "{name}::{variant}: there is no test `{test}`");
+    }
+}
+
+#[test]
+fn every_news_is_named_by_a_test() {
+    check(include_str!("../input.rs"), "Input", &NEWS);
+}
+
+#[test]
+fn every_fact_is_named_by_a_test() {
+    check(include_str!("../event.rs"), "Event", &FACTS);
+}
