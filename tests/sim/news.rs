@@ -10,7 +10,8 @@ use engine::run::{Attempt, Core, Input, Outcome};
 fn about_run(state: &engine::run::RunState) -> Vec<Input> {
     let cancel = |level| Input::Cancel { level, why: CancelReason::Terminated, by: String::new() };
     let (by, engine) = (String::new(), String::new());
-    let resumed = Box::new(Resumed { wall_ms: 0, gap: Span::from_ms(5), jobs: 2, by, engine, place: None, plan: None });
+    let resumed =
+        Box::new(Resumed { wall_ms: 0, gap: Span::from_ms(5), jobs: 2, by, engine, place: None, plan: None });
     let rerun: Vec<NodeIx> = state.graph().nodes.indexes().take(1).collect();
     let again = |plan_version, rerun: &[NodeIx]| Input::Recover {
         resumed: resumed.clone(),

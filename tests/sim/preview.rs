@@ -65,8 +65,15 @@ fn compare(cut: &World, dice: &mut Dice, seed: u64) {
 
 fn recover(graph: &Graph, plan_version: Option<u32>, dice: &mut Dice) -> Input {
     let jobs = graph.settings.max_parallel;
-    let resumed =
-        Resumed { wall_ms: 0, gap: Span::ZERO, jobs, by: String::new(), engine: String::new(), place: None, plan: None };
+    let resumed = Resumed {
+        wall_ms: 0,
+        gap: Span::ZERO,
+        jobs,
+        by: String::new(),
+        engine: String::new(),
+        place: None,
+        plan: None,
+    };
     let mut any = |percent| {
         let nodes: Vec<NodeIx> = graph.nodes.indexes().filter(|_| dice.chance(percent)).collect();
         nodes

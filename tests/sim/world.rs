@@ -138,8 +138,15 @@ impl World {
         let gap = Span::from_ms(gap);
         self.at = self.at + gap;
         let (by, engine) = ("sim".to_owned(), "sim".to_owned());
-        let resumed =
-            Resumed { wall_ms: 0, gap, jobs: self.graph().settings.max_parallel, by, engine, place: None, plan: None };
+        let resumed = Resumed {
+            wall_ms: 0,
+            gap,
+            jobs: self.graph().settings.max_parallel,
+            by,
+            engine,
+            place: None,
+            plan: None,
+        };
         self.send(
             0,
             Input::Recover { resumed: Box::new(resumed), plan_version, changed, rerun, failed: Vec::new() },
