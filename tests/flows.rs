@@ -28,10 +28,10 @@ mod pauses;
 mod people;
 #[path = "flows/places.rs"]
 mod places;
-#[path = "flows/sharded.rs"]
-mod sharded;
 #[path = "flows/services.rs"]
 mod services;
+#[path = "flows/sharded.rs"]
+mod sharded;
 #[path = "flows/signals.rs"]
 mod signals;
 mod support;
