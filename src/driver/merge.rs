@@ -168,8 +168,8 @@ fn whole(parts: &[Joining]) -> Result<Compiled, Misfit> {
 /// The whole plan of a part, from its own snapshot.
 fn of_whole(joining: &Joining) -> Result<Compiled, Misfit> {
     let read = &joining.read;
-    let digests = read.began.as_ref().map(|began| began.files.clone()).unwrap_or_default();
-    let files = snapshot::read(&read.dir, 1, &digests)?;
+    let recorded = snapshot::Recorded::of(read.records.iter().map(|(_, _, event)| event));
+    let files = snapshot::read(&read.dir, 1, &recorded)?;
     let unreadable = |why| Error::Unreadable { run: read.dir.id().clone(), why };
     let mut options = read.compiled.options.clone();
     options.part = None;
