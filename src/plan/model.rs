@@ -5,7 +5,7 @@
 
 mod more;
 
-pub use super::bounds::{AllowFailed, Rate, Size};
+pub use super::bounds::{AllowFailed, Items, Rate, Shards, Size};
 use super::source::{FileIx, Place, Spanned};
 use super::tree::Tree;
 use crate::base::{Span, Text};
@@ -464,44 +464,6 @@ pub struct Matrix {
     pub max_parallel: Option<Setting<u32>>,
     /// `on-failure`.
     pub on_failure: Option<Spanned<OnFailure>>,
-}
-
-/// `shards`.
-#[derive(Clone, Debug)]
-pub struct Shards {
-    /// Where it is written.
-    pub at: Place,
-    /// `items`.
-    pub items: Items,
-    /// `items.max`: the most items there may be.
-    pub max: Option<Setting<u32>>,
-    /// `size`: items for each process.
-    pub size: Option<Setting<Size>>,
-    /// `target-p95`.
-    pub target: Option<Setting<Span>>,
-    /// `max-parallel`.
-    pub max_parallel: Option<Setting<u32>>,
-    /// `rate`.
-    pub rate: Option<Setting<Rate>>,
-    /// `allow-failed`.
-    pub allow_failed: Option<Setting<AllowFailed>>,
-    /// `items-format: json`.
-    pub is_json: bool,
-}
-
-/// Where a sharded stage's items come from.
-#[derive(Clone, Debug)]
-pub enum Items {
-    /// A list, or a template that gives one.
-    List(Tree),
-    /// `{range: N}`: 0 up to N, N excluded.
-    Range(Setting<u32>),
-    /// `{glob: PATTERN}` from the root, sorted by bytes.
-    Glob(Spanned<Text>),
-    /// `{file: PATH}`: one item a line.
-    File(Tree),
-    /// `{from: …}`: a list that an earlier stage gives.
-    From(Tree),
 }
 
 /// `finally`.
