@@ -3,7 +3,7 @@
 use aho_corasick::Anchored;
 use aho_corasick::automaton::Automaton;
 
-use super::Masker;
+use super::{Masker, Openings};
 
 /// One source of text on its way through a [`Masker`].
 #[derive(Default)]
@@ -76,41 +76,60 @@ impl Stream {
 /// The stretches of `all` that forms cover, in order and apart from each other, and how many of the last bytes could
 /// be the beginning of a form.
 fn search(masker: &Masker, all: &[u8]) -> (Vec<(usize, usize)>, usize) {
-    let automaton = &masker.automaton;
-    let root = automaton.start_state(Anchored::No).expect("the automaton searches unanchored text");
-    let mut found: Vec<(usize, usize)> = Vec::new();
-    let mut state = root;
-    for (at, &byte) in all.iter().enumerate() {
-        state = automaton.next_state(Anchored::No, state, byte);
-        if automaton.is_special(state) && automaton.is_match(state) {
-            let longest = (0..automaton.match_len(state))
-                .map(|index| automaton.pattern_len(automaton.match_pattern(state, index)))
-                .max();
-            cover(&mut found, (at + 1 - longest.unwrap_or(0), at + 1));
+    let mut found = Vec::new();
+    let mut keep = None;
+    let mut look = |at: usize| {
+        let (stop, is_open) = form_at(masker, &all[at..]);
+        if let Some(length) = stop {
+            cover(&mut found, (at, at + length));
+        }
+        if is_open {
+            keep.get_or_insert(at);
+        }
+    };
+    let whole = all.windows(Openings::WIDTH);
+    let rest = all.len().saturating_sub(Openings::WIDTH - 1);
+    for (at, opening) in whole.enumerate() {
+        if masker.openings.may_hold(opening) {
+            look(at);
         }
     }
-    // The state stands for the longest suffix that begins a form: any text that ends with that suffix leads to it,
-    // and no shorter one does.
-    let tail = &all[all.len().saturating_sub(masker.longest)..];
-    let leads_here = |length: usize| {
-        let suffix = &tail[tail.len() - length..];
-        suffix.iter().fold(root, |state, &byte| automaton.next_state(Anchored::No, state, byte)) == state
-    };
-    let (mut too_short, mut enough) = (0, tail.len());
-    if leads_here(0) {
-        return (found, 0);
-    }
-    while enough - too_short > 1 {
-        let middle = usize::midpoint(too_short, enough);
-        if leads_here(middle) { enough = middle } else { too_short = middle }
-    }
-    (found, enough)
+    (rest..all.len()).for_each(look);
+    (found, keep.map_or(0, |at| all.len() - at))
 }
 
-/// Adds a stretch that ends behind all others, joined with those that it overlaps or touches.
-fn cover(found: &mut Vec<(usize, usize)>, (mut start, stop): (usize, usize)) {
-    while let Some((first, _)) = found.pop_if(|(_, last)| *last >= start) {
-        start = start.min(first);
+/// Whether any form is in `all`.
+pub(super) fn is_found(masker: &Masker, all: &[u8]) -> bool {
+    all.windows(Openings::WIDTH)
+        .enumerate()
+        .any(|(at, opening)| masker.openings.may_hold(opening) && form_at(masker, &all[at..]).0.is_some())
+}
+
+/// The length of the longest form that `text` begins with, and whether all of `text` may be the beginning of one.
+fn form_at(masker: &Masker, text: &[u8]) -> (Option<usize>, bool) {
+    let automaton = &masker.automaton;
+    let mut state = automaton.start_state(Anchored::Yes).expect("the automaton searches anchored text");
+    let mut longest = None;
+    for (at, &byte) in text.iter().enumerate() {
+        state = automaton.next_state(Anchored::Yes, state, byte);
+        if automaton.is_special(state) {
+            if automaton.is_dead(state) {
+                return (longest, false);
+            }
+            // A state also knows forms that end here and began later.
+            let ends_here = |index| automaton.pattern_len(automaton.match_pattern(state, index)) == at + 1;
+            if automaton.is_match(state) && (0..automaton.match_len(state)).any(ends_here) {
+                longest = Some(at + 1);
+            }
+        }
     }
-    found.push((start, stop));
+    (longest, true)
+}
+
+/// Adds a stretch that begins behind the beginnings of all others, joined with the one that it overlaps or touches.
+fn cover(found: &mut Vec<(usize, usize)>, (start, stop): (usize, usize)) {
+    match found.last_mut() {
+        Some((_, last)) if *last >= start => *last = stop.max(*last),
+        _ => found.push((start, stop)),
+    }
 }
