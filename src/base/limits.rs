@@ -76,3 +76,9 @@ pub const MAX_LAYERS: usize = 16;
 pub const FILE_FUEL: u64 = 5_000_000;
 /// Bytes one template may render: a configuration file that is larger is data.
 pub const MAX_RENDERED_BYTES: usize = 16 << 20;
+/// Bytes of a secret: the size of a generous key file. A larger one is a mistake, such as the wrong file.
+pub const MAX_SECRET_BYTES: usize = 64 << 10;
+/// How long one source of a secret may take; people wait for a run to begin.
+pub const SECRET_WAIT_MS: u64 = 30_000;
+/// Bytes of a server's answer that holds a secret and what belongs to it.
+pub const MAX_SECRET_REPLY_BYTES: u64 = 1 << 20;

@@ -19,6 +19,7 @@ pub mod capture;
 pub mod guard;
 pub mod local;
 pub mod scripted;
+pub mod secrets;
 mod strays;
 pub mod unix;
 

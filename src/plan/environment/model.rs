@@ -116,6 +116,15 @@ pub struct SecretDecl {
     pub version: Option<String>,
 }
 
+#[cfg(test)]
+impl SecretDecl {
+    /// A declaration that stands nowhere, for tests of what fetches secrets.
+    pub(crate) fn plain(name: &str, from: SecretSource) -> Self {
+        let at = Place { file: crate::plan::source::FileIx(0), start: 0, end: 0 };
+        Self { name: Spanned { value: name.into(), at }, from, at, rotated_at: None, version: None }
+    }
+}
+
 /// Where a secret's value is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SecretSource {
