@@ -28,14 +28,9 @@ fn project() -> Project {
     for file in ["README.md", "LICENSE", "Cargo.toml", "Cargo.lock", "clippy.toml"] {
         project.write(file, fs::read(root.join(file)).expect("a file of the repository"));
     }
-    for folder in ["plans", "plans/chrono", "examples/01-parallel", "examples/05-approval-and-resume"] {
-        for entry in fs::read_dir(root.join(folder)).expect("a folder of the repository") {
-            let path = entry.expect("an entry").path();
-            if path.is_file() {
-                let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-                project.write(format!("{folder}/{name}"), fs::read(&path).expect("a file"));
-            }
-        }
+    for folder in ["plans", "environments", "templates", "examples/01-parallel", "examples/05-approval-and-resume"]
+    {
+        copy(root, Path::new(folder), &project);
     }
     for source in ["src/lib.rs", "tests/one.rs", "benches/one.rs", "examples/one.rs"] {
         project.write(source, "// a stand-in\n");
@@ -43,6 +38,19 @@ fn project() -> Project {
     project.script("bin/cargo", &CARGO.replace("ENGINE", env!("CARGO_BIN_EXE_engine")));
     project.script("bin/rustc", RUSTC);
     project
+}
+
+/// Every file of a folder of the repository, at the same place in the project.
+fn copy(root: &Path, folder: &Path, project: &Project) {
+    for entry in fs::read_dir(root.join(folder)).expect("a folder of the repository") {
+        let entry = entry.expect("an entry");
+        let name = folder.join(entry.file_name());
+        if entry.file_type().expect("it is there").is_dir() {
+            copy(root, &name, project);
+        } else {
+            project.write(name, fs::read(entry.path()).expect("a file"));
+        }
+    }
 }
 
 /// Runs the engine with the stand-ins in front of everything else.

@@ -1,7 +1,7 @@
 //! Environments at work: checked against the machine, rendered to files, compared.
 //!
 //! `engine env …` and the stages that use `env.check`, `env.render`, `env.diff` and `env.parity` come here.
-//! [`open`] reads the files below `environments/`; [`check`] asks what only the machine knows (secrets, checksums,
+//! [`open()`] reads the files below `environments/`; [`check`] asks what only the machine knows (secrets, checksums,
 //! ports, what git tracks); [`render`] makes every file in memory first, in parallel, and [`place`] then puts them where
 //! they belong, all or none; [`store`] keeps the manifest of each rendering and its redacted twin, and [`drift`] compares.
 //!
