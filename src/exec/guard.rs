@@ -9,7 +9,7 @@
 //! - The front dies: the worker reads the end of a pipe, tells and starts nothing more, kills
 //!   what is below it, and kills itself. What its stages did in their last moments is not recorded as
 //!   their failure.
-//! - Both die at once: a *sentinel* in a session of its own ends what has the run's `ENGINE_RUN_ID`, and
+//! - Both die at once: a *sentinel* in a process group of its own ends what has the run's `ENGINE_RUN_ID`, and
 //!   [`sweep_run`] looks again before a resume starts anything.
 //!
 //! Signals: a terminal sends Ctrl-C to front and worker, `kill` to one of them, a service manager to all.
@@ -75,7 +75,10 @@ pub(super) fn hold_if_leaving() {
 }
 
 /// Runs `spawn`, which will be over before a leaving process looks for what it has to kill.
+///
+/// Waits for the sentinel that was asked for, without which nothing may start.
 pub(super) fn while_open<T>(spawn: impl FnOnce() -> T) -> T {
+    sentinel::wait();
     let _open = GATE.read().unwrap_or_else(PoisonError::into_inner);
     spawn()
 }

@@ -1,15 +1,15 @@
 //! The third of the guard: outlives a kill that takes front and worker at once.
 //!
 //! `kill -9` of a whole process group (`timeout -s KILL`, `kill -9 %1`, a CI runner) takes both. The sentinel
-//! sits in a session of its own and reads a pipe that only the worker writes. When the pipe ends without a
-//! goodbye it waits for worker and front to be gone, for they clean up better than it can: both have what
+//! is born into a group of its own, before the first stage starts, and reads a pipe that only the worker writes.
+//! When the pipe ends without a goodbye it waits for worker and front to be gone, for they clean up better than it can: both have what
 //! escaped below them, and the sentinel only knows processes by their `ENGINE_RUN_ID`. Then it ends what is
 //! left of the run.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{ChildStdin, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
@@ -24,6 +24,27 @@ const VARIABLE: &str = "ENGINE_SENTINEL";
 /// The worker's end of the pipe.
 static PIPE: Mutex<Option<ChildStdin>> = Mutex::new(None);
 
+/// Whether a sentinel was asked for and does not stand yet.
+static IS_AWAITED: Mutex<bool> = Mutex::new(false);
+static STANDS: Condvar = Condvar::new();
+
+/// From here on [`wait`] waits for the sentinel.
+pub(super) fn expect() {
+    *IS_AWAITED.lock().unwrap_or_else(PoisonError::into_inner) = true;
+}
+
+/// The sentinel stands, or cannot be had.
+pub(super) fn settle() {
+    *IS_AWAITED.lock().unwrap_or_else(PoisonError::into_inner) = false;
+    STANDS.notify_all();
+}
+
+/// Waits until a sentinel that was asked for stands: what starts before it would outlive a kill of front and worker.
+pub(super) fn wait() {
+    let is_awaited = IS_AWAITED.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(STANDS.wait_while(is_awaited, |is_awaited| *is_awaited));
+}
+
 /// Starts the sentinel of `run`. Without one the next resume ends what is left.
 ///
 /// # Errors
@@ -34,6 +55,7 @@ pub(super) fn start(run: &str, front: u32) -> std::io::Result<()> {
         .env_remove(super::VARIABLE)
         .env(VARIABLE, format!("{}:{front}:{run}", std::process::id()))
         .current_dir("/")
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -85,12 +107,11 @@ pub fn stand_watch() -> Option<u8> {
     let mut parts = address.splitn(3, ':');
     let (worker, front, run) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
     let parent = rustix::process::getppid()?.as_raw_nonzero().get().unsigned_abs();
-    if parent != worker {
+    // A worker that was killed before we looked is why we are here.
+    if parent != worker && unix::stat(worker).is_some_and(|one| !one.is_dead()) {
         return None;
     }
     let watched: Vec<_> = [worker, front].into_iter().filter_map(unix::open).collect();
-    // A failure means that we lead a group already, which is as good.
-    let _leads = rustix::process::setsid();
     let mut spared: Vec<Ident> = Vec::new();
     for line in BufReader::new(std::io::stdin()).lines() {
         match line.as_deref().map(|line| line.split_once(' ').unwrap_or((line, ""))) {

@@ -11,6 +11,8 @@ use super::super::unix::{self, Ident, Named};
 
 /// Longest pause between two looks.
 const LOOK: Duration = Duration::from_millis(20);
+/// Pause between the two looks that have to find nothing: longer than an `execve` takes.
+const RECHECK: Duration = Duration::from_millis(2);
 
 /// Kills everything below this process but `spared` and what is below those, until it is gone or `patience`
 /// is over; answers with what is left. With `reaps`, ended direct children are reaped.
@@ -70,11 +72,20 @@ pub fn sweep_run(run: &str, is_spared: &dyn Fn(u32) -> bool, patience: Duration)
     let untouchable = ancestors();
     let mut killed: BTreeSet<Ident> = BTreeSet::new();
     let mut names = Vec::new();
+    let mut is_clear = false;
     loop {
         let alive = alive_of(run, is_spared, &untouchable);
         if alive.is_empty() {
-            return Ok(names);
+            // One look can miss a process: in the middle of `execve` it has no environment, and one that was forked
+            // behind the look's back is younger than its end.
+            if is_clear {
+                return Ok(names);
+            }
+            is_clear = true;
+            std::thread::sleep(RECHECK);
+            continue;
         }
+        is_clear = false;
         let left = until.saturating_duration_since(now());
         if left.is_zero() {
             return Err(Error::Left { run: run.to_owned(), left: alive });

@@ -90,9 +90,10 @@ impl Link {
     }
 
     /// Starts a sentinel that ends what is left of `run` when front and worker are killed at once. Without
-    /// one, if it cannot be started, the next resume does.
+    /// one, if it cannot be started, the next resume does. Nothing is spawned until it stands.
     pub fn watch(&self, run: &str) {
         *WATCHED.lock().unwrap_or_else(PoisonError::into_inner) = Some(run.to_owned());
+        sentinel::expect();
         let mut writer = &self.direct;
         // The thread that reads ends only with the process.
         let _ended = writer.write_all(&[WATCH]);
@@ -146,6 +147,7 @@ fn start_sentinel() {
     {
         tracing::warn!("no sentinel for run {run}: {error}");
     }
+    sentinel::settle();
 }
 
 /// The front is dead: kill all that is below, telling nobody, then end in the same way. Whoever resumes finds
