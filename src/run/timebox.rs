@@ -85,7 +85,13 @@ impl RunState {
     /// Whether nothing is left to do in this time box: nothing runs, and what could start does not fit, or comes too
     /// late.
     pub(super) fn hands_over(&self) -> bool {
-        let Some(it) = self.time_box.filter(|_| self.is_boxed() && self.is_quiescent()) else { return false };
+        let Some(it) = self.time_box.filter(|_| self.is_quiescent()) else { return false };
+        if !self.is_boxed() {
+            // A run that drains or cleans up goes on behind its box, but not to wait for a person.
+            let waits_for_person = !self.open_gates.is_empty() || !self.unknown.is_empty();
+            let has_work = self.ready.first().is_some() || !self.delayed.is_empty() || !self.throttled.is_empty();
+            return it.is_over && self.suspended.is_none() && waits_for_person && !has_work;
+        }
         let is_late = |(due, _): &(Millis, Key)| *due >= it.until;
         let is_held_late = self.held_starts().all(|(due, _)| due >= it.until);
         let has_rest = !self.deferred.is_empty() || !self.delayed.is_empty() || !self.throttled.is_empty();

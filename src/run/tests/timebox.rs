@@ -178,3 +178,17 @@ fn a_box_that_is_over_before_it_begins_starts_nothing() {
     let mut story = Story::boxed(0, parts(vec![after("a", &[])]));
     story.starts(&[]).has(&Event::BoxClosed).has(&LEAVES);
 }
+
+#[test]
+fn a_run_that_drains_behind_its_box_does_not_stay_to_wait_for_a_person() {
+    // `b` fails after the box is over: the run drains, and the handler of that asks somebody.
+    let handler = stage("ask", |node| {
+        node.rules.is_approval = true;
+        let accept = Accept { success: false, skipped: false, failed: true };
+        node.needs = vec![Need { node: n(0), accept }];
+    });
+    let mut story = Story::boxed(100, parts(vec![after("a", &[]), after("b", &[]), handler]));
+    story.fails(0).is(2, NodeState::Waiting);
+    assert!(story.core.state().suspended().is_none(), "the box is not over yet");
+    story.wait(100).ends(1, Outcome::Signal(15)).has(&LEAVES).is(2, NodeState::Waiting);
+}
