@@ -198,7 +198,7 @@ fn read_all(path: &std::path::Path) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// Waits until one of these processes has ended, or for `patience`.
+/// Waits until one of these processes has ended, or for `patience`; without any, for just so long.
 pub fn wait_any(processes: &[Named], patience: Duration) {
     // Sixty-four are enough: callers look at all again after each wait.
     let fds: Vec<OwnedFd> = processes.iter().take(64).filter_map(|one| open(one.ident.pid)).collect();

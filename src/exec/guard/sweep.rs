@@ -82,7 +82,7 @@ pub fn sweep_run(run: &str, is_spared: &dyn Fn(u32) -> bool, patience: Duration)
                 return Ok(names);
             }
             is_clear = true;
-            std::thread::sleep(RECHECK);
+            unix::wait_any(&[], RECHECK);
             continue;
         }
         is_clear = false;
