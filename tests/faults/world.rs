@@ -319,6 +319,7 @@ impl World {
     fn compare(&self, lines: &[Line], recorded: &Recorded) -> Result<(), String> {
         let mut started: BTreeSet<(&str, u16)> = BTreeSet::new();
         let mut ended: BTreeSet<&str> = BTreeSet::new();
+        let finished: BTreeSet<u32> = lines.iter().filter(|line| line.word == "end").map(|line| line.pid).collect();
         for (at, line) in lines.iter().enumerate() {
             let what = format!("attempt {} of `{}`", line.attempt, line.shard);
             match line.word.as_str() {
@@ -331,6 +332,10 @@ impl World {
                         return Err(format!("{what} started after `{}` was done", line.shard));
                     }
                     self.check_needs(line, &ended)?;
+                    // Killed between its effect and its last line: `done-if` or a person says that it is done.
+                    if !finished.contains(&line.pid) && !self.plan.may_repeat(&line.shard) {
+                        ended.insert(&line.shard);
+                    }
                 }
                 "end" => {
                     ended.insert(&line.shard);
