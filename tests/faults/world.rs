@@ -319,7 +319,8 @@ impl World {
     fn compare(&self, lines: &[Line], recorded: &Recorded) -> Result<(), String> {
         let mut started: BTreeSet<(&str, u16)> = BTreeSet::new();
         let mut ended: BTreeSet<&str> = BTreeSet::new();
-        let finished: BTreeSet<u32> = lines.iter().filter(|line| line.word == "end").map(|line| line.pid).collect();
+        let finished: BTreeSet<u32> =
+            lines.iter().filter(|line| line.word == "end").map(|line| line.pid).collect();
         for (at, line) in lines.iter().enumerate() {
             let what = format!("attempt {} of `{}`", line.attempt, line.shard);
             match line.word.as_str() {
