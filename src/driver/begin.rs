@@ -144,7 +144,7 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
         rerun: orders.rerun.clone(),
         failed: orders.failed.clone(),
     };
-    let goes_on = orders.unpause.then_some(Input::Pause(false));
+    let goes_on = orders.unpause.then(|| Input::Pause { on: false, by: orders.person.clone() });
     (core, [recover].into_iter().chain(goes_on).collect())
 }
 

@@ -227,8 +227,8 @@ pub fn read(request: &Request, graph: &Graph) -> Result<Input, String> {
         Request::Cancel { level, by } => {
             Input::Cancel { level: *level, why: CancelReason::Person, by: by.clone() }
         }
-        Request::Pause { .. } => Input::Pause(true),
-        Request::Unpause { .. } => Input::Pause(false),
+        Request::Pause { by } => Input::Pause { on: true, by: by.clone() },
+        Request::Unpause { by } => Input::Pause { on: false, by: by.clone() },
     })
 }
 
@@ -277,7 +277,7 @@ mod tests {
     fn a_letter_stays_until_its_record_is_durable_and_is_read_once() {
         let (office, mut desk) = (office(), desk());
         let id = put(&office, 6_000, &Request::Pause { by: "bob".to_owned() });
-        assert_eq!(desk.open_mail(&office.run, &office.graph), [Input::Pause(true)]);
+        assert_eq!(desk.open_mail(&office.run, &office.graph), [Input::Pause { on: true, by: "bob".to_owned() }]);
         assert_eq!(desk.open_mail(&office.run, &office.graph), Vec::new());
         desk.stamp_mail(&office.run, 7);
         desk.file_mail(&office.run, 6);
@@ -286,7 +286,7 @@ mod tests {
         assert!(!inbox::is_waiting(&office.run, &id));
         // The next one changes nothing, so no record will follow: what is durable is enough.
         let id = put(&office, 6_001, &Request::Pause { by: "bob".to_owned() });
-        assert_eq!(desk.open_mail(&office.run, &office.graph), [Input::Pause(true)]);
+        assert_eq!(desk.open_mail(&office.run, &office.graph), [Input::Pause { on: true, by: "bob".to_owned() }]);
         desk.stamp_mail(&office.run, 7);
         assert!(!inbox::is_waiting(&office.run, &id));
     }

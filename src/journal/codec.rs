@@ -169,9 +169,10 @@ fn put_rare(out: &mut Vec<u8>, event: &Event) {
             put_coded(out, tag::NODE_RESOLVED, *node, resolution);
             put_words(out, by, note);
         }
-        Event::PauseChanged { on } => {
+        Event::PauseChanged { on, by } => {
             put_var(out, tag::PAUSE_CHANGED);
             on.put(out);
+            put_bytes(out, by.as_bytes());
         }
         Event::CancelRaised { level, why, by } => {
             put_var(out, tag::CANCEL_RAISED);
@@ -412,7 +413,7 @@ fn take_rare(tag: u64, from: &mut Take<'_>) -> Result<Event, Fault> {
             by: from.text()?,
             note: from.text()?,
         },
-        tag::PAUSE_CHANGED => Event::PauseChanged { on: from.bool()? },
+        tag::PAUSE_CHANGED => Event::PauseChanged { on: from.bool()?, by: from.text()? },
         tag::CANCEL_RAISED => {
             Event::CancelRaised { level: Stored::take(from)?, why: Stored::take(from)?, by: from.text()? }
         }

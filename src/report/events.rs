@@ -198,7 +198,7 @@ fn facts_of_run(view: &View, event: &Event) -> (&'static str, Value) {
             }),
         ),
         Event::PlanChanged { version } => ("plan-changed", json!({"plan_version": version})),
-        Event::PauseChanged { on } => ("pause-changed", json!({"on": on})),
+        Event::PauseChanged { on, by } => ("pause-changed", json!({"on": on, "by": by})),
         Event::CancelRaised { level, why, by } => (
             "cancel-raised",
             json!({"level": words::cancel_level(*level), "why": words::cancel_reason(*why), "by": by}),

@@ -61,7 +61,7 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
                 out.push(Event::NodeResolved { node, resolution, by, note });
             }
         }
-        Input::Pause(on) if is_live && on != state.is_paused => out.push(Event::PauseChanged { on }),
+        Input::Pause { on, by } if is_live && on != state.is_paused => out.push(Event::PauseChanged { on, by }),
         Input::Cancel { level, why, by } if is_live && state.cancel.is_none_or(|(old, _)| level > old) => {
             out.push(Event::CancelRaised { level, why, by });
         }

@@ -222,6 +222,8 @@ pub enum Event {
     PauseChanged {
         /// Held back.
         on: bool,
+        /// Who asked.
+        by: String,
     },
     /// The run is being cancelled; the level only rises.
     CancelRaised {

@@ -69,7 +69,7 @@ impl RunState {
             Event::NodeResolved { node, resolution, by, note } => {
                 self.fold_resolution(at, *node, *resolution, (by, note));
             }
-            Event::PauseChanged { on } => self.fold_pause(at, *on),
+            Event::PauseChanged { on, .. } => self.fold_pause(at, *on),
             Event::CancelRaised { level, why, .. } => self.fold_cancel(at, *level, *why),
             Event::FinallyBegan => self.fold_finally(at),
             Event::BoxOpened { .. }

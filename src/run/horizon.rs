@@ -146,7 +146,7 @@ mod tests {
             end(0, NodeState::Failed),
             end(0, NodeState::Cached),
             Event::NodeAdmitted { node },
-            Event::PauseChanged { on: true },
+            Event::PauseChanged { on: true, by: String::new() },
             Event::ShardLost { attempt },
             Event::FinallyBegan,
         ] {

@@ -90,7 +90,12 @@ pub enum Input {
         note: String,
     },
     /// Hold new starts back, or go on.
-    Pause(bool),
+    Pause {
+        /// Held back.
+        on: bool,
+        /// Who.
+        by: String,
+    },
     /// Cancel the run.
     Cancel {
         /// How hard.

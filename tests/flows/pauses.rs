@@ -26,7 +26,7 @@ fn what_runs_goes_on_and_nothing_new_starts_until_it_is_unpaused() {
     let answer = project.engine(&["pause"]).expect(0);
     assert!(answer.stdout.starts_with(&format!("paused run {run}\n")), "{}", answer.stdout);
     assert!(answer.stdout.contains(&format!("engine unpause {run}")), "{}", answer.stdout);
-    live.line("paused");
+    assert!(live.line("paused").contains("paused  by "), "the live run says who paused it");
     let again = project.engine(&["pause", "--json"]).expect(0);
     let done = format!("run {run} is paused already");
     assert_eq!(json(&again.stdout), json!({"version": 1, "run": run, "live": true, "done": done}));
@@ -42,7 +42,7 @@ fn what_runs_goes_on_and_nothing_new_starts_until_it_is_unpaused() {
     let answer = project.engine(&["unpause", &run, "--json"]).expect(0);
     assert_eq!(json(&answer.stdout)["done"], json!(format!("unpaused run {run}")));
     let output = live.end().expect(0);
-    assert!(output.stdout.contains("unpaused"), "{}", output.stdout);
+    assert!(output.stdout.contains("unpaused  by "), "{}", output.stdout);
     assert_eq!(log(&project), ["work", "after"]);
     let refused = project.engine(&["pause", &run]).expect(4);
     assert!(refused.stderr.contains("has ended already"), "{}", refused.stderr);
@@ -100,6 +100,6 @@ fn resume_unpauses_when_told_to() {
     live.end().expect(137);
     gate.open();
     let output = project.engine(&["resume", "--unpause"]).expect(0);
-    assert!(output.stdout.contains("unpaused"), "{}", output.stdout);
+    assert!(output.stdout.contains("unpaused  by "), "{}", output.stdout);
     assert_eq!(log(&project), ["work", "after"]);
 }

@@ -249,7 +249,7 @@ fn of_runs() -> impl Strategy<Value = Event> {
             }
         ),
         any::<u32>().prop_map(|version| Event::PlanChanged { version }),
-        any::<bool>().prop_map(|on| Event::PauseChanged { on }),
+        (any::<bool>(), any::<String>()).prop_map(|(on, by)| Event::PauseChanged { on, by }),
         (level, cancel_reason(), any::<String>()).prop_map(|(level, why, by)| Event::CancelRaised {
             level,
             why,

@@ -406,7 +406,7 @@ impl Book {
     fn hear_run(&mut self, at: Millis, event: &Event, gap: Span) {
         match event {
             Event::RunBegan(_) => self.has_begun = true,
-            Event::PauseChanged { on } => self.is_paused = *on,
+            Event::PauseChanged { on, .. } => self.is_paused = *on,
             Event::CancelRaised { level, why, .. } => {
                 self.cancel = Some((*level, *why));
                 self.timed_out |= *why == CancelReason::Timeout;

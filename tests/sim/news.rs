@@ -22,8 +22,8 @@ fn about_run(state: &engine::run::RunState) -> Vec<Input> {
     };
     vec![
         Input::Tick,
-        Input::Pause(true),
-        Input::Pause(false),
+        Input::Pause { on: true, by: String::new() },
+        Input::Pause { on: false, by: String::new() },
         cancel(CancelLevel::Drain),
         cancel(CancelLevel::Stop),
         cancel(CancelLevel::Kill),

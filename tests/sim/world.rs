@@ -267,7 +267,7 @@ impl World {
             let approved = self.approves(node);
             self.send(1, Input::Decide { node, approved, by: by.clone(), note: note.clone() });
         }
-        self.send(2, Input::Pause(false));
+        self.send(2, Input::Pause { on: false, by: String::new() });
         self.run();
     }
 
@@ -282,10 +282,10 @@ impl World {
                 let level = level[usize::try_from(self.dice.below(3)).expect("below 3")];
                 self.send(0, Input::Cancel { level, why: CancelReason::Person, by: "sim".to_owned() });
             }
-            1 => self.send(0, Input::Pause(true)),
+            1 => self.send(0, Input::Pause { on: true, by: String::new() }),
             2..5 if self.takeovers < 6 => self.hostile_takeover(),
             5 if self.takeovers < 6 => self.send(0, Input::Suspend(SuspendReason::HandOver)),
-            6..40 => self.send(0, Input::Pause(false)),
+            6..40 => self.send(0, Input::Pause { on: false, by: String::new() }),
             _ => {}
         }
     }

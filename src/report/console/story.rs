@@ -127,11 +127,12 @@ impl Story {
     }
 
     /// Whether new stages are held back, and how to let them go.
-    fn tell_pause(&self, view: &View, on: bool) -> String {
+    fn tell_pause(&self, view: &View, on: bool, by: &str) -> String {
+        let by = if by.is_empty() { String::new() } else { format!("by {}: ", clean::plain(by)) };
         if !on {
-            return self.line(NodeState::Waiting, "unpaused", "", "goes on");
+            return self.line(NodeState::Waiting, "unpaused", "", &format!("{by}goes on"));
         }
-        let said = format!("nothing new starts until: {}", hint::unpause(view.run_id()));
+        let said = format!("{by}nothing new starts until: {}", hint::unpause(view.run_id()));
         self.line(NodeState::Waiting, "paused", "", &said)
     }
 
@@ -147,13 +148,13 @@ impl Story {
                 let head = format!("run {} {plan}\n", view.run_id());
                 let said = format!("after {gap}: {done} of {} stages are done", totals.all);
                 let text = head + &self.line(NodeState::Waiting, "resumed", "", &said);
-                if view.is_paused() { text + &self.tell_pause(view, true) } else { text }
+                if view.is_paused() { text + &self.tell_pause(view, true, "") } else { text }
             }
             Event::PlanChanged { version } => {
                 let said = format!("what is left goes by version {version} of the plan");
                 self.line(NodeState::Waiting, "changed", "", &said)
             }
-            Event::PauseChanged { on } => self.tell_pause(view, *on),
+            Event::PauseChanged { on, by } => self.tell_pause(view, *on, by),
             Event::CancelRaised { level, .. } => {
                 let how = match level {
                     CancelLevel::Drain => "nothing new starts",

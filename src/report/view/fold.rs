@@ -105,7 +105,7 @@ impl View {
                 self.skip_gap(resumed.gap);
             }
             Event::PlanChanged { version } => self.change_plan(*version),
-            Event::PauseChanged { on } => self.paused = *on,
+            Event::PauseChanged { on, .. } => self.paused = *on,
             Event::CancelRaised { level, why, by } => {
                 self.cancel = Some(Cancel { level: *level, why: *why, by: by.clone(), at });
             }

@@ -65,7 +65,7 @@ fn every_wait_has_its_reason() {
     let built = [script::began(), started(BUILD, 0, 1), ended(BUILD, NodeState::Success)];
     assert_eq!(why_after(&built, TEST), "waiting: ");
     assert_eq!(
-        why_after(&[&built[..], &[Event::PauseChanged { on: true }]].concat(), TEST),
+        why_after(&[&built[..], &[Event::PauseChanged { on: true, by: String::new() }]].concat(), TEST),
         "waiting: the run is paused"
     );
     assert_eq!(

@@ -109,8 +109,8 @@ fn the_queue_clock_bounds_the_wait_for_a_turn_but_not_a_pause() {
     let mut story = Story::with(1, parts(nodes()));
     story.wait(3000).has(&Event::NodeExpired { node: n(1), clock: Clock::Queue }).is(1, NodeState::TimedOut);
     let mut story = Story::with(1, parts(nodes()));
-    story.tell(Input::Pause(true)).wait(60_000).is(1, NodeState::Waiting);
-    story.tell(Input::Pause(false)).wait(2999).is(1, NodeState::Waiting);
+    story.tell(Input::Pause { on: true, by: String::new() }).wait(60_000).is(1, NodeState::Waiting);
+    story.tell(Input::Pause { on: false, by: String::new() }).wait(2999).is(1, NodeState::Waiting);
 }
 
 #[test]

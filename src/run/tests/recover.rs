@@ -251,7 +251,7 @@ fn an_unknown_stage_that_is_cut_anew_is_asked_again_where_it_can_be() {
 fn a_question_that_was_never_put_and_is_gone_is_left_to_a_person() {
     let asks = |has: bool| packs(1, move |node| (node.rules.idempotent, node.rules.has_done_if) = (false, has));
     let mut story = Story::versions(8, vec![asks(true), asks(false)]);
-    story.tell(Input::Pause(true)).ends(0, Outcome::Signal(9)).starts(&[]);
+    story.tell(Input::Pause { on: true, by: String::new() }).ends(0, Outcome::Signal(9)).starts(&[]);
     story.cancel(CancelLevel::Stop).is(0, NodeState::Cancelled);
     edited(&mut story).starts(&[]).is(0, NodeState::Unknown);
 }

@@ -80,22 +80,24 @@ fn where_failures_stay_inside_the_other_shards_are_tried() {
 #[test]
 fn a_pause_holds_starts_back_and_nothing_else() {
     let mut story = Story::of(vec![Node::plain("a"), after("b", &[0])]);
-    story.tell(Input::Pause(true)).then(&[Event::PauseChanged { on: true }]);
-    story.tell(Input::Pause(true)).then(&[]);
+    story
+        .tell(Input::Pause { on: true, by: String::new() })
+        .then(&[Event::PauseChanged { on: true, by: String::new() }]);
+    story.tell(Input::Pause { on: true, by: String::new() }).then(&[]);
     story.succeeds(0).has(&finished(0, NodeState::Success)).starts(&[]);
-    story.tell(Input::Pause(false)).starts(&[(1, 0)]);
+    story.tell(Input::Pause { on: false, by: String::new() }).starts(&[(1, 0)]);
 }
 
 /// A pause is a person's word: it lasts longer than an engine. A run that was over begins its next try without it.
 #[test]
 fn a_pause_outlives_its_engine_but_not_its_run() {
     let mut story = Story::of(vec![Node::plain("a"), after("b", &[0])]);
-    story.tell(Input::Pause(true)).succeeds(0).gap(1000).starts(&[]);
-    story.tell(Input::Pause(true)).then(&[]);
-    story.tell(Input::Pause(false)).starts(&[(1, 0)]);
+    story.tell(Input::Pause { on: true, by: String::new() }).succeeds(0).gap(1000).starts(&[]);
+    story.tell(Input::Pause { on: true, by: String::new() }).then(&[]);
+    story.tell(Input::Pause { on: false, by: String::new() }).starts(&[(1, 0)]);
     let mut story = Story::of(vec![Node::plain("a"), after("b", &[0])]);
     story
-        .tell(Input::Pause(true))
+        .tell(Input::Pause { on: true, by: String::new() })
         .cancel(CancelLevel::Stop)
         .ends(0, Outcome::Signal(15))
         .run_ends(RunEnd::Cancelled);
@@ -112,7 +114,7 @@ fn clocks_of_what_runs_or_is_asked_go_on_in_a_pause() {
     let mut story = Story::of(vec![slow, ask]);
     let why = StopReason::Clock(Clock::Attempt);
     let attempt = Attempt { node: n(0), shard: 0, number: 1 };
-    story.tell(Input::Pause(true)).wait(5000).has(&Event::StopRequested {
+    story.tell(Input::Pause { on: true, by: String::new() }).wait(5000).has(&Event::StopRequested {
         attempt,
         how: StopKind::Terminate,
         why,
@@ -131,6 +133,9 @@ fn what_was_not_selected_is_skipped_and_does_not_block() {
 #[test]
 fn nothing_moves_before_the_run_has_begun() {
     let mut core = Core::new(vec![graph(parts(vec![Node::plain("a")]))]);
-    assert_eq!(core.step(Millis::ZERO, vec![Input::Tick, Input::Pause(true)]).events, []);
+    assert_eq!(
+        core.step(Millis::ZERO, vec![Input::Tick, Input::Pause { on: true, by: String::new() }]).events,
+        []
+    );
     assert_eq!(core.next_deadline(), None);
 }
