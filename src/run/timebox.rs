@@ -161,13 +161,13 @@ impl RunState {
         }
     }
 
-    /// Whatever is now known for good is progress.
+    /// Whatever is now known for good is progress; so is a failure, for it uses up a re-try.
     pub(super) fn note_progress(&mut self, event: &Event) {
         let Some(it) = &mut self.time_box else { return };
+        it.has_progress |= matches!(event, Event::ShardFinished { outcome, .. } if *outcome != Outcome::Cancelled);
         it.has_progress |= matches!(
             event,
-            Event::ShardFinished { outcome: Outcome::Success, .. }
-                | Event::CheckAnswered { answer: Answer::Yes(_), .. }
+            Event::CheckAnswered { answer: Answer::Yes(_), .. }
                 | Event::ShardRecalled { .. }
                 | Event::GateDecided { .. }
                 | Event::NodeResolved { .. }

@@ -157,6 +157,18 @@ fn a_second_box_without_progress_is_a_stall() {
 }
 
 #[test]
+fn a_box_in_which_a_retry_is_used_up_is_no_idle_one() {
+    let node = stage("a", |node| node.rules.retry = Some(retry(3, 200)));
+    let mut story = Story::boxed(100, parts(vec![node]));
+    for _ in 0..3 {
+        story.wait(20).fails(0).has(&LEAVES);
+        assert!(!story.core.state().is_stalled(), "it is one failure nearer to its end");
+        story.wait(200).next_box(100);
+    }
+    story.fails(0).run_ends(RunEnd::Failed);
+}
+
+#[test]
 fn a_retry_that_comes_too_late_is_for_the_next_box() {
     let node = stage("a", |node| node.rules.retry = Some(retry(1, 200)));
     let mut story = Story::boxed(100, parts(vec![node]));
