@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::event::NodeState;
-use super::state::RunState;
+use super::state::{Cell, RunState};
 use crate::base::{Millis, NodeIx};
 use crate::graph::Graph;
 
@@ -85,7 +85,9 @@ impl RunState {
     /// Works out anew who waits for which service.
     pub(super) fn derive_holdings(&mut self, graph: &Graph) {
         self.holdings = Holdings::default();
-        let restarts = self.cells.pairs().filter(|(_, cell)| cell.is_restart).map(|it| it.0);
+        // What an edited plan leaves out is waited for by nobody.
+        let is_awaited = |&(node, cell): &(NodeIx, &Cell)| cell.is_restart && graph.nodes[node].selected;
+        let restarts = self.cells.pairs().filter(is_awaited).map(|it| it.0);
         for service in restarts.collect::<Vec<_>>() {
             for stage in self.open_below(graph, service) {
                 self.holdings.insert(service, stage);

@@ -88,3 +88,23 @@ fn a_service_whose_stage_is_run_again_on_purpose_is_no_restart() {
     story.succeeds(0).succeeds(1).rerun(&[0]).has(&Event::NodeReopened { node: n(0), why: ReopenReason::Ordered });
     story.starts(&[(0, 0)]).is(1, NodeState::Pending);
 }
+
+#[test]
+fn a_service_that_an_edit_leaves_out_is_waited_for_by_nobody() {
+    // `db` waits for `net`, of which nobody knows; then `db` is left out.
+    let version = |selected: bool| {
+        let net = stage("net", |node| (node.rules.is_service, node.rules.idempotent) = (true, false));
+        let db = Node { needs: after("db", &[0]).needs, selected, ..service("db") };
+        graph(parts(vec![net, db, after("test", &[1])]))
+    };
+    let mut story = Story::versions(8, vec![version(true), version(false)]);
+    story.succeeds(0).succeeds(1).resume().is(0, NodeState::Unknown).starts(&[]);
+    story.tell(Input::Recover {
+        resumed: Box::new(resumed(0)),
+        plan_version: Some(2),
+        changed: vec![],
+        rerun: vec![],
+        failed: vec![],
+    });
+    story.is(1, NodeState::Skipped).starts(&[(2, 0)]);
+}
