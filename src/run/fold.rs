@@ -169,7 +169,7 @@ impl RunState {
     }
 
     /// Places a stage of which something has just ended.
-    fn settle(&mut self, at: Millis, node: NodeIx) {
+    pub(super) fn settle(&mut self, at: Millis, node: NodeIx) {
         let is_over = self.is_complete(node) || self.is_halted(node);
         if is_over || !self.cells[node].is_busy() || self.cells[node].lane != Lane::Open {
             self.place(at, node);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::event::{CheckKind, NodeState, Outcome, ReopenReason, Resolution, Resumed};
-use super::shards::{Key, Phase, Shards, Step};
+use super::shards::{Between, Key, Phase, Shards, Step};
 use super::state::{Cell, RunState, phase_ix};
 use crate::base::{Millis, NodeIx};
 use crate::graph::Graph;
@@ -278,11 +278,26 @@ impl RunState {
         }
         self.recount_checks();
         self.derive(at);
+        self.judge_again(at);
         for (node, why) in self.unsuccessful(false) {
             self.reopen.entry(node).or_insert(why);
         }
         if self.in_finally && self.open[phase_ix(Part::Main)] > 0 {
             self.reopen_finally(at);
+        }
+    }
+
+    /// Failures whose re-try is not scheduled yet: the new text says whether there is one.
+    fn judge_again(&mut self, at: Millis) {
+        let is_judged = |between: &Between| between.step == Step::Judged;
+        let judged = self.shards.between.iter().filter(|(_, between)| is_judged(between));
+        let judged: Vec<_> = judged.filter_map(|(&key, it)| Some((key, it.failure.clone()?))).collect();
+        for (key, outcome) in judged {
+            if !self.cells[key.0].state.is_final() && !self.node(key.0).rules.is_approval {
+                self.leave(key);
+                self.fail(at, key, &outcome);
+                self.settle(at, key.0);
+            }
         }
     }
 

@@ -204,6 +204,24 @@ impl Story {
         self
     }
 
+    fn then_ends_with(&mut self, expected: &Event) -> &mut Self {
+        assert_eq!(self.last.last(), Some(expected));
+        self
+    }
+
+    /// The run as it is without its last records.
+    fn without_last(&self, count: usize) -> Self {
+        let mut story = Self {
+            core: Core::new(self.core.state().graphs.0.clone()),
+            at: self.at,
+            last: Vec::new(),
+            all: Vec::new(),
+        };
+        story.all = self.all[..self.all.len() - count].to_vec();
+        story.all.iter().for_each(|(at, event)| story.core.replay(*at, event));
+        story
+    }
+
     /// The last news led to this, among others.
     fn has(&mut self, event: &Event) -> &mut Self {
         assert!(self.last.contains(event), "{event:?} is not in {:#?}", self.last);

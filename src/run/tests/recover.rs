@@ -265,3 +265,30 @@ fn a_stage_that_becomes_an_approval_waits_whatever_its_attempts_had_done() {
     edited(&mut story).is(0, NodeState::Waiting);
     story.decides(0, true).run_ends(RunEnd::Success);
 }
+
+#[test]
+fn a_stage_that_becomes_an_approval_is_cancelled_by_a_drain_whatever_its_attempts_had_done() {
+    let version = |approval: bool| {
+        let first = stage("a", |node| {
+            node.rules.is_approval = approval;
+            node.rules.retry = Some(retry(1, 50)).filter(|_| !approval);
+        });
+        graph(parts(vec![first, Node::plain("b")]))
+    };
+    let mut story = Story::versions(8, vec![version(false), version(true)]);
+    edited(story.fails(0).is(0, NodeState::Retrying)).is(0, NodeState::Waiting);
+    story.fails(1).is(0, NodeState::Cancelled).run_ends(RunEnd::Failed);
+}
+
+#[test]
+fn a_retry_that_was_not_scheduled_yet_goes_by_the_new_budget() {
+    let with = |max: u32| packs(1, move |node| node.rules.retry = Some(retry(max, 50)));
+    let mut story = Story::versions(8, vec![with(1), with(0)]);
+    let attempt = Attempt { node: n(0), shard: 0, number: 2 };
+    let scheduled = Event::RetryScheduled { attempt, at: Millis::new(50) };
+    story.fails(0).then_ends_with(&scheduled);
+    // The engine died before that was written.
+    let mut story = story.without_last(1);
+    edited(&mut story).has(&Event::NodeReopened { node: n(0), why: ReopenReason::Resume }).has(&retried(0, 2));
+    story.fails(0).run_ends(RunEnd::Failed);
+}
