@@ -78,6 +78,7 @@ impl World {
             engine: "sim".to_owned(),
             place: None,
         };
+        world.show_plan();
         world.send(0, Input::Begin(Box::new(began)));
         if mode == Mode::Hostile {
             world.open_box();
@@ -114,7 +115,9 @@ impl World {
     /// The first `count` records of another run, and nothing else of it.
     pub(crate) fn cut(whole: &Self, count: usize) -> Self {
         let mut world = Self::bare(whole.seed, whole.mode, whole.versions.clone());
+        world.show(&format_args!("-- cut after record {count} of {}", whole.log.len()));
         for (at, event) in &whole.log[..count] {
+            world.show(&format_args!("({} {event:?})", at.raw()));
             world.core.replay(*at, event);
             world.book.hear(*at, event);
             world.disk.hear(*at, event, world.core.state());
@@ -296,9 +299,7 @@ impl World {
         let mut replayed = before;
         for (at, event) in &batch.events {
             assert!(*at >= self.at, "time goes back");
-            if let Some(log) = &mut self.told {
-                writeln!(log, "{} {event:?}", at.raw()).expect("standard error takes what it is told");
-            }
+            self.show(&format_args!("{} {event:?}", at.raw()));
             laws::check(&self.book, &replayed, *at, event);
             replayed.fold(*at, event);
             self.book.hear(*at, event);
@@ -318,6 +319,30 @@ impl World {
         }
         let due = self.core.next_deadline();
         assert!(due.is_none_or(|due| due > self.at), "a deadline was left: {due:?} at {:?}", self.at);
+    }
+
+    /// Says what there is to see, with `SIM_LOG`.
+    fn show(&mut self, what: &std::fmt::Arguments<'_>) {
+        if let Some(log) = &mut self.told {
+            writeln!(log, "{what}").expect("standard error takes what it is told");
+        }
+    }
+
+    /// What the plan says, with `SIM_LOG`.
+    fn show_plan(&mut self) {
+        for (version, graph) in self.versions.clone().iter().enumerate() {
+            self.show(&format_args!("-- plan {}: {:?} {:?}", version + 1, graph.settings, graph.scopes));
+            for (ix, node) in graph.nodes.pairs() {
+                let (phase, scope, selected) = (node.phase, node.scope, node.selected);
+                self.show(&format_args!("{} {ix:?} {phase:?} {scope:?} selected: {selected}", node.id));
+                self.show(&format_args!("    {:?}", node.needs));
+                self.show(&format_args!(
+                    "    {:?}",
+                    node.conditions.iter().map(|it| &it.text).collect::<Vec<_>>()
+                ));
+                self.show(&format_args!("    {:?}", node.rules));
+            }
+        }
     }
 
     fn approves(&self, node: NodeIx) -> bool {
