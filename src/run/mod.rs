@@ -31,6 +31,7 @@ mod clock;
 mod core;
 mod cut;
 mod decide;
+mod edit;
 pub mod event;
 mod facts;
 mod fold;
