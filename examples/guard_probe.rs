@@ -121,6 +121,7 @@ fn start(script: &OsString, news: Sender<Heard>) -> Local {
         idle: None,
         tag: "probe".into(),
         lifetime: Lifetime::Stage,
+        pipes: None,
     });
     local
 }

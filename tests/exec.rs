@@ -2,6 +2,8 @@
 //!
 //! No test sleeps: each waits for news, for the end of a pipe, or for a process through its pidfd.
 
+#[path = "exec/crew.rs"]
+mod crew;
 #[path = "exec/ends.rs"]
 mod ends;
 #[path = "exec/leaves.rs"]

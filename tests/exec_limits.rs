@@ -21,6 +21,7 @@ fn sleeper(key: u64) -> Spec {
         idle: None,
         tag: format!("limits-{key}"),
         lifetime: Lifetime::Stage,
+        pipes: None,
     }
 }
 

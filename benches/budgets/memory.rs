@@ -79,5 +79,6 @@ fn spec(number: u32) -> Spec {
         idle: None,
         tag,
         lifetime: Lifetime::Stage,
+        pipes: None,
     }
 }

@@ -82,3 +82,9 @@ pub const MAX_SECRET_BYTES: usize = 64 << 10;
 pub const SECRET_WAIT_MS: u64 = 30_000;
 /// Bytes of a server's answer that holds a secret and what belongs to it.
 pub const MAX_SECRET_REPLY_BYTES: u64 = 1 << 20;
+/// Bytes of one answer of a worker: as much as a process may write to `$ENGINE_OUTPUT`.
+pub const MAX_ANSWER_BYTES: usize = 1 << 20;
+/// Items that one worker may have unanswered: they are done again after a crash, and an answer is small.
+pub const MAX_IN_FLIGHT: u32 = 16_384;
+/// Workers of one stage that may end one after the other without a single answer, with ever longer rests between them.
+pub const MAX_FRUITLESS_WORKERS: u32 = 10;

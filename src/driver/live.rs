@@ -398,6 +398,7 @@ impl Live {
             idle: idle.map(crate::base::Span::duration),
             tag: prepared.tag,
             lifetime: if is_check { crate::plan::model::Lifetime::Stage } else { process.lifetime },
+            pipes: None,
         });
     }
 

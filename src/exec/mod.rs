@@ -16,6 +16,7 @@
 //! - Spawns stay on the `posix_spawn` path: no `pre_exec`, programs resolved by us.
 
 pub mod capture;
+pub mod crew;
 pub mod guard;
 pub mod local;
 pub mod scripted;
@@ -24,11 +25,14 @@ mod strays;
 pub mod unix;
 
 pub use capture::Capture;
+pub use crew::Crew;
 pub use local::{Haste, Leftover, Local};
 pub use scripted::Scripted;
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::plan::model::{Lifetime, Signal};
@@ -91,6 +95,18 @@ pub struct Spec {
     pub tag: String,
     /// How long what it started may live.
     pub lifetime: Lifetime,
+    /// Its standard input and output, of a worker; without them it reads nothing, and what it writes to standard
+    /// output is output like any other.
+    pub pipes: Option<Pipes>,
+}
+
+/// The near ends of a worker's pipes, until it has them.
+#[derive(Clone, Debug)]
+pub struct Pipes {
+    /// It reads here.
+    pub stdin: Arc<OwnedFd>,
+    /// It writes here.
+    pub stdout: Arc<OwnedFd>,
 }
 
 /// What happened.

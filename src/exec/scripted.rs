@@ -196,6 +196,7 @@ mod tests {
             idle: None,
             tag: String::new(),
             lifetime: Lifetime::Stage,
+            pipes: None,
         }
     }
 

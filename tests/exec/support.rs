@@ -19,6 +19,19 @@ enum Turn {
     Alone(RwLockWriteGuard<'static, ()>),
 }
 
+/// A turn, as long as it is held.
+pub(crate) struct Held(#[expect(dead_code, reason = "held, never read")] Turn);
+
+/// Beside other tests.
+pub(crate) fn shared() -> Held {
+    Held(Turn::Shared(TURN.read().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// With no other test beside it.
+pub(crate) fn alone() -> Held {
+    Held(Turn::Alone(TURN.write().unwrap_or_else(PoisonError::into_inner)))
+}
+
 pub(crate) struct Bench {
     pub(crate) local: Local,
     pub(crate) news: Receiver<News>,
@@ -62,6 +75,7 @@ pub(crate) fn argv(words: &[&str]) -> Spec {
         idle: None,
         tag,
         lifetime: Lifetime::Stage,
+        pipes: None,
     }
 }
 

@@ -65,8 +65,10 @@ pub(super) struct Usage {
 
 impl Attempt {
     /// Spawns the main process, in its own group, on the `posix_spawn` path.
-    pub(super) fn spawn(spec: Spec, shared: &Shared) -> Result<Self, String> {
+    pub(super) fn spawn(mut spec: Spec, shared: &Shared) -> Result<Self, String> {
         let (pid, pidfd, pipe, begun) = Self::try_spawn(&spec, shared)?;
+        // It has them now; as long as we hold them too, their other ends never learn of its end.
+        spec.pipes = None;
         let inode = rustix::fs::fstat(&pipe).map_or(0, |stat| stat.st_ino);
         let serial = strays::register(Traces { pid, tag: spec.tag.clone().into_bytes(), pipe: inode });
         Ok(Self {
@@ -221,8 +223,14 @@ fn spawn(spec: &Spec, shared: &Shared, program: &Path, writer: OwnedFd) -> io::R
         .envs(spec.env.iter().map(|(name, value)| (name, value)))
         .current_dir(&spec.cwd)
         .process_group(0)
-        .stdin(Stdio::from(shared.null.try_clone()?))
-        .stdout(Stdio::from(writer.try_clone()?))
+        .stdin(Stdio::from(match &spec.pipes {
+            Some(pipes) => pipes.stdin.try_clone()?,
+            None => shared.null.try_clone()?.into(),
+        }))
+        .stdout(Stdio::from(match &spec.pipes {
+            Some(pipes) => pipes.stdout.try_clone()?,
+            None => writer.try_clone()?,
+        }))
         .stderr(Stdio::from(writer));
     Ok(command.spawn()?.id())
 }
