@@ -115,6 +115,7 @@ fn start(script: &OsString, news: Sender<Heard>) -> Local {
         key: Key(1),
         argv: vec!["bash".into(), "-c".into(), script.clone()],
         env,
+        secrets: Vec::new(),
         cwd: "/".into(),
         stop_signal: Signal::Term,
         grace: Duration::from_secs(1),

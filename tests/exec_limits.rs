@@ -15,6 +15,7 @@ fn sleeper(key: u64) -> Spec {
         key: Key(key),
         argv: vec!["/bin/sleep".into(), "1000".into()],
         env: Vec::new(),
+        secrets: Vec::new(),
         cwd: Path::new("/").into(),
         stop_signal: Signal::Term,
         grace: Duration::ZERO,

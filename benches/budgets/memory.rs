@@ -73,6 +73,7 @@ fn spec(number: u32) -> Spec {
         key: Key(u64::from(number)),
         argv: vec!["true".into()],
         env,
+        secrets: Vec::new(),
         cwd: "/".into(),
         stop_signal: Signal::Term,
         grace: Duration::from_secs(5),

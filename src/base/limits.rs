@@ -78,6 +78,11 @@ pub const FILE_FUEL: u64 = 5_000_000;
 pub const MAX_RENDERED_BYTES: usize = 16 << 20;
 /// Bytes of a secret: the size of a generous key file. A larger one is a mistake, such as the wrong file.
 pub const MAX_SECRET_BYTES: usize = 64 << 10;
+/// How old the value of a secret may be when an attempt that names it starts; then it is fetched again. Tokens live
+/// for a few minutes at least, and a thousand attempts a minute must not be a thousand calls of a secret's source.
+pub const SECRET_FRESH_MS: u64 = 60_000;
+/// Values that one engine masks: a token that is another one at each fetch would grow without end else.
+pub const MAX_MASKED_SECRETS: usize = 1_000;
 /// How long one source of a secret may take; people wait for a run to begin.
 pub const SECRET_WAIT_MS: u64 = 30_000;
 /// Bytes of a server's answer that holds a secret and what belongs to it.

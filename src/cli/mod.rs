@@ -29,6 +29,7 @@ mod preview;
 mod print;
 mod resume;
 mod run;
+mod secrets;
 mod settings;
 mod simulate;
 mod status;

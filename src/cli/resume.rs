@@ -11,7 +11,7 @@ use super::forecast::{self, Past};
 use super::observers::Wanted;
 use super::settings::{self, Settings};
 use super::timebox::TimeBox;
-use super::{find, observers, print, run};
+use super::{find, observers, print, run, secrets};
 use crate::base::NodeIx;
 use crate::driver::begin::{self, Orders, Read};
 use crate::driver::guarded::Guarded;
@@ -59,6 +59,8 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
         };
         time_box.refuse(&compiled.graph, &is_done)?;
     }
+    let surroundings = Surroundings::read(settings.root.clone());
+    let secrets = secrets::open(compiled, &surroundings, settings)?;
     if let Some(answer) = run::take_lock(&state, compiled, (&run_id, &person), time_box)? {
         return answer;
     }
@@ -70,7 +72,9 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
     forecast::tell(&mut view);
     let is_attended = run::is_attended(&args.show);
     let chosen = observers::choose(wanted, settings, &view, compiled, is_attended);
-    let (owned, mut first) = begin::resume(ownership, read, &orders, Surroundings::read(settings.root.clone()))?;
+    let given = compiled.given.clone();
+    let (mut owned, mut first) = begin::resume(ownership, read, &orders, surroundings)?;
+    first.extend(owned.entrust(&given, secrets));
     let manners = Manners {
         is_attended,
         prompts: is_attended && !chosen.asks,

@@ -68,7 +68,8 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     };
     let person = settings::person();
     let new = New { compiled: &compiled, run: run.clone(), seed: args.seed, key, person: person.clone() };
-    let (owned, mut first) = match begin_with_lock(&state, &surroundings, &new, (&mut guarded, time_box))? {
+    let secrets = super::secrets::open(&compiled, &surroundings, settings)?;
+    let (mut owned, mut first) = match begin_with_lock(&state, &surroundings, &new, (&mut guarded, time_box))? {
         Begun::Run(begun) => *begun,
         Begun::Not(answer) => return answer,
     };
@@ -84,6 +85,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         person,
         observers: chosen.observers,
     };
+    first.extend(owned.entrust(&compiled.given, secrets));
     first.extend(time_box.map(|it| it.open(owned.clock.now())));
     work(owned, first, manners, guarded, &state)
 }

@@ -12,6 +12,7 @@ use super::place;
 use super::ports::{self, Clock};
 use super::prepare::tag;
 pub use super::recorded::{Read, Recorded};
+use super::secrets::{Given, Strongbox};
 use super::surroundings::Surroundings;
 use crate::base::{Millis, NodeIx, RunId};
 use crate::exec::{guard, unix};
@@ -61,7 +62,8 @@ pub fn create(state: &StateDir, surroundings: Surroundings, new: &New<'_>) -> Re
     let mut began = began(new, &graph, wall_ms, snapshot::digests(&files));
     began.place = place::record(&surroundings.root, state.path());
     let core = Core::new(vec![graph]);
-    let owned = Owned { dir, ownership, end, core, clock: Clock::begin(), surroundings };
+    let clock = Clock::begin();
+    let owned = Owned { dir, ownership, end, core, clock, surroundings, secrets: None };
     Ok((owned, vec![Input::Begin(Box::new(began))]))
 }
 
@@ -89,6 +91,17 @@ pub(super) fn began(
         by: new.person.clone(),
         engine: env!("CARGO_PKG_VERSION").to_owned(),
         place: None,
+    }
+}
+
+impl Owned {
+    /// Gives the run the secrets that were fetched for it, and keeps the variables that hold some from all others. What
+    /// is to be recorded of them comes back.
+    pub fn entrust(&mut self, given: &Given, secrets: Option<Strongbox>) -> Option<Input> {
+        self.surroundings.withheld = given.variables();
+        self.secrets = secrets.map(Arc::new);
+        let facts = self.secrets.as_ref().map(|secrets| secrets.untold())?;
+        (!facts.is_empty()).then_some(Input::SecretsFetched(facts))
     }
 }
 
@@ -270,7 +283,7 @@ pub fn resume(
         None => Clock::begin(),
     };
     let Read { dir, end, .. } = read;
-    Ok((Owned { dir, ownership, end, core, clock, surroundings }, inputs))
+    Ok((Owned { dir, ownership, end, core, clock, surroundings, secrets: None }, inputs))
 }
 
 /// What came of asking for a run lock.

@@ -18,6 +18,7 @@ use crate::graph::build::world::World;
 use crate::graph::model::{Process, Work};
 use crate::graph::scope::Facts;
 use crate::journal::objects::{self, CacheEntry, Objects};
+use crate::render::mask::Masker;
 use crate::run::event::{Answer, CheckKind, Outcome, ShardResult};
 use crate::run::{Attempt, RunState};
 
@@ -102,10 +103,10 @@ impl Checks {
     /// Stores what a successful attempt left, remembers it for the cache, then says that it is collected.
     pub fn keep(
         &self,
-        attempt: Attempt,
+        (attempt, cwd): (Attempt, PathBuf),
         process: &Process,
-        cwd: PathBuf,
         (mut result, took): (ShardResult, Span),
+        masker: Option<Arc<Masker>>,
         news: &UnboundedSender<News>,
     ) {
         let globs = process.artifacts.clone();
@@ -114,7 +115,7 @@ impl Checks {
         let (objects, in_place, news) = (self.objects.clone(), Arc::clone(&self.in_place), news.clone());
         let root = self.root.clone();
         tokio::task::spawn_blocking(move || {
-            let outcome = match store(&objects, &cwd, &globs) {
+            let outcome = match store(&objects, &cwd, &globs, masker.as_deref()) {
                 Ok(Some(digest)) => {
                     in_place.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
                     result.artifacts = Some(digest);
@@ -239,7 +240,12 @@ fn remember(objects: &Objects, root: &Path, (key, material): &Asked, result: &Sh
 }
 
 /// Stores the files that `globs` name below `folder`; the manifest's digest, if there are globs.
-fn store(objects: &Objects, folder: &Path, globs: &[Box<str>]) -> Result<Option<Digest>, String> {
+fn store(
+    objects: &Objects,
+    folder: &Path,
+    globs: &[Box<str>],
+    masker: Option<&Masker>,
+) -> Result<Option<Digest>, String> {
     if globs.is_empty() {
         return Ok(None);
     }
@@ -248,6 +254,11 @@ fn store(objects: &Objects, folder: &Path, globs: &[Box<str>]) -> Result<Option<
         path.to_str().map(str::to_owned).ok_or_else(|| format!("artifact `{}` has no UTF-8 name", path.display()))
     });
     let names: Vec<String> = names.collect::<Result<_, _>>()?;
+    if let Some(masker) = masker
+        && let Some(name) = names.iter().find(|name| masker.finds(name.as_bytes()))
+    {
+        return Err(format!("the name of an artifact holds a secret: `{}`", masker.mask(name)));
+    }
     let (digest, _) =
         objects.store(folder, &names).map_err(|error| format!("failed to keep artifacts: {error}"))?;
     Ok(Some(digest))

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::disk::Disk;
+use super::secrets;
 use crate::graph::Graph;
 use crate::graph::build::world::{Recorded, Recorder, World};
 use crate::graph::build::{self, Given, GivenValue, Mode, Request};
@@ -34,6 +35,8 @@ pub struct Compiled {
     pub world: Recorded,
     /// What it was built for.
     pub options: Options,
+    /// The declarations of its secrets, and the values of its secret inputs.
+    pub given: secrets::Given,
 }
 
 /// A plan that must not run, and why.
@@ -246,7 +249,7 @@ impl Outlook<'_> {
 fn compile(
     loader: &dyn Loader,
     world: &dyn World,
-    options: Options,
+    mut options: Options,
     mode: Mode,
     outlook: Outlook<'_>,
 ) -> Result<(Compiled, Vec<Plan>), Box<Refused>> {
@@ -255,6 +258,7 @@ fn compile(
         Ok(loaded) => loaded,
         Err(sources) => return Err(Box::new(Refused { found: report.sorted(), sources })),
     };
+    let mut given = secrets::take(&loaded.plan, &mut options, &mut report);
     let request = options.request(mode);
     if let Some(name) = build::environment_name(&loaded, &request) {
         let asked = loaded.plan.environment.as_ref().map(|tree| tree.at);
@@ -273,11 +277,12 @@ fn compile(
             }
             outlook.tell(&mut graph);
             let world = recorder.into_recorded();
-            let Loaded { sources, plan, mut actions, environment: _ } = loaded;
+            let Loaded { sources, plan, mut actions, environment } = loaded;
+            given.environment = environment.map(|environment| Arc::new(*environment));
             let description = plan.description.as_ref().map(|text| text.value.to_string());
             actions.push(plan);
             let (graph, found) = (Arc::new(graph), report.sorted());
-            Ok((Compiled { sources, description, graph, found, world, options }, actions))
+            Ok((Compiled { sources, description, graph, found, world, options, given }, actions))
         }
         _ => Err(Box::new(Refused { found: report.sorted(), sources: loaded.sources })),
     }

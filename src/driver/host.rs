@@ -17,6 +17,7 @@ use super::news::News;
 use super::output::Captured;
 use super::ports::Clock;
 use super::prepare::{Preparer, Workroom};
+use super::secrets::Strongbox;
 use super::signals::Ladder;
 use super::surroundings::Surroundings;
 use crate::exec::{self, Local, OutputSink};
@@ -81,6 +82,8 @@ pub struct Owned {
     pub clock: Clock,
     /// Where it runs.
     pub surroundings: Surroundings,
+    /// The secrets that its stages get; none when they get none.
+    pub secrets: Option<Arc<Strongbox>>,
 }
 
 /// Works on a run until it is over or the engine has to leave. `first` are the inputs that it begins with.
@@ -121,11 +124,11 @@ fn assemble(
     sender: &UnboundedSender<News>,
     helm: &Arc<Helm>,
 ) -> Result<Live, Error> {
-    let Owned { dir, ownership, end, core, clock, surroundings } = owned;
+    let Owned { dir, ownership, end, core, clock, surroundings, secrets } = owned;
     let graph = Arc::clone(core.state().graph());
     let recorded_before = end.last.sequence;
     let keys = Keys::default();
-    let captured = Arc::new(Captured::new(keys.clone(), clock, Segments::open(&dir)?));
+    let captured = Arc::new(Captured::new(keys.clone(), clock, Segments::open(&dir)?, secrets.clone()));
     let sink: Arc<dyn OutputSink> = captured.clone();
     let tell = Arc::clone(helm);
     let threads = usize::try_from(graph.settings.max_parallel).unwrap_or(1);
@@ -142,11 +145,7 @@ fn assemble(
     let tell = Arc::clone(helm);
     let writer = Writer::open(&dir, &ownership, &end, move |notice| tell.post(News::Journal(notice)))?;
     let state = StateDir::open(dir.state_path())?;
-    let room = Workroom {
-        scripts: dir.scratch_path().join("scripts"),
-        scratch: dir.scratch_path(),
-        state: dir.state_path().to_path_buf(),
-    };
+    let room = Workroom::of(&dir);
     // What a dead engine left there would be taken for what new attempts write.
     clear_scratch(&dir);
     make_room(&room.scripts)?;
@@ -183,6 +182,7 @@ fn assemble(
         local,
         keys,
         captured,
+        secrets,
     })
 }
 

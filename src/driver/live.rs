@@ -19,12 +19,14 @@ use super::news::News;
 use super::output::Captured;
 use super::ports::Clock;
 use super::prepare::{Prepared, Preparer};
+use super::secrets::{Strongbox, hide};
 use super::signals::{Ladder, Step};
 use crate::base::{Millis, Span};
 use crate::exec::{Ended, Executor, Local, Spec};
 use crate::graph::Graph;
 use crate::graph::model::{Process, Work};
 use crate::journal::{Notice, Ownership, RunDir, Writer};
+use crate::render::mask::Masker;
 use crate::run::event::{
     CancelLevel, CancelReason, CheckKind, Outcome, ShardResult, StopKind, SuspendReason, Verdict,
 };
@@ -61,6 +63,7 @@ pub struct Live {
     pub(super) preparer: Preparer,
     pub(super) checks: Checks,
     pub(super) captured: Arc<Captured>,
+    pub(super) secrets: Option<Arc<Strongbox>>,
     pub(super) desk: Desk,
     pub(super) audience: Audience,
     pub(super) sender: UnboundedSender<News>,
@@ -133,10 +136,15 @@ impl Live {
 
     /// Lets the core decide, and queues what it decided for the disk. Starts that need not wait for it leave; what
     /// comes of that at once is answered.
-    fn decide(&mut self, inputs: Vec<Input>) -> Vec<Input> {
+    fn decide(&mut self, mut inputs: Vec<Input>) -> Vec<Input> {
         let mut news = Vec::new();
         if self.ending.is_some() || inputs.is_empty() {
             return news;
+        }
+        if let Some(masker) = self.masker() {
+            for input in &mut inputs {
+                hide::input(&masker, input);
+            }
         }
         let batch = self.core.step(self.clock.now(), inputs);
         // From here on, stages are those of the plan that the core goes by.
@@ -354,14 +362,25 @@ impl Live {
     fn launch(&mut self, attempt: Attempt, inputs: &mut Vec<Input>) {
         let graph = Arc::clone(&self.graph);
         let process = process(&graph, attempt);
-        match self.preparer.attempt(&graph, attempt, process, self.core.state()) {
-            Ok(prepared) => {
-                let purpose =
-                    Purpose::Attempt { attempt, values: prepared.values.clone(), cwd: prepared.cwd.clone() };
-                self.spawn(prepared, process, purpose, attempt);
+        if let Some(secrets) = &self.secrets {
+            if secrets.is_stale(process) {
+                self.restoring.insert(attempt, true);
+                return secrets.refresh_beside(attempt, process, &self.sender);
             }
-            Err(why) => inputs.push(not_started(attempt, why)),
+            let untold = secrets.untold();
+            inputs.extend((!untold.is_empty()).then_some(Input::SecretsFetched(untold)));
         }
+        let prepared = self.preparer.attempt(&graph, attempt, process, self.core.state());
+        let started = prepared.and_then(|prepared| {
+            let (values, cwd) = (prepared.values.clone(), prepared.cwd.clone());
+            self.spawn(prepared, process, Purpose::Attempt { attempt, values, cwd }, attempt)
+        });
+        inputs.extend(started.err().map(|why| not_started(attempt, why)));
+    }
+
+    /// What finds secrets in text, if there are any.
+    fn masker(&self) -> Option<Arc<Masker>> {
+        self.secrets.as_ref()?.masker()
     }
 
     fn ask_done_if(&mut self, attempt: Attempt, inputs: &mut Vec<Input>) {
@@ -369,19 +388,29 @@ impl Live {
         let process = process(&graph, attempt);
         let Attempt { node, shard, .. } = attempt;
         let kind = CheckKind::DoneIf;
-        match self.preparer.done_if(&graph, attempt, process, self.core.state()) {
-            Ok(prepared) => {
-                let purpose = Purpose::Check { node, shard, kind, values: prepared.values.clone() };
-                self.spawn(prepared, process, purpose, attempt);
-            }
-            Err(why) => {
-                let answer = crate::run::event::Answer::Unknown(format!("`done-if` could not be started: {why}"));
-                inputs.push(Input::Checked { node, shard, kind, answer });
-            }
+        let prepared = self.preparer.done_if(&graph, attempt, process, self.core.state());
+        let started = prepared.and_then(|prepared| {
+            let purpose = Purpose::Check { node, shard, kind, values: prepared.values.clone() };
+            self.spawn(prepared, process, purpose, attempt)
+        });
+        if let Err(why) = started {
+            let answer = crate::run::event::Answer::Unknown(format!("`done-if` could not be started: {why}"));
+            inputs.push(Input::Checked { node, shard, kind, answer });
         }
     }
 
-    fn spawn(&mut self, prepared: Prepared, process: &Process, purpose: Purpose, attempt: Attempt) {
+    /// Hands a process over to the executor, with its secrets.
+    fn spawn(
+        &mut self,
+        prepared: Prepared,
+        process: &Process,
+        purpose: Purpose,
+        attempt: Attempt,
+    ) -> Result<(), String> {
+        let secrets = match &self.secrets {
+            Some(secrets) => secrets.variables(process)?,
+            None => Vec::new(),
+        };
         let is_check = matches!(purpose, Purpose::Check { .. });
         let idle = self.graph.nodes[attempt.node].rules.idle.filter(|_| !is_check);
         let key = self.keys.open(purpose);
@@ -392,6 +421,7 @@ impl Live {
             key,
             argv: prepared.argv,
             env: prepared.env,
+            secrets,
             cwd: prepared.cwd,
             stop_signal: process.stop.0,
             grace: process.stop.1.duration(),
@@ -400,6 +430,7 @@ impl Live {
             lifetime: if is_check { crate::plan::model::Lifetime::Stage } else { process.lifetime },
             pipes: None,
         });
+        Ok(())
     }
 
     /// A process is over.
@@ -409,14 +440,19 @@ impl Live {
             Some(Purpose::Attempt { attempt, values, cwd }) => {
                 let graph = Arc::clone(&self.graph);
                 let process = process(&graph, attempt);
-                let Some((outcome, result)) = collect::outcome(ended, process, &values, output) else {
+                let Some((mut outcome, mut result)) = collect::outcome(ended, process, &values, output) else {
                     inputs.push(Input::Lost { attempt });
                     return;
                 };
+                let masker = self.masker();
+                if let Some(masker) = &masker {
+                    // Before the cache could remember it.
+                    hide::done(masker, &mut outcome, &mut result);
+                }
                 let took = ended.took.into();
                 self.preparer.tidy(attempt, process, &values);
                 if outcome == Outcome::Success && (!process.artifacts.is_empty() || process.cache.is_some()) {
-                    self.checks.keep(attempt, process, cwd, (result, took), &self.sender);
+                    self.checks.keep((attempt, cwd), process, (result, took), masker, &self.sender);
                 } else {
                     inputs.push(Input::Done { attempt, outcome, took, result: Box::new(result) });
                 }

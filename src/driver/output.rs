@@ -1,18 +1,23 @@
 //! What attempts print: into the run's segments, on a road of its own, so that no amount of text can delay a
 //! "finished".
 //!
+//! Secrets are masked before anything is kept or stored, each attempt by a stream of its own, since a value may be cut
+//! between two reads. Without secrets the bytes go by untouched.
+//!
 //! Written from spawn threads. Whoever watches reads the segments as far as a [`Mark`] says (see
 //! [`super::audience`]): nothing is held in memory for a slow reader, and nothing is lost to one.
 
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::keys::Keys;
 use super::ports::Clock;
+use super::secrets::Strongbox;
 use crate::base::limits;
 use crate::exec::{Key, OutputSink};
 use crate::journal::output::{Mark, Segments, Stream, Trace};
+use crate::render::mask::{self, Masker};
 use crate::run::event::OutputRef;
 
 /// How long an attempt that prints much waits for its start to be durable. Longer only when the disk hangs.
@@ -26,6 +31,9 @@ pub struct Captured {
     segments: Segments,
     inner: Mutex<Inner>,
     released: Condvar,
+    secrets: Option<Arc<Strongbox>>,
+    /// Of each attempt the end of what it printed, as far as that may be the beginning of a secret.
+    masked: Mutex<BTreeMap<Key, mask::Stream>>,
 }
 
 #[derive(Debug, Default)]
@@ -37,9 +45,18 @@ struct Inner {
 }
 
 impl Captured {
-    /// Writes to `segments`.
-    pub fn new(keys: Keys, clock: Clock, segments: Segments) -> Self {
-        Self { keys, clock, segments, inner: Mutex::default(), released: Condvar::new() }
+    /// Writes to `segments`, without `secrets`.
+    pub fn new(keys: Keys, clock: Clock, segments: Segments, secrets: Option<Arc<Strongbox>>) -> Self {
+        let (inner, masked) = (Mutex::default(), Mutex::default());
+        Self { keys, clock, segments, inner, released: Condvar::new(), secrets, masked }
+    }
+
+    fn masker(&self) -> Option<Arc<Masker>> {
+        self.secrets.as_ref()?.masker()
+    }
+
+    fn masked(&self) -> MutexGuard<'_, BTreeMap<Key, mask::Stream>> {
+        self.masked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -82,13 +99,41 @@ impl Captured {
 
     /// An attempt printed its last: where its output stands. It can be read from now on.
     pub fn finish(&self, key: Key) -> Option<OutputRef> {
+        let rest = self.rest(key);
         let trace = {
             let mut inner = self.lock();
-            inner.held.remove(&key);
+            if inner.held.remove(&key).is_none() && !rest.is_empty() {
+                self.store(&mut inner, key, &rest);
+            }
             inner.traces.remove(&key)?
         };
         self.flush();
         trace.place()
+    }
+
+    /// What masking kept back of an attempt that prints no more.
+    fn rest(&self, key: Key) -> Vec<u8> {
+        let mut rest = Vec::new();
+        if let (Some(masker), Some(mut stream)) = (self.masker(), self.masked().remove(&key)) {
+            stream.finish(&masker, &mut rest);
+        }
+        rest
+    }
+
+    /// Keeps or stores bytes that hold no secret.
+    fn take(&self, key: Key, bytes: &[u8]) {
+        let mut inner = self.lock();
+        let is_full = |inner: &mut Inner| {
+            inner.held.get(&key).is_some_and(|text| text.len() + bytes.len() > limits::MAX_HELD_OUTPUT_BYTES)
+        };
+        if is_full(&mut inner) {
+            let waited = self.released.wait_timeout_while(inner, HOLD_PATIENCE, is_full);
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        match inner.held.get_mut(&key) {
+            Some(text) => text.extend_from_slice(bytes),
+            None => self.store(&mut inner, key, bytes),
+        }
     }
 
     /// Makes everything that was captured readable.
@@ -115,17 +160,14 @@ impl Captured {
 
 impl OutputSink for Captured {
     fn write(&self, key: Key, bytes: &[u8]) {
-        let mut inner = self.lock();
-        let is_full = |inner: &mut Inner| {
-            inner.held.get(&key).is_some_and(|text| text.len() + bytes.len() > limits::MAX_HELD_OUTPUT_BYTES)
-        };
-        if is_full(&mut inner) {
-            let waited = self.released.wait_timeout_while(inner, HOLD_PATIENCE, is_full);
-            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        match inner.held.get_mut(&key) {
-            Some(text) => text.extend_from_slice(bytes),
-            None => self.store(&mut inner, key, bytes),
+        let Some(masker) = self.masker() else { return self.take(key, bytes) };
+        // The bytes of one key come from one thread, so nobody misses its stream meanwhile.
+        let mut stream = self.masked().remove(&key).unwrap_or_default();
+        let mut shown = Vec::with_capacity(bytes.len());
+        stream.push(&masker, bytes, &mut shown);
+        self.masked().insert(key, stream);
+        if !shown.is_empty() {
+            self.take(key, &shown);
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::base::{Digest, NodeIx, RunId};
 use crate::graph::model::{Command, Graph, Process};
 use crate::graph::scope::Facts;
 use crate::graph::shards::Slice;
+use crate::journal::RunDir;
 use crate::plan::model::{Lifetime, Shell};
 use crate::render::Value;
 use crate::run::{Attempt, RunState};
@@ -25,6 +26,14 @@ pub struct Workroom {
     pub scratch: PathBuf,
     /// The state folder.
     pub state: PathBuf,
+}
+
+impl Workroom {
+    /// The one of a run.
+    pub fn of(dir: &RunDir) -> Self {
+        let scratch = dir.scratch_path();
+        Self { scripts: scratch.join("scripts"), scratch, state: dir.state_path().to_path_buf() }
+    }
 }
 
 /// A process, ready to start.
@@ -147,6 +156,9 @@ impl Preparer {
         }
         for (name, value) in &process.env {
             put(&format!("env {name}"), text(value)?);
+        }
+        for (variable, name) in &process.secrets {
+            put(&format!("secret {variable}"), name.to_string());
         }
         for name in &cache.env {
             let value = self.surroundings.var(name).map(|value| value.to_string_lossy().into_owned());

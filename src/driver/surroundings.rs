@@ -13,6 +13,8 @@ pub struct Surroundings {
     pub root: PathBuf,
     /// The caller's environment.
     pub caller: Vec<(OsString, OsString)>,
+    /// Variables of the caller that hold secrets: a stage gets them by naming the secret.
+    pub withheld: Vec<String>,
 }
 
 impl Surroundings {
@@ -20,7 +22,7 @@ impl Surroundings {
     pub fn read(root: PathBuf) -> Self {
         let mut caller: Vec<_> = std::env::vars_os().collect();
         caller.sort();
-        Self { root, caller }
+        Self { root, caller, withheld: Vec::new() }
     }
 
     /// The value of one of the caller's variables.
@@ -32,7 +34,10 @@ impl Surroundings {
     pub fn inherited<'a>(&'a self, pass: &'a [Box<str>]) -> impl Iterator<Item = (OsString, OsString)> + 'a {
         let wanted = |key: &OsStr| {
             let Some(key) = key.to_str() else { return false };
-            ALLOWED.contains(&key) || pass.iter().any(|pattern| matches(pattern, key))
+            // No prefix takes a secret along; a plan that names the variable itself was refused.
+            let is_named = || pass.iter().any(|name| **name == *key);
+            let is_withheld = || self.withheld.iter().any(|name| name == key) && !is_named();
+            ALLOWED.contains(&key) || (pass.iter().any(|pattern| matches(pattern, key)) && !is_withheld())
         };
         self.caller.iter().filter(move |(key, _)| wanted(key)).cloned()
     }
@@ -52,7 +57,7 @@ mod tests {
 
     fn surroundings(vars: &[(&str, &str)]) -> Surroundings {
         let caller = vars.iter().map(|(key, value)| (key.into(), value.into())).collect();
-        Surroundings { root: PathBuf::from("/"), caller }
+        Surroundings { root: PathBuf::from("/"), caller, withheld: Vec::new() }
     }
 
     #[test]
@@ -65,6 +70,16 @@ mod tests {
         assert_eq!(names(&[]), ["PATH"]);
         assert_eq!(names(&["AWS_*"]), ["PATH", "AWS_KEY"]);
         assert_eq!(names(&["SSH_AUTH_SOCK"]), ["PATH", "SSH_AUTH_SOCK"]);
+    }
+
+    #[test]
+    fn a_prefix_never_takes_a_secret_along() {
+        let mut here = surroundings(&[("API_KEY", "k"), ("API_URL", "u")]);
+        here.withheld = vec!["API_KEY".to_owned()];
+        let names = |pass: &str| here.inherited(&[pass.into()]).map(|(key, _)| key).collect::<Vec<_>>();
+        assert_eq!(names("API_*"), ["API_URL"]);
+        assert_eq!(names("*"), ["API_URL"]);
+        assert_eq!(names("API_KEY"), ["API_KEY"], "the engine's own processes name what they fetch");
     }
 
     #[test]

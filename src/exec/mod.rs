@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::plan::model::{Lifetime, Signal};
+use crate::render::secret::Secret;
 pub use crate::run::event::StopKind;
 
 /// What went wrong in this room outside of a single attempt.
@@ -80,8 +81,10 @@ pub struct Spec {
     pub key: Key,
     /// Program and arguments. A program without a slash is looked up in the `PATH` of `env`.
     pub argv: Vec<OsString>,
-    /// The complete environment.
+    /// The complete environment, but for secrets.
     pub env: Vec<(OsString, OsString)>,
+    /// Variables that hold secrets; of two with one name these count.
+    pub secrets: Vec<(OsString, Arc<Secret>)>,
     /// Working directory, absolute.
     pub cwd: PathBuf,
     /// What [`StopKind::Terminate`] sends to the process group.

@@ -190,6 +190,7 @@ mod tests {
             key: Key(key),
             argv: vec!["true".into()],
             env: Vec::new(),
+            secrets: Vec::new(),
             cwd: "/".into(),
             stop_signal: Signal::Term,
             grace: Duration::ZERO,

@@ -14,6 +14,13 @@ use rustix::process::{Pid, PidfdFlags, Signal as RawSignal};
 
 use crate::plan::model::Signal;
 
+/// Keeps this process's memory out of core dumps and from other processes of the same user, for it holds secrets. What
+/// it starts is as it would be without.
+pub fn forbid_dumps() {
+    // A system that cannot do it is no reason to hold a deploy up.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
 /// A process that cannot be confused with a later one of the same id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ident {

@@ -126,6 +126,10 @@ fn of_process(process: &Process, fields: &mut Vec<(&'static str, String)>) {
     let env: Vec<String> = process.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     fields.push(("env", env.join("\n")));
     fields.push(("pass-env", process.pass_env.join(" ")));
+    if !process.secrets.is_empty() {
+        let secrets = process.secrets.iter().map(|(variable, name)| format!("{variable}: {name}"));
+        fields.push(("secrets", secrets.collect::<Vec<_>>().join(", ")));
+    }
     fields.push(("cwd", process.cwd.as_deref().unwrap_or_default().to_owned()));
     let outputs: Vec<String> = process
         .outputs

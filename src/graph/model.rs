@@ -293,6 +293,9 @@ pub enum Work {
     },
 }
 
+/// What the name of a secret begins with when it is an input of the plan.
+pub const INPUT_SECRET: &str = "inputs.";
+
 /// How to run a process; texts may hold `{{ … }}` until the moment of start.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Process {
@@ -304,6 +307,8 @@ pub struct Process {
     pub env: Vec<(Box<str>, Box<str>)>,
     /// Names, or a prefix with `*`.
     pub pass_env: Vec<Box<str>>,
+    /// Variables and the secrets that they hold: a key of the environment, or [`INPUT_SECRET`] and an input's name.
+    pub secrets: Vec<(Box<str>, Box<str>)>,
     /// Relative to the root.
     pub cwd: Option<Box<str>>,
     /// Declared outputs: name and type.
@@ -411,6 +416,7 @@ impl Default for Process {
             command: Command::Argv(vec!["true".into()]),
             env: Vec::new(),
             pass_env: Vec::new(),
+            secrets: Vec::new(),
             cwd: None,
             outputs: Vec::new(),
             artifacts: Vec::new(),

@@ -104,6 +104,8 @@ pub struct Input {
     pub min: Option<Tree>,
     /// See `min`.
     pub max: Option<Tree>,
+    /// `secret: true`, and where that stands: no expression reads it, and its value is kept nowhere.
+    pub secret: Option<Place>,
 }
 
 /// A declared output of an action file.
@@ -322,6 +324,8 @@ pub struct MoreStage {
     pub shards: Option<Shards>,
     /// `on-failure` of a `uses: ./file.yaml` stage.
     pub on_failure: Option<Spanned<OnFailure>>,
+    /// `secrets`: variables, and the secrets that they hold.
+    pub secrets: Vec<(Spanned<Text>, Spanned<Text>)>,
 }
 
 /// What a stage does.

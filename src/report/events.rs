@@ -204,6 +204,7 @@ fn facts_of_run(view: &View, event: &Event) -> (&'static str, Value) {
             json!({"level": words::cancel_level(*level), "why": words::cancel_reason(*why), "by": by}),
         ),
         Event::FinallyBegan => ("finally-began", json!({})),
+        Event::SecretsFetched { secrets } => ("secrets-fetched", json!({"secrets": secrets})),
         Event::BoxOpened { until } => ("time-box-opened", json!({"until_ms": until.raw()})),
         Event::BoxClosed => ("time-box-closed", json!({})),
         Event::RunSuspended { why } => {

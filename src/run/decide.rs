@@ -65,6 +65,9 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
         Input::Cancel { level, why, by } if is_live && state.cancel.is_none_or(|(old, _)| level > old) => {
             out.push(Event::CancelRaised { level, why, by });
         }
+        Input::SecretsFetched(secrets) if is_live && !secrets.is_empty() => {
+            out.push(Event::SecretsFetched { secrets });
+        }
         Input::OpenBox { until } if is_live && state.suspended.is_none() => out.push(Event::BoxOpened { until }),
         Input::Suspend(why) if is_live && state.suspended.is_none() => out.push(Event::RunSuspended { why }),
         _ => {}

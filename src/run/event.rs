@@ -234,6 +234,11 @@ pub enum Event {
         /// Who asked, if somebody did.
         by: String,
     },
+    /// Secrets were fetched for the stages that name them. Nothing of a value is here.
+    SecretsFetched {
+        /// Which, and what is known of each.
+        secrets: Vec<SecretFact>,
+    },
     /// The main phase is over and the clean-up begins.
     FinallyBegan,
     /// This engine works no longer than this: what does not fit is left to the next one.
@@ -260,6 +265,21 @@ pub enum Event {
         /// How.
         verdict: Verdict,
     },
+}
+
+/// What is known of a secret that was fetched, but for its value.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SecretFact {
+    /// Its key in the environment, or the input's name.
+    pub name: String,
+    /// Where it came from: `env:API_KEY`, `vault:kv/app#db`, `input:token`.
+    pub source: String,
+    /// Its version, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The day it was last changed, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated_at: Option<String>,
 }
 
 /// What a run begins with.

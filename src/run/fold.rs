@@ -72,6 +72,7 @@ impl RunState {
             Event::PauseChanged { on, .. } => self.fold_pause(at, *on),
             Event::CancelRaised { level, why, .. } => self.fold_cancel(at, *level, *why),
             Event::FinallyBegan => self.fold_finally(at),
+            Event::SecretsFetched { .. } => {}
             Event::BoxOpened { .. }
             | Event::NodeDeferred { .. }
             | Event::BoxClosed

@@ -1,7 +1,7 @@
 //! What reaches the core, and what it orders.
 
 use super::event::{
-    Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, Event, Outcome, Resolution, Resumed,
+    Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, Event, Outcome, Resolution, Resumed, SecretFact,
     ShardResult, StopKind, SuspendReason,
 };
 use crate::base::{Millis, NodeIx, Span};
@@ -105,6 +105,8 @@ pub enum Input {
         /// Who.
         by: String,
     },
+    /// Secrets were fetched; their values stay with the host.
+    SecretsFetched(Vec<SecretFact>),
     /// The host works no longer than until then.
     OpenBox {
         /// The end of its time box.

@@ -69,6 +69,7 @@ pub(crate) fn argv(words: &[&str]) -> Spec {
         key: Key(number),
         argv: words.iter().map(OsString::from).collect(),
         env: vec![("PATH".into(), path), ("ENGINE_ATTEMPT_KEY".into(), tag.clone().into())],
+        secrets: Vec::new(),
         cwd: std::env::temp_dir(),
         stop_signal: Signal::Term,
         grace: Duration::from_secs(5),

@@ -9,8 +9,8 @@ use engine::journal::{Memory, Notice, decode_events};
 use engine::run::Event;
 use engine::run::event::{
     Answer, Attempt, CancelLevel, CancelReason, CheckKind, Clock, CutReason, NodeState, Outcome, OutputRef,
-    ReopenReason, Resolution, Resumed, RunEnd, ShardResult, SkipReason, StopKind, StopReason, SuspendReason,
-    Verdict,
+    ReopenReason, Resolution, Resumed, RunEnd, SecretFact, ShardResult, SkipReason, StopKind, StopReason,
+    SuspendReason, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -210,6 +210,11 @@ fn of_stages() -> impl Strategy<Value = Event> {
             .prop_map(|(node, wants)| Event::NodeDeferred { node, wants: wants.map(Span::from_ms) }),
         any::<u64>().prop_map(|until| Event::BoxOpened { until: Millis::new(until) }),
         Just(Event::BoxClosed),
+        vec((any::<String>(), any::<String>(), option::of(any::<String>()), option::of(any::<String>())), 0..4)
+            .prop_map(|secrets| {
+                let fact = |(name, source, version, rotated_at)| SecretFact { name, source, version, rotated_at };
+                Event::SecretsFetched { secrets: secrets.into_iter().map(fact).collect() }
+            }),
         (node(), option::of(any::<u64>()), any::<String>()).prop_map(|(node, at, prompt)| Event::GateOpened {
             node,
             expires: at.map(Millis::new),

@@ -14,6 +14,7 @@ use crate::base::sha256;
 use crate::plan::environment::parity::{Rotation, rotation};
 use crate::plan::environment::{Checker, Environment, Exception, Fetched, KeyRule, Secrets, Waives};
 use crate::plan::{Diagnostic, Place, Report};
+use crate::render::secret::Secret;
 
 /// A secret shorter than this cannot be masked without tearing holes into all output.
 const MIN_SECRET_BYTES: usize = 8;
@@ -65,17 +66,7 @@ pub fn secrets(environment: &Environment, values: &Values, report: &mut Report) 
     for decl in environment.secrets() {
         let name = &decl.name.value;
         let (Some(rule), Some(found)) = (environment.rule(name), values.get(name.as_str())) else { continue };
-        let length = found.value.expose().len();
-        if length < MIN_SECRET_BYTES {
-            let message =
-                format!("the secret `{name}` has fewer than {MIN_SECRET_BYTES} bytes, so it cannot be masked");
-            let found = if is_production {
-                Diagnostic::error("env::short-secret", decl.at, message)
-            } else {
-                Diagnostic::warning("env::short-secret", decl.at, message)
-            };
-            report.push(found.help("use a longer one; in production this is an error"));
-        }
+        short(name, &found.value, (decl.at, is_production), report);
         let fits = match found.value.expose_text() {
             Some(text) => checker.secret_fits(rule, text, environment.own_name()),
             None if rule.kind == crate::plan::model::Type::String && rule.pattern.is_none() => Ok(()),
@@ -87,6 +78,20 @@ pub fn secrets(environment: &Environment, values: &Values, report: &mut Report) 
             report.push(found.related(rule.name.at, "declared here"));
         }
     }
+}
+
+/// Says that a value is too short to be masked.
+pub fn short(name: &str, value: &Secret, (at, is_production): (Place, bool), report: &mut Report) {
+    if value.expose().len() >= MIN_SECRET_BYTES {
+        return;
+    }
+    let message = format!("the secret `{name}` has fewer than {MIN_SECRET_BYTES} bytes, so it cannot be masked");
+    let found = if is_production {
+        Diagnostic::error("env::short-secret", at, message)
+    } else {
+        Diagnostic::warning("env::short-secret", at, message)
+    };
+    report.push(found.help("use a longer one; in production this is an error"));
 }
 
 /// How old each secret is on `today`; in production one that is too old or of unknown age is an error.

@@ -1,7 +1,9 @@
 //! One attempt: its descriptors, what it has printed, and how far its end has come.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -221,6 +223,7 @@ fn spawn(spec: &Spec, shared: &Shared, program: &Path, writer: OwnedFd) -> io::R
     command
         .env_clear()
         .envs(spec.env.iter().map(|(name, value)| (name, value)))
+        .envs(spec.secrets.iter().map(|(name, value)| (name, OsStr::from_bytes(value.expose()))))
         .current_dir(&spec.cwd)
         .process_group(0)
         .stdin(Stdio::from(match &spec.pipes {

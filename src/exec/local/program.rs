@@ -88,7 +88,8 @@ pub(super) fn explain(error: &std::io::Error, spec: &Spec, program: &Path) -> St
         Some(Errno::TOOBIG) => format!(
             "arguments ({} bytes) and environment ({} bytes) are longer than the system takes; put them into a file",
             spec.argv.iter().map(|argument| argument.len()).sum::<usize>(),
-            spec.env.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>(),
+            spec.env.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>()
+                + spec.secrets.iter().map(|(name, value)| name.len() + value.expose().len() + 2).sum::<usize>(),
         ),
         Some(Errno::TXTBSY) => format!("`{shown}` is still open for writing by another process"),
         Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) => {

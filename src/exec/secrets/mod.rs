@@ -45,6 +45,14 @@ impl Sources {
         self.caller.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
     }
 
+    /// The value of one of the caller's variables, as a secret.
+    ///
+    /// # Errors
+    /// It is not set, empty or too large.
+    pub fn variable(&self, name: &str) -> Result<Secret, String> {
+        cleaned(&self.bytes(&SecretSource::Env(name.to_owned()))?)
+    }
+
     fn file(&self, path: &str, is_guarded: bool) -> Result<Zeroizing<Vec<u8>>, String> {
         read_file(&self.root.join(path), is_guarded)
     }

@@ -7,6 +7,7 @@ use serde_json::Map;
 use super::Builder;
 use super::context::{Context, Declared, Eval, Site, Status};
 use super::expand::Surround;
+use super::secrets::{Lent, Names};
 use crate::base::{NodeIx, PoolIx, Span, Text, limits};
 use crate::graph::model::{Cache, Command, Frame, FrameIx, Late, Node, Process, Retry, Rules, Split, Work};
 use crate::graph::scope::under;
@@ -20,10 +21,10 @@ use crate::render::{Template, Tree as Prepared, text_of};
 pub(super) struct Layers<'a> {
     /// Strongest first.
     pub(super) common: Vec<(&'a Common, &'a Context)>,
-    body: &'a Stage,
-    body_cx: &'a Context,
-    own: &'a Stage,
-    own_cx: &'a Context,
+    pub(super) body: &'a Stage,
+    pub(super) body_cx: &'a Context,
+    pub(super) own: &'a Stage,
+    pub(super) own_cx: &'a Context,
 }
 
 impl<'a> Builder<'a> {
@@ -108,8 +109,14 @@ impl<'a> Builder<'a> {
         let mut inputs = Map::new();
         let mut declared = Declared::new();
         let mut lates = Vec::new();
+        let mut secrets = Names::new();
         for (name, tree) in with {
             let key: Box<str> = under(&name.value).into();
+            if let Some(handed) = self.handed(tree, outer) {
+                declared.insert(key.clone(), Status::Secret);
+                secrets.extend(handed.ok().map(|secret| (key, secret)));
+                continue;
+            }
             let status = match self.value(tree, outer, site) {
                 Eval::Known(value) => {
                     inputs.insert(key.to_string(), value);
@@ -128,6 +135,7 @@ impl<'a> Builder<'a> {
         let mut cx = outer.clone();
         cx.scope.set("inputs", &Prepared::map(&inputs));
         cx.inputs = Arc::new(declared);
+        cx.lent = Arc::new(Lent { inputs: secrets, keys: outer.lent.keys.clone() });
         Arc::make_mut(&mut cx.vars).retain(|_, status| *status != Status::Late);
         let frame = self.frames[outer.frame as usize].clone();
         cx.frame = self.push_frame(Frame { inputs: Arc::new(inputs), late: lates, late_from: None, ..frame });
@@ -212,6 +220,7 @@ impl<'a> Builder<'a> {
         let site = Site { shard, ..site };
         process.command = self.command(command, layers, layers.body_cx, site);
         process.env = self.env(layers, site);
+        self.stage_secrets(layers, &mut process);
         for name in layers.common.iter().flat_map(|(common, _)| &common.pass_env) {
             if !process.pass_env.iter().any(|known| **known == *name.value) {
                 process.pass_env.push(name.value.as_str().into());

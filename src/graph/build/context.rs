@@ -8,6 +8,7 @@ use serde_json::Map;
 
 use super::Builder;
 use super::expand::Beside;
+use super::secrets::Lent;
 use super::types::literal;
 use crate::graph::model::FrameIx;
 use crate::graph::scope::under;
@@ -25,6 +26,8 @@ pub(super) enum Status {
     Late,
     /// Nobody has given it yet (`check` without inputs); of this type.
     Unknown(Option<Type>),
+    /// A secret: no expression can read it.
+    Secret,
 }
 
 /// The names below one root.
@@ -42,6 +45,8 @@ pub(super) struct Context {
     pub(super) matrix: Arc<Declared>,
     /// The group's name, if any.
     pub(super) has_group: bool,
+    /// The secrets that stages may name.
+    pub(super) lent: Arc<Lent>,
 }
 
 /// What a need's name gives to expressions.
@@ -98,7 +103,7 @@ impl Builder<'_> {
         for name in names {
             let found = self.name(name, tree, cx, site);
             status = match (status, found) {
-                (None, _) | (_, Err(())) => None,
+                (None | Some(Status::Secret), _) | (_, Err(()) | Ok(Status::Secret)) => None,
                 (Some(Status::Unknown(kind)), Ok(_)) | (_, Ok(Status::Unknown(kind))) => {
                     Some(Status::Unknown(kind))
                 }
@@ -137,7 +142,10 @@ impl Builder<'_> {
             }
             "run" => self.member(name, tree, &["id", "state"], Status::Late),
             "secrets" => {
-                self.refuse(name, tree, "plan::secret-outside-with", "`secrets` can be read in `with` only")
+                let help =
+                    name.path.get(1).map(|part| format!("a stage gets it as a variable: `secrets: [{part}]`"));
+                let message = "`secrets` can be read in `with` of a file or an action only".to_owned();
+                self.fault("plan::secret-outside-with", name, tree, message, help)
             }
             "env" => self.env_name(name, tree),
             root => {
@@ -156,11 +164,13 @@ impl Builder<'_> {
         let root = &name.path[0];
         let Some(part) = name.path.get(1) else {
             // The whole map: as late as its latest value.
-            let worst = known.values().find(|status| **status != Status::Known);
+            let worst = known.values().find(|status| !matches!(status, Status::Known | Status::Secret));
             return Ok(worst.copied().unwrap_or(Status::Known));
         };
-        if let Some(status) = known.get(part) {
-            return Ok(*status);
+        match known.get(part) {
+            Some(Status::Secret) => return self.read_secret(name, tree, part),
+            Some(status) => return Ok(*status),
+            None => {}
         }
         if name.is_guarded && code == "plan::unknown-axis" {
             return Ok(Status::Known);
@@ -168,6 +178,12 @@ impl Builder<'_> {
         let candidates: Vec<&str> = known.keys().map(|key| &**key).collect();
         let help = near(tree, name, 1, &candidates);
         self.fault(code, name, tree, format!("there is no `{root}.{part}`"), help)
+    }
+
+    fn read_secret(&mut self, name: &Name, tree: &Tree, part: &str) -> Result<Status, ()> {
+        let message = format!("`{}` is secret, so no expression can read it", name.dotted());
+        let help = format!("a stage gets it as a variable: `secrets: {{{}: {part}}}`", part.to_uppercase());
+        self.fault("plan::secret-exposed", name, tree, message, Some(help))
     }
 
     fn member(&mut self, name: &Name, tree: &Tree, known: &[&str], status: Status) -> Result<Status, ()> {
@@ -363,7 +379,7 @@ impl Builder<'_> {
         };
         let names: Vec<Name> = template.names().collect();
         match self.names(&names, tree, cx, site) {
-            None => Eval::Failed,
+            None | Some(Status::Secret) => Eval::Failed,
             Some(Status::Late) => Eval::Late,
             Some(Status::Unknown(_)) => Eval::Unknown,
             Some(Status::Known) => match template.eval(&cx.scope) {
@@ -407,7 +423,7 @@ impl Builder<'_> {
                 self.report.push(Diagnostic::error("plan::wrong-type", tree.at, message));
                 return None;
             }
-            Status::Late | Status::Unknown(_) => {}
+            Status::Late | Status::Unknown(_) | Status::Secret => {}
         }
         Some((**text).into())
     }

@@ -44,11 +44,6 @@ pub fn environment_name(loaded: &Loaded, request: &Request) -> Option<String> {
 }
 
 impl Builder<'_> {
-    /// The environment, when it could be loaded.
-    fn environment(&self) -> Option<&Environment> {
-        self.loaded.environment.as_deref()
-    }
-
     /// Tells what is wrong with the text that names the environment.
     pub(super) fn check_environment(&mut self, cx: &Context) {
         let Some(tree) = &self.loaded.plan.environment else { return };

@@ -322,12 +322,12 @@ impl<'a> Builder<'a> {
 
     /// Inlines a file: its stages become `id/sub`.
     fn file(&mut self, around: &Surround<'a>, stage: &'a Stage, id: &str, site: Site<'_>, cell: &mut Cell) {
-        let Body::File { uses, action, with } = &stage.body else { return };
+        let Body::File { action, .. } = &stage.body else { return };
         let Some(file) = self.loaded.actions.get(*action) else { return };
         if around.chain.contains(action) || around.chain.len() >= limits::MAX_USES_DEPTH {
             return;
         }
-        let cx = self.file_context(file, with, &around.cx, site, uses);
+        let cx = self.file_context(file, &around.cx, site, stage);
         cell.late = Some(cx.frame);
         cell.used = std::mem::take(&mut self.used);
         let mut scope = around.scope;

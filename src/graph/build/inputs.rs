@@ -7,13 +7,12 @@ use regex::Regex;
 use serde_json::Map;
 
 use super::context::{Context, Declared, Eval, Site, Status};
+use super::secrets::{Lent, Names};
 use super::types::{self, literal, magnitude};
 use super::{Builder, Given, GivenValue, Mode, nearest};
-use crate::base::Text;
 use crate::graph::model::{Frame, Late};
 use crate::graph::scope::under;
-use crate::plan::model::{Input, Plan};
-use crate::plan::source::Spanned;
+use crate::plan::model::{Body, Input, Plan, Stage};
 use crate::plan::tree::Tree;
 use crate::plan::{Diagnostic, Place};
 use crate::render::{Scope, Tree as Prepared, Value};
@@ -42,12 +41,15 @@ impl<'a> Builder<'a> {
             .inputs
             .iter()
             .map(|input| {
+                // The value of a secret input is nobody's business here.
                 let given = request.inputs.iter().find(|given| is_named(input, &given.name));
+                let given = given.filter(|_| input.secret.is_none());
                 let found = given.map(|given| (self.given(input, given), None, None));
                 (input, found)
             })
             .collect();
-        let cx = self.context(plan, inputs);
+        let lent = self.own_secrets();
+        let cx = self.context(inputs, lent);
         self.vars(plan, cx)
     }
 
@@ -71,11 +73,13 @@ impl<'a> Builder<'a> {
     pub(super) fn file_context(
         &mut self,
         file: &'a Plan,
-        with: &'a [(Spanned<Text>, Tree)],
         outer: &Context,
         site: Site<'_>,
-        uses: &Spanned<Text>,
+        stage: &'a Stage,
     ) -> Context {
+        let Body::File { uses, with, .. } = &stage.body else {
+            unreachable!("only a file has a context of its own")
+        };
         for (name, _) in with {
             if !file.partial && !file.inputs.iter().any(|input| is_named(input, &name.value)) {
                 let message = format!("`{}` has no input `{}`", uses.value, name.value);
@@ -86,6 +90,7 @@ impl<'a> Builder<'a> {
             }
         }
         let mut inputs = Vec::new();
+        let mut lent = Lent { inputs: Names::new(), keys: Some(self.lend(stage, outer)) };
         for input in &file.inputs {
             let tree = with.iter().find(|(name, _)| is_named(input, &name.value)).map(|(_, tree)| tree);
             if tree.is_none() && input.default.is_none() {
@@ -94,16 +99,40 @@ impl<'a> Builder<'a> {
                 let help = format!("add it to `with`: `{}: …`", input.name.value);
                 self.report.push(found.related(input.name.at, "declared here").help(help));
             }
+            if let Some(secret) = tree.and_then(|tree| self.passed_secret(input, tree, outer)) {
+                lent.inputs.insert(under(&input.name.value).into(), secret);
+                inputs.push((input, None));
+                continue;
+            }
             let found = tree.map(|tree| self.passed(input, tree, outer, site));
             let missing = (Eval::Failed, None, None);
             inputs.push((input, found.or_else(|| input.default.is_none().then_some(missing))));
         }
-        let cx = self.context(file, inputs);
+        let cx = self.context(inputs, lent);
         self.vars(file, cx)
+    }
+
+    /// The secret that `with` hands to `input`; whatever does not fit has been said.
+    fn passed_secret(&mut self, input: &Input, tree: &Tree, outer: &Context) -> Option<Box<str>> {
+        match (self.handed(tree, outer), input.secret) {
+            (Some(Ok(secret)), Some(_)) => Some(secret),
+            (Some(Ok(_)), None) => {
+                self.refuse_handed(input, tree.at);
+                None
+            }
+            (None, Some(_)) => {
+                self.refuse_plain(input, tree.at);
+                None
+            }
+            (Some(Err(())) | None, _) => None,
+        }
     }
 
     /// A value of `with` for a declared input.
     fn passed(&mut self, input: &Input, tree: &Tree, outer: &Context, site: Site<'_>) -> Found {
+        if input.secret.is_some() || self.handed(tree, outer).is_some() {
+            return (Eval::Failed, None, None);
+        }
         let eval = match self.value(tree, outer, Site { may_be_late: true, ..site }) {
             Eval::Known(value) => match types::check(input.kind, value).and_then(|value| allowed(input, value)) {
                 Ok(value) => Eval::Known(value),
@@ -128,12 +157,16 @@ impl<'a> Builder<'a> {
     }
 
     /// A new frame with `inputs`; what was not found falls back to its default.
-    fn context(&mut self, plan: &Plan, inputs: Vec<(&Input, Option<Found>)>) -> Context {
+    fn context(&mut self, inputs: Vec<(&Input, Option<Found>)>, lent: Lent) -> Context {
         let mut declared = Declared::new();
         let mut known = Map::new();
         let mut lates = Vec::new();
         for (input, found) in inputs {
             let name = under(&input.name.value);
+            if input.secret.is_some() {
+                declared.insert(name.into(), Status::Secret);
+                continue;
+            }
             let eval = match found {
                 Some((eval, _, late)) => {
                     lates.extend(late);
@@ -151,7 +184,6 @@ impl<'a> Builder<'a> {
             };
             declared.insert(name.into(), status);
         }
-        let _ = plan;
         let mut scope = Scope::new();
         scope.set("inputs", &Prepared::map(&known));
         scope.set("vars", &Prepared::map(&Map::new()));
@@ -160,7 +192,8 @@ impl<'a> Builder<'a> {
         }
         let frame = self.push_frame(Frame { inputs: Arc::new(known), late: lates, ..Frame::default() });
         let none = Arc::new(Declared::new());
-        Context { frame, scope, inputs: Arc::new(declared), vars: none.clone(), matrix: none, has_group: false }
+        let (inputs, lent) = (Arc::new(declared), Arc::new(lent));
+        Context { frame, scope, inputs, vars: none.clone(), matrix: none, has_group: false, lent }
     }
 
     fn default(&mut self, input: &Input) -> Eval {

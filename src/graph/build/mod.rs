@@ -20,12 +20,14 @@ mod expand;
 mod inputs;
 pub(crate) mod items;
 mod matrix;
+mod secrets;
 mod settings;
 pub mod world;
 
 use std::collections::BTreeSet;
 
 pub use self::environment::environment_name;
+pub use self::secrets::input_variable;
 use self::world::World;
 use super::assemble::Parts;
 use super::model::{Fold, Frame, FrameIx, Graph, Node, Policy, Pool, Scope, Target};

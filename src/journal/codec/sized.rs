@@ -8,7 +8,7 @@ use crate::base::{Digest, Millis, Span};
 use crate::graph::shards::Cut;
 use crate::journal::bytes::{Fault, Take, put_bytes, put_var};
 use crate::journal::codes::Stored;
-use crate::run::event::{Attempt, Event, ReopenReason};
+use crate::run::event::{Attempt, Event, ReopenReason, SecretFact};
 
 /// Appends one of them.
 pub(super) fn put(out: &mut Vec<u8>, event: &Event) {
@@ -71,6 +71,13 @@ fn put_payload(out: &mut Vec<u8>, event: &Event) -> u64 {
             node.put(out);
             tag::SHARDS_REOPENED
         }
+        other => put_of_run(out, other),
+    }
+}
+
+/// Events that are about the whole run and who works on it.
+fn put_of_run(out: &mut Vec<u8>, event: &Event) -> u64 {
+    match event {
         Event::BoxOpened { until } => {
             put_var(out, until.raw());
             tag::BOX_OPENED
@@ -84,8 +91,38 @@ fn put_payload(out: &mut Vec<u8>, event: &Event) -> u64 {
             tag::NODE_DEFERRED
         }
         Event::BoxClosed => tag::BOX_CLOSED,
+        Event::SecretsFetched { secrets } => {
+            put_secrets(out, secrets);
+            tag::SECRETS_FETCHED
+        }
         _ => unreachable!("`encode` gives only these here"),
     }
+}
+
+fn put_secrets(out: &mut Vec<u8>, secrets: &[SecretFact]) {
+    put_var(out, secrets.len() as u64);
+    for SecretFact { name, source, version, rotated_at } in secrets {
+        put_bytes(out, name.as_bytes());
+        put_bytes(out, source.as_bytes());
+        for known in [version, rotated_at] {
+            known.is_some().put(out);
+            if let Some(text) = known {
+                put_bytes(out, text.as_bytes());
+            }
+        }
+    }
+}
+
+fn take_secrets(from: &mut Take<'_>) -> Result<Vec<SecretFact>, Fault> {
+    let count = from.count()?;
+    let mut secrets = Vec::new();
+    for _ in 0..count {
+        let (name, source) = (from.text()?, from.text()?);
+        let mut known = || -> Result<_, Fault> { Ok(if from.bool()? { Some(from.text()?) } else { None }) };
+        let (version, rotated_at) = (known()?, known()?);
+        secrets.push(SecretFact { name, source, version, rotated_at });
+    }
+    Ok(secrets)
 }
 
 fn put_digest(out: &mut Vec<u8>, digest: Option<Digest>) {
@@ -136,6 +173,7 @@ pub(super) fn take(tag: u64, payload: &[u8]) -> Result<Decoded, Fault> {
             Event::NodeDeferred { node, wants }
         }
         tag::BOX_CLOSED => Event::BoxClosed,
+        tag::SECRETS_FETCHED => Event::SecretsFetched { secrets: take_secrets(from)? },
         _ => return Ok(Decoded::Unknown { tag }),
     };
     Ok(Decoded::Known(event))

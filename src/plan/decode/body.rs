@@ -41,7 +41,7 @@ const ALWAYS: &[&str] = &["description", "group", "needs", "if", "matrix"];
 /// Keys that `uses: approval` may have besides.
 const GATE: &[&str] = &["uses", "with", "timeout", "allow-failure"];
 /// Keys that `uses: ./file` may have besides.
-const FILE: &[&str] = &["uses", "with", "on-failure"];
+const FILE: &[&str] = &["uses", "with", "on-failure", "secrets"];
 
 /// The two keys that say what a stage does, and `with`.
 #[derive(Default)]
@@ -206,7 +206,7 @@ fn only(keys: &[Written], sets: &[&[&str]], what: &str, check: &mut Check<'_>) {
                 "it belongs to a stage that runs a process".to_owned()
             }
             "shards" => "put it at the stage of the file that has the items, or use `matrix`".to_owned(),
-            "env" | "secrets" => "values reach a file through `with`, as `inputs`".to_owned(),
+            "env" => "values reach a file through `with`, as `inputs`".to_owned(),
             other => match nearest(other, sets.iter().flat_map(|set| set.iter().copied())) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("{what} may have {}", listed(sets)),

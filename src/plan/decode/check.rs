@@ -457,7 +457,7 @@ pub(in crate::plan) fn is_id(text: &str) -> bool {
 }
 
 /// Whether `text` matches `[A-Za-z_][A-Za-z0-9_]*`.
-pub(in crate::plan) fn is_env_name(text: &str) -> bool {
+pub(crate) fn is_env_name(text: &str) -> bool {
     let head = text.as_bytes().first().is_some_and(|&c| c.is_ascii_alphabetic() || c == b'_');
     head && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
 }

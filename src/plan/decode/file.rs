@@ -97,9 +97,11 @@ fn input((name, tree): (Spanned<Text>, Tree)) -> Input {
         pattern: None,
         min: None,
         max: None,
+        secret: None,
     };
     for (key, value) in entries(tree) {
         match &*key.text {
+            "secret" => input.secret = (value.kind == Kind::Bool(true)).then_some(value.at),
             "type" => input.kind = kind(&value).unwrap_or(Type::String),
             "description" => input.description = words(value),
             "default" => input.default = Some(value),

@@ -17,7 +17,8 @@ mod values;
 mod tests;
 
 pub(in crate::plan) use body::BUILT_INS;
-pub(in crate::plan) use check::{is_env_name, is_id, is_key};
+pub(crate) use check::is_env_name;
+pub(in crate::plan) use check::{is_id, is_key};
 pub(in crate::plan) use environment::{catalog, exceptions, layer};
 pub(in crate::plan) use file::empty;
 

@@ -189,6 +189,14 @@ pub(super) fn weights(tree: Tree) -> Vec<(Spanned<Text>, Setting<u32>)> {
     }
 }
 
+/// `secrets` of a stage: names, or the variables that hold them.
+pub(super) fn secrets(tree: Tree) -> Vec<(Spanned<Text>, Spanned<Text>)> {
+    match tree.kind {
+        Kind::List(items) => items.into_iter().filter_map(text).map(|name| (name.clone(), name)).collect(),
+        _ => named(tree).into_iter().filter_map(|(variable, name)| Some((variable, text(name)?))).collect(),
+    }
+}
+
 /// `allow-failure`.
 pub(super) fn allow_failure(tree: Tree) -> AllowFailure {
     match tree.kind {

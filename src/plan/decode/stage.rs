@@ -86,6 +86,7 @@ fn work(stage: &mut Stage, key: &Key, value: Tree) -> Option<Tree> {
         "lifetime" => stage.lifetime = lifetime(&value),
         "outputs" => stage.outputs = outputs(value),
         "artifacts" => stage.artifacts = texts(value),
+        "secrets" => stage.secrets = parts::secrets(value),
         "cache" => stage.cache = matches!(value.kind, Kind::Map(_)).then(|| parts::cache(value)),
         _ => return Some(value),
     }

@@ -33,6 +33,7 @@ static NO_STAGE: MoreStage = MoreStage {
     matrix: None,
     shards: None,
     on_failure: None,
+    secrets: Vec::new(),
 };
 
 static NO_TERMS: Terms = Terms { accept: None, same: Vec::new() };

@@ -5,12 +5,16 @@ use regex::Regex;
 use super::Check;
 use crate::base::{Span, size_bytes};
 use crate::plan::model::{Input, Type};
+use crate::plan::source::Place;
 use crate::plan::tree::{Kind, Tree};
 use crate::plan::types::is_url;
 
 /// Every declared input.
 pub(super) fn check(check: &mut Check<'_>) {
     for input in &check.plan.inputs {
+        if let Some(at) = input.secret {
+            secret(check, input, at);
+        }
         let pattern = pattern(check, input);
         bounds(check, input);
         for value in input.one_of.iter().flatten() {
@@ -21,6 +25,22 @@ pub(super) fn check(check: &mut Check<'_>) {
         {
             allowed(check, input, default, pattern.as_ref());
         }
+    }
+}
+
+/// A secret input is text, and nothing of its value stands in the file.
+fn secret(check: &mut Check<'_>, input: &Input, at: Place) {
+    let name = &input.name.value;
+    if !matches!(input.kind, Type::String | Type::Url) {
+        let message = format!("input `{name}` is `secret` and {}", noun(input.kind));
+        check.error("plan::bad-default", at, message, "a secret is text: `type: string`");
+    }
+    let default = input.default.as_ref().map(|tree| ("a default", tree.at));
+    let one_of = input.one_of.iter().flatten().next().map(|tree| ("an `enum`", tree.at));
+    for (what, at) in default.into_iter().chain(one_of) {
+        let message = format!("input `{name}` is `secret` and has {what}, which everybody can read here");
+        let help = "take it out, and change the secret if this was one; the value is given when the run begins";
+        check.error("plan::bad-default", at, message, help);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every kind of news and every kind of fact is named by a test of this folder: what is added needs one.
 
 /// News, and a test in which it decides something.
-const NEWS: [(&str, &str); 14] = [
+const NEWS: [(&str, &str); 15] = [
     ("Begin", "a_run_starts_what_needs_nothing_and_ends_when_all_has_ended"),
     ("Recover", "a_lost_attempt_runs_again_and_costs_no_retry"),
     ("Tick", "the_ladder_is_stop_then_force_then_lost"),
@@ -14,12 +14,13 @@ const NEWS: [(&str, &str); 14] = [
     ("Resolve", "a_person_resolves_what_nobody_knows"),
     ("Pause", "a_pause_holds_starts_back_and_nothing_else"),
     ("Cancel", "a_cancel_only_rises"),
+    ("SecretsFetched", "what_is_known_of_secrets_is_recorded_while_the_run_lives"),
     ("OpenBox", "what_history_says_does_not_fit_is_left_and_the_run_handed_over"),
     ("Suspend", "a_suspended_run_starts_nothing_and_ends_nothing"),
 ];
 
 /// Facts, and a test that shows why one is decided or what it changes.
-const FACTS: [(&str, &str); 32] = [
+const FACTS: [(&str, &str); 33] = [
     ("RunBegan", "nothing_moves_before_the_run_has_begun"),
     ("RunResumed", "a_failed_run_tries_again_what_had_not_succeeded"),
     ("PlanChanged", "the_rest_of_a_run_goes_by_the_new_plan"),
@@ -46,6 +47,7 @@ const FACTS: [(&str, &str); 32] = [
     ("NodeResolved", "a_handler_is_placed_anew_when_what_it_needs_is_resolved_during_the_drain"),
     ("PauseChanged", "a_pause_outlives_its_engine_but_not_its_run"),
     ("CancelRaised", "a_failure_drains_the_run_and_blocks_the_rest"),
+    ("SecretsFetched", "what_is_known_of_secrets_is_recorded_while_the_run_lives"),
     ("FinallyBegan", "the_clean_up_runs_after_success_and_after_failure"),
     ("BoxOpened", "what_fits_goes_past_what_does_not"),
     ("NodeDeferred", "what_history_says_does_not_fit_is_left_and_the_run_handed_over"),

@@ -139,3 +139,18 @@ fn nothing_moves_before_the_run_has_begun() {
     );
     assert_eq!(core.next_deadline(), None);
 }
+
+#[test]
+fn what_is_known_of_secrets_is_recorded_while_the_run_lives() {
+    let fact = crate::run::event::SecretFact {
+        name: "TOKEN".to_owned(),
+        version: Some("7".to_owned()),
+        ..crate::run::event::SecretFact::default()
+    };
+    let fetched = Input::SecretsFetched(vec![fact.clone()]);
+    let mut story = Story::of(vec![Node::plain("build")]);
+    story.tell(fetched.clone()).then(&[Event::SecretsFetched { secrets: vec![fact] }]);
+    story.tell(Input::SecretsFetched(Vec::new())).then(&[]);
+    story.succeeds(0).run_ends(RunEnd::Success);
+    story.tell(fetched).then(&[]);
+}

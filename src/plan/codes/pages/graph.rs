@@ -122,16 +122,35 @@ finally:
 "#,
     },
     Page {
+        code: "plan::secret-exposed",
+        title: "a secret on its way to where it would be seen",
+        text: "A secret reaches a stage as a variable that `secrets` names, and nothing else. No expression reads one, \
+               so no id, lock, cache key, file name or word of a command line can hold it; `pass-env` and `cache.env` do \
+               not take it along, and `with` hands it on whole, to inputs that are `secret: true`.",
+        bad: r#"version: 1
+inputs: {token: {secret: true}}
+stages:
+  ship: {run: [./ship, "{{ inputs.token }}"]}
+"#,
+        good: r"version: 1
+inputs: {token: {secret: true}}
+stages:
+  ship: {run: [./ship], secrets: {TOKEN: token}}
+",
+    },
+    Page {
         code: "plan::secret-outside-with",
         title: "a secret outside `with`",
-        text: "Secrets may be read in `with` only, so that it is plain where they go.",
+        text: "`secrets.NAME` may be read in `with` of a file or an action only, so that it is plain where it goes.",
         bad: r#"version: 1
+environment: staging
 stages:
   ship: {run: [./ship, "{{ secrets.TOKEN }}"]}
 "#,
         good: r"version: 1
+environment: staging
 stages:
-  ship: {run: [./ship], pass-env: [TOKEN]}
+  ship: {run: [./ship], secrets: [TOKEN]}
 ",
     },
     Page {
@@ -219,6 +238,23 @@ stages:
   a: {run: ./a, outputs: {id: string}}
   b: {run: [./b, "{{ needs.a.outputs.id }}"], needs: [a]}
 "#,
+    },
+    Page {
+        code: "plan::unknown-secret",
+        title: "a secret that does not exist here",
+        text: "`secrets` names keys that the catalog of the plan's environment calls `secret: true` and that the \
+               environment gives a source, and inputs that are `secret: true`. In a file that a stage uses they are those \
+               that the stage lends to it by its own `secrets`.",
+        bad: r"version: 1
+environment: staging
+stages:
+  ship: {run: [./ship], secrets: [TOKNE]}
+",
+        good: r"version: 1
+environment: staging
+stages:
+  ship: {run: [./ship], secrets: [TOKEN]}
+",
     },
     Page {
         code: "plan::unknown-selection",

@@ -111,7 +111,13 @@ pub static INPUT: Table = Table {
         ),
         Key::new("min", Shape::Any, "the least, for a number, duration or size", "1"),
         Key::new("max", Shape::Any, "the most, for a number, duration or size", "100"),
-        Key::new("secret", Shape::Bool, "taints what it touches and is never shown", "true").since("environments"),
+        Key::new(
+            "secret",
+            Shape::Bool,
+            "no expression reads it and it is kept nowhere; a stage gets it by `secrets`",
+            "true",
+        )
+        .or("false"),
     ],
     open: None,
 };

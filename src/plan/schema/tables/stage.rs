@@ -10,6 +10,8 @@ pub(super) const RUN: Shape =
     Shape::Either(&[Shape::Text("a script"), Shape::List { of: &Shape::Template, empty: false }]);
 /// Names of environment variables.
 const NAMES: Shape = Shape::List { of: &Shape::Text("a variable's name"), empty: false };
+/// A secret of the environment, or a secret input.
+const SECRET_NAME: Shape = Shape::Text("a secret's name");
 /// A length of time above zero.
 const LENGTH: Shape = Shape::Duration { zero: false };
 /// A stage's weights in pools.
@@ -97,7 +99,15 @@ const ARTIFACTS: Key = Key::new(
 const CACHE_KEY: Key =
     Key::new("cache", Shape::Map(&CACHE), "skips it as `cached` when nothing changed", "{sources: [\"src/**\"]}");
 const ROLLBACK: Key = Key::new("rollback", Shape::Any, "how to undo it", "{run: [./undo]}").since("rollback");
-const SECRETS: Key = Key::new("secrets", Shape::Any, "secrets it gets", "[KUBE_TOKEN]").since("environments");
+const SECRETS: Key = Key::new(
+    "secrets",
+    Shape::Either(&[
+        Shape::List { of: &SECRET_NAME, empty: false },
+        Shape::Named(Named { what: "variable", rule: NameRule::Env, of: &SECRET_NAME }),
+    ]),
+    "the secrets it gets, each as the variable of its name or of another one; what a file is lent",
+    "{TOKEN: KUBE_TOKEN}",
+);
 const HEAL: Key =
     Key::new("heal", Shape::Any, "bodies tried when the re-tries are used up", "[{run: ./fix}]").since("healing");
 const SLO: Key = Key::new("slo", Shape::Any, "how long it should take", "5m").since("objectives");
