@@ -34,6 +34,8 @@ mod services;
 mod sharded;
 #[path = "flows/signals.rs"]
 mod signals;
+#[path = "flows/supervised.rs"]
+mod supervised;
 mod support;
 #[path = "flows/tool.rs"]
 mod tool;

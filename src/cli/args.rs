@@ -17,7 +17,9 @@ pub use look::{
     SimulateArgs, StatusArgs, VerifyArgs,
 };
 pub use run::{CiArgs, CiHost, InputArgs, MergeArgs, Output, PlanArgs, ResumeArgs, RunArgs, SelectArgs, ShowArgs};
-pub use tool::{CompletionsArgs, DoctorArgs, ExplainArgs, GcArgs, InitArgs, ManArgs, SchemaArgs, SchemaOf};
+pub use tool::{
+    CompletionsArgs, DoctorArgs, ExplainArgs, GcArgs, InitArgs, ManArgs, SchemaArgs, SchemaOf, SuperviseArgs,
+};
 
 /// A declarative deploy-pipeline engine.
 #[derive(Parser, Debug)]
@@ -117,6 +119,8 @@ pub enum Verb {
     Schema(SchemaArgs),
     /// Check, render, compare and explain environments
     Env(EnvArgs),
+    /// Keep a service running: start it, watch it, start it again, stop it
+    Supervise(SuperviseArgs),
     /// Write a small plan that runs
     Init(InitArgs),
     /// Explain an error code

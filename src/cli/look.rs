@@ -106,6 +106,7 @@ pub(super) fn schema(args: &SchemaArgs) -> Exit {
         SchemaOf::Plan => schema::json_schema(),
         SchemaOf::Environment => schema::file_schema(&schema::tables::ENVIRONMENT),
         SchemaOf::Catalog => schema::file_schema(&schema::tables::CATALOG),
+        SchemaOf::Service => schema::service_schema(),
         SchemaOf::Exceptions => schema::file_schema(&schema::tables::EXCEPTIONS),
     });
     Exit::Success

@@ -33,6 +33,7 @@ mod secrets;
 mod settings;
 mod simulate;
 mod status;
+mod supervise;
 mod timebox;
 
 use std::process::ExitCode;
@@ -86,6 +87,7 @@ fn is_guarded(verb: &Verb) -> bool {
     match verb {
         Verb::Run(args) => !args.dry_run,
         Verb::Resume(_) => true,
+        Verb::Supervise(args) => !(args.check || args.status || args.stop),
         _ => false,
     }
 }
@@ -119,6 +121,7 @@ fn dispatch(cli: &Cli) -> Answer {
         Verb::Gc(args) => look::gc(args, settings),
         Verb::Schema(args) => Ok(look::schema(args)),
         Verb::Env(args) => env::run(args, settings),
+        Verb::Supervise(args) => supervise::run(args, settings),
         Verb::Init(args) => init::run(args),
         Verb::Explain(args) => look::explain(args),
         Verb::Doctor(args) => Ok(doctor::run(args, settings)),

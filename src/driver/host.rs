@@ -44,6 +44,14 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// Another process supervises the service.
+    #[error("service `{service}` is supervised by process {by}")]
+    Supervised {
+        /// The service.
+        service: String,
+        /// The other supervisor; 0 when it has not said so yet.
+        by: u32,
+    },
     /// A run's own record does not fit together.
     #[error("run `{run}` cannot be read: {why}")]
     Unreadable {

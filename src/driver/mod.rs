@@ -35,5 +35,6 @@ pub mod recorded;
 pub mod secrets;
 pub mod signals;
 pub mod simulate;
+pub mod supervise;
 pub mod surroundings;
 pub mod values;

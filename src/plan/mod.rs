@@ -13,6 +13,7 @@ mod json;
 pub mod load;
 pub mod model;
 pub mod schema;
+pub mod service;
 pub mod source;
 mod syntax;
 mod toml;

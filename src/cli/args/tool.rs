@@ -40,6 +40,27 @@ pub enum SchemaOf {
     Catalog,
     /// `environments/exceptions.yaml`.
     Exceptions,
+    /// A file of `engine supervise`.
+    Service,
+}
+
+/// `engine supervise`
+#[derive(Args, Clone, Debug)]
+pub struct SuperviseArgs {
+    /// The service's file
+    pub file: PathBuf,
+    /// Only check the file
+    #[arg(long, group = "instead")]
+    pub check: bool,
+    /// Say how the service is, as its supervisor last said; exit 4 when there is none
+    #[arg(long, group = "instead")]
+    pub status: bool,
+    /// Ask its supervisor to stop it, and wait until it is gone
+    #[arg(long, group = "instead")]
+    pub stop: bool,
+    /// With --status: as JSON
+    #[arg(long, requires = "status")]
+    pub json: bool,
 }
 
 /// `engine init`

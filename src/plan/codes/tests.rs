@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::*;
+use crate::plan::Report;
 use crate::plan::environment::tests::load_staging;
 use crate::plan::load::tests::{load_text, respelled};
+use crate::plan::source::{File, Sources};
 
 /// Loads an example.
 fn load_example(text: &str) -> Vec<String> {
@@ -19,7 +21,8 @@ fn load_example(text: &str) -> Vec<String> {
 #[test]
 fn every_good_example_is_right_and_every_bad_one_has_its_fault() {
     let mut faults = Vec::new();
-    for page in all().iter().filter(|page| !pages::is_of_environment(page)) {
+    let of_plan = |page: &&Page| !pages::is_of_environment(page) && !pages::is_of_service(page);
+    for page in all().iter().filter(of_plan) {
         let good = load_example(page.good);
         if !good.is_empty() {
             faults.push(format!("{}: the good example has {good:?}", page.code));
@@ -51,9 +54,26 @@ fn every_example_of_an_environment_is_what_its_page_says() {
 }
 
 #[test]
+fn every_example_of_a_service_is_what_its_page_says() {
+    let codes = |text: &str| -> Vec<_> {
+        let (mut sources, mut report) = (Sources::default(), Report::default());
+        let file = sources.add(File { path: "service.yaml".to_owned(), text: text.into() });
+        let read = crate::plan::service::read(&sources, file, &mut report);
+        let found: Vec<_> = report.sorted().into_iter().map(|one| one.code).collect();
+        assert_eq!(read.is_some(), found.is_empty());
+        found
+    };
+    for page in all().iter().filter(|page| pages::is_of_service(page)) {
+        assert_eq!(codes(page.good), [""; 0], "{}", page.code);
+        assert_eq!(codes(page.bad), [page.code]);
+    }
+}
+
+#[test]
 fn toml_and_json_have_the_faults_that_yaml_has() {
     let mut tried = 0;
-    let of_reader = |page: &&Page| pages::is_of_reader(page) || pages::is_of_environment(page);
+    let of_reader =
+        |page: &&Page| pages::is_of_reader(page) || pages::is_of_environment(page) || pages::is_of_service(page);
     for page in all().iter().filter(|page| !page.bad.is_empty() && !of_reader(page)) {
         let wanted = load_example(page.bad);
         for ending in ["toml", "json"] {
@@ -88,7 +108,7 @@ fn used(folder: &Path, found: &mut BTreeSet<String>) {
             let text = std::fs::read_to_string(&path).expect("sources are text");
             let built = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             let codes = built.split('"').filter(|part| {
-                ["plan::", "env::"].iter().any(|room| part.strip_prefix(room).is_some_and(is_code))
+                ["plan::", "env::", "service::"].iter().any(|room| part.strip_prefix(room).is_some_and(is_code))
             });
             found.extend(codes.map(str::to_owned));
         }

@@ -10,6 +10,7 @@ mod environment;
 mod file;
 mod hints;
 mod parts;
+mod service;
 mod stage;
 mod values;
 
@@ -21,6 +22,7 @@ pub(crate) use check::is_env_name;
 pub(in crate::plan) use check::{is_id, is_key};
 pub(in crate::plan) use environment::{catalog, exceptions, layer};
 pub(in crate::plan) use file::empty;
+pub(in crate::plan) use service::service;
 
 use super::error::Report;
 use super::model::Plan;

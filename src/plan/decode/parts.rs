@@ -71,7 +71,7 @@ fn stop(tree: Tree) -> Stop {
     stop
 }
 
-fn signal(tree: &Tree) -> Option<Spanned<Signal>> {
+pub(super) fn signal(tree: &Tree) -> Option<Spanned<Signal>> {
     let signals = [
         ("INT", Signal::Int),
         ("TERM", Signal::Term),

@@ -25,6 +25,11 @@ pub fn file_schema(root: &'static Table) -> Value {
     whole(&format!("engine {}", root.name), root, tables::ENVIRONMENTS)
 }
 
+/// The same for a service.
+pub fn service_schema() -> Value {
+    whole("engine service", &tables::SERVICE, tables::SERVICES)
+}
+
 /// The schema of a file whose top level is `root`; `all` are the tables it may lead to.
 fn whole(title: &str, root: &'static Table, all: &[&'static Table]) -> Value {
     let mut defs: Map<String, Value> = Map::new();

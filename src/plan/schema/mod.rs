@@ -8,8 +8,8 @@ mod json;
 mod reference;
 pub mod tables;
 
-pub use json::{file_schema, json_schema};
-pub use reference::{environments, reference};
+pub use json::{file_schema, json_schema, service_schema};
+pub use reference::{environments, reference, services};
 
 /// A map with known keys.
 #[derive(Debug)]

@@ -66,6 +66,24 @@ pub fn environments() -> String {
     out
 }
 
+/// What stands before the tables of a service's file.
+const SERVICES_HEAD: &str = "# Service reference
+
+Every key of a file of `engine supervise`. This file is printed from the tables that read it (`src/plan/schema`): change
+those, then run `ENGINE_BLESS=1 cargo test --lib plan::schema`. [supervise.md](supervise.md) explains them.
+";
+
+/// The reference of a service's file as Markdown.
+pub fn services() -> String {
+    let mut out = SERVICES_HEAD.to_owned();
+    for table in tables::SERVICES {
+        print_table(&mut out, table);
+    }
+    out.push_str("\n## Words\n");
+    print_words(&mut out, "`signal`", SIGNAL);
+    out
+}
+
 /// One table: its sentence, a line for each key, and an example.
 fn print_table(out: &mut String, table: &Table) {
     let _ = write!(out, "\n## {}\n\n{}\n\n", table.name, table.doc);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::tables::{ALL, ENVIRONMENTS, FILE};
+use super::tables::{ALL, ENVIRONMENTS, FILE, SERVICES};
 use super::*;
 use crate::plan::load::tests::load_text;
 
@@ -38,8 +38,15 @@ fn the_files_of_an_environment_have_their_reference_and_schemas() {
 }
 
 #[test]
+fn a_service_has_its_reference_and_schema() {
+    is_fresh("docs/service-reference.md", &services());
+    let text = serde_json::to_string_pretty(&service_schema()).expect("a schema is JSON");
+    is_fresh("docs/service.schema.json", &format!("{text}\n"));
+}
+
+#[test]
 fn names_are_unique_kebab_and_in_the_reference() {
-    let all = [ALL, ENVIRONMENTS].concat();
+    let all: Vec<&Table> = [ALL, ENVIRONMENTS, &SERVICES[..4], &SERVICES[5..]].concat();
     for (at, table) in all.iter().enumerate() {
         assert!(all[..at].iter().all(|other| other.name != table.name), "table `{}` is there twice", table.name);
         for (at, key) in table.keys.iter().enumerate() {

@@ -4,6 +4,7 @@ mod clocks;
 mod environment;
 mod graph;
 mod names;
+mod service;
 mod shape;
 mod syntax;
 
@@ -13,11 +14,25 @@ use super::Page;
 
 /// Every page, sorted by code.
 pub(super) static ALL: LazyLock<Vec<Page>> = LazyLock::new(|| {
-    let rooms = [syntax::PAGES, shape::PAGES, names::PAGES, clocks::PAGES, graph::PAGES, environment::PAGES];
+    let rooms = [
+        syntax::PAGES,
+        shape::PAGES,
+        names::PAGES,
+        clocks::PAGES,
+        graph::PAGES,
+        environment::PAGES,
+        service::PAGES,
+    ];
     let mut all: Vec<Page> = rooms.concat();
     all.sort_by_key(|page| page.code);
     all
 });
+
+/// Whether the file of a service has this fault.
+#[cfg(test)]
+pub(super) fn is_of_service(page: &Page) -> bool {
+    service::PAGES.contains(page)
+}
 
 /// Whether only the graph builder can find this fault.
 #[cfg(test)]

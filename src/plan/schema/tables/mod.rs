@@ -3,6 +3,7 @@
 mod environment;
 mod file;
 mod parts;
+mod service;
 mod stage;
 mod words;
 
@@ -12,6 +13,7 @@ pub use environment::{
 };
 pub use file::{FILE, FINALLY, GROUP, INPUT, LOCK, OUTPUT};
 pub use parts::{ALLOWED_EXITS, AXIS, CACHE, DONE_IF, ITEMS, MATRIX, NEED, RETRY, RETRY_EXIT, SHARDS, STOP};
+pub use service::{SERVICE, SERVICE_DRAIN, SERVICE_GUARD, SERVICE_HEALTH, SERVICE_RESTART};
 pub use stage::{ACTION, APPROVAL, DEFAULTS, ENV_ACTION, STAGE};
 pub use words::{ACCEPT, APPROVER, FAILURE, FORMAT, LIFETIME, ON_BUSY, PARITY, SHELL, SIGNAL, TYPE, WAIVED, WHEN};
 
@@ -34,6 +36,10 @@ pub static ENVIRONMENTS: &[&Table] = &[
     &EXCEPTIONS,
     &EXCEPTION,
 ];
+
+/// Every table of a service's file, in the order of the reference.
+pub static SERVICES: &[&Table] =
+    &[&SERVICE, &SERVICE_GUARD, &SERVICE_HEALTH, &SERVICE_DRAIN, &STOP, &SERVICE_RESTART];
 
 /// Every table of a plan, in the order of the reference.
 pub static ALL: &[&Table] = &[
