@@ -290,6 +290,8 @@ impl Keeper<'_> {
                     idle: None,
                     tag,
                     lifetime: Lifetime::Stage,
+                    secrets: Vec::new(),
+                    pipes: None,
                 });
             }
             Err(why) => {
