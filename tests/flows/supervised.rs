@@ -203,7 +203,8 @@ fn it_is_drained_before_it_is_stopped() {
     let (live, _) = up(&project);
     live.signal(Signal::TERM);
     let output = live.end().expect(0);
-    let told: Vec<&str> = output.stderr.lines().collect();
+    // Whether the service's own `sleep` is gone before it is nobody's promise.
+    let told: Vec<&str> = output.stderr.lines().filter(|line| !line.contains("left running")).collect();
     assert!(told.ends_with(&["shop | drained", "shop | asked to stop: TERM", "shop | stopped"]), "{told:?}");
     assert_eq!(project.read("drains"), "x\nx\nx\n");
 }
