@@ -19,6 +19,8 @@ pub enum Exit {
     NotFound,
     /// 5: needs a person.
     NeedsPerson,
+    /// 6: failed only because something took longer than its `slo`.
+    Late,
     /// 7: run owned by a live engine, or lock busy.
     Busy,
     /// 8: journal damaged.
@@ -41,13 +43,14 @@ pub enum Exit {
 
 impl Exit {
     /// Every code with its meaning, for the reference and its test.
-    pub const ALL: [(Self, &'static str); 15] = [
+    pub const ALL: [(Self, &'static str); 16] = [
         (Self::Success, "success"),
         (Self::Failed, "a required stage or gate failed"),
         (Self::Usage, "bad command line"),
         (Self::Invalid, "plan or environment files invalid"),
         (Self::NotFound, "no such run or stage"),
         (Self::NeedsPerson, "needs a person: an approval, an unknown outcome, a changed plan not accepted"),
+        (Self::Late, "failed only by an SLO"),
         (Self::Busy, "run owned by a live engine, or lock busy"),
         (Self::Damaged, "journal damaged"),
         (
@@ -71,6 +74,7 @@ impl Exit {
             Self::Invalid => 3,
             Self::NotFound => 4,
             Self::NeedsPerson => 5,
+            Self::Late => 6,
             Self::Busy => 7,
             Self::Damaged => 8,
             Self::Environment => 9,
@@ -88,6 +92,7 @@ impl Exit {
         match verdict.state {
             RunEnd::Success => Self::Success,
             RunEnd::Failed if verdict.failed.is_empty() && verdict.timed_out => Self::TimedOut,
+            RunEnd::Failed if verdict.only_late => Self::Late,
             RunEnd::Failed => Self::Failed,
             RunEnd::Cancelled => verdict.cancelled_by.map_or(Self::Interrupted, Self::of_cancel),
         }

@@ -9,6 +9,7 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::DiGraph;
 
 use super::model::{Fold, Frame, Graph, Node, Policy, Pool, Scope, Settings};
+use super::objective::{Group, Objective};
 use super::priority;
 use crate::base::idvec::Index;
 use crate::base::{IdVec, NodeIx, PoolIx, ScopeIx};
@@ -30,6 +31,10 @@ pub struct Parts {
     pub frames: Vec<Frame>,
     /// Limits of the run.
     pub settings: Settings,
+    /// Groups.
+    pub groups: Vec<Group>,
+    /// Objectives.
+    pub objectives: Vec<Objective>,
 }
 
 impl Parts {
@@ -62,6 +67,8 @@ impl Graph {
             folds: parts.folds,
             frames: parts.frames,
             settings: parts.settings,
+            groups: parts.groups,
+            objectives: parts.objectives,
             dependents,
             dependent_offsets,
             order: Vec::new(),

@@ -10,6 +10,7 @@ mod digest;
 pub mod draw;
 pub mod forecast;
 pub mod model;
+pub mod objective;
 pub mod outlook;
 pub mod part;
 mod priority;

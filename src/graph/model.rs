@@ -28,6 +28,10 @@ pub struct Graph {
     pub frames: Vec<Frame>,
     /// Limits of the run.
     pub settings: Settings,
+    /// Groups, those of the plan first.
+    pub groups: Vec<super::objective::Group>,
+    /// Every `slo`.
+    pub objectives: Vec<super::objective::Objective>,
     /// Who needs a node: the reverse of `Node::needs`, as one list with offsets.
     pub(super) dependents: Vec<NodeIx>,
     /// Where each node's dependents begin; one longer than `nodes`.

@@ -36,6 +36,8 @@ pub struct Rules {
     pub expected: Span,
     /// What history says of one attempt, however little.
     pub usual: Option<super::forecast::Expected>,
+    /// The innermost group, an index into `Graph::groups`.
+    pub group: Option<u32>,
     /// How it is cut and bounded, of a sharded stage.
     pub split: Option<Box<Split>>,
 }
@@ -127,6 +129,7 @@ impl Default for Rules {
             is_service: false,
             expected: Span::from_secs(1),
             usual: None,
+            group: None,
             split: None,
         }
     }

@@ -9,7 +9,7 @@ pub(super) mod tag;
 use super::bytes::{Fault, Take, put_bytes, put_var, put_zig};
 use super::codes::Stored;
 use crate::base::{Digest, Millis, NodeIx, Span};
-use crate::run::event::{Answer, Attempt, Event, Outcome, OutputRef, ReopenReason, ShardResult};
+use crate::run::event::{Answer, Attempt, Event, Outcome, OutputRef, ShardResult};
 
 /// What the events before in the frame said; all zero at the frame's start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,17 +76,7 @@ pub(super) fn encode(out: &mut Vec<u8>, context: &mut Context, at: Millis, event
             kind.put(out);
             put_answer(out, context, answer);
         }
-        Event::ShardExpired { .. }
-        | Event::ShardsCut { .. }
-        | Event::ItemsFrozen { .. }
-        | Event::ShardRecalled { .. }
-        | Event::StageSealed { .. }
-        | Event::ShardsReopened { .. }
-        | Event::BoxOpened { .. }
-        | Event::NodeDeferred { .. }
-        | Event::BoxClosed
-        | Event::SecretsFetched { .. }
-        | Event::NodeReopened { why: ReopenReason::Restart, .. } => sized::put(out, event),
+        event if sized::holds(event) => sized::put(out, event),
         other => put_rare(out, other),
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn story(id: &RunId) -> Vec<(Millis, Event)> {
                     failed: Vec::new(),
                     timed_out: false,
                     cancelled_by: None,
+                    only_late: false,
                 },
             },
         ),

@@ -6,6 +6,7 @@
 mod more;
 
 pub use super::bounds::{AllowFailed, Items, Rate, Shards, Size};
+pub use super::promises::{Group, OnBreach, Readiness, Slo};
 use super::source::{FileIx, Place, Spanned};
 use super::tree::Tree;
 use crate::base::{Span, Text};
@@ -35,6 +36,8 @@ pub struct Plan {
     pub lock: Option<Lock>,
     /// `timeout` of the run.
     pub timeout: Option<Setting<Span>>,
+    /// `slo` of the run.
+    pub slo: Option<Slo>,
     /// `on-failure` of the plan; `drain` when absent.
     pub on_failure: Option<Spanned<OnFailure>>,
     /// `defaults`: laid under every stage that is not a gate.
@@ -159,17 +162,6 @@ pub enum OnFailure {
     Kill,
     /// The failure stays inside the scope.
     Continue,
-}
-
-/// A group of stages.
-#[derive(Clone, Debug)]
-pub struct Group {
-    /// Its name.
-    pub name: Spanned<Text>,
-    /// `description`.
-    pub description: Option<String>,
-    /// `on-failure`.
-    pub on_failure: Option<Spanned<OnFailure>>,
 }
 
 /// Keys that `defaults` and a stage share. The less common of them are read through it: `common.retry`.
@@ -326,6 +318,8 @@ pub struct MoreStage {
     pub on_failure: Option<Spanned<OnFailure>>,
     /// `secrets`: variables, and the secrets that they hold.
     pub secrets: Vec<(Spanned<Text>, Spanned<Text>)>,
+    /// `slo`.
+    pub slo: Option<Slo>,
 }
 
 /// What a stage does.

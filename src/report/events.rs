@@ -8,6 +8,7 @@ use std::io::Write;
 use serde_json::{Map, Value, json};
 
 use crate::base::{Millis, NodeIx};
+use crate::graph::objective::OnBreach;
 use crate::run::event::{
     Answer, Attempt, CutReason, Event, Outcome, RunEnd, ShardResult, SkipReason, StopKind, SuspendReason,
 };
@@ -222,6 +223,38 @@ fn facts_of_run(view: &View, event: &Event) -> (&'static str, Value) {
             };
             let failed: Vec<&str> = verdict.failed.iter().map(|&ix| view.id(ix)).collect();
             ("run-finished", json!({"state": state, "failed": failed, "timed_out": verdict.timed_out}))
+        }
+        _ => facts_of_promises(view, event),
+    }
+}
+
+/// Events about objectives and tickets.
+fn facts_of_promises(view: &View, event: &Event) -> (&'static str, Value) {
+    let of = |objective: u32| {
+        let known = view.graph().objectives.get(objective as usize);
+        json!({
+            "of": known.map(|it| it.subject.word()), "name": known.map(|it| &*it.name),
+            "limit_ms": known.map(|it| it.limit.ms()),
+        })
+    };
+    match event {
+        Event::TicketRaised { case } => (
+            "ticket-raised",
+            json!({
+                "kind": case.kind.word(), "severity": case.severity.word(), "stage": case.node.map(|it| view.id(it)),
+                "why": case.words,
+            }),
+        ),
+        Event::ObjectiveRisked { objective, forecast } => {
+            let mut facts = of(*objective);
+            facts["forecast_ms"] = json!(forecast.map(crate::base::Span::ms));
+            ("slo-at-risk", facts)
+        }
+        Event::ObjectiveBreached { objective } => {
+            let mut facts = of(*objective);
+            let known = view.graph().objectives.get(*objective as usize);
+            facts["fails"] = json!(known.is_some_and(|it| it.on_breach == OnBreach::Fail));
+            ("slo-breached", facts)
         }
         _ => ("other", json!({})),
     }

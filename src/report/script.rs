@@ -190,7 +190,13 @@ fn failing_end() -> Vec<Step> {
 
 /// A failed verdict.
 pub(super) fn failed(nodes: &[NodeIx]) -> Verdict {
-    Verdict { state: RunEnd::Failed, failed: nodes.to_vec(), timed_out: false, cancelled_by: None }
+    Verdict {
+        state: RunEnd::Failed,
+        failed: nodes.to_vec(),
+        timed_out: false,
+        cancelled_by: None,
+        only_late: false,
+    }
 }
 
 /// The run up to its approval, left there.

@@ -20,6 +20,8 @@ pub fn advance(state: &RunState, at: Millis) -> Option<Event> {
     }
     lost(state)
         .or_else(|| reopened(state))
+        .or_else(|| state.next_case())
+        .or_else(|| state.next_alarm(at))
         .or_else(|| expired(state, at))
         .or_else(|| stopped(state))
         .or_else(|| cancelled(state, at))

@@ -1,9 +1,12 @@
 //! Deadlines as data: one ordered set, plus the clocks of the run itself.
 
-use super::event::{CancelLevel, Clock, StopKind};
+use std::sync::Arc;
+
+use super::event::{CancelLevel, Clock, StopKind, StopReason};
 use super::shards::{Due, Flight, Key};
 use super::state::RunState;
 use crate::base::{Millis, NodeIx, Span, limits};
+use crate::graph::model::Phase;
 
 /// What runs out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -41,7 +44,8 @@ impl RunState {
         };
         let held = if self.can_start() { self.held_starts().map(|it| it.0).min() } else { None };
         let timer = self.timers.first().map(|it| it.0);
-        let own = [timer, retry, held, self.run_due(), self.finally_due(), self.box_due()];
+        let objective = self.objectives.next_due();
+        let own = [timer, retry, held, self.run_due(), self.finally_due(), self.box_due(), objective];
         own.into_iter().flatten().min()
     }
 
@@ -169,6 +173,18 @@ impl RunState {
         self.in_finally = true;
         let budget = self.graph().settings.finally_budget.filter(|_| !self.is_timeless());
         self.finally_due = budget.map(|budget| at + budget);
+        self.place_all(at);
+    }
+
+    /// Its time is over.
+    pub(super) fn expire_finally(&mut self, at: Millis) {
+        self.finally_expired = true;
+        let graph = Arc::clone(self.graph());
+        let in_finally =
+            |flight: &&Flight| graph.nodes[flight.key.0].phase == Phase::Finally && flight.stop.is_none();
+        let keys: Vec<Key> = self.flights.all().iter().filter(in_finally).map(|flight| flight.key).collect();
+        let why = StopReason::Clock(Clock::Finally);
+        self.stops.extend(keys.into_iter().map(|key| (key, (StopKind::Terminate, why))));
         self.place_all(at);
     }
 }

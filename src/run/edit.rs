@@ -41,6 +41,8 @@ impl RunState {
         self.reopen = rename(&mut self.reopen, name);
         self.stops.clear();
         self.drain_for = self.drain_for.and_then(name);
+        self.rename_cases(name);
+        self.change_objectives(&old);
         for (from, _) in old.nodes.pairs() {
             if let Some(to) = name(from) {
                 self.fit(to, moved.phases(from).len(), (&old, from));

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Digest, Millis, NodeIx, RunId, Span};
 use crate::graph::shards::Cut;
 
+mod case;
 mod words;
 
+pub use case::{Case, CaseKind, Severity};
 pub use words::{
     Answer, CancelLevel, CancelReason, CheckKind, Clock, CutReason, NodeState, ReopenReason, Resolution, RunEnd,
     SkipReason, StopKind, StopReason, SuspendReason, Verdict,
@@ -255,6 +257,24 @@ pub enum Event {
     },
     /// The time box is over: what runs is stopped, and counts as not run.
     BoxClosed,
+    /// Somebody must look at this, whatever becomes of the run: a ticket is made from it.
+    TicketRaised {
+        /// What.
+        case: Box<Case>,
+    },
+    /// An objective will be missed, as far as history knows.
+    ObjectiveRisked {
+        /// Its number in the graph.
+        objective: u32,
+        /// How long it will take, from the begin of its clock; none when all that is known is that it takes longer than
+        /// in 95 of 100 cases.
+        forecast: Option<Span>,
+    },
+    /// An objective is missed. Once for each time that its clock runs.
+    ObjectiveBreached {
+        /// Its number in the graph.
+        objective: u32,
+    },
     /// The engine leaves on purpose with work left: it waits for a person, hands over, or was told to go.
     RunSuspended {
         /// Why.

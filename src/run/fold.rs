@@ -72,13 +72,15 @@ impl RunState {
             Event::PauseChanged { on, .. } => self.fold_pause(at, *on),
             Event::CancelRaised { level, why, .. } => self.fold_cancel(at, *level, *why),
             Event::FinallyBegan => self.fold_finally(at),
-            Event::SecretsFetched { .. } => {}
             Event::BoxOpened { .. }
             | Event::NodeDeferred { .. }
             | Event::BoxClosed
             | Event::RunSuspended { .. } => self.fold_engine(at, event),
             Event::RunFinished { verdict } => self.fold_verdict(verdict),
+            Event::TicketRaised { case } => self.fold_case(case),
+            Event::SecretsFetched { .. } | Event::ObjectiveRisked { .. } | Event::ObjectiveBreached { .. } => {}
         }
+        self.note_objectives(at, event);
         self.note_progress(event);
         self.promote(at);
         self.run_clock(at, gap);
@@ -258,17 +260,6 @@ impl RunState {
         }
     }
 
-    fn expire_finally(&mut self, at: Millis) {
-        self.finally_expired = true;
-        let graph = Arc::clone(self.graph());
-        let in_finally =
-            |flight: &&Flight| graph.nodes[flight.key.0].phase == Part::Finally && flight.stop.is_none();
-        let keys: Vec<Key> = self.flights.all().iter().filter(in_finally).map(|flight| flight.key).collect();
-        let why = StopReason::Clock(Clock::Finally);
-        self.stops.extend(keys.into_iter().map(|key| (key, (StopKind::Terminate, why))));
-        self.place_all(at);
-    }
-
     fn fold_lost(&mut self, at: Millis, attempt: Attempt) {
         let key = (attempt.node, attempt.shard);
         let Some(flight) = self.land(key) else { return };
@@ -384,10 +375,13 @@ impl RunState {
 
     fn fold_node(&mut self, at: Millis, node: NodeIx, state: NodeState) {
         self.end(at, node, state);
+        self.raise_end(node, state);
         if !matches!(state, NodeState::Failed | NodeState::TimedOut) {
             return;
         }
-        self.failed.push(node);
+        if !self.graph().is_optional(node) {
+            self.failed.push(node);
+        }
         let policy = self.policy(node);
         if policy != Policy::Continue && self.cancel.is_none() {
             self.drain_for.get_or_insert(node);

@@ -131,7 +131,13 @@ impl World {
     fn conclude(self, graph: &Graph) -> Imagined {
         let state = self.core.state();
         let states = graph.nodes.indexes().map(|node| state.state(node)).collect();
-        let stuck = Verdict { state: RunEnd::Failed, failed: Vec::new(), timed_out: false, cancelled_by: None };
+        let stuck = Verdict {
+            state: RunEnd::Failed,
+            failed: Vec::new(),
+            timed_out: false,
+            cancelled_by: None,
+            only_late: false,
+        };
         // A run that only a person can go on with, an outcome that nobody knows for one, is no good run.
         let verdict = state.verdict().cloned().unwrap_or(stuck);
         let causes = causes(graph, &self.past, state.now());

@@ -27,6 +27,7 @@
 //!   time and retries. One that was only interrupted goes on as it was; its lost attempts cost no retry.
 
 mod advance;
+mod case;
 mod clock;
 mod core;
 mod cut;
@@ -41,6 +42,7 @@ mod holdings;
 mod horizon;
 mod imagine;
 pub mod input;
+mod objective;
 mod place;
 mod rate;
 mod read;

@@ -62,6 +62,7 @@ impl RunState {
         self.timed_out = false;
         self.leave_finally();
         self.reset_run_clock();
+        self.excuse_objectives();
         for &node in &self.unknown {
             self.cells[node].is_released = false;
         }

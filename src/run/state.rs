@@ -1,14 +1,15 @@
 //! Everything a run is, folded from its events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::clock::{RunClock, Timer};
 use super::event::{
-    CancelLevel, CancelReason, Clock, NodeState, Outcome, ReopenReason, Resolution, StopKind, StopReason,
+    CancelLevel, CancelReason, Case, Clock, NodeState, Outcome, ReopenReason, Resolution, StopKind, StopReason,
     SuspendReason, Verdict,
 };
 use super::holdings::Holdings;
+use super::objective::Objectives;
 use super::ready::Ready;
 use super::shards::{Flights, Key, PerNode, Shards};
 use super::thought::Thought;
@@ -89,6 +90,10 @@ pub struct RunState {
     pub(super) deferred: BTreeSet<NodeIx>,
     /// Time boxes in a row, up to the last one that was left, in which nothing got further.
     pub(super) idle_boxes: u32,
+    /// What somebody must look at and is not recorded yet.
+    pub(super) cases: VecDeque<Case>,
+    /// Clocks that stop nothing.
+    pub(super) objectives: Objectives,
 }
 
 /// How many states there are.
@@ -299,6 +304,8 @@ impl RunState {
             time_box: None,
             deferred: BTreeSet::new(),
             idle_boxes: 0,
+            cases: VecDeque::new(),
+            objectives: Objectives::new(&first),
             graphs: Graphs(graphs),
         }
     }

@@ -15,6 +15,7 @@ mod clocks;
 mod holdings;
 mod named;
 mod needs;
+mod objectives;
 mod pools;
 mod recover;
 mod shards;

@@ -9,7 +9,10 @@ use crate::plan::model::AllowFailure;
 impl RunState {
     /// The end of a stage of which nothing runs any more.
     pub(super) fn finish(&self, node: NodeIx) -> Event {
-        let (state, reason) = self.end_of(node);
+        let (mut state, mut reason) = self.end_of(node);
+        if state.is_success() && self.is_late(node) {
+            (state, reason) = (self.failure(node, NodeState::Failed), self.late_words(node));
+        }
         Event::NodeFinished { node, state, reason }
     }
 
@@ -128,12 +131,29 @@ impl RunState {
         let by_person = matches!(cancelled_by, Some(CancelReason::Person | CancelReason::Terminated));
         let state = if by_person {
             RunEnd::Cancelled
-        } else if self.timed_out || !self.failed.is_empty() || !self.unknown.is_empty() {
+        } else if self.has_failed() || self.fails_late() {
             RunEnd::Failed
         } else {
             RunEnd::Success
         };
-        Verdict { state, failed: self.failed.clone(), timed_out: self.timed_out, cancelled_by }
+        let is_late = |&node: &NodeIx| self.is_late(node) && !self.causes.contains_key(&node);
+        let only_late = state == RunEnd::Failed
+            && !self.timed_out
+            && self.unknown.is_empty()
+            && self.failed.iter().all(is_late)
+            && (!self.failed.is_empty() || !self.lacks_required());
+        Verdict { state, failed: self.failed.clone(), timed_out: self.timed_out, cancelled_by, only_late }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.timed_out || !self.failed.is_empty() || !self.unknown.is_empty() || self.lacks_required()
+    }
+
+    /// Whether something required was not done because of a failure that the run can do without.
+    fn lacks_required(&self) -> bool {
+        let graph = self.graph();
+        self.count(NodeState::Blocked) > 0
+            && graph.nodes.indexes().any(|it| self.state(it) == NodeState::Blocked && !graph.is_optional(it))
     }
 }
 

@@ -8,9 +8,9 @@ use engine::graph::shards::Cut;
 use engine::journal::{Memory, Notice, decode_events};
 use engine::run::Event;
 use engine::run::event::{
-    Answer, Attempt, CancelLevel, CancelReason, CheckKind, Clock, CutReason, NodeState, Outcome, OutputRef,
-    ReopenReason, Resolution, Resumed, RunEnd, SecretFact, ShardResult, SkipReason, StopKind, StopReason,
-    SuspendReason, Verdict,
+    Answer, Attempt, CancelLevel, CancelReason, Case, CaseKind, CheckKind, Clock, CutReason, NodeState, Outcome,
+    OutputRef, ReopenReason, Resolution, Resumed, RunEnd, SecretFact, Severity, ShardResult, SkipReason, StopKind,
+    StopReason, SuspendReason, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -261,12 +261,29 @@ fn of_runs() -> impl Strategy<Value = Event> {
             by
         }),
         Just(Event::FinallyBegan),
+        of_promises(),
         select(vec![SuspendReason::Person, SuspendReason::HandOver]).prop_map(|why| Event::RunSuspended { why }),
         (end, vec(node(), 0..4), any::<bool>(), option::of(cancel_reason())).prop_map(
             |(state, failed, timed_out, cancelled_by)| Event::RunFinished {
-                verdict: Verdict { state, failed, timed_out, cancelled_by }
+                verdict: Verdict { state, failed, timed_out, cancelled_by, only_late: timed_out }
             }
         ),
+    ]
+}
+
+fn of_promises() -> impl Strategy<Value = Event> {
+    let kinds = vec![CaseKind::Contained, CaseKind::Items, CaseKind::Late, CaseKind::Dead, CaseKind::Halted];
+    let severities = vec![Severity::Minor, Severity::Major, Severity::Critical];
+    let case = (select(kinds), select(severities), option::of(node()), any::<String>());
+    prop_oneof![
+        any::<u32>().prop_map(|objective| Event::ObjectiveBreached { objective }),
+        (any::<u32>(), option::of(any::<u64>())).prop_map(|(objective, forecast)| Event::ObjectiveRisked {
+            objective,
+            forecast: forecast.map(Span::from_ms)
+        }),
+        case.prop_map(|(kind, severity, node, words)| Event::TicketRaised {
+            case: Box::new(Case { kind, severity, node, words })
+        }),
     ]
 }
 

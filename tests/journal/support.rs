@@ -53,7 +53,13 @@ pub(crate) fn finished(attempt: Attempt, took_ms: u64, result: ShardResult) -> E
 }
 
 pub(crate) fn over() -> Event {
-    let verdict = Verdict { state: RunEnd::Success, failed: Vec::new(), timed_out: false, cancelled_by: None };
+    let verdict = Verdict {
+        state: RunEnd::Success,
+        failed: Vec::new(),
+        timed_out: false,
+        cancelled_by: None,
+        only_late: false,
+    };
     Event::RunFinished { verdict }
 }
 

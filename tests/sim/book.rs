@@ -13,6 +13,7 @@ use engine::run::event::{
 use engine::run::{Attempt, Event, Outcome};
 
 use crate::audit::node_of;
+use crate::late::Late;
 use crate::laws::accepts;
 
 pub(crate) type Key = (NodeIx, u32);
@@ -85,6 +86,8 @@ pub(crate) struct Book {
     /// The end of the time box, and whether it was closed.
     pub(crate) time_box: Option<(Millis, bool)>,
     pub(crate) deferred: BTreeSet<NodeIx>,
+    /// Objectives and tickets.
+    pub(crate) late: Late,
 }
 
 impl Book {
@@ -119,6 +122,7 @@ impl Book {
             last: Millis::ZERO,
             time_box: None,
             deferred: BTreeSet::new(),
+            late: Late::new(&versions[0]),
         }
     }
 
@@ -157,7 +161,12 @@ impl Book {
 
     pub(crate) fn has_failed(&self) -> bool {
         let bad = [NodeState::Failed, NodeState::TimedOut, NodeState::Unknown];
-        self.timed_out || self.states.values().any(|state| bad.contains(state))
+        let counts = |(node, state): (&NodeIx, &NodeState)| match state {
+            NodeState::Unknown => true,
+            NodeState::Blocked => !self.graph.is_optional(*node),
+            state => bad.contains(state) && !self.graph.is_optional(*node),
+        };
+        self.timed_out || self.states.iter().any(counts)
     }
 
     /// `run.state`.
@@ -196,6 +205,9 @@ impl Book {
     /// Takes an event in.
     pub(crate) fn hear(&mut self, at: Millis, event: &Event) {
         let gap = if let Event::RunResumed(resumed) = event { resumed.gap } else { Span::ZERO };
+        let mut late = std::mem::take(&mut self.late);
+        late.hear(self, at, event);
+        self.late = late;
         if self.ticks {
             self.used = self.used + (at.since(self.last) - gap);
         }

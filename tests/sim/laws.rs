@@ -15,6 +15,7 @@ use crate::book::{Book, Key};
 
 /// An event must be allowed in the state that it meets.
 pub(crate) fn check(book: &Book, state: &RunState, at: Millis, event: &Event) {
+    book.late.check(book, at, event);
     match event {
         Event::ShardsStarted { node, first, count } => {
             assert!(*count > 0, "an empty block");
@@ -348,7 +349,8 @@ fn end_is_true(book: &Book, run: &RunState, node: NodeIx, end: NodeState, reason
         || stage.expired.is_some()
         || is_refused
         || stage.resolved.is_some_and(|it| it == engine::run::event::Resolution::Failed)
-        || book.finally_over;
+        || book.finally_over
+        || book.late.fails(book, node);
     match end {
         NodeState::Success if it.rules.is_approval => assert_eq!(stage.decided, Some(true), "{node:?}"),
         NodeState::Success => assert!(all_done(), "{node:?} succeeds with work left"),
@@ -436,7 +438,7 @@ fn cancel_has_a_reason(book: &Book, at: Millis, level: CancelLevel, why: CancelR
 /// A run fails exactly by what failed: accepting a failure changes nothing, allowing one does. And the clean-up
 /// has had its chance unless it was killed.
 fn verdict_is_true(book: &Book, verdict: &Verdict) {
-    let expected = match (book.by_person(), book.has_failed()) {
+    let expected = match (book.by_person(), book.has_failed() || book.late.fails_run(book)) {
         (true, _) => RunEnd::Cancelled,
         (false, true) => RunEnd::Failed,
         (false, false) => RunEnd::Success,
@@ -446,7 +448,8 @@ fn verdict_is_true(book: &Book, verdict: &Verdict) {
     let mut failed = verdict.failed.clone();
     failed.sort();
     let is_bad = |state: NodeState| matches!(state, NodeState::Failed | NodeState::TimedOut);
-    let bad = book.states.iter().filter(|(_, state)| is_bad(**state)).map(|(&node, _)| node);
+    let counts = |(node, state): &(&NodeIx, &NodeState)| is_bad(**state) && !book.graph.is_optional(**node);
+    let bad = book.states.iter().filter(counts).map(|(&node, _)| node);
     assert!(failed.iter().copied().eq(bad), "{failed:?} failed, says the verdict");
     for (node, it) in book.graph.nodes.pairs() {
         assert!(has_ended(book, node), "{node:?} is open at the end");

@@ -8,6 +8,7 @@ mod book;
 mod disk;
 mod edited;
 mod imagined;
+mod late;
 mod laws;
 mod news;
 mod plan;

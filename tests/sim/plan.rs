@@ -10,6 +10,8 @@ use engine::graph::model::{
 use engine::graph::{Graph, Parts};
 use engine::plan::model::{AllowFailure, RetryWhen, Type};
 
+use crate::late::pledge;
+
 /// A small generator of numbers (splitmix64): the same everywhere.
 #[derive(Clone)]
 pub(crate) struct Dice(pub(crate) u64);
@@ -217,7 +219,11 @@ pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
         let next = edit(&mut dice, all.last().expect("there is a first"), all.len());
         all.push(next);
     }
-    all.into_iter().map(|parts| Arc::new(Graph::assemble(parts).expect("needs point backwards"))).collect()
+    let assemble = |mut parts: Parts| {
+        pledge(seed, kind, &mut parts);
+        Arc::new(Graph::assemble(parts).expect("needs point backwards"))
+    };
+    all.into_iter().map(assemble).collect()
 }
 
 /// The plan after somebody's edit: stages are gone, new, changed, cut anew, selected otherwise.

@@ -55,6 +55,7 @@ impl<'a> Builder<'a> {
         let layers = Layers { common, body, body_cx, own: stage, own_cx: &around.cx };
         let mut rules = self.rules(&layers, is_gate);
         rules.pools.extend(around.pools.iter().copied());
+        rules.group = around.number;
         let work = match &body.body {
             Body::Approval { prompt, .. } => Work::Approval {
                 prompt: prompt.as_ref().map(|prompt| self.text(prompt, layers.body_cx, &layers, site)),

@@ -30,6 +30,8 @@ pub fn environment_name(loaded: &Loaded, request: &Request) -> Option<String> {
         pools: Vec::new(),
         folds: Vec::new(),
         frames: Vec::new(),
+        groups: Vec::new(),
+        objectives: Vec::new(),
         is_partial: false,
         edges: 0,
         used: BTreeSet::new(),

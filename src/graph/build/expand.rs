@@ -27,6 +27,8 @@ pub(super) struct Surround<'a> {
     pub(super) cx: Context,
     pub(super) scope: ScopeIx,
     pub(super) group: Option<Box<str>>,
+    /// The innermost group, an index into `Builder::groups`.
+    pub(super) number: Option<u32>,
     pub(super) fold: Option<u32>,
     pub(super) conditions: Vec<Condition>,
     pub(super) phase: Phase,
@@ -152,6 +154,7 @@ struct Inside {
     scope: ScopeIx,
     fold: Option<u32>,
     group: Option<Box<str>>,
+    number: u32,
 }
 
 impl<'a> Builder<'a> {
@@ -165,6 +168,7 @@ impl<'a> Builder<'a> {
             cx: cx.clone(),
             scope: ScopeIx::new(0),
             group: None,
+            number: None,
             fold: None,
             conditions: Vec::new(),
             phase: Phase::Main,
@@ -207,7 +211,7 @@ impl<'a> Builder<'a> {
             return Some(known.clone());
         }
         let declared = around.plan.groups.iter().find(|group| group.name.value == name.value);
-        let word = declared.and_then(|group| group.on_failure.as_ref()).map(|word| word.value);
+        let word = declared.and_then(|group| self.group_policy(group));
         let scope = word.map_or(around.scope, |word| {
             self.push_scope(around.scope, format!("group {}{}", around.prefix, name.value), word)
         });
@@ -217,7 +221,8 @@ impl<'a> Builder<'a> {
         cx.scope.set("group", &Prepared::new(&group));
         let fold = Fold { parent: around.fold, name: name.value.to_string(), kind: FoldKind::Group };
         let fold = Some(self.push_fold(fold));
-        let inside = Inside { cx, scope, fold, group: Some(name.value.as_str().into()) };
+        let number = self.push_group(around, &name.value, declared);
+        let inside = Inside { cx, scope, fold, group: Some(name.value.as_str().into()), number };
         groups.insert(name.value.clone(), inside.clone());
         Some(inside)
     }
@@ -232,8 +237,8 @@ impl<'a> Builder<'a> {
     ) -> Made<'a> {
         let id = &stage.id.value;
         let mut inner = Cow::Borrowed(around);
-        if let Some(Inside { cx, scope, fold, group }) = inside {
-            inner = Cow::Owned(Surround { cx, scope, group, fold, ..around.clone() });
+        if let Some(Inside { cx, scope, fold, group, number }) = inside {
+            inner = Cow::Owned(Surround { cx, scope, group, number: Some(number), fold, ..around.clone() });
         }
         let mut plans = vec![None];
         if let Some(matrix) = &stage.matrix {
@@ -298,6 +303,7 @@ impl<'a> Builder<'a> {
         let (label, values) = plan.map_or_else(Default::default, |plan| (plan.label, Some(plan.values.into())));
         let used = BTreeSet::new();
         let mut cell = Cell { label, values, nodes: from..from, file: None, condition_at, late: None, used };
+        let slo = stage.slo.as_ref().map(|slo| (slo, inner.cx.clone(), id.clone()));
         if matches!(stage.body, Body::File { .. }) {
             self.file(&inner, stage, &id, site, &mut cell);
         } else {
@@ -307,6 +313,9 @@ impl<'a> Builder<'a> {
             cell.used = std::mem::take(&mut self.used);
         }
         cell.nodes.end = u32::try_from(self.nodes.len()).expect("limits::MAX_STAGES fits");
+        if let Some((slo, cx, id)) = slo {
+            self.stage_objective(slo, &cx, id, cell.nodes.clone());
+        }
         Some(cell)
     }
 
@@ -346,6 +355,7 @@ impl<'a> Builder<'a> {
             cx: cx.clone(),
             scope,
             group: around.group.clone(),
+            number: around.number,
             fold: Some(fold),
             conditions: around.conditions.clone(),
             phase: around.phase,

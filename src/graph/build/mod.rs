@@ -20,6 +20,7 @@ mod expand;
 mod inputs;
 pub(crate) mod items;
 mod matrix;
+mod objectives;
 mod secrets;
 mod settings;
 pub mod world;
@@ -31,6 +32,7 @@ pub use self::secrets::input_variable;
 use self::world::World;
 use super::assemble::Parts;
 use super::model::{Fold, Frame, FrameIx, Graph, Node, Policy, Pool, Scope, Target};
+use super::objective::{Group, Objective, Subject};
 use super::select::{self, Selection};
 use crate::base::{NodeIx, PoolIx, ScopeIx, limits};
 use crate::plan::model::OnFailure;
@@ -113,6 +115,8 @@ pub fn build(loaded: &Loaded, request: &Request, world: &dyn World, report: &mut
         pools: Vec::new(),
         folds: Vec::new(),
         frames: Vec::new(),
+        groups: Vec::new(),
+        objectives: Vec::new(),
         is_partial: loaded.plan.partial || loaded.actions.iter().any(|action| action.partial),
         edges: 0,
         used: BTreeSet::new(),
@@ -136,6 +140,8 @@ pub(super) struct Builder<'a> {
     pools: Vec<Pool>,
     folds: Vec<Fold>,
     frames: Vec<Frame>,
+    groups: Vec<Group>,
+    objectives: Vec<Objective>,
     /// A file lacks what was wrong in it, so a name that is not found may still be right.
     is_partial: bool,
     edges: usize,
@@ -158,11 +164,13 @@ impl Builder<'_> {
         self.check_environment(&cx);
         let settings = self.settings(&cx);
         self.plan_pools(&cx);
+        self.objective(plan.slo.as_ref(), &cx, (Subject::Run, String::new()));
         self.expand_plan(&cx);
         if !self.report.has_errors() {
             self.check_finally(&settings);
         }
         self.mark_read();
+        self.gather_objectives();
         let parts = Parts {
             name: plan.name.value.to_string(),
             nodes: std::mem::take(&mut self.nodes),
@@ -171,6 +179,8 @@ impl Builder<'_> {
             folds: std::mem::take(&mut self.folds),
             frames: std::mem::take(&mut self.frames),
             settings,
+            groups: std::mem::take(&mut self.groups),
+            objectives: std::mem::take(&mut self.objectives),
         };
         let places: Vec<_> = parts.nodes.iter().map(|node| (node.id.clone(), node.place)).collect();
         let mut graph = match Graph::assemble(parts) {

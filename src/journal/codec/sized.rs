@@ -10,6 +10,27 @@ use crate::journal::bytes::{Fault, Take, put_bytes, put_var};
 use crate::journal::codes::Stored;
 use crate::run::event::{Attempt, Event, ReopenReason, SecretFact};
 
+/// Whether `event` is one of them. `ShardFinished` with a digest is one, too.
+pub(super) fn holds(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::ShardExpired { .. }
+            | Event::ShardsCut { .. }
+            | Event::ItemsFrozen { .. }
+            | Event::ShardRecalled { .. }
+            | Event::StageSealed { .. }
+            | Event::ShardsReopened { .. }
+            | Event::BoxOpened { .. }
+            | Event::NodeDeferred { .. }
+            | Event::BoxClosed
+            | Event::SecretsFetched { .. }
+            | Event::TicketRaised { .. }
+            | Event::ObjectiveRisked { .. }
+            | Event::ObjectiveBreached { .. }
+            | Event::NodeReopened { why: ReopenReason::Restart, .. }
+    )
+}
+
 /// Appends one of them.
 pub(super) fn put(out: &mut Vec<u8>, event: &Event) {
     let mut payload = Vec::new();
@@ -95,6 +116,29 @@ fn put_of_run(out: &mut Vec<u8>, event: &Event) -> u64 {
             put_secrets(out, secrets);
             tag::SECRETS_FETCHED
         }
+        other => put_later(out, other),
+    }
+}
+
+/// Those of later engines.
+fn put_later(out: &mut Vec<u8>, event: &Event) -> u64 {
+    match event {
+        Event::TicketRaised { case } => {
+            put_bytes(out, &serde_json::to_vec(case).expect("a case has plain fields only"));
+            tag::TICKET_RAISED
+        }
+        Event::ObjectiveRisked { objective, forecast } => {
+            put_var(out, u64::from(*objective));
+            forecast.is_some().put(out);
+            if let Some(forecast) = forecast {
+                put_var(out, forecast.ms());
+            }
+            tag::OBJECTIVE_RISKED
+        }
+        Event::ObjectiveBreached { objective } => {
+            put_var(out, u64::from(*objective));
+            tag::OBJECTIVE_BREACHED
+        }
         _ => unreachable!("`encode` gives only these here"),
     }
 }
@@ -174,6 +218,24 @@ pub(super) fn take(tag: u64, payload: &[u8]) -> Result<Decoded, Fault> {
         }
         tag::BOX_CLOSED => Event::BoxClosed,
         tag::SECRETS_FETCHED => Event::SecretsFetched { secrets: take_secrets(from)? },
+        _ => return take_later(tag, from),
+    };
+    Ok(Decoded::Known(event))
+}
+
+fn take_later(tag: u64, from: &mut Take<'_>) -> Result<Decoded, Fault> {
+    let event = match tag {
+        tag::TICKET_RAISED => {
+            let case =
+                serde_json::from_slice(from.bytes()?).map_err(|_| "what a ticket is about cannot be read")?;
+            Event::TicketRaised { case }
+        }
+        tag::OBJECTIVE_RISKED => {
+            let objective = from.u32()?;
+            let forecast = if from.bool()? { Some(Span::from_ms(from.var()?)) } else { None };
+            Event::ObjectiveRisked { objective, forecast }
+        }
+        tag::OBJECTIVE_BREACHED => Event::ObjectiveBreached { objective: from.u32()? },
         _ => return Ok(Decoded::Unknown { tag }),
     };
     Ok(Decoded::Known(event))

@@ -42,3 +42,6 @@ pub(crate) const NODE_DEFERRED: u64 = 73;
 pub(crate) const BOX_CLOSED: u64 = 74;
 pub(crate) const STAGE_RESTARTED: u64 = 71;
 pub(crate) const SECRETS_FETCHED: u64 = 75;
+pub(crate) const TICKET_RAISED: u64 = 90;
+pub(crate) const OBJECTIVE_RISKED: u64 = 91;
+pub(crate) const OBJECTIVE_BREACHED: u64 = 92;

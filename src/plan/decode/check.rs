@@ -442,6 +442,7 @@ fn fits(shape: &Shape, value: &Tree) -> bool {
         (Shape::Count { .. }, Kind::Str { text, .. }) => text.contains("{{"),
         (Shape::Word(choices), Kind::Str { text, .. }) => choices.iter().any(|choice| choice.word == &**text),
         (Shape::Count { .. }, Kind::Int(_))
+        | (Shape::Duration { .. }, Kind::Str { .. } | Kind::Int(_) | Kind::Float(_))
         | (Shape::Bool, Kind::Bool(_))
         | (Shape::Template | Shape::Text(_) | Shape::Id(_), Kind::Str { .. })
         | (Shape::List { .. }, Kind::List(_))

@@ -7,7 +7,7 @@ use super::values::{
 use super::{parts, stage};
 use crate::base::Text;
 use crate::plan::model::{
-    Common, FileOutput, Finally, Group, Input, Lock, OnBusy, OnFailure, Plan, Setting, Stage, Type,
+    Common, FileOutput, Finally, Group, Input, Lock, OnBusy, OnFailure, Plan, Readiness, Setting, Stage, Type,
 };
 use crate::plan::schema::tables::{FILE, FINALLY, GROUP, INPUT, LOCK, OUTPUT};
 use crate::plan::source::{Place, Sources, Spanned};
@@ -29,6 +29,7 @@ pub(super) fn read(tree: Tree, sources: &Sources, check: &mut Check<'_>) -> Plan
             "pools" => plan.pools = counts(value),
             "lock" => plan.lock = lock(value),
             "timeout" => plan.timeout = span(value),
+            "slo" => plan.slo = parts::slo(value),
             "on-failure" => plan.on_failure = on_failure(&value),
             "defaults" => plan.defaults = parts::defaults(value),
             "allow-outside" => plan.allow_outside = boolean(&value).is_some_and(|on| on.value),
@@ -56,6 +57,7 @@ pub(in crate::plan) fn empty(at: Place, path: &str) -> Plan {
         pools: Vec::new(),
         lock: None,
         timeout: None,
+        slo: None,
         on_failure: None,
         defaults: Common::default(),
         allow_outside: false,
@@ -148,11 +150,16 @@ fn lock(tree: Tree) -> Option<Lock> {
 }
 
 fn group((name, tree): (Spanned<Text>, Tree)) -> Group {
-    let mut group = Group { name, description: None, on_failure: None };
+    let mut group = Group { name, description: None, on_failure: None, slo: None, readiness: None };
     for (key, value) in entries(tree) {
         match &*key.text {
             "description" => group.description = words(value),
             "on-failure" => group.on_failure = on_failure(&value),
+            "slo" => group.slo = parts::slo(value),
+            "readiness" => {
+                group.readiness =
+                    word(&value, &[("required", Readiness::Required), ("optional", Readiness::Optional)]);
+            }
             _ => ignored(&key, &GROUP),
         }
     }

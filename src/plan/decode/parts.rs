@@ -8,10 +8,10 @@ use super::values::{
 use crate::base::{Span, Text};
 use crate::plan::error::Diagnostic;
 use crate::plan::model::{
-    Accept, AllowFailed, AllowFailure, Cache, Command, Common, Items, Matrix, Need, Rate, Retry, RetryWhen,
-    Setting, Shards, Shell, Signal, Size, Stop, Terms,
+    Accept, AllowFailed, AllowFailure, Cache, Command, Common, Items, Matrix, Need, OnBreach, Rate, Retry,
+    RetryWhen, Setting, Shards, Shell, Signal, Size, Slo, Stop, Terms,
 };
-use crate::plan::schema::tables::{CACHE, DEFAULTS, ITEMS, MATRIX, NEED, RETRY, SHARDS, STOP};
+use crate::plan::schema::tables::{CACHE, DEFAULTS, ITEMS, MATRIX, NEED, RETRY, SHARDS, SLO, STOP};
 use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::{Key, Kind, Tree};
 
@@ -57,6 +57,25 @@ fn env(tree: Tree) -> Option<Tree> {
         _ => return None,
     };
     Some(Tree { at: tree.at, kind: Kind::Str { text: text.into(), plain: Some(tree.at.start) } })
+}
+
+/// `slo`: a duration, or a map.
+pub(super) fn slo(tree: Tree) -> Option<Slo> {
+    if !matches!(tree.kind, Kind::Map(_)) {
+        return Some(Slo { duration: span(tree)?, on_breach: OnBreach::Warn });
+    }
+    let (mut duration, mut on_breach) = (None, OnBreach::Warn);
+    for (key, value) in entries(tree) {
+        match &*key.text {
+            "duration" => duration = span(value),
+            "on-breach" => {
+                let word = word(&value, &[("warn", OnBreach::Warn), ("fail", OnBreach::Fail)]);
+                on_breach = word.map_or(on_breach, |word| word.value);
+            }
+            _ => ignored(&key, &SLO),
+        }
+    }
+    Some(Slo { duration: duration?, on_breach })
 }
 
 fn stop(tree: Tree) -> Stop {

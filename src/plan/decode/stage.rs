@@ -32,6 +32,7 @@ pub(super) fn stage(id: Spanned<Text>, tree: Tree, check: &mut Check<'_>) -> Sta
             "matrix" => stage.matrix = matrix(value, check),
             "shards" => stage.shards = parts::shards(value, check),
             "on-failure" => stage.on_failure = super::file::on_failure(&value),
+            "slo" => stage.slo = parts::slo(value),
             _ => ignored(&key, &STAGE),
         }
     }

@@ -34,6 +34,7 @@ static NO_STAGE: MoreStage = MoreStage {
     shards: None,
     on_failure: None,
     secrets: Vec::new(),
+    slo: None,
 };
 
 static NO_TERMS: Terms = Terms { accept: None, same: Vec::new() };

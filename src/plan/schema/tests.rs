@@ -130,6 +130,7 @@ fn around(table: &str, lines: &str) -> Option<String> {
         "cache" => under("cache", &format!("sources: [\"src/**\"]\n{lines}")),
         "matrix" => under("matrix", &format!("region: [eu, us, ap]\nsize: [big]\n{lines}")),
         "shards" => under("shards", &format!("items: {{range: 3}}\n{lines}")),
+        "slo" => under("slo", &format!("duration: 7m\n{lines}")),
         "items" => {
             let beside = match lines.split(':').next() {
                 Some("from") => "max: 500\n",
@@ -206,6 +207,6 @@ fn the_json_schema_points_only_at_what_it_defines() {
         let name = part.split('"').next().unwrap_or_default();
         assert!(schema["$defs"].get(name).is_some(), "{name}");
     }
-    assert_eq!(schema["properties"]["slo"]["not"], serde_json::json!({}));
+    assert_eq!(schema["properties"]["heal-depth"]["not"], serde_json::json!({}));
     assert_eq!(schema["required"], serde_json::json!(["version", "stages"]));
 }

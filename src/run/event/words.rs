@@ -202,6 +202,9 @@ pub struct Verdict {
     pub timed_out: bool,
     /// Why it was cancelled, when it was.
     pub cancelled_by: Option<CancelReason>,
+    /// It failed only because something took longer than its `slo`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_late: bool,
 }
 
 /// The end state of a run.

@@ -20,7 +20,7 @@ const NEWS: [(&str, &str); 15] = [
 ];
 
 /// Facts, and a test that shows why one is decided or what it changes.
-const FACTS: [(&str, &str); 33] = [
+const FACTS: [(&str, &str); 36] = [
     ("RunBegan", "nothing_moves_before_the_run_has_begun"),
     ("RunResumed", "a_failed_run_tries_again_what_had_not_succeeded"),
     ("PlanChanged", "the_rest_of_a_run_goes_by_the_new_plan"),
@@ -52,6 +52,9 @@ const FACTS: [(&str, &str); 33] = [
     ("BoxOpened", "what_fits_goes_past_what_does_not"),
     ("NodeDeferred", "what_history_says_does_not_fit_is_left_and_the_run_handed_over"),
     ("BoxClosed", "at_the_end_of_the_box_what_runs_is_stopped_and_counts_as_not_run"),
+    ("TicketRaised", "what_a_scope_contains_is_raised_once_and_in_the_same_batch"),
+    ("ObjectiveRisked", "a_missed_limit_is_foreseen_by_what_is_still_to_come"),
+    ("ObjectiveBreached", "a_breach_is_recorded_once_however_often_the_run_is_resumed"),
     ("RunSuspended", "a_suspended_run_starts_nothing_and_ends_nothing"),
     ("RunFinished", "a_run_without_stages_is_over_at_once"),
 ];
@@ -59,12 +62,13 @@ const FACTS: [(&str, &str); 33] = [
 /// Facts that only tests of other folders show so far: this list may only shrink.
 const ELSEWHERE: [&str; 1] = ["ItemsFrozen"];
 
-const TESTS: [&str; 11] = [
+const TESTS: [&str; 12] = [
     include_str!("cancel.rs"),
     include_str!("checks.rs"),
     include_str!("clocks.rs"),
     include_str!("holdings.rs"),
     include_str!("needs.rs"),
+    include_str!("objectives.rs"),
     include_str!("pools.rs"),
     include_str!("recover.rs"),
     include_str!("shards.rs"),

@@ -295,6 +295,24 @@ stages:
 "#,
     },
     Page {
+        code: "plan::bad-group",
+        title: "a group that contradicts itself",
+        text: "With `readiness: optional` the run can be called good without the group, so what fails in it must not \
+               stop the run: its failures stay inside and open tickets.",
+        bad: r"version: 1
+groups:
+  extras: {readiness: optional, on-failure: drain}
+stages:
+  warm: {run: ./warm, group: extras}
+",
+        good: r"version: 1
+groups:
+  extras: {readiness: optional}
+stages:
+  warm: {run: ./warm, group: extras}
+",
+    },
+    Page {
         code: "plan::bad-matrix",
         title: "a matrix whose cells cannot be named",
         text: "A matrix has at least one cell, each cell a value for every axis, and no two the same name. A \

@@ -1,6 +1,7 @@
 //! The top level of a plan or action file, and the maps that only stand there.
 
-use super::words::{FAILURE, ON_BUSY, TYPE};
+use super::parts::SLO_SHAPE;
+use super::words::{FAILURE, ON_BUSY, READINESS, TYPE};
 use super::{ACTION, DEFAULTS, STAGE};
 use crate::base::limits::MAX_PARALLEL;
 use crate::plan::schema::{Key, NameRule, Named, Shape, Table};
@@ -56,7 +57,7 @@ pub static FILE: Table = Table {
         .in_action_file(),
         Key::new("lock", Shape::Map(&LOCK), "a lock across runs", "{name: deploy/staging, on-busy: fail}"),
         Key::new("timeout", Shape::Duration { zero: false }, "how long the run may take in all", "2h"),
-        Key::new("slo", Shape::Any, "how long the run should take", "{duration: 20m, on-breach: warn}").since("objectives"),
+        Key::new("slo", SLO_SHAPE, "how long the run should take, from its begin to its verdict", "{duration: 20m, on-breach: warn}"),
         Key::new("on-failure", Shape::Word(FAILURE), "what a failure does to the rest of the run", "continue").or("drain"),
         Key::new("heal-depth", Shape::Any, "how deep healing may nest", "5").since("healing"),
         Key::new("defaults", Shape::Map(&DEFAULTS), "laid under every stage that is not a gate", "{timeout: 15m}")
@@ -159,12 +160,17 @@ pub static GROUP: Table = Table {
     keys: &[
         Key::new("description", Shape::Text("text"), "what its stages do together", "Brings the services up"),
         Key::new("on-failure", Shape::Word(FAILURE), "what a failure in it does", "continue")
-            .or("that of the plan"),
-        Key::new("slo", Shape::Any, "how long the group should take", "7m").since("objectives"),
+            .or("that of the plan; `continue` with `readiness: optional`"),
+        Key::new(
+            "slo",
+            SLO_SHAPE,
+            "how long the group should take, from the start of its first stage to the end of its last",
+            "7m",
+        ),
         Key::new("background", Shape::Any, "never holds up readiness or the exit code", "true")
             .since("background"),
-        Key::new("readiness", Shape::Any, "whether the run counts as failed with it", "optional")
-            .since("background"),
+        Key::new("readiness", Shape::Word(READINESS), "whether the run counts as failed with it", "optional")
+            .or("required"),
     ],
     open: None,
 };

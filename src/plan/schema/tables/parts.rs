@@ -1,6 +1,6 @@
 //! The maps inside a stage.
 
-use super::words::{ACCEPT, FAILURE, SIGNAL, WHEN};
+use super::words::{ACCEPT, FAILURE, ON_BREACH, SIGNAL, WHEN};
 use crate::base::limits::{MAX_ATTEMPTS, MAX_PARALLEL, MAX_SHARDS};
 use crate::plan::schema::{Choice, Key, NameRule, Named, Shape, Table};
 
@@ -38,6 +38,21 @@ pub static NEED: Table = Table {
     ],
     open: None,
 };
+
+/// How long something should take.
+pub static SLO: Table = Table {
+    name: "slo",
+    doc: "How long a stage, a group or the run should take. Its clock is real time from the first start: a resume \
+          does not set it back. A duration alone is `duration`.",
+    keys: &[
+        Key::new("duration", Shape::Duration { zero: false }, "how long", "20m").required(),
+        Key::new("on-breach", Shape::Word(ON_BREACH), "what it means to take longer", "fail").or("warn"),
+    ],
+    open: None,
+};
+
+/// An SLO as a duration or as a map.
+pub(super) const SLO_SHAPE: Shape = Shape::Either(&[Shape::Duration { zero: false }, Shape::Map(&SLO)]);
 
 /// How often a stage is tried again.
 pub static RETRY: Table = Table {

@@ -1,6 +1,6 @@
 //! A stage, an action, and what `defaults` may hold.
 
-use super::parts::{ALLOWED_EXITS, CACHE, DONE_IF, MATRIX, NEED, RETRY, SHARDS, STOP};
+use super::parts::{ALLOWED_EXITS, CACHE, DONE_IF, MATRIX, NEED, RETRY, SHARDS, SLO_SHAPE, STOP};
 use super::words::{FAILURE, LIFETIME, SHELL, TYPE};
 use crate::base::limits::MAX_PARALLEL;
 use crate::plan::schema::{Key, NameRule, Named, Shape, Table};
@@ -110,7 +110,8 @@ const SECRETS: Key = Key::new(
 );
 const HEAL: Key =
     Key::new("heal", Shape::Any, "bodies tried when the re-tries are used up", "[{run: ./fix}]").since("healing");
-const SLO: Key = Key::new("slo", Shape::Any, "how long it should take", "5m").since("objectives");
+const SLO: Key =
+    Key::new("slo", SLO_SHAPE, "how long it should take, from its first start to its end with all re-tries", "5m");
 
 /// A stage.
 pub static STAGE: Table = Table {

@@ -23,6 +23,21 @@ pub static FAILURE: &[Choice] = &[
     Choice::later("rollback", "drain, then undo what the scope has done", "rollback"),
 ];
 
+/// What a breach of an SLO means.
+pub static ON_BREACH: &[Choice] = &[
+    Choice::new("warn", "it is recorded and shown"),
+    Choice::new(
+        "fail",
+        "a stage fails at its end, a group or the run fails the run: exit 6 if nothing else failed",
+    ),
+];
+
+/// Whether the run counts as failed with a group.
+pub static READINESS: &[Choice] = &[
+    Choice::new("required", "a failure in it fails the run"),
+    Choice::new("optional", "a failure in it opens a ticket and does not fail the run"),
+];
+
 /// What to do when another run holds the lock.
 pub static ON_BUSY: &[Choice] = &[
     Choice::new("wait", "wait for it, at most `wait` long"),
