@@ -3,7 +3,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process_group};
 use support::Project;
 
 /// The text of a lock's record, as `engine` writes it.
@@ -147,7 +147,7 @@ stages:
     let mut word = [0; 3];
     held.read_exact(&mut word).expect("the stage is up");
     let group = rustix::process::Pid::from_child(&engine);
-    rustix::process::kill_process_group(group, Signal::KILL).expect("front and worker are killed at once");
+    kill_process_group(group, Signal::KILL).expect("front and worker are killed at once");
     engine.wait().expect("the front is gone");
     // The pipe ends when the last process that holds it is gone. The promise is two seconds; a busy machine
     // gets ten, for what would stay alive stays for ten minutes.
@@ -155,4 +155,41 @@ stages:
     let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
     let ended = poll(&mut polled, Some(&patience)).expect("the pipe can be watched");
     assert_eq!(ended, 1, "something of the stage is still alive");
+}
+
+#[test]
+fn what_is_killed_with_its_engine_takes_no_run_of_the_same_name_along() {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::fs::OFlags;
+
+    let (here, there) = (Project::new(), Project::new());
+    let plan = "version: 1\nname: p\nstages: {a: {run: 'exec 3<> gate; echo up > told; read -r _ <&3'}}\n";
+    for project in [&here, &there] {
+        project.write("plan.yaml", plan);
+        for fifo in ["told", "gate"] {
+            let made = std::process::Command::new("mkfifo").arg(project.path(fifo)).status().expect("mkfifo runs");
+            assert!(made.success());
+        }
+    }
+    let args = ["run", "plan.yaml", "--run-id", "namesake-killed"];
+    let (ours, theirs) = (here.start(&args), there.start(&args));
+    for project in [&here, &there] {
+        assert_eq!(project.read("told"), "up\n");
+    }
+    // Each stage is the only reader of its gate: that it is gone is seen at the writing end, without waiting.
+    let open = |project: &Project| {
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).expect("a small number");
+        std::fs::OpenOptions::new().write(true).custom_flags(flags).open(project.path("gate"))
+    };
+    let gate = open(&here).expect("our stage reads it");
+    kill_process_group(ours.pid(), Signal::KILL).expect("front and worker are killed at once");
+    ours.end();
+    let polled = &mut [PollFd::new(&gate, PollFlags::empty())];
+    let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
+    assert_eq!(poll(polled, Some(&patience)).expect("a pipe"), 1, "the sentinel ended our stage");
+    open(&there).and_then(|mut gate| gate.write_all(b"go\n")).expect("their stage lives");
+    theirs.end().expect(0);
 }

@@ -65,7 +65,8 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
         return answer;
     }
     guarded.begin()?;
-    guarded.watch(&run_id, &format!("run {run_id} was interrupted; go on with: {}", find::how_to_resume(&run_id)));
+    let line = format!("run {run_id} was interrupted; go on with: {}", find::how_to_resume(&run_id));
+    guarded.watch(&run_id, read.dir.path(), &line);
     let mut all = read.graphs.clone();
     all.extend(orders.change.as_ref().map(|compiled| Arc::clone(&compiled.graph)));
     let mut view = crate::report::View::replay(all, find::records(&read));

@@ -73,7 +73,8 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         Begun::Run(begun) => *begun,
         Begun::Not(answer) => return answer,
     };
-    guarded.watch(&run, &format!("run {run} was interrupted; go on with: {}", find::how_to_resume(&run)));
+    let line = format!("run {run} was interrupted; go on with: {}", find::how_to_resume(&run));
+    guarded.watch(&run, owned.dir.path(), &line);
     let mut view = View::new(vec![Arc::clone(&compiled.graph)]);
     forecast::tell(&mut view);
     let is_attended = is_attended(&args.show);

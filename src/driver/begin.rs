@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -201,9 +200,10 @@ fn sweep_but(dir: &RunDir, handed: impl Fn() -> Option<BTreeSet<Vec<u8>>>) -> Re
     let known = OnceCell::new();
     let is_handed = |tag: &Vec<u8>| known.get_or_init(&handed).as_ref().is_none_or(|tags| tags.contains(tag));
     let is_spared = |pid: u32| {
-        is_elsewhere(pid, dir) || unix::environ(pid, "ENGINE_ATTEMPT_KEY").is_some_and(|tag| is_handed(&tag))
+        guard::is_elsewhere(pid, dir.path())
+            || unix::environ(pid, "ENGINE_ATTEMPT_KEY").is_some_and(|tag| is_handed(&tag))
     };
-    guard::relieve(dir.id().as_str());
+    guard::relieve(dir.id().as_str(), dir.path());
     let swept = guard::sweep_run(dir.id().as_str(), &is_spared, SWEEP_PATIENCE)?;
     Ok(swept.iter().map(|process| format!("{} ({})", process.ident.pid, process.name)).collect())
 }
@@ -247,20 +247,6 @@ fn handed_over(read: &Read) -> BTreeSet<Vec<u8>> {
         }
     }
     tags
-}
-
-/// Whether a process belongs to a run of the same name in another state folder: its `ENGINE_OUTPUT` lies in
-/// another run's folder that exists.
-fn is_elsewhere(pid: u32, dir: &RunDir) -> bool {
-    use std::os::unix::ffi::OsStrExt as _;
-    use std::os::unix::fs::MetadataExt as _;
-    let Some(values) = unix::environ(pid, "ENGINE_OUTPUT") else { return false };
-    let home = Path::new(std::ffi::OsStr::from_bytes(&values)).ancestors().nth(2);
-    let place = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
-    match (home.and_then(place), place(dir.path())) {
-        (Some(theirs), Some(ours)) => theirs != ours,
-        _ => false,
-    }
 }
 
 /// Writes the new version of the plan, and puts the owned run together.

@@ -3,6 +3,7 @@
 //! Until [`Guarded::begin`] a signal ends the process: nothing was begun, so there is nothing to let go of. From
 //! then on signals wait for the loop, which goes down its ladder (see [`super::signals`]).
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -91,11 +92,11 @@ impl Guarded {
         None
     }
 
-    /// From here on processes of `run` may live: whoever survives a kill ends them, and says `line`.
-    pub fn watch(&self, run: &RunId, line: &str) {
+    /// From here on processes of `run`, whose folder is `home`, may live: whoever survives a kill ends them, and says `line`.
+    pub fn watch(&self, run: &RunId, home: &Path, line: &str) {
         if let Some(link) = &self.link {
             link.explain(line);
-            link.watch(run.as_str());
+            link.watch(run.as_str(), home);
         }
     }
 

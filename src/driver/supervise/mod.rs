@@ -100,7 +100,7 @@ fn keep(
     listen(link.cloned(), sender.clone())?;
     let id = format!("service-{}-{}", service.name, ports::new_run_id(ports::wall_ms()));
     if let Some(link) = link {
-        link.watch(&id);
+        link.watch(&id, &place.state_dir);
     }
     let news = sender.clone();
     let passage = Arc::new(Passage(Mutex::new(out)));

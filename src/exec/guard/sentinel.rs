@@ -6,19 +6,23 @@
 //! escaped below them, and the sentinel only knows processes by their `ENGINE_RUN_ID`. Then it ends what is
 //! left of the run.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::{front, spare, sweep_run};
+use super::{front, is_elsewhere, spare, sweep_run};
 use crate::base::limits;
 use crate::exec::unix::{self, Ident};
 
-/// Tells the sentinel whom it watches: `WORKER:FRONT:RUN`.
+/// Tells the sentinel whom it watches: `WORKER:FRONT:RUN:FOLDER`, the folder being that of the run.
 const VARIABLE: &str = "ENGINE_SENTINEL";
 
 /// The worker's end of the pipe.
@@ -45,15 +49,18 @@ pub(super) fn wait() {
     drop(STANDS.wait_while(is_awaited, |is_awaited| *is_awaited));
 }
 
-/// Starts the sentinel of `run`. Without one the next resume ends what is left.
+/// Starts the sentinel of `run`, whose folder is `home`. Without one the next resume ends what is left.
 ///
 /// # Errors
 /// The process cannot be started.
-pub(super) fn start(run: &str, front: u32) -> std::io::Result<()> {
+pub(super) fn start(run: &str, home: &Path, front: u32) -> std::io::Result<()> {
+    let mut address = OsString::from(format!("{}:{front}:{run}:", std::process::id()));
+    // It works in another folder than we do.
+    address.push(std::fs::canonicalize(home)?);
     let mut child = Command::new("/proc/self/exe")
         .arg0("engine-sentinel")
         .env_remove(super::VARIABLE)
-        .env(VARIABLE, format!("{}:{front}:{run}", std::process::id()))
+        .env(VARIABLE, address)
         .current_dir("/")
         .process_group(0)
         .stdin(Stdio::piped())
@@ -69,13 +76,16 @@ pub(super) fn start(run: &str, front: u32) -> std::io::Result<()> {
 
 /// Ends sentinels of `run` whose engine is dead. Whoever owns the run now ends what that engine left; a sentinel that is
 /// late would take what is started after that for what was left.
-pub fn relieve(run: &str) {
-    let is_dead = |pid: &str| pid.parse().ok().and_then(unix::stat).is_none_or(|one| one.is_dead());
+pub fn relieve(run: &str, home: &Path) {
+    let place = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    let ours = place(home);
+    let is_dead = |pid: u32| unix::stat(pid).is_none_or(|one| one.is_dead());
     let is_stale = |pid: u32| {
-        let address = unix::environ(pid, VARIABLE).and_then(|address| String::from_utf8(address).ok());
-        address.is_some_and(|address| match address.splitn(3, ':').collect::<Vec<_>>()[..] {
-            [worker, front, of] => of == run && is_dead(worker) && is_dead(front),
-            _ => false,
+        let address = unix::environ(pid, VARIABLE).map(OsString::from_vec);
+        address.as_deref().and_then(parse).is_some_and(|(worker, front, of, folder)| {
+            // A folder that was moved or deleted meanwhile has no other run in it.
+            let is_same = place(folder).is_none_or(|theirs| Some(theirs) == ours);
+            of == run && is_same && is_dead(worker) && is_dead(front)
         })
     };
     let stale = |pid: u32| unix::stat(pid).filter(|one| !one.is_dead() && is_stale(pid)).map(|one| one.named());
@@ -93,6 +103,14 @@ pub fn relieve(run: &str) {
     }
 }
 
+/// Worker, front, run and the run's folder.
+fn parse(address: &OsStr) -> Option<(u32, u32, &str, &Path)> {
+    let mut parts = address.as_bytes().splitn(4, |byte| *byte == b':');
+    let mut text = || std::str::from_utf8(parts.next()?).ok();
+    let (worker, front, run) = (text()?.parse().ok()?, text()?.parse().ok()?, text()?);
+    Some((worker, front, run, Path::new(OsStr::from_bytes(parts.next()?))))
+}
+
 /// Says a line to the sentinel, if there is one.
 pub(super) fn tell(line: &str) {
     if let Some(pipe) = PIPE.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
@@ -103,9 +121,8 @@ pub(super) fn tell(line: &str) {
 
 /// When this process was started as a sentinel: does its work, and answers with the exit code.
 pub fn stand_watch() -> Option<u8> {
-    let address = std::env::var(VARIABLE).ok()?;
-    let mut parts = address.splitn(3, ':');
-    let (worker, front, run) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
+    let address = std::env::var_os(VARIABLE)?;
+    let (worker, front, run, home) = parse(&address)?;
     let parent = rustix::process::getppid()?.as_raw_nonzero().get().unsigned_abs();
     // A worker that was killed before we looked is why we are here.
     if parent != worker && unix::stat(worker).is_some_and(|one| !one.is_dead()) {
@@ -126,7 +143,8 @@ pub fn stand_watch() -> Option<u8> {
         // An early return only makes us look sooner.
         let _early = rustix::event::poll(&mut polled, None);
     }
-    let is_spared = |pid: u32| unix::stat(pid).is_some_and(|one| spared.contains(&one.ident));
+    let is_ident_spared = |pid: u32| unix::stat(pid).is_some_and(|one| spared.contains(&one.ident));
+    let is_spared = |pid: u32| is_elsewhere(pid, home) || is_ident_spared(pid);
     let swept = sweep_run(run, &is_spared, Duration::from_millis(limits::KILL_PATIENCE_MS));
     Some(u8::from(swept.is_err()))
 }

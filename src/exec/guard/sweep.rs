@@ -1,6 +1,7 @@
 //! Kills what is below this process, or what a dead engine left anywhere on the machine.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal as RawSignal;
@@ -56,6 +57,20 @@ fn alive_below(spared: &[Ident], reaps: bool) -> Vec<Named> {
         todo.extend(unix::children(pid));
     }
     alive
+}
+
+/// Whether a process belongs to a run of the same name in another state folder than `home`, the run's own folder: its
+/// `ENGINE_OUTPUT` lies in another run's folder that exists.
+pub fn is_elsewhere(pid: u32, home: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::MetadataExt as _;
+    let Some(output) = unix::environ(pid, "ENGINE_OUTPUT") else { return false };
+    let theirs = Path::new(std::ffi::OsStr::from_bytes(&output)).ancestors().nth(2);
+    let place = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    match (theirs.and_then(place), place(home)) {
+        (Some(theirs), Some(ours)) => theirs != ours,
+        _ => false,
+    }
 }
 
 /// Kills what a dead engine left of a run: processes of this user with its `ENGINE_RUN_ID`, and all below

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use crate::exec::local::now;
 use crate::exec::{Error, unix};
 
 static TALK: OnceLock<File> = OnceLock::new();
-/// The run that a sentinel is to be started for.
-static WATCHED: Mutex<Option<String>> = Mutex::new(None);
+/// The run that a sentinel is to be started for, and its folder.
+static WATCHED: Mutex<Option<(String, PathBuf)>> = Mutex::new(None);
 /// Asks the listening thread to start the sentinel. The main thread must not: its children are where strays
 /// are looked for after each attempt, and that list is to stay empty.
 const WATCH: u8 = b'W';
@@ -89,10 +90,10 @@ impl Link {
         let _ended = writer.write_all(&[caught.byte()]);
     }
 
-    /// Starts a sentinel that ends what is left of `run` when front and worker are killed at once. Without
+    /// Starts a sentinel that ends what is left of `run`, whose folder is `home`, when front and worker are killed at once. Without
     /// one, if it cannot be started, the next resume does. Nothing is spawned until it stands.
-    pub fn watch(&self, run: &str) {
-        *WATCHED.lock().unwrap_or_else(PoisonError::into_inner) = Some(run.to_owned());
+    pub fn watch(&self, run: &str, home: &Path) {
+        *WATCHED.lock().unwrap_or_else(PoisonError::into_inner) = Some((run.to_owned(), home.to_owned()));
         sentinel::expect();
         let mut writer = &self.direct;
         // The thread that reads ends only with the process.
@@ -142,8 +143,8 @@ fn listen(mut life: File, mut direct: std::io::PipeReader, listener: &dyn Fn(Cau
 
 fn start_sentinel() {
     let run = WATCHED.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let (Some(run), Some((front, ..))) = (run, address())
-        && let Err(error) = sentinel::start(&run, front)
+    if let (Some((run, home)), Some((front, ..))) = (run, address())
+        && let Err(error) = sentinel::start(&run, &home, front)
     {
         tracing::warn!("no sentinel for run {run}: {error}");
     }
