@@ -7,6 +7,8 @@ mod bad;
 mod place;
 #[path = "env/plans.rs"]
 mod plans;
+#[path = "env/secrets.rs"]
+mod secrets;
 mod support;
 #[path = "env/verbs.rs"]
 mod verbs;

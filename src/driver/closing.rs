@@ -38,6 +38,9 @@ impl Live {
     ) -> Closed {
         let Self { local, writer, audience, mut desk, mut ladder, .. } = self;
         self.captured.release_all();
+        if let Some(secrets) = &self.secrets {
+            secrets.leave();
+        }
         let haste = local.haste();
         if self.core.state().cancel().is_some_and(|(level, _)| level >= CancelLevel::Kill) {
             haste.make();

@@ -171,6 +171,7 @@ fn assemble(
         sender: sender.clone(),
         ladder: Ladder::default(),
         restoring: BTreeMap::new(),
+        fetching: BTreeSet::new(),
         horizon: Horizon::new(recorded_before),
         early: BTreeSet::new(),
         unheard: BTreeMap::new(),

@@ -70,6 +70,8 @@ pub struct Live {
     pub(super) ladder: Ladder,
     /// Attempts that wait for files of their needs, and whether they are still wanted.
     pub(super) restoring: BTreeMap<Attempt, bool>,
+    /// Attempts that wait for their secrets.
+    pub(super) fetching: BTreeSet<Attempt>,
     /// What is not durable yet, and which starts need not wait for that.
     pub(super) horizon: Horizon,
     /// Attempts that were started before their record was durable.
@@ -225,6 +227,9 @@ impl Live {
             // Whoever lets go of the run hears it.
             News::Caught(caught) if self.ending.is_some() => drop(self.sender.send(News::Caught(caught))),
             _ if self.ending.is_some() => {}
+            News::Fetched { attempt, .. } if !self.fetching.remove(&attempt) => {}
+            News::Fetched { attempt, result: Ok(()) } => self.launch(attempt, inputs),
+            News::Fetched { attempt, result: Err(why) } => inputs.push(not_started(attempt, why)),
             News::Restored { attempt, result } => match (self.restoring.remove(&attempt), result) {
                 (Some(true), Ok(())) => self.launch(attempt, inputs),
                 (Some(true), Err(why)) => inputs.push(not_started(attempt, why)),
@@ -285,7 +290,7 @@ impl Live {
             match command {
                 Command::Start(attempt) if self.early.remove(&attempt) => self.confirm(attempt, inputs),
                 Command::Start(attempt) => self.start(attempt, inputs),
-                Command::Stop(attempt, how) => self.stop(attempt, how),
+                Command::Stop(attempt, how) => self.stop(attempt, how, inputs),
                 Command::Check(node, shard, CheckKind::DoneIf) => {
                     self.ask_done_if(Attempt { node, shard, number: 0 }, inputs);
                 }
@@ -351,11 +356,14 @@ impl Live {
     }
 
     /// Stops an attempt; one that is not a process yet never becomes one.
-    fn stop(&mut self, attempt: Attempt, how: StopKind) {
+    fn stop(&mut self, attempt: Attempt, how: StopKind, inputs: &mut Vec<Input>) {
         if let Some(key) = self.keys.of(attempt) {
             self.local.stop(key, how);
         } else if let Some(is_wanted) = self.restoring.get_mut(&attempt) {
             *is_wanted = false;
+        } else if self.fetching.remove(&attempt) {
+            // A source may take its time; nobody waits for it.
+            inputs.push(not_started(attempt, "stopped before it was started".to_owned()));
         }
     }
 
@@ -364,7 +372,7 @@ impl Live {
         let process = process(&graph, attempt);
         if let Some(secrets) = &self.secrets {
             if secrets.is_stale(process) {
-                self.restoring.insert(attempt, true);
+                self.fetching.insert(attempt);
                 return secrets.refresh_beside(attempt, process, &self.sender);
             }
             let untold = secrets.untold();

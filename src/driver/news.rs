@@ -19,6 +19,13 @@ pub enum News {
         /// A sentence, when that failed.
         result: Result<(), String>,
     },
+    /// An attempt's secrets were fetched again; it may start.
+    Fetched {
+        /// Which.
+        attempt: Attempt,
+        /// A sentence, when one of them cannot be had.
+        result: Result<(), String>,
+    },
     /// What an ended attempt left was collected.
     Collected {
         /// Which.

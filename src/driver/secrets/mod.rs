@@ -167,6 +167,11 @@ impl Strongbox {
         std::mem::take(&mut self.lock().untold)
     }
 
+    /// The engine leaves: whoever is asked for a secret is not waited for, and ends.
+    pub fn leave(&self) {
+        self.sources.leave();
+    }
+
     /// Whether an attempt of `process` has to wait until its secrets are fetched again.
     pub fn is_stale(&self, process: &Process) -> bool {
         !self.stale(process).is_empty()
@@ -199,7 +204,7 @@ impl Strongbox {
         tokio::task::spawn_blocking(move || {
             let result = own.refresh(&process);
             // A loop that is gone wants no answer.
-            let _ = news.send(News::Restored { attempt, result });
+            let _ = news.send(News::Fetched { attempt, result });
         });
     }
 
@@ -221,15 +226,18 @@ impl Strongbox {
     fn stale(&self, process: &Process) -> BTreeSet<Box<str>> {
         let now = self.clock.now();
         let inner = self.lock();
-        let is_stale = |name: &str| match inner.held.get(name) {
+        // What could not be had is tried again for whoever needs it; the engine's own process looks for itself.
+        let is_stale = |name: &str, is_needed: bool| match inner.held.get(name) {
             Some(held) if held.value.is_some() && self.is_fixed(name) => false,
+            Some(held) if held.value.is_none() && is_needed => true,
             Some(held) => now.since(held.at).ms() >= limits::SECRET_FRESH_MS,
             None => true,
         };
-        let own = process.secrets.iter().map(|(_, name)| name.clone());
+        let own = process.secrets.iter().map(|(_, name)| name.clone()).filter(|name| is_stale(name, true));
         let all = self.given.environment.iter().filter(|_| process.is_engine);
-        let all = all.flat_map(|environment| environment.secrets()).map(|decl| Box::from(&*decl.name.value));
-        own.chain(all).filter(|name| is_stale(name)).collect()
+        let all =
+            all.flat_map(|environment| environment.secrets()).map(|decl| Box::<str>::from(&*decl.name.value));
+        own.chain(all.filter(|name| is_stale(name, false))).collect()
     }
 
     /// Whether its value is the same as long as this process lives.

@@ -59,7 +59,8 @@ pub(super) fn start(run: &str, home: &Path, front: u32) -> std::io::Result<()> {
     address.push(std::fs::canonicalize(home)?);
     let mut child = Command::new("/proc/self/exe")
         .arg0("engine-sentinel")
-        .env_remove(super::VARIABLE)
+        // It outlives everything else of the run and needs nothing of the caller's environment, where secrets may be.
+        .env_clear()
         .env(VARIABLE, address)
         .current_dir("/")
         .process_group(0)

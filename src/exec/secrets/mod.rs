@@ -4,6 +4,7 @@
 //! bounded in time and size, and no message quotes anything that came from one: an error says which source it was and
 //! what was wrong with it. A last line ending is not part of a value (editors, `echo` and most commands add one).
 
+mod commands;
 mod told;
 mod vault;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use self::commands::Commands;
 use crate::base::limits;
 use crate::plan::environment::{Fetched, SecretDecl, SecretSource, Secrets};
 use crate::render::secret::Secret;
@@ -27,18 +29,29 @@ pub struct Sources {
     root: PathBuf,
     caller: Vec<(OsString, OsString)>,
     patience: Duration,
+    commands: Commands,
 }
 
 impl Sources {
     /// Relative paths and commands start at `root`; `caller` is the engine's own environment.
     pub fn new(root: PathBuf, caller: Vec<(OsString, OsString)>) -> Self {
-        Self { root, caller, patience: Duration::from_millis(limits::SECRET_WAIT_MS) }
+        Self {
+            root,
+            caller,
+            patience: Duration::from_millis(limits::SECRET_WAIT_MS),
+            commands: Commands::default(),
+        }
     }
 
     /// The same with another bound on how long one source may take.
     #[must_use]
     pub fn patient_for(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Ends every command that still runs, and lets none begin any more: nobody waits for an answer.
+    pub fn leave(&self) {
+        self.commands.leave();
     }
 
     fn var(&self, name: &str) -> Option<&OsStr> {

@@ -8,7 +8,6 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
 use super::{Sources, too_big};
@@ -35,10 +34,11 @@ pub(super) fn told(words: &[String], sources: &Sources, what: &str) -> Result<Ze
         ErrorKind::NotFound => format!("`{program}` was not found on the PATH; install it"),
         _ => format!("`{program}` cannot be started: {error}"),
     })?;
+    sources.commands.begun(&child);
     let stdout = child.stdout.take().expect("standard output is a pipe");
     let read = drain(stdout, sources.patience);
     // Whatever it started ends with it, also when all went well.
-    let status = end(&mut child, read.is_ok(), sources.patience);
+    let status = end(&mut child, read.is_ok(), sources);
     let bytes = read.map_err(|fault| match fault {
         Fault::Late => format!("{what} gave no whole answer within {} s", sources.patience.as_secs_f32()),
         Fault::Big => too_big(),
@@ -89,14 +89,10 @@ fn drain(mut pipe: ChildStdout, patience: Duration) -> Result<Zeroizing<Vec<u8>>
 }
 
 /// Waits for the command that has closed its output, or kills it; its group is gone in either case.
-fn end(child: &mut Child, has_answered: bool, patience: Duration) -> std::io::Result<ExitStatus> {
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+fn end(child: &mut Child, has_answered: bool, sources: &Sources) -> std::io::Result<ExitStatus> {
     if has_answered && let Some(pidfd) = unix::open(child.id()) {
-        let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&unix::timespec(patience)));
+        let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&unix::timespec(sources.patience)));
     }
-    if let Some(group) = group {
-        // Not yet waited for, so the number is still the command's own.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
+    sources.commands.end(child);
     child.wait()
 }

@@ -6,6 +6,8 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use crate::render::quote::FORMS;
+
 /// The shortest value that is masked: shorter ones are common words. Environments refuse them in production.
 pub(super) const MIN_VALUE: usize = 4;
 /// The shortest encoded form that is looked for, and the shortest line of a value with several lines.
@@ -13,6 +15,8 @@ const MIN_FORM: usize = 6;
 /// Longer forms are looked for in pieces of this size, so that a stream need not keep back the whole of them. It
 /// is the width at which PEM files break their lines.
 const PIECE: usize = 64;
+/// Characters of base64 that stand for whole bytes together.
+const GROUP: usize = 4;
 /// The width at which `base64` breaks its lines.
 const WRAPPED: usize = 76;
 
@@ -61,6 +65,17 @@ impl Forms {
         self.shell(value);
         if let Ok(text) = std::str::from_utf8(value) {
             self.json(text);
+            self.filters(text);
+        }
+    }
+
+    /// As our own filters write it into files, without the quotes round it.
+    fn filters(&mut self, text: &str) {
+        let value = crate::render::Value::from(text);
+        // A value that has no form in a language is in no file of it.
+        for form in FORMS.iter().filter_map(|(_, form)| form.of(&value).ok()) {
+            let inner = form.strip_prefix(['"', '\'']).and_then(|rest| rest.strip_suffix(['"', '\'']));
+            self.encoded(inner.unwrap_or(&form).as_bytes().to_vec());
         }
     }
 
@@ -103,8 +118,17 @@ impl Forms {
                 let first = [0, 2, 3][before];
                 let last = (before + value.len()) * 8 / 6;
                 self.encoded(text.get(first..last).unwrap_or_default().to_vec());
+                self.wrapped(&text, first..last);
             }
         }
+    }
+
+    /// Base64 that is broken into lines has its breaks between groups of four characters, and where depends on what
+    /// stands before it: every two groups that stand together are looked for.
+    fn wrapped(&mut self, text: &[u8], own: std::ops::Range<usize>) {
+        let groups = own.start.div_ceil(GROUP)..own.end / GROUP;
+        let pairs = groups.clone().zip(groups.skip(1));
+        self.known.extend(pairs.map(|(first, second)| text[first * GROUP..(second + 1) * GROUP].to_vec()));
     }
 
     /// Percent-encoding, by the sets of characters that RFC 3986, JavaScript, Python and HTML forms leave alone.

@@ -107,6 +107,18 @@ fn the_forms_that_tools_write_are_found() {
 }
 
 #[test]
+fn what_our_own_filters_write_is_found() {
+    for value in ["pa`ss$w\"o\\rd\nline", "a#b: {c}", "p\u{85}q\u{2028}r'long", "tab\there it is"] {
+        let masker = masker(&[value.as_bytes()]);
+        for (name, form) in crate::render::quote::FORMS {
+            let Ok(text) = form.of(&value.into()) else { continue };
+            let shown = masker.mask(&format!("KEY={text}"));
+            assert!(["KEY=***", "KEY=\"***\"", "KEY='***'"].contains(&shown.as_str()), "{name}: {text} {shown}");
+        }
+    }
+}
+
+#[test]
 fn base64_is_found_wherever_the_value_stands_in_it() {
     use base64::Engine;
     let value = b"correct horse battery";
@@ -137,6 +149,23 @@ fn wrapped_base64_is_found_line_by_line() {
             coded.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).expect("ascii")).collect();
         let shown = masker.mask(&wrapped.join("\n"));
         assert!(shown.lines().all(|line| line == "***"), "{shown}");
+    }
+}
+
+#[test]
+fn wrapped_base64_is_found_wherever_the_value_stands_in_it() {
+    use base64::Engine;
+    let value: Vec<u8> = (0..90_u32).map(|n| u8::try_from(n * 7 % 251).expect("below 251")).collect();
+    let masker = masker(&[&value]);
+    for before in 0..120 {
+        let text = [&vec![b'#'; before][..], &value, b"####"].concat();
+        let coded = base64::engine::general_purpose::STANDARD.encode(&text);
+        let lines: Vec<&str> =
+            coded.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).expect("ascii")).collect();
+        let shown = masker.mask(&lines.join("\n"));
+        // Of a line with less than two groups of the value at its end, those few characters stay.
+        let left: usize = shown.lines().map(|line| line.replace("***", "").replace("IyMj", "").len()).sum();
+        assert!(left <= 24, "{before}: {shown}");
     }
 }
 
