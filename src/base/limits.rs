@@ -93,3 +93,19 @@ pub const MAX_ANSWER_BYTES: usize = 1 << 20;
 pub const MAX_IN_FLIGHT: u32 = 16_384;
 /// Workers of one stage that may end one after the other without a single answer, with ever longer rests between them.
 pub const MAX_FRUITLESS_WORKERS: u32 = 10;
+/// The shortest time between two rounds of a gate: faster than this is a load test.
+pub const MIN_GATE_INTERVAL_MS: u64 = 10;
+/// How long one question of a gate may take: longer than this is no answer.
+pub const MAX_GATE_PATIENCE_MS: u64 = 300_000;
+/// Rounds of one gate, all of whose samples are kept in memory: a day and more at one a second.
+pub const MAX_GATE_ROUNDS: u64 = 100_000;
+/// Answers in a row that a gate may ask for.
+pub const MAX_GATE_STREAK: u32 = 10_000;
+/// Metrics of one gate: more than this belongs into several stages.
+pub const MAX_GATE_METRICS: usize = 64;
+/// Bytes of an answer that a gate reads.
+pub const MAX_GATE_BODY_BYTES: u64 = 1 << 20;
+/// Threads that ask for all gates of a run: enough that slow answers do not hold up quick ones.
+pub const MAX_GATE_THREADS: usize = 64;
+/// Bytes of a log that one round reads; the rest is read in the next.
+pub const MAX_GATE_LOG_BYTES: u64 = 16 << 20;

@@ -2,6 +2,7 @@
 //! `ENGINE_…` twin.
 
 mod act;
+mod gate;
 mod look;
 mod run;
 mod tool;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::env::args::EnvArgs;
 pub use act::{CancelArgs, DecideArgs, PauseArgs, ResolveArgs, ResolveAs, UnlockArgs};
+pub use gate::{GateArgs, GateVerb, ProbeArgs, ReplayArgs};
 pub use look::{
     CheckArgs, CheckFormat, DiffArgs, GraphArgs, GraphFormat, LogsArgs, ReportArgs, ReportFormat, RunsArgs,
     SimulateArgs, StatusArgs, VerifyArgs,
@@ -119,6 +121,8 @@ pub enum Verb {
     Schema(SchemaArgs),
     /// Check, render, compare and explain environments
     Env(EnvArgs),
+    /// Try a gate by hand, or compute a verdict again from what it saw
+    Gate(GateArgs),
     /// Keep a service running: start it, watch it, start it again, stop it
     Supervise(SuperviseArgs),
     /// Write a small plan that runs

@@ -16,6 +16,7 @@ pub mod exit;
 mod fault;
 mod find;
 mod forecast;
+mod gate;
 mod graph;
 mod init;
 mod inputs;
@@ -121,6 +122,7 @@ fn dispatch(cli: &Cli) -> Answer {
         Verb::Gc(args) => look::gc(args, settings),
         Verb::Schema(args) => Ok(look::schema(args)),
         Verb::Env(args) => env::run(args, settings),
+        Verb::Gate(args) => gate::run(args, settings),
         Verb::Supervise(args) => supervise::run(args, settings),
         Verb::Init(args) => init::run(args),
         Verb::Explain(args) => look::explain(args),

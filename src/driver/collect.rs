@@ -29,7 +29,13 @@ pub fn outcome(
             }
             Err(why) => Outcome::BadResult(why),
         },
-        Exit::Code(code) => Outcome::Exit(*code),
+        Exit::Code(code) => {
+            if process.is_gate {
+                // What it found is told whatever follows from it.
+                result.outputs = values::read(values, &process.outputs).unwrap_or_default();
+            }
+            Outcome::Exit(*code)
+        }
         Exit::Signal(signal) => Outcome::Signal(*signal),
         Exit::NotStarted(why) => Outcome::NotStarted(why.clone()),
         Exit::Lost(_) => return None,

@@ -77,13 +77,15 @@ impl Desk {
 
     /// What `--yes` answers to every approval that is open, also to those that an earlier engine opened.
     pub fn answers(&self, state: &RunState) -> Vec<Input> {
-        let open = state.open_approvals().filter(|_| self.says_yes);
+        // A gate that is held is no approval: `--yes` waives no verdict.
+        let is_approval = |node: NodeIx| state.graph().nodes[node].rules.is_approval;
+        let open = state.open_approvals().filter(|&(node, _)| self.says_yes && is_approval(node));
         open.map(|(node, _)| self.decide(node, true, "--yes")).collect()
     }
 
     /// An approval is open: answer it, or ask.
     pub fn opened(&mut self, node: NodeIx, graph: &Graph) -> Option<Input> {
-        if self.says_yes {
+        if self.says_yes && graph.nodes[node].rules.is_approval {
             return Some(self.decide(node, true, "--yes"));
         }
         self.ask(node, graph);

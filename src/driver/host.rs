@@ -139,6 +139,8 @@ fn assemble(
     let captured = Arc::new(Captured::new(keys.clone(), clock, Segments::open(&dir)?, secrets.clone()));
     let sink: Arc<dyn OutputSink> = captured.clone();
     let tell = Arc::clone(helm);
+    let told = Arc::clone(helm);
+    let gates = exec::Gates::new(captured.clone(), Box::new(move |news| told.post(News::Exec(news))));
     let threads = usize::try_from(graph.settings.max_parallel).unwrap_or(1);
     let local = Local::new(
         threads,
@@ -189,6 +191,7 @@ fn assemble(
         clock,
         writer,
         local,
+        gates,
         keys,
         captured,
         secrets,

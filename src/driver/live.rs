@@ -22,7 +22,7 @@ use super::prepare::{Prepared, Preparer};
 use super::secrets::{Strongbox, hide};
 use super::signals::{Ladder, Step};
 use crate::base::{Millis, Span};
-use crate::exec::{Ended, Executor, Local, Spec};
+use crate::exec::{Ended, Executor, Gates, Local, Spec};
 use crate::graph::Graph;
 use crate::graph::model::{Process, Work};
 use crate::journal::{Notice, Ownership, RunDir, Writer};
@@ -59,6 +59,7 @@ pub struct Live {
     pub(super) clock: Clock,
     pub(super) writer: Writer,
     pub(super) local: Local,
+    pub(super) gates: Gates,
     pub(super) keys: Keys,
     pub(super) preparer: Preparer,
     pub(super) checks: Checks,
@@ -358,7 +359,9 @@ impl Live {
     /// Stops an attempt; one that is not a process yet never becomes one.
     fn stop(&mut self, attempt: Attempt, how: StopKind, inputs: &mut Vec<Input>) {
         if let Some(key) = self.keys.of(attempt) {
-            self.local.stop(key, how);
+            if !self.gates.stop(key) {
+                self.local.stop(key, how);
+            }
         } else if let Some(is_wanted) = self.restoring.get_mut(&attempt) {
             *is_wanted = false;
         } else if self.fetching.remove(&attempt) {
@@ -425,7 +428,8 @@ impl Live {
         if self.early.contains(&attempt) {
             self.captured.hold(key);
         }
-        self.local.start(Spec {
+        let is_hosted = self.graph.nodes[attempt.node].rules.is_hosted && !is_check;
+        let spec = Spec {
             key,
             argv: prepared.argv,
             env: prepared.env,
@@ -437,7 +441,12 @@ impl Live {
             tag: prepared.tag,
             lifetime: if is_check { crate::plan::model::Lifetime::Stage } else { process.lifetime },
             pipes: None,
-        });
+        };
+        if is_hosted {
+            self.gates.start(&spec);
+        } else {
+            self.local.start(spec);
+        }
         Ok(())
     }
 

@@ -32,6 +32,7 @@ pub mod ports;
 pub mod prepare;
 pub mod record;
 pub mod recorded;
+pub mod replay;
 pub mod secrets;
 pub mod signals;
 pub mod simulate;

@@ -26,13 +26,20 @@ pub struct Workroom {
     pub scratch: PathBuf,
     /// The state folder.
     pub state: PathBuf,
+    /// Samples of gates, which stay with the run.
+    pub samples: PathBuf,
 }
 
 impl Workroom {
     /// The one of a run.
     pub fn of(dir: &RunDir) -> Self {
         let scratch = dir.scratch_path();
-        Self { scripts: scratch.join("scripts"), scratch, state: dir.state_path().to_path_buf() }
+        Self {
+            scripts: scratch.join("scripts"),
+            scratch,
+            state: dir.state_path().to_path_buf(),
+            samples: dir.samples_path(),
+        }
     }
 }
 
@@ -204,6 +211,11 @@ impl Preparer {
         }
         if process.is_engine {
             set(&mut env, "ENGINE_STATE_DIR", self.room.state.clone().into());
+        }
+        if process.is_gate {
+            // Ids have no `~`, so no two stages share a file.
+            let name = format!("{}.jsonl", graph.nodes[node].id.replace('/', "~"));
+            set(&mut env, crate::exec::gates::SAMPLES_VAR, self.room.samples.join(name).into());
         }
         set(&mut env, "ENGINE_RUN_ID", self.run.as_str().into());
         set(&mut env, "ENGINE_STAGE", (&*graph.nodes[node].id).into());

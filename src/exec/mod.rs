@@ -17,6 +17,7 @@
 
 pub mod capture;
 pub mod crew;
+pub mod gates;
 pub mod guard;
 pub mod local;
 pub mod scripted;
@@ -26,6 +27,7 @@ pub mod unix;
 
 pub use capture::Capture;
 pub use crew::Crew;
+pub use gates::Gates;
 pub use local::{Haste, Leftover, Local};
 pub use scripted::Scripted;
 

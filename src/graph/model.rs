@@ -307,6 +307,8 @@ pub struct Process {
     pub command: Command,
     /// The first word stands for the engine itself: a built-in action that is a process.
     pub is_engine: bool,
+    /// It is a gate, which leaves outputs whatever its verdict.
+    pub is_gate: bool,
     /// `env` in order, the plan's defaults first.
     pub env: Vec<(Box<str>, Box<str>)>,
     /// Names, or a prefix with `*`.
@@ -417,6 +419,7 @@ impl Default for Process {
     fn default() -> Self {
         Self {
             is_engine: false,
+            is_gate: false,
             command: Command::Argv(vec!["true".into()]),
             env: Vec::new(),
             pass_env: Vec::new(),

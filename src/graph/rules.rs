@@ -10,6 +10,10 @@ pub struct Rules {
     pub shards: u32,
     /// Whether it waits for a person instead of running something.
     pub is_approval: bool,
+    /// What a gate that asks by itself waits for a person when it is held; none for other stages.
+    pub hold: Option<Span>,
+    /// Whether the gate host asks in its place, so that it keeps no slot.
+    pub is_hosted: bool,
     /// `timeout` of one attempt, or of an approval's whole wait.
     pub timeout: Option<Span>,
     /// `idle-timeout`.
@@ -116,6 +120,8 @@ impl Default for Rules {
         Self {
             shards: 1,
             is_approval: false,
+            hold: None,
+            is_hosted: false,
             timeout: None,
             idle: None,
             queue: None,

@@ -263,6 +263,11 @@ impl RunDir {
         self.path.join("summary")
     }
 
+    /// What gates have seen, a file for each stage.
+    pub fn samples_path(&self) -> PathBuf {
+        self.path.join("gates")
+    }
+
     /// Room for files that only a live engine needs (scripts, item lists, `$ENGINE_OUTPUT`); may be deleted
     /// whenever no engine lives.
     pub fn scratch_path(&self) -> PathBuf {

@@ -352,6 +352,15 @@ pub enum Body {
         /// `with`.
         with: Vec<(Spanned<Text>, Tree)>,
     },
+    /// `uses: http` and its like: a gate that asks by itself.
+    Gate {
+        /// Where `uses` stands.
+        at: Place,
+        /// Its kind, one of [`crate::gate::KINDS`].
+        kind: &'static str,
+        /// `with`.
+        with: Vec<(Spanned<Text>, Tree)>,
+    },
     /// `uses: approval`.
     Approval {
         /// Where `uses` stands.

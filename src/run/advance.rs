@@ -186,9 +186,10 @@ fn opened(state: &RunState, at: Millis) -> Option<Event> {
         return None;
     }
     let &node = state.gates.first()?;
-    debug_assert_eq!(state.cells[node].gate, Gate::Closed, "a gate opens once");
-    let timeout = state.node(node).rules.timeout.filter(|_| !state.is_timeless());
-    Some(Event::GateOpened { node, expires: timeout.map(|timeout| at + timeout), prompt: prompt(state, node) })
+    let gate = state.cells[node].gate;
+    debug_assert!(matches!(gate, Gate::Closed | Gate::Held { .. }), "a gate opens once");
+    let prompt = state.held_prompt(node).unwrap_or_else(|| prompt(state, node));
+    Some(Event::GateOpened { node, expires: state.question_ends(at, node), prompt })
 }
 
 /// What an approval asks. A template that cannot be rendered is no reason not to ask: its error is shown.

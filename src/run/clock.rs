@@ -56,7 +56,8 @@ impl RunState {
 
     /// Slots that neither an attempt nor a question has.
     pub(super) fn free_slots(&self) -> u32 {
-        let used = self.flights.all().len() + self.checks as usize;
+        // A gate of the host takes a slot to start and none to go on asking.
+        let used = self.flights.all().len() - self.asking as usize + self.checks as usize;
         self.jobs.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
     }
 
@@ -165,6 +166,7 @@ impl RunState {
         self.orphans -= u32::from(flight.is_orphan);
         self.ready.give(key.0);
         self.cells[key.0].flights -= 1;
+        self.asking -= u32::from(self.node(key.0).rules.is_hosted);
         Some(flight)
     }
 

@@ -128,6 +128,7 @@ impl RunState {
 
     fn has_started(&mut self, at: Millis, node: NodeIx, count: u32) {
         self.ready.take(node, count);
+        self.asking += if self.node(node).rules.is_hosted { count } else { 0 };
         let cell = &mut self.cells[node];
         cell.flights += count;
         cell.started.get_or_insert(at);
@@ -156,7 +157,9 @@ impl RunState {
     fn fold_finished(&mut self, at: Millis, attempt: Attempt, outcome: &Outcome, result: &ShardResult) {
         let key = (attempt.node, attempt.shard);
         let Some(flight) = self.land(key) else { return };
+        self.keep_finding(key.0, result);
         match outcome {
+            outcome if self.is_held_by(key.0, outcome) => self.hold_gate(key, outcome, result),
             Outcome::Success => {
                 self.think_done(key.0);
                 self.succeed(key, result);
@@ -348,7 +351,7 @@ impl RunState {
     fn fold_decision(&mut self, at: Millis, node: NodeIx, approved: bool, (by, words): (&str, &str)) {
         self.close_gate(node);
         self.cells[node].gate = if approved { Gate::Approved } else { Gate::Rejected };
-        let word = if approved { "approved" } else { "rejected" };
+        let word = self.decision_word(node, approved);
         self.words.insert(node, said(word, by, words));
         self.place(at, node);
     }

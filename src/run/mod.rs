@@ -38,6 +38,7 @@ mod facts;
 mod fold;
 mod foresee;
 mod frozen;
+mod held;
 mod holdings;
 mod horizon;
 mod imagine;

@@ -108,7 +108,7 @@ impl RunState {
     pub(super) fn is_complete(&self, node: NodeIx) -> bool {
         let cell = &self.cells[node];
         let rules = &self.node(node).rules;
-        if rules.is_approval {
+        if rules.is_approval || cell.gate != Gate::Closed {
             return matches!(cell.gate, Gate::Approved | Gate::Rejected);
         }
         let ended = cell.success + cell.failed + cell.cancelled + cell.unknown;
@@ -142,6 +142,7 @@ impl RunState {
         }
         match cell.gate {
             Gate::Closed if it.rules.is_approval => return Lane::Gate,
+            Gate::Held { .. } => return Lane::Gate,
             Gate::Closed => {}
             _ => return Lane::Idle,
         }

@@ -38,6 +38,8 @@ pub struct RunState {
     /// Attempts of an engine that died.
     pub(super) orphans: u32,
     /// Questions without an answer yet.
+    /// Attempts that are gates of the host.
+    pub(super) asking: u32,
     pub(super) checks: u32,
     /// What could start now.
     pub(super) ready: Ready,
@@ -126,6 +128,11 @@ pub(super) struct Left {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Gate {
     Closed,
+    /// A gate that asked by itself wants a person; a halt waits without end.
+    Held {
+        /// Both authorities refused.
+        is_halt: bool,
+    },
     /// Until then, if it ends by itself.
     Open(Option<Millis>),
     Approved,
@@ -271,6 +278,7 @@ impl RunState {
             shards: Shards::new(&first),
             flights: Flights::default(),
             orphans: 0,
+            asking: 0,
             checks: 0,
             ready: Ready::new(&first),
             delayed: BTreeSet::new(),
@@ -346,7 +354,9 @@ impl RunState {
         self.open = [0; 2];
         self.open_gates.clear();
         self.unknown.clear();
+        self.asking = 0;
         for flight in self.flights.all().to_vec() {
+            self.asking += u32::from(graph.nodes[flight.key.0].rules.is_hosted);
             self.ready.take(flight.key.0, 1);
             self.timers.extend(flight.due.map(|(due, _)| (due, Timer::Flight(flight.key))));
         }

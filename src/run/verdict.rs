@@ -38,7 +38,7 @@ impl RunState {
         match cell.gate {
             Gate::Approved => return (NodeState::Success, self.words(node)),
             Gate::Rejected => return (self.failure(node, NodeState::Failed), self.words(node)),
-            Gate::Closed | Gate::Open(_) => {}
+            Gate::Closed | Gate::Open(_) | Gate::Held { .. } => {}
         }
         if cell.is_cached {
             return (NodeState::Cached, String::new());
@@ -48,6 +48,9 @@ impl RunState {
         }
         if let Some(clock) = cell.expired {
             return (self.failure(node, NodeState::TimedOut), expiry(clock).to_owned());
+        }
+        if cell.gate != Gate::Closed && self.has_asked(node) {
+            return (NodeState::Cancelled, "the run ended before a person decided".to_owned());
         }
         self.end_of_shards(node)
     }

@@ -45,11 +45,12 @@ impl<'a> Builder<'a> {
         let late = action_cx.as_ref().map(|cx| cx.frame);
         let body_cx = action_cx.as_ref().unwrap_or(&around.cx);
         let is_gate = matches!(body.body, Body::Approval { .. });
+        let asks = matches!(body.body, Body::Gate { .. });
         let mut common = vec![(&stage.common, &around.cx)];
         if !std::ptr::eq(body, stage) {
             common.push((&body.common, body_cx));
         }
-        if !is_gate {
+        if !is_gate && !asks {
             common.push((&around.plan.defaults, &around.cx));
         }
         let layers = Layers { common, body, body_cx, own: stage, own_cx: &around.cx };
@@ -65,6 +66,12 @@ impl<'a> Builder<'a> {
                 let command = self.env_words(*at, *verb, with)?;
                 let mut work = self.process(&layers, &command, site, &mut rules, &id);
                 self.lend_environment(&mut work);
+                work
+            }
+            Body::Gate { at, kind, with } => {
+                let (command, places) = self.gate_words(*at, kind, with);
+                let mut work = self.process(&layers, &command, site, &mut rules, &id);
+                self.check_gate(kind, &mut work, &places, (*at, &mut rules));
                 work
             }
             Body::File { .. } | Body::Action { .. } => return None,

@@ -479,7 +479,7 @@ fn has_templates(stage: &Stage) -> bool {
     let is_plain_body = match &stage.body {
         Body::Run(command) => argv(command),
         Body::Approval { prompt, .. } => prompt.as_ref().is_none_or(is_plain),
-        Body::File { .. } | Body::Action { .. } | Body::Env { .. } => false,
+        Body::File { .. } | Body::Action { .. } | Body::Env { .. } | Body::Gate { .. } => false,
     };
     !(is_plain_body
         && stage.condition.is_none()

@@ -17,6 +17,7 @@ mod context;
 mod edges;
 mod environment;
 mod expand;
+mod gates;
 mod inputs;
 pub(crate) mod items;
 mod matrix;

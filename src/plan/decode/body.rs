@@ -5,7 +5,7 @@ use super::values::{entries, named, text};
 use crate::base::Text;
 use crate::plan::error::{Diagnostic, nearest};
 use crate::plan::model::{Body, Command, EnvVerb};
-use crate::plan::schema::tables::{APPROVAL, ENV_ACTION};
+use crate::plan::schema::tables::{APPROVAL, ENV_ACTION, GATES};
 use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::{Key, Kind, Tree};
 
@@ -15,6 +15,7 @@ pub(in crate::plan) const BUILT_INS: &[&str] = &[
     "http",
     "tcp",
     "command",
+    "file",
     "prometheus",
     "log",
     "soak",
@@ -40,6 +41,8 @@ const ENV_ACTIONS: [(&str, EnvVerb, &[&str]); 4] = [
 const ALWAYS: &[&str] = &["description", "group", "needs", "if", "matrix"];
 /// Keys that `uses: approval` may have besides.
 const GATE: &[&str] = &["uses", "with", "timeout", "allow-failure"];
+/// Keys that a gate that asks by itself may have besides.
+const ASKS: &[&str] = &["uses", "with", "timeout", "allow-failure", "pools", "env", "pass-env", "cwd", "secrets"];
 /// Keys that `uses: ./file` may have besides.
 const FILE: &[&str] = &["uses", "with", "on-failure", "secrets"];
 
@@ -123,6 +126,9 @@ fn uses_body(uses: Spanned<Text>, with: Option<Tree>, keys: &[Written], check: &
     if let Some((_, verb, allowed)) = ENV_ACTIONS.iter().find(|(known, ..)| *known == name) {
         return Some(env_action(&uses, *verb, allowed, with, check));
     }
+    if let Some(gate) = gate(&uses, with.as_ref(), keys, check) {
+        return Some(gate);
+    }
     if BUILT_INS.contains(&name) {
         check.not_yet(uses.at, &format!("the built-in action `{name}`"), "gates");
         return None;
@@ -189,6 +195,22 @@ fn env_action(
     }
     let with = written.into_iter().map(|(key, value)| (super::values::name(key), value)).collect();
     Body::Env { at: uses.at, verb, with }
+}
+
+/// `uses: http` and its like.
+fn gate(uses: &Spanned<Text>, with: Option<&Tree>, keys: &[Written], check: &mut Check<'_>) -> Option<Body> {
+    let kind = *crate::gate::KINDS.iter().find(|kind| **kind == uses.value.as_str())?;
+    let (_, table) = GATES.iter().find(|(known, _)| *known == kind)?;
+    only(keys, &[ALWAYS, ASKS], "a gate", check);
+    let Some(with) = with.filter(|with| matches!(with.kind, Kind::Map(_))) else {
+        let message = format!("`{kind}` needs `with`: what it asks");
+        check.push(Diagnostic::error("plan::missing-key", uses.at, message));
+        return Some(Body::Gate { at: uses.at, kind, with: Vec::new() });
+    };
+    let written = entries(with.clone());
+    check.table(with.at, &written, table);
+    let with = written.into_iter().map(|(key, value)| (super::values::name(key), value)).collect();
+    Some(Body::Gate { at: uses.at, kind, with })
 }
 
 fn is_prompt(key: &Key) -> bool {

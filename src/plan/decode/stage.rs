@@ -41,7 +41,16 @@ pub(super) fn stage(id: Spanned<Text>, tree: Tree, check: &mut Check<'_>) -> Sta
     if let (Body::Env { at, verb: EnvVerb::Render, .. }, true) = (&stage.body, stage.outputs.is_empty()) {
         stage.outputs = rendered_outputs(*at);
     }
+    if let Body::Gate { at, .. } = &stage.body {
+        stage.outputs = gate_outputs(*at);
+    }
     stage
+}
+
+/// What every gate that asks by itself leaves, whatever its verdict.
+fn gate_outputs(at: Place) -> Vec<Output> {
+    let output = |name: &str| Output { name: Spanned::new(name.into(), at), kind: Type::String };
+    crate::gate::verdict::OUTPUTS.map(output).into()
 }
 
 /// What `env.render` gives without being asked.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::tables::{ALL, ENVIRONMENTS, FILE, SERVICES};
+use super::tables::{ALL, ENVIRONMENTS, FILE, GATES, SERVICES};
 use super::*;
 use crate::plan::load::tests::load_text;
 
@@ -76,6 +76,7 @@ fn tables_of(shape: &Shape, found: &mut Vec<&'static str>) {
 #[test]
 fn every_table_that_is_used_is_printed() {
     let mut used = vec![FILE.name, "approval", "env-action"];
+    used.extend(GATES.iter().map(|(_, table)| table.name));
     for table in ALL {
         table.keys.iter().for_each(|key| tables_of(&key.shape, &mut used));
         if let Some(named) = table.open {

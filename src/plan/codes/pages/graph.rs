@@ -18,6 +18,20 @@ stages:
 "#,
     },
     Page {
+        code: "plan::bad-gate",
+        title: "a gate that makes no sense",
+        text: "A gate's settings have to fit together: a number that is measured needs a `pass`, a soak needs metrics, an \
+               error budget cannot burn faster than with every request failing.",
+        bad: r"version: 1
+stages:
+  depth: {uses: file, with: {path: run/depth, value: /depth}}
+",
+        good: r"version: 1
+stages:
+  depth: {uses: file, with: {path: run/depth, value: /depth, pass: '< 5'}}
+",
+    },
+    Page {
         code: "plan::bad-input",
         title: "an input's value that is refused",
         text: "The value does not have the input's type, or breaks its `enum`, `pattern`, `min` or `max`. The \

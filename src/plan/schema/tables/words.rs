@@ -109,3 +109,40 @@ pub static WAIVED: &[Choice] = &[
     Choice::new("parity", "a difference between two environments"),
     Choice::new("rotation", "a secret that is too old; at most 14 days"),
 ];
+
+/// What follows from a verdict.
+pub static WHAT_FOLLOWS: &[Choice] = &[
+    Choice::new("continue", "the stage succeeds"),
+    Choice::new("hold", "a person decides, within `hold-for`"),
+    Choice::new("fail", "the stage fails, and the failure policy of its scope decides the rest"),
+];
+
+/// How samples become one number.
+pub static REDUCE: &[Choice] = &[
+    Choice::new("avg", "the mean"),
+    Choice::new("min", "the least"),
+    Choice::new("max", "the greatest"),
+    Choice::new("p50", "the median of the samples, by nearest rank"),
+    Choice::new("p95", "95 % of the samples do not exceed it"),
+    Choice::new("p99", "99 % of the samples do not exceed it"),
+    Choice::new("last", "the latest"),
+    Choice::new("increase", "how much a counter grew; a fall is a start from zero"),
+    Choice::new("rate", "that, for each second"),
+    Choice::new("resets", "how often a counter fell"),
+];
+
+/// How metrics come together.
+pub static COMPOSE: &[Choice] = &[Choice::new("all", "each must pass"), Choice::new("any", "one must pass")];
+
+/// What is made of a fault that was there before.
+pub static PREEXISTING: &[Choice] = &[
+    Choice::new("block", "it counts like any other"),
+    Choice::new("tolerate", "it may stay, at most `worsen-ratio` times as bad"),
+];
+
+/// Which difference is for the worse.
+pub static WORSE: &[Choice] = &[
+    Choice::new("increase", "larger values"),
+    Choice::new("decrease", "smaller values"),
+    Choice::new("change", "any difference"),
+];

@@ -1,0 +1,71 @@
+//! Gates that ask by themselves, and are held for a person when they cannot say yes or no.
+//!
+//! Such a gate is an attempt that ends with exit code 0 (go on), 1 (fail), [`HELD`] or [`HALTED`]. Held, its stage waits
+//! like an approval: a person lets it pass, which waives the verdict, or not.
+
+use super::event::{Outcome, ShardResult};
+use super::shards::Key;
+use super::state::{Gate, RunState};
+use crate::base::{Millis, NodeIx};
+use crate::gate::verdict::{HALTED, HELD};
+
+impl RunState {
+    /// Whether an attempt that ended so holds its stage for a person.
+    pub(super) fn is_held_by(&self, node: NodeIx, outcome: &Outcome) -> bool {
+        self.node(node).rules.hold.is_some() && matches!(outcome, Outcome::Exit(HELD | HALTED))
+    }
+
+    /// The attempt is done, and a person decides what it comes to.
+    pub(super) fn hold_gate(&mut self, key: Key, outcome: &Outcome, result: &ShardResult) {
+        self.succeed(key, result);
+        self.cells[key.0].gate = Gate::Held { is_halt: *outcome == Outcome::Exit(HALTED) };
+    }
+
+    /// Keeps what a gate found, for the words about its end.
+    pub(super) fn keep_finding(&mut self, node: NodeIx, result: &ShardResult) {
+        if self.node(node).rules.hold.is_none() {
+            return;
+        }
+        let output = |name: &str| {
+            let found = result.outputs.iter().find(|(known, _)| known == name);
+            found.and_then(|(_, value)| value.as_str()).unwrap_or_default()
+        };
+        let (verdict, why) = (output("verdict"), output("why"));
+        if !verdict.is_empty() {
+            self.words.insert(node, format!("{verdict}: {why}"));
+        }
+    }
+
+    /// When a question opened at `at` ends by itself.
+    pub(super) fn question_ends(&self, at: Millis, node: NodeIx) -> Option<Millis> {
+        let rules = &self.node(node).rules;
+        let wait = match self.cells[node].gate {
+            Gate::Held { is_halt: true } => None,
+            Gate::Held { is_halt: false } => rules.hold,
+            _ => rules.timeout,
+        };
+        wait.filter(|_| !self.is_timeless()).map(|wait| at + wait)
+    }
+
+    /// What a person's decision is called.
+    pub(super) fn decision_word(&self, node: NodeIx, approved: bool) -> &'static str {
+        match (approved, self.has_asked(node)) {
+            (true, true) => "waived",
+            (true, false) => "approved",
+            (false, _) => "rejected",
+        }
+    }
+
+    /// Whether the stage asked by itself before a person is asked.
+    pub(super) fn has_asked(&self, node: NodeIx) -> bool {
+        self.node(node).rules.hold.is_some()
+    }
+
+    /// What the person is asked about a gate that is held.
+    pub(super) fn held_prompt(&self, node: NodeIx) -> Option<String> {
+        let Gate::Held { is_halt } = self.cells[node].gate else { return None };
+        let found = self.words.get(&node).map_or("no verdict", String::as_str);
+        let word = if is_halt { "guardian.halt" } else { "held" };
+        Some(format!("{word}: {found}; go on all the same?"))
+    }
+}

@@ -1,0 +1,102 @@
+//! Gates that ask by themselves: what their ends mean, and how a person is asked.
+
+use super::*;
+use crate::gate::verdict::{HALTED, HELD};
+
+fn gate(id: &str) -> Node {
+    stage(id, |node| {
+        node.rules.hold = Some(Span::from_secs(60));
+        node.rules.is_hosted = true;
+    })
+}
+
+fn found(verdict: &str, why: &str) -> Box<ShardResult> {
+    let outputs = vec![("verdict".to_owned(), verdict.into()), ("why".to_owned(), why.into())];
+    Box::new(ShardResult { outputs, ..ShardResult::default() })
+}
+
+fn told(story: &mut Story, code: i32) {
+    let outcome = if code == 0 { Outcome::Success } else { Outcome::Exit(code) };
+    let (attempt, result) = (story.number(0, 0), found("no-data", "nothing there"));
+    story.tell(Input::Done { attempt, outcome, took: Span::from_ms(1), result });
+}
+
+fn ended(state: NodeState, reason: &str) -> Event {
+    Event::NodeFinished { node: n(0), state, reason: reason.to_owned() }
+}
+
+fn opened(expires: Option<u64>, prompt: &str) -> Event {
+    Event::GateOpened { node: n(0), expires: expires.map(Millis::new), prompt: prompt.to_owned() }
+}
+
+#[test]
+fn a_verdict_passes_or_fails_its_stage_with_its_words() {
+    let mut story = Story::of(vec![gate("gate"), after("next", &[0])]);
+    told(&mut story, 0);
+    story.has(&ended(NodeState::Success, "no-data: nothing there")).starts(&[(1, 0)]);
+    let mut story = Story::of(vec![gate("gate"), after("next", &[0])]);
+    told(&mut story, 1);
+    story.has(&ended(NodeState::Failed, "no-data: nothing there")).run_ends(RunEnd::Failed);
+}
+
+#[test]
+fn a_held_gate_waits_like_an_approval_and_what_a_person_says_counts() {
+    let nodes = || vec![gate("gate"), after("next", &[0])];
+    let question = opened(Some(60_000), "held: no-data: nothing there; go on all the same?");
+    let mut story = Story::of(nodes());
+    told(&mut story, HELD);
+    story.has(&question).is(0, NodeState::Waiting).starts(&[]);
+    assert_eq!(story.core.state().outputs(n(0)).len(), 2, "what was found is there for those that follow");
+    story.decides(0, true).has(&ended(NodeState::Success, "waived by ann")).starts(&[(1, 0)]);
+    let mut story = Story::of(nodes());
+    told(&mut story, HELD);
+    story.decides(0, false).is(0, NodeState::Failed).run_ends(RunEnd::Failed);
+    let mut story = Story::of(nodes());
+    told(&mut story, HELD);
+    story.wait(60_000).is(0, NodeState::TimedOut).run_ends(RunEnd::Failed);
+}
+
+#[test]
+fn a_halt_waits_without_end() {
+    let mut story = Story::of(vec![gate("gate")]);
+    told(&mut story, HALTED);
+    story.has(&opened(None, "guardian.halt: no-data: nothing there; go on all the same?"));
+    story.wait(100_000_000).is(0, NodeState::Waiting);
+    story.decides(0, true).is(0, NodeState::Success).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn a_held_gate_survives_its_engine_and_never_asks_again() {
+    let mut story = Story::of(vec![gate("gate"), after("next", &[0])]);
+    told(&mut story, HELD);
+    // The engine died between the end and the question.
+    let mut early = story.without_last(1);
+    early.gap(5).has(&opened(Some(60_005), "held: no-data: nothing there; go on all the same?")).starts(&[]);
+    story.gap(5).starts(&[]).is(0, NodeState::Waiting);
+    story.decides(0, true).starts(&[(1, 0)]);
+}
+
+#[test]
+fn a_held_gate_is_cancelled_when_the_run_ends_around_it() {
+    let mut story = Story::of(vec![gate("gate"), stage("beside", |_| ())]);
+    told(&mut story, HELD);
+    story.fails(1).is(0, NodeState::Cancelled).run_ends(RunEnd::Failed);
+    let mut story = Story::of(vec![gate("gate")]);
+    told(&mut story, HELD);
+    story.cancel(CancelLevel::Stop).is(0, NodeState::Cancelled).run_ends(RunEnd::Cancelled);
+}
+
+#[test]
+fn a_gate_of_the_host_keeps_no_slot() {
+    let mut story = Story::with(1, parts(vec![gate("gate"), gate("more"), stage("work", |_| ())]));
+    story.starts(&[(0, 0), (1, 0), (2, 0)]);
+    let mut story = Story::with(1, parts(vec![stage("one", |_| ()), gate("gate"), stage("two", |_| ())]));
+    story.starts(&[(0, 0)]);
+    story.succeeds(0).starts(&[(1, 0), (2, 0)]);
+}
+
+#[test]
+fn a_plain_stage_is_not_held_by_its_exit_code() {
+    let mut story = Story::of(vec![stage("work", |_| ())]);
+    story.ends(0, Outcome::Exit(HELD)).is(0, NodeState::Failed);
+}

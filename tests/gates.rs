@@ -1,0 +1,7 @@
+//! Gates through the real binary, against real servers, ports, files, processes and Prometheus.
+
+#[path = "gates/plain.rs"]
+mod plain;
+#[path = "gates/server.rs"]
+mod server;
+mod support;
