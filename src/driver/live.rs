@@ -18,15 +18,14 @@ use super::keys::{Keys, Purpose};
 use super::news::News;
 use super::output::Captured;
 use super::ports::Clock;
-use super::prepare::{Prepared, Preparer};
+use super::prepare::Preparer;
 use super::secrets::{Strongbox, hide};
 use super::signals::{Ladder, Step};
 use crate::base::{Millis, Span};
-use crate::exec::{Ended, Executor, Gates, Local, Spec};
+use crate::exec::{Ended, Executor, Gates, Local};
 use crate::graph::Graph;
 use crate::graph::model::{Process, Work};
 use crate::journal::{Notice, Ownership, RunDir, Writer};
-use crate::render::mask::Masker;
 use crate::run::event::{
     CancelLevel, CancelReason, CheckKind, Outcome, ShardResult, StopKind, SuspendReason, Verdict,
 };
@@ -335,123 +334,8 @@ impl Live {
         }
     }
 
-    /// Puts artifacts of its needs in place where they are not, then launches the attempt.
-    fn start(&mut self, attempt: Attempt, inputs: &mut Vec<Input>) {
-        let needed = self.checks.missing_artifacts(&self.graph, attempt.node, self.core.state());
-        if needed.is_empty() {
-            self.launch(attempt, inputs);
-        } else {
-            self.restoring.insert(attempt, true);
-            self.checks.restore(attempt, needed, &self.sender);
-        }
-    }
-
-    /// The start of an attempt that left early is durable: what it printed may be seen.
-    fn confirm(&mut self, attempt: Attempt, inputs: &mut Vec<Input>) {
-        if let Some(key) = self.keys.of(attempt) {
-            self.captured.release(key);
-        }
-        if let Some(ended) = self.unheard.remove(&attempt) {
-            self.ended(&ended, inputs);
-        }
-    }
-
-    /// Stops an attempt; one that is not a process yet never becomes one.
-    fn stop(&mut self, attempt: Attempt, how: StopKind, inputs: &mut Vec<Input>) {
-        if let Some(key) = self.keys.of(attempt) {
-            if !self.gates.stop(key) {
-                self.local.stop(key, how);
-            }
-        } else if let Some(is_wanted) = self.restoring.get_mut(&attempt) {
-            *is_wanted = false;
-        } else if self.fetching.remove(&attempt) {
-            // A source may take its time; nobody waits for it.
-            inputs.push(not_started(attempt, "stopped before it was started".to_owned()));
-        }
-    }
-
-    fn launch(&mut self, attempt: Attempt, inputs: &mut Vec<Input>) {
-        let graph = Arc::clone(&self.graph);
-        let process = process(&graph, attempt);
-        if let Some(secrets) = &self.secrets {
-            if secrets.is_stale(process) {
-                self.fetching.insert(attempt);
-                return secrets.refresh_beside(attempt, process, &self.sender);
-            }
-            let untold = secrets.untold();
-            inputs.extend((!untold.is_empty()).then_some(Input::SecretsFetched(untold)));
-        }
-        let prepared = self.preparer.attempt(&graph, attempt, process, self.core.state());
-        let started = prepared.and_then(|prepared| {
-            let (values, cwd) = (prepared.values.clone(), prepared.cwd.clone());
-            self.spawn(prepared, process, Purpose::Attempt { attempt, values, cwd }, attempt)
-        });
-        inputs.extend(started.err().map(|why| not_started(attempt, why)));
-    }
-
-    /// What finds secrets in text, if there are any.
-    fn masker(&self) -> Option<Arc<Masker>> {
-        self.secrets.as_ref()?.masker()
-    }
-
-    fn ask_done_if(&mut self, attempt: Attempt, inputs: &mut Vec<Input>) {
-        let graph = Arc::clone(&self.graph);
-        let process = process(&graph, attempt);
-        let Attempt { node, shard, .. } = attempt;
-        let kind = CheckKind::DoneIf;
-        let prepared = self.preparer.done_if(&graph, attempt, process, self.core.state());
-        let started = prepared.and_then(|prepared| {
-            let purpose = Purpose::Check { node, shard, kind, values: prepared.values.clone() };
-            self.spawn(prepared, process, purpose, attempt)
-        });
-        if let Err(why) = started {
-            let answer = crate::run::event::Answer::Unknown(format!("`done-if` could not be started: {why}"));
-            inputs.push(Input::Checked { node, shard, kind, answer });
-        }
-    }
-
-    /// Hands a process over to the executor, with its secrets.
-    fn spawn(
-        &mut self,
-        prepared: Prepared,
-        process: &Process,
-        purpose: Purpose,
-        attempt: Attempt,
-    ) -> Result<(), String> {
-        let secrets = match &self.secrets {
-            Some(secrets) => secrets.variables(process)?,
-            None => Vec::new(),
-        };
-        let is_check = matches!(purpose, Purpose::Check { .. });
-        let idle = self.graph.nodes[attempt.node].rules.idle.filter(|_| !is_check);
-        let key = self.keys.open(purpose);
-        if self.early.contains(&attempt) {
-            self.captured.hold(key);
-        }
-        let is_hosted = self.graph.nodes[attempt.node].rules.is_hosted && !is_check;
-        let spec = Spec {
-            key,
-            argv: prepared.argv,
-            env: prepared.env,
-            secrets,
-            cwd: prepared.cwd,
-            stop_signal: process.stop.0,
-            grace: process.stop.1.duration(),
-            idle: idle.map(crate::base::Span::duration),
-            tag: prepared.tag,
-            lifetime: if is_check { crate::plan::model::Lifetime::Stage } else { process.lifetime },
-            pipes: None,
-        };
-        if is_hosted {
-            self.gates.start(&spec);
-        } else {
-            self.local.start(spec);
-        }
-        Ok(())
-    }
-
     /// A process is over.
-    fn ended(&mut self, ended: &Ended, inputs: &mut Vec<Input>) {
+    pub(super) fn ended(&mut self, ended: &Ended, inputs: &mut Vec<Input>) {
         let output = self.captured.finish(ended.key);
         match self.keys.close(ended.key) {
             Some(Purpose::Attempt { attempt, values, cwd }) => {
@@ -495,14 +379,15 @@ impl Live {
 }
 
 /// The process a node runs.
-fn process(graph: &Graph, attempt: Attempt) -> &Process {
+pub(super) fn process(graph: &Graph, attempt: Attempt) -> &Process {
     match &graph.nodes[attempt.node].work {
         Work::Process(process) => process,
         Work::Approval { .. } => unreachable!("an approval starts no attempt"),
     }
 }
 
-fn not_started(attempt: Attempt, why: String) -> Input {
+/// An attempt that never was a process.
+pub(super) fn not_started(attempt: Attempt, why: String) -> Input {
     let outcome = Outcome::NotStarted(why);
     Input::Done { attempt, outcome, took: crate::base::Span::ZERO, result: Box::new(ShardResult::default()) }
 }

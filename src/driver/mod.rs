@@ -23,6 +23,7 @@ pub mod guarded;
 pub mod helm;
 pub mod host;
 pub mod keys;
+mod launch;
 pub mod live;
 pub mod merge;
 pub mod news;
