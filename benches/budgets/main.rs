@@ -13,6 +13,7 @@ mod chain;
 mod core;
 mod cpu;
 mod dag;
+mod environments;
 mod machine;
 mod mask;
 mod memory;
@@ -43,6 +44,7 @@ const ITEMS: &[Item] = &[
     ("resume-shards", "resuming a run of 1,000,000 finished shards", resume::shards),
     ("memory", "spawning from an engine that holds 1 GiB", memory::measure),
     ("mask", "masking secrets in what stages print", mask::measure),
+    ("env", "10,000 templates, and 5,000 keys in ten environments", environments::measure),
     ("fold", "folding events, and a million shards through core and journal", core::measure),
 ];
 

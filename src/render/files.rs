@@ -9,6 +9,8 @@
 //! carries a mark in its place, and the sealed and the redacted text come from that one pass. Whatever else a template
 //! does with a secret (joining, comparing, measuring it) is an error.
 
+mod decides;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
@@ -43,6 +45,9 @@ pub enum Bound {
 pub struct Bindings {
     context: minijinja::Value,
     secrets: Vec<(Arc<str>, Arc<Secret>)>,
+    /// Everything but the secrets.
+    values: Vec<(String, minijinja::Value)>,
+    environment: String,
 }
 
 impl Bindings {
@@ -61,10 +66,20 @@ impl Bindings {
             };
             values.push((key.clone(), value));
         }
-        let env = minijinja::Value::from_pairs(values.iter().cloned());
-        let more = [("env".to_owned(), env), ("environment".to_owned(), minijinja::Value::from(environment))];
-        let context = minijinja::Value::from_pairs(values.into_iter().chain(more));
-        Self { context, secrets }
+        let context = context(environment, &values);
+        values.retain(|(key, _)| !secrets.iter().any(|(name, _)| **name == **key));
+        Self { context, secrets, values, environment: environment.to_owned() }
+    }
+
+    /// What templates would see if secrets were texts like all others.
+    fn open_context(&self) -> minijinja::Value {
+        let secrets = self.secrets.iter().map(|(name, secret)| {
+            let bytes = || minijinja::Value::from_bytes(secret.expose().to_vec());
+            (name.to_string(), secret.expose_text().map_or_else(bytes, minijinja::Value::from))
+        });
+        let mut values: Vec<(String, minijinja::Value)> = self.values.iter().cloned().chain(secrets).collect();
+        values.sort_by(|one, other| one.0.cmp(&other.0));
+        context(&self.environment, &values)
     }
 
     /// The text that a mark stands for.
@@ -73,6 +88,13 @@ impl Bindings {
         let text = secret.expose_text().ok_or_else(|| format!("the secret `{name}` is not text"))?;
         form.of(&Value::from(text)).map_err(|what| format!("the secret `{name}` is {what}"))
     }
+}
+
+/// All names of a template.
+fn context(environment: &str, values: &[(String, minijinja::Value)]) -> minijinja::Value {
+    let env = minijinja::Value::from_pairs(values.iter().cloned());
+    let more = [("env".to_owned(), env), ("environment".to_owned(), minijinja::Value::from(environment))];
+    minijinja::Value::from_pairs(values.iter().cloned().chain(more))
 }
 
 /// A secret as templates see it.
@@ -204,7 +226,11 @@ impl Renderer {
         let mut out = Bounded(Vec::with_capacity(text.len() + text.len() / 4));
         template.render_captured_to(bindings.context.clone(), &mut out).map_err(fault)?;
         let marked = String::from_utf8(out.0).expect("templates and values are UTF-8");
-        seal(&marked, name, bindings)
+        let rendered = seal(&marked, name, bindings)?;
+        if !bindings.secrets.is_empty() && !decides::is_straight(text) {
+            decides::openly((name, text), &template, bindings, &rendered)?;
+        }
+        Ok(rendered)
     }
 }
 

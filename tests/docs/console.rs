@@ -175,6 +175,11 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
+fn the_way_from_an_example_to_checked_environments_goes_as_it_is_told() {
+    check("docs/environments.md");
+}
+
+#[test]
 fn the_commands_of_the_readme_print_what_it_shows() {
     check("README.md");
 }

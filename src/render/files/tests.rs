@@ -174,3 +174,37 @@ fn foreign_characters_are_refused_where_they_stand() {
         assert_eq!((error.kind, error.range), (FileFault::Syntax, Some(at)));
     }
 }
+
+#[test]
+fn a_secret_by_another_name_decides_nothing() {
+    let same = "hunter2-hunter2";
+    let keys = [
+        ("PORT", Bound::Plain(8000.into())),
+        ("SECRET_TEXT", Bound::Plain(same.into())),
+        ("TOKEN", Bound::Secret(Arc::new(Secret::new(same.as_bytes().to_vec())))),
+    ];
+    let bindings =
+        Bindings::new("staging", &keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect());
+    let render = |text: &str| renderer(&[]).render("app.env.j2", text, &bindings);
+    let refused = |text: &str| {
+        let error = render(text).expect_err(text);
+        assert_eq!(error.kind, FileFault::Misuse, "{text}: {error:?}");
+        error
+    };
+    let at = |text: &str, part: &str| {
+        let range = refused(text).range.expect("it has a place");
+        assert!(text[range.clone()].contains(part), "{text}: {}", &text[range]);
+    };
+    at("{% for key, value in env | items %}{% if value == SECRET_TEXT %}x{% endif %}{% endfor %}", "==");
+    at("{% set it = TOKEN %}{% if it is string %}x{% endif %}", "is string");
+    refused("{% for key, value in env | items if value == SECRET_TEXT %}{{ key }}{% endfor %}");
+    // What comes out right either way is right, and what decides by other keys is nobody's business.
+    for text in [
+        "{% for key, value in env | items %}{% if key == 'TOKEN' %}{{ value }}{% endif %}{% endfor %}",
+        "{% for key, value in env | items %}{% if loop.last %}{{ key }}{% endif %}{% endfor %}",
+        "{% for key, value in env | items %}{% if value == 'nothing has this value' %}x{% endif %}{% endfor %}",
+        "{% if PORT > 80 %}{{ TOKEN | dotenv }}{% endif %}",
+    ] {
+        render(text).expect(text);
+    }
+}
