@@ -226,3 +226,18 @@ fn without_a_secret_nothing_is_touched() {
     assert!(!tdex.lab.place("").exists(), "nothing was begun");
     assert!(!out.stderr.contains("canary"), "{}", out.stderr);
 }
+
+#[test]
+fn an_upload_that_cannot_be_made_harms_nobody() {
+    let tdex = Tdex::new();
+    let script = "examples/tdex/upload";
+    let mended = tdex.lab.project.read(script).replace("-i \"$dir/client\"", "-i \"$dir/host\"");
+    tdex.lab.project.script(script, &mended);
+    let plan = tdex.lab.project.read("plans/tdex/deploy.yaml");
+    tdex.lab.project.write("plans/tdex/deploy.yaml", plan.replace("delay: 1s, backoff: 2", "delay: 10ms"));
+    let out = tdex.lab.engine(&DEPLOY).expect(0);
+    assert!(out.stdout.contains("Permission denied (publickey)"), "the key is not the right one\n{}", out.stdout);
+    tdex.expect_states(&["upload-assets"], "failed");
+    tdex.expect_states(&["migrate", "start", "routes"], "success");
+    assert_eq!(tdex.get("/health/ready"), "200 v1.9.7a");
+}
