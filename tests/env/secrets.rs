@@ -187,7 +187,7 @@ fn the_value_of_a_secret_input_comes_by_a_variable_or_a_file_and_is_recorded_now
             &[][..],
             &["run", "plan.yaml"][..],
             9,
-            &["env::no-secret", "set `ENGINE_INPUT_A_TOKEN`", "plan.yaml:2:10"][..],
+            &["the secret `a-token` cannot", "set `ENGINE_INPUT_A_TOKEN`", "plan.yaml:2:10"][..],
         ),
         (
             &[],

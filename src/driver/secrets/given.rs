@@ -27,6 +27,7 @@ pub struct Given {
 /// One secret input.
 #[derive(Clone, Debug)]
 struct SecretInput {
+    name: String,
     at: Place,
     kind: Type,
     pattern: Option<String>,
@@ -51,6 +52,7 @@ pub fn take(plan: &Plan, options: &mut Options, report: &mut Report) -> Given {
     let mut inputs = BTreeMap::new();
     for input in plan.inputs.iter().filter(|input| input.secret.is_some()) {
         let mut found = SecretInput {
+            name: input.name.value.to_string(),
             at: input.name.at,
             kind: input.kind,
             pattern: input.pattern.as_ref().map(|pattern| pattern.value.to_string()),
@@ -97,9 +99,14 @@ impl Given {
         declared.chain(self.inputs.keys().map(|name| input_variable(name))).collect()
     }
 
+    /// The name of a secret input as the plan writes it.
+    pub(super) fn written<'n>(&'n self, name: &'n str) -> &'n str {
+        self.inputs.get(name).map_or(name, |input| &input.name)
+    }
+
     /// Where a secret input is declared.
     pub(super) fn place(&self, name: &str) -> Place {
-        let found = self.inputs.get(super::shown(name));
+        let found = self.inputs.get(super::key(name));
         found.map_or(Place { file: crate::plan::FileIx(0), start: 0, end: 0 }, |input| input.at)
     }
 

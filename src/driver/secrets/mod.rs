@@ -33,7 +33,7 @@ use crate::base::{Millis, limits};
 use crate::exec::secrets::Sources;
 use crate::exec::unix;
 use crate::graph::Graph;
-use crate::graph::model::{INPUT_SECRET, Process, Work};
+use crate::graph::model::{Command, INPUT_SECRET, Process, Work};
 use crate::plan::environment::{Entry, Environment, Fetched, SecretDecl, SecretSource, Secrets as _};
 use crate::plan::error::Severity;
 use crate::plan::{Diagnostic, Report};
@@ -92,7 +92,7 @@ impl<'g> Wanted<'g> {
         let mut wanted = Self::default();
         for node in graph.nodes.iter().filter(|node| node.selected) {
             let Work::Process(process) = &node.work else { continue };
-            wanted.by_engine |= process.is_engine;
+            wanted.by_engine |= opens_environment(process);
             for (_, name) in &process.secrets {
                 wanted.named.insert(name);
                 if node.needs.is_empty() {
@@ -138,7 +138,7 @@ impl Strongbox {
             let is_named = wanted.named.contains(&*name);
             let is_certain = wanted.at_once.contains(&*name) || strongbox.is_fixed(&name);
             let at = strongbox.place(&name);
-            let message = format!("the secret `{}` cannot be had: {why}", shown(&name));
+            let message = format!("the secret `{}` cannot be had: {why}", strongbox.shown(&name));
             match (is_named && is_certain, is_named) {
                 (true, _) => report.push(Diagnostic::error("env::no-secret", at, message)),
                 (false, true) => {
@@ -188,7 +188,7 @@ impl Strongbox {
         let is_named = |name: &str| process.secrets.iter().any(|(_, named)| **named == *name);
         let failed = self.fetch(&stale, &mut report);
         if let Some((name, why)) = failed.into_iter().find(|(name, _)| is_named(name)) {
-            return Err(format!("the secret `{}` cannot be had: {why}", shown(&name)));
+            return Err(format!("the secret `{}` cannot be had: {why}", self.shown(&name)));
         }
         Ok(())
     }
@@ -216,7 +216,7 @@ impl Strongbox {
         let inner = self.lock();
         let variable = |(variable, name): &(Box<str>, Box<str>)| {
             let value = inner.held.get(name).and_then(|held| held.value.clone());
-            let value = value.ok_or_else(|| format!("the secret `{}` cannot be had", shown(name)))?;
+            let value = value.ok_or_else(|| format!("the secret `{}` cannot be had", self.shown(name)))?;
             Ok((OsString::from(&**variable), value))
         };
         process.secrets.iter().map(variable).collect()
@@ -234,10 +234,15 @@ impl Strongbox {
             None => true,
         };
         let own = process.secrets.iter().map(|(_, name)| name.clone()).filter(|name| is_stale(name, true));
-        let all = self.given.environment.iter().filter(|_| process.is_engine);
+        let all = self.given.environment.iter().filter(|_| opens_environment(process));
         let all =
             all.flat_map(|environment| environment.secrets()).map(|decl| Box::<str>::from(&*decl.name.value));
         own.chain(all.filter(|name| is_stale(name, false))).collect()
+    }
+
+    /// A secret's name as its owner wrote it.
+    fn shown<'n>(&'n self, name: &'n str) -> &'n str {
+        name.strip_prefix(INPUT_SECRET).map_or(name, |input| self.given.written(input))
     }
 
     /// Whether its value is the same as long as this process lives.
@@ -270,13 +275,17 @@ impl Strongbox {
             let (value, fact) = match found {
                 Ok((source, found)) => {
                     let rotated_at = found.rotated_at.map(|day| day.to_string());
-                    let fact =
-                        SecretFact { name: shown(name).to_owned(), source, version: found.version, rotated_at };
+                    let fact = SecretFact {
+                        name: self.shown(name).to_owned(),
+                        source,
+                        version: found.version,
+                        rotated_at,
+                    };
                     (Some(found.value), fact)
                 }
                 Err(why) => {
                     failed.push((name.clone(), why));
-                    (None, SecretFact { name: shown(name).to_owned(), ..SecretFact::default() })
+                    (None, SecretFact { name: self.shown(name).to_owned(), ..SecretFact::default() })
                 }
             };
             is_new |= inner.keep(name, Held { value: value.map(Arc::new), fact, at: now });
@@ -292,9 +301,9 @@ impl Strongbox {
         if let Some(decl) = self.declared(name) {
             return Ok((decl.from.words(), self.sources.fetch(decl)?));
         }
-        let input = shown(name);
+        let input = key(name);
         let value = self.given.input(input, &self.sources)?;
-        Ok((format!("input:{input}"), Fetched { value, version: None, rotated_at: None }))
+        Ok((format!("input:{}", self.shown(name)), Fetched { value, version: None, rotated_at: None }))
     }
 
     /// Checks a value by its catalog; what is wrong is said without it.
@@ -306,7 +315,7 @@ impl Strongbox {
             Some(environment) => check_declared(environment, name, found, &mut own),
             None => {
                 let at = self.place(name);
-                check::short(shown(name), &found.value, (at, is_production), &mut own);
+                check::short(self.shown(name), &found.value, (at, is_production), &mut own);
                 found
             }
         };
@@ -342,9 +351,18 @@ impl Inner {
     }
 }
 
-/// A secret's name as its owner wrote it.
-fn shown(name: &str) -> &str {
+/// What a secret input is kept by.
+fn key(name: &str) -> &str {
     name.strip_prefix(INPUT_SECRET).unwrap_or(name)
+}
+
+/// Whether a process is `engine env …`, which fetches the secrets of its environment for itself.
+fn opens_environment(process: &Process) -> bool {
+    let words = match &process.command {
+        Command::Argv(words) => &words[..],
+        Command::Script { .. } => return false,
+    };
+    process.is_engine && words.get(1).is_some_and(|word| **word == *"env")
 }
 
 fn check_declared(environment: &Environment, name: &str, found: Fetched, report: &mut Report) -> Fetched {
