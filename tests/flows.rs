@@ -28,6 +28,8 @@ mod pauses;
 mod people;
 #[path = "flows/places.rs"]
 mod places;
+#[path = "flows/rollback.rs"]
+mod rollback;
 #[path = "flows/services.rs"]
 mod services;
 #[path = "flows/sharded.rs"]

@@ -88,6 +88,8 @@ fn begin() -> Input {
         by: String::new(),
         engine: String::new(),
         place: None,
+        rollbacks: 0,
+        back_to: None,
     }))
 }
 

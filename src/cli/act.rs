@@ -102,7 +102,7 @@ pub(super) fn cancel(args: &CancelArgs, settings: &Settings) -> Answer {
         None => newest(&state, |state| !state.is_over())
             .or_else(|_| newest(&state, |state| state == Recorded::Failed))?,
     };
-    if let Some(freed) = give_up(&state, &dir)? {
+    if let Some(freed) = if args.rollback { None } else { give_up(&state, &dir)? } {
         let done = format!("run {} had ended; freed its lock {}", dir.id(), freed.join(", "));
         if args.json {
             print::json(&serde_json::json!({"version": 1, "run": dir.id().as_str(), "live": false, "done": done}));
@@ -110,6 +110,9 @@ pub(super) fn cancel(args: &CancelArgs, settings: &Settings) -> Answer {
             print::line(&done);
         }
         return Ok(Exit::Success);
+    }
+    if args.rollback {
+        return super::rollback::undo(&dir, &super::rollback::plainly(), args.json, settings);
     }
     let level = if args.now { CancelLevel::Kill } else { CancelLevel::Stop };
     let request = Request::Cancel { level, by: settings::person() };
@@ -199,7 +202,7 @@ pub(super) fn unlock(args: &UnlockArgs, settings: &Settings) -> Answer {
 
 /// The newest run, alive or not, that stands as `is_meant` says. One whose record cannot be read can be named; it
 /// does not stand in the way of the others.
-fn newest(state: &StateDir, is_meant: impl Fn(Recorded) -> bool) -> Result<RunDir, Fault> {
+pub(super) fn newest(state: &StateDir, is_meant: impl Fn(Recorded) -> bool) -> Result<RunDir, Fault> {
     for entry in state.runs()? {
         match journal::summary::of(&entry.dir) {
             Ok(summary) if summary.run.is_some() && is_meant(summary.state) => return Ok(entry.dir),
@@ -212,7 +215,7 @@ fn newest(state: &StateDir, is_meant: impl Fn(Recorded) -> bool) -> Result<RunDi
 
 /// Who took a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Told {
+pub(super) enum Told {
     /// The engine that works on the run.
     Engine,
     /// Nobody worked on it: we recorded it ourselves.
@@ -220,7 +223,7 @@ enum Told {
 }
 
 /// Puts a request to the live engine, or records it ourselves.
-fn send(
+pub(super) fn send(
     dir: &RunDir,
     request: &Request,
     allowed: &dyn Fn(&Graph, &RunState) -> Result<(), Fault>,

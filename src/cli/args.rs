@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::env::args::EnvArgs;
-pub use act::{CancelArgs, DecideArgs, PauseArgs, ResolveArgs, ResolveAs, UnlockArgs};
+pub use act::{CancelArgs, DecideArgs, PauseArgs, ResolveArgs, ResolveAs, RollbackArgs, UnlockArgs};
 pub use gate::{GateArgs, GateVerb, ProbeArgs, ReplayArgs};
 pub use look::{
     CheckArgs, CheckFormat, DiffArgs, GraphArgs, GraphFormat, LogsArgs, ReportArgs, ReportFormat, RunsArgs,
@@ -107,6 +107,8 @@ pub enum Verb {
     Resolve(ResolveArgs),
     /// Cancel a run
     Cancel(CancelArgs),
+    /// Undo what a run has done, or go back to a good run
+    Rollback(RollbackArgs),
     /// Hold a run: what runs goes on, nothing new starts
     Pause(PauseArgs),
     /// Let a paused run go on

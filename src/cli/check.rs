@@ -24,7 +24,7 @@ pub(super) fn run(args: &CheckArgs, settings: &Settings) -> Answer {
         };
         let (found, read, stages) = match compile::check(&settings.root, options) {
             Ok((Compiled { found, sources, graph, .. }, read)) => {
-                let stages = graph.nodes.len();
+                let stages = graph.stages().count();
                 if args.plans.last() == Some(plan) {
                     // The process ends now; freeing a big graph piece by piece takes an eighth of its check.
                     std::mem::forget((read, graph));

@@ -29,6 +29,8 @@ pub enum Exit {
     Environment,
     /// 10: differences found, where they were asked for.
     Differs,
+    /// 11: rollback failed.
+    RollbackFailed,
     /// 70: internal error.
     Internal,
     /// 75: handed over, run the same command again.
@@ -43,9 +45,9 @@ pub enum Exit {
 
 impl Exit {
     /// Every code with its meaning, for the reference and its test.
-    pub const ALL: [(Self, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str); 17] = [
         (Self::Success, "success"),
-        (Self::Failed, "a required stage or gate failed"),
+        (Self::Failed, "a required stage or gate failed, also after a good rollback"),
         (Self::Usage, "bad command line"),
         (Self::Invalid, "plan or environment files invalid"),
         (Self::NotFound, "no such run or stage"),
@@ -58,6 +60,7 @@ impl Exit {
             "environment fault: missing tool, failed `env check`, missing secret value, disk full, state folder not writable",
         ),
         (Self::Differs, "differences found: parity or drift over the limit, else where they were asked for"),
+        (Self::RollbackFailed, "rollback failed: not all of what the run did could be undone"),
         (Self::Internal, "internal error"),
         (Self::HandedOver, "handed over, run the same command again"),
         (Self::TimedOut, "run timeout"),
@@ -79,6 +82,7 @@ impl Exit {
             Self::Damaged => 8,
             Self::Environment => 9,
             Self::Differs => 10,
+            Self::RollbackFailed => 11,
             Self::Internal => 70,
             Self::HandedOver => 75,
             Self::TimedOut => 124,
@@ -93,7 +97,8 @@ impl Exit {
             RunEnd::Success => Self::Success,
             RunEnd::Failed if verdict.failed.is_empty() && verdict.timed_out => Self::TimedOut,
             RunEnd::Failed if verdict.only_late => Self::Late,
-            RunEnd::Failed => Self::Failed,
+            RunEnd::Failed | RunEnd::RolledBack => Self::Failed,
+            RunEnd::RollbackFailed => Self::RollbackFailed,
             RunEnd::Cancelled => verdict.cancelled_by.map_or(Self::Interrupted, Self::of_cancel),
         }
     }
@@ -103,7 +108,7 @@ impl Exit {
         match why {
             CancelReason::Terminated => Self::Terminated,
             CancelReason::Timeout => Self::TimedOut,
-            CancelReason::Person | CancelReason::Failure(_) => Self::Interrupted,
+            CancelReason::Person | CancelReason::Failure(_) | CancelReason::Rollback => Self::Interrupted,
         }
     }
 }

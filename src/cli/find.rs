@@ -169,7 +169,7 @@ pub(super) fn newest_unfinished(state: &StateDir) -> Result<Option<RunDir>, Faul
                 .help(format!("run {id} is the newest that may go on; look at it: engine verify {id}"))
                 .help("continue another one by its name: engine resume RUN")
         })?;
-        if summary.state != journal::summary::RunState::Success {
+        if !summary.state.is_settled() {
             return Ok(Some(entry.dir));
         }
     }

@@ -102,6 +102,7 @@ pub(super) fn options(
     }
     Ok(Options {
         part: None,
+        back_to: None,
         path: settings.path_from_root(plan),
         inputs: given(inputs, settings)?,
         jobs,

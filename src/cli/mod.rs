@@ -29,6 +29,7 @@ mod plan;
 mod preview;
 mod print;
 mod resume;
+mod rollback;
 mod run;
 mod secrets;
 mod settings;
@@ -89,6 +90,8 @@ fn is_guarded(verb: &Verb) -> bool {
         Verb::Run(args) => !args.dry_run,
         Verb::Resume(_) => true,
         Verb::Supervise(args) => !(args.check || args.status || args.stop),
+        Verb::Rollback(args) => rollback::is_guarded(args),
+        Verb::Cancel(args) => args.rollback,
         _ => false,
     }
 }
@@ -115,6 +118,7 @@ fn dispatch(cli: &Cli) -> Answer {
         Verb::Reject(args) => act::decide(args, false, settings),
         Verb::Resolve(args) => act::resolve(args, settings),
         Verb::Cancel(args) => act::cancel(args, settings),
+        Verb::Rollback(args) => rollback::run(args, settings),
         Verb::Pause(args) => act::pause(args, true, settings),
         Verb::Unpause(args) => act::pause(args, false, settings),
         Verb::Unlock(args) => act::unlock(args, settings),

@@ -94,6 +94,7 @@ fn lines(read: &Read, orders: &Orders, edit: Option<&Edit>, graph: &Graph) -> Ve
     let mut lines: Vec<Line> = graph
         .nodes
         .pairs()
+        .filter(|(ix, _)| prospects[*ix].is_awake)
         .map(|(ix, node)| {
             let prospect = &prospects[ix];
             let changes = edit.map_or_else(Vec::new, |edit| changes_of(edit, ix));
@@ -109,7 +110,7 @@ fn lines(read: &Read, orders: &Orders, edit: Option<&Edit>, graph: &Graph) -> Ve
             Line { id, action, why, is_conditional, was, state: prospect.state, changes }
         })
         .collect();
-    lines.extend(old.nodes.pairs().filter(|(_, node)| graph.find(&node.id).is_none()).map(|(before, node)| {
+    lines.extend(old.stages().filter(|(_, node)| graph.find(&node.id).is_none()).map(|(before, node)| {
         let state = recorded.state(before);
         let (id, why) = (node.id.to_string(), "the edited plan has it no more".to_owned());
         Line { id, action: "remove", why, is_conditional: false, was: Some(state), state, changes: Vec::new() }

@@ -37,7 +37,7 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
     };
     let (ownership, recorded) = begin::take_over(dir)?;
     let (run_id, tail) = (recorded.dir.id().clone(), recorded.tail());
-    if recorded.has_ended_well() && args.rerun.is_empty() {
+    if recorded.has_ended_well() && args.rerun.is_empty() && !args.undo {
         // Nothing of its plan is needed, however large it is; but all of it must be whole.
         recorded.verify_plan()?;
         tell_findings(tail, &begin::sweep_ended(&recorded)?);
@@ -138,7 +138,10 @@ fn tell_findings(tail: Tail, swept: &[String]) {
 fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> Result<Option<Orders>, Fault> {
     let mut orders =
         Orders { jobs: args.jobs, unpause: args.unpause, person: person.to_owned(), ..Orders::default() };
-    let edited = if args.recorded { Edited::No } else { change::look(read, settings)? };
+    orders.undo = args.undo;
+    // What is undone is what was recorded.
+    let is_recorded = args.recorded || args.undo || read.state().goes_on_undoing();
+    let edited = if is_recorded { Edited::No } else { change::look(read, settings)? };
     match edited {
         Edited::No => {}
         Edited::Gone(why) => print::note(&format!("note: {why}; going on with the plan as recorded")),

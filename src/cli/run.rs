@@ -36,7 +36,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     if args.dry_run {
         return plan::run(&as_plan(args), settings);
     }
-    let mut guarded = Guarded::attach()?;
+    let guarded = Guarded::attach()?;
     let time_box = TimeBox::read(args.time_box.as_deref())?;
     let wanted = Wanted::of(&args.show)?;
     let options =
@@ -49,17 +49,44 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         parts::take(text, &mut compiled, &past)?;
     }
     check::warn(&compiled.found, &compiled.sources, settings);
-    let surroundings = Surroundings::read(settings.root.clone());
     let key = args.key.clone().or_else(|| commit::checked_out(&settings.root));
     if args.resume
         && let Some(id) = same_unfinished(&state, &compiled, (key.as_deref(), &settings.root))?
     {
         return resume::go_on(&as_resume(args, &id), settings, guarded, wanted);
     }
+    let launch = Launch { run_id: args.run_id.as_deref(), key, seed: args.seed, show: &args.show, time_box };
+    self::launch(&compiled, &launch, (guarded, wanted), settings)
+}
+
+/// What a run is begun with besides its plan.
+pub(super) struct Launch<'a> {
+    /// `--run-id`.
+    pub(super) run_id: Option<&'a str>,
+    /// `--key`, or the git commit.
+    pub(super) key: Option<String>,
+    /// `--seed`.
+    pub(super) seed: Option<u64>,
+    /// How it is shown.
+    pub(super) show: &'a super::args::ShowArgs,
+    /// `--time-box`.
+    pub(super) time_box: Option<TimeBox>,
+}
+
+/// Begins a run of a compiled plan and works on it.
+pub(super) fn launch(
+    compiled: &Compiled,
+    launch: &Launch<'_>,
+    (mut guarded, wanted): (Guarded, Wanted),
+    settings: &Settings,
+) -> Answer {
+    let state = find::state(settings)?;
+    let surroundings = Surroundings::read(settings.root.clone());
+    let time_box = launch.time_box;
     if let Some(time_box) = &time_box {
         time_box.refuse(&compiled.graph, &|_| false)?;
     }
-    let run = match &args.run_id {
+    let run = match launch.run_id {
         Some(id) => RunId::parse(id).ok_or_else(|| {
             Fault::new(Exit::Usage, format!("`{id}` is no run id"))
                 .help("use lower-case letters, digits, `.`, `_` and `-`, at most 64")
@@ -67,8 +94,9 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         None => ports::new_run_id(ports::wall_ms()),
     };
     let person = settings::person();
-    let new = New { compiled: &compiled, run: run.clone(), seed: args.seed, key, person: person.clone() };
-    let secrets = super::secrets::open(&compiled, &surroundings, settings)?;
+    let new =
+        New { compiled, run: run.clone(), seed: launch.seed, key: launch.key.clone(), person: person.clone() };
+    let secrets = super::secrets::open(compiled, &surroundings, settings)?;
     let (mut owned, mut first) = match begin_with_lock(&state, &surroundings, &new, (&mut guarded, time_box))? {
         Begun::Run(begun) => *begun,
         Begun::Not(answer) => return answer,
@@ -77,12 +105,12 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     guarded.watch(&run, owned.dir.path(), &line);
     let mut view = View::new(vec![Arc::clone(&compiled.graph)]);
     forecast::tell(&mut view);
-    let is_attended = is_attended(&args.show);
-    let chosen = observers::choose(wanted, settings, &view, &compiled, is_attended);
+    let is_attended = is_attended(launch.show);
+    let chosen = observers::choose(wanted, settings, &view, compiled, is_attended);
     let manners = Manners {
         is_attended,
         prompts: is_attended && !chosen.asks,
-        says_yes: args.show.yes,
+        says_yes: launch.show.yes,
         person,
         observers: chosen.observers,
     };
@@ -112,7 +140,10 @@ pub(super) fn work(
         guarded.leave_work();
         return Ok(code);
     }
-    let frees = matches!(&ending, Ending::Finished(Verdict { state: RunEnd::Success | RunEnd::Cancelled, .. }));
+    let frees = matches!(
+        &ending,
+        Ending::Finished(Verdict { state: RunEnd::Success | RunEnd::Cancelled | RunEnd::RolledBack, .. })
+    );
     if frees {
         Locks::new(state).free_all(dir.id())?;
     }
@@ -168,7 +199,7 @@ fn same_unfinished(
         if began.path != compiled.options.path || began.key.as_deref() != key {
             continue;
         }
-        if crate::journal::summary::of(&entry.dir)?.state == crate::journal::summary::RunState::Success {
+        if crate::journal::summary::of(&entry.dir)?.state.is_settled() {
             continue;
         }
         let read = find::read(entry.dir.clone())?;
@@ -315,5 +346,6 @@ fn as_resume(args: &RunArgs, id: &RunId) -> ResumeArgs {
         accept_changes: args.accept_changes,
         recorded: false,
         unpause: false,
+        undo: false,
     }
 }

@@ -85,7 +85,7 @@ fn why(id: &str, rules: &Rules) -> String {
 /// What to say when box after box was left without any progress.
 pub(super) fn stalled(state: &RunState) -> String {
     let graph = state.graph();
-    let open = graph.nodes.pairs().filter(|(ix, node)| {
+    let open = graph.stages().filter(|(ix, node)| {
         node.selected && !state.state(*ix).is_final() && (state.started(*ix).is_some() || is_deferred(state, *ix))
     });
     let names: Vec<String> = open.take(MAX_NAMED).map(|(_, node)| format!("`{}`", node.id)).collect();

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::compile::{self, Compiled, Expected};
+use super::desk;
 use super::host::{Error, Owned};
 use super::place;
+use super::point;
 use super::ports::{self, Clock};
 use super::prepare::tag;
 pub use super::recorded::{Read, Recorded};
@@ -60,6 +62,7 @@ pub fn create(state: &StateDir, surroundings: Surroundings, new: &New<'_>) -> Re
     let graph = Arc::clone(&new.compiled.graph);
     let mut began = began(new, &graph, wall_ms, snapshot::digests(&files));
     began.place = place::record(&surroundings.root, state.path());
+    began.rollbacks = point::earlier_rollbacks(state, &began)?;
     let core = Core::new(vec![graph]);
     let clock = Clock::begin();
     let owned = Owned { dir, ownership, end, core, clock, surroundings, secrets: None };
@@ -90,6 +93,8 @@ pub(super) fn began(
         by: new.person.clone(),
         engine: env!("CARGO_PKG_VERSION").to_owned(),
         place: None,
+        rollbacks: 0,
+        back_to: new.compiled.options.back_to.as_deref().and_then(crate::base::RunId::parse),
     }
 }
 
@@ -117,6 +122,8 @@ pub struct Orders {
     pub rerun: Vec<NodeIx>,
     /// `--unpause`.
     pub unpause: bool,
+    /// Stop it, and undo what it has done.
+    pub undo: bool,
     /// `--rerun STAGE:failed`.
     pub failed: Vec<NodeIx>,
     /// Where stages run from here on.
@@ -157,7 +164,8 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
         failed: orders.failed.clone(),
     };
     let goes_on = orders.unpause.then(|| Input::Pause { on: false, by: orders.person.clone() });
-    (core, [recover].into_iter().chain(goes_on).collect())
+    let undo = orders.undo.then(|| desk::to_undo(orders.person.clone()));
+    (core, [recover].into_iter().chain(goes_on).chain(undo).collect())
 }
 
 /// Owns an old run: takes its lock and reads its record.
@@ -325,7 +333,7 @@ fn why_free(state: &StateDir, run: &RunId) -> Result<Option<&'static str>, Error
     let Ok(summary) = journal::summary::of(&dir) else { return Ok(None) };
     Ok(match summary.state {
         _ if summary.run.is_none() => Some("its run never began"),
-        RunState::Success | RunState::Cancelled => Some("its run is over"),
+        RunState::Success | RunState::Cancelled | RunState::RolledBack => Some("its run is over"),
         _ => None,
     })
 }

@@ -50,10 +50,13 @@ impl Checks {
     pub fn missing_artifacts(&self, graph: &Graph, node: NodeIx, state: &RunState) -> Vec<Missing> {
         let in_place = self.in_place.lock().unwrap_or_else(PoisonError::into_inner);
         let mut missing = Vec::new();
-        let mut needs: Vec<NodeIx> = graph.nodes[node]
+        // What undoes a stage finds what the stage found, and what it left.
+        let undoes = graph.nodes[node].undoes;
+        let mut needs: Vec<NodeIx> = graph.nodes[undoes.unwrap_or(node)]
             .needs
             .iter()
             .map(|need| need.node)
+            .chain(undoes)
             .filter(|&it| !state.artifacts(it).is_empty())
             .collect();
         if needs.len() > 1 {

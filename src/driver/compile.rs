@@ -72,6 +72,9 @@ pub struct Options {
     /// `--shard`, and what that part takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
+    /// The good run that this one goes back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<String>,
 }
 
 /// One input value.
@@ -181,6 +184,12 @@ pub fn from_snapshot_as(
     })
 }
 
+/// What the run in `dir` was compiled for; nothing when that cannot be read.
+pub fn recorded_options(dir: &crate::journal::RunDir) -> Options {
+    let bytes = std::fs::read(dir.plan_path(1).join(OPTIONS)).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
 /// The files of a run's snapshot, by name.
 pub fn snapshot_files(compiled: &Compiled) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
@@ -274,6 +283,9 @@ fn compile(
         Some(mut graph) if !report.has_errors() => {
             if let Some(part) = &options.part {
                 graph.take_part(part);
+            }
+            if options.back_to.is_some() {
+                graph.go_back();
             }
             outlook.tell(&mut graph);
             let world = recorder.into_recorded();

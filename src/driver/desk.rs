@@ -5,7 +5,7 @@ use crate::graph::Graph;
 use crate::journal::RunDir;
 use crate::journal::inbox::{self, Letter, Request};
 use crate::report::console::AT_TERMINAL;
-use crate::run::event::CancelReason;
+use crate::run::event::{CancelLevel, CancelReason};
 use crate::run::{Input, RunState};
 
 /// Takes requests in.
@@ -162,7 +162,7 @@ impl Desk {
     /// Whoever resumes a run wants it to go on, whatever its last engine was asked and did not do any more.
     fn is_current(&self, letter: &Letter) -> Result<(), String> {
         let is_order =
-            matches!(letter.request, Request::Cancel { .. } | Request::Pause { .. } | Request::Unpause { .. });
+            !matches!(letter.request, Request::Approve { .. } | Request::Reject { .. } | Request::Resolve { .. });
         match self.since_ms.filter(|&since| is_order && letter.is_before(since)) {
             Some(_) => {
                 Err("a request to cancel or hold the run was meant for its last engine; ask again".to_owned())
@@ -209,6 +209,11 @@ fn note(notes: &mut Vec<String>, text: String) {
     }
 }
 
+/// A person's order to undo what a run has done.
+pub fn to_undo(by: String) -> Input {
+    Input::Cancel { level: CancelLevel::Stop, why: CancelReason::Rollback, by }
+}
+
 /// A request as the core hears it.
 ///
 /// # Errors
@@ -229,6 +234,7 @@ pub fn read(request: &Request, graph: &Graph) -> Result<Input, String> {
         Request::Cancel { level, by } => {
             Input::Cancel { level: *level, why: CancelReason::Person, by: by.clone() }
         }
+        Request::Rollback { by } => to_undo(by.clone()),
         Request::Pause { by } => Input::Pause { on: true, by: by.clone() },
         Request::Unpause { by } => Input::Pause { on: false, by: by.clone() },
     })

@@ -15,6 +15,7 @@ use super::keys::Keys;
 use super::live::{Ending, Live};
 use super::news::News;
 use super::output::Captured;
+use super::point::Point;
 use super::ports::Clock;
 use super::prepare::{Preparer, Workroom};
 use super::secrets::Strongbox;
@@ -156,9 +157,7 @@ fn assemble(
     let writer = Writer::open(&dir, &ownership, &end, move |notice| tell.post(News::Journal(notice)))?;
     let state = StateDir::open(dir.state_path())?;
     let room = Workroom::of(&dir);
-    // What a dead engine left there would be taken for what new attempts write.
-    clear_scratch(&dir);
-    make_room(&room.scripts)?;
+    make_room(&dir, &room.scripts)?;
     let root = surroundings.root.clone();
     let told = sender.clone();
     let audience = Audience::new(manners.observers, &dir, &captured, &move || drop(told.send(News::Told)))?;
@@ -166,6 +165,7 @@ fn assemble(
     let prompter = manners.is_attended.then(|| prompter(sender.clone(), voice));
     Ok(Live {
         preparer: Preparer::new(dir.id().clone(), surroundings, room),
+        point: Point::of(&state, &dir)?,
         checks: Checks::new(Objects::new(&state), root),
         desk: Desk::new(manners.person, manners.says_yes, prompter)
             .since(journal::holder(&dir).map(|it| it.wall_ms)),
@@ -198,7 +198,9 @@ fn assemble(
     })
 }
 
-fn make_room(path: &Path) -> Result<(), Error> {
+fn make_room(dir: &RunDir, path: &Path) -> Result<(), Error> {
+    // What a dead engine left there would be taken for what new attempts write.
+    clear_scratch(dir);
     std::fs::create_dir_all(path).map_err(|source| Error::System { action: "make a folder for scripts", source })
 }
 

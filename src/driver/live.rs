@@ -17,6 +17,7 @@ use super::desk::Desk;
 use super::keys::{Keys, Purpose};
 use super::news::News;
 use super::output::Captured;
+use super::point::Point;
 use super::ports::Clock;
 use super::prepare::Preparer;
 use super::secrets::{Strongbox, hide};
@@ -61,6 +62,8 @@ pub struct Live {
     pub(super) gates: Gates,
     pub(super) keys: Keys,
     pub(super) preparer: Preparer,
+    /// What the run takes from the good run that it goes back to.
+    pub(super) point: Point,
     pub(super) checks: Checks,
     pub(super) captured: Arc<Captured>,
     pub(super) secrets: Option<Arc<Strongbox>>,
@@ -164,20 +167,6 @@ impl Live {
             self.start(attempt, &mut news);
         }
         news
-    }
-
-    fn early_starts(&mut self, events: &[(Millis, Event)]) -> Vec<Attempt> {
-        let mut early = Vec::new();
-        for (_, event) in events {
-            if self.horizon.takes_off(event, self.core.state()) {
-                commands(event, |command| {
-                    if let Command::Start(attempt) = command {
-                        early.push(attempt);
-                    }
-                });
-            }
-        }
-        early
     }
 
     /// Lets the core decide until nothing is left but to wait for the outside.
@@ -294,6 +283,7 @@ impl Live {
                 Command::Check(node, shard, CheckKind::DoneIf) => {
                     self.ask_done_if(Attempt { node, shard, number: 0 }, inputs);
                 }
+                Command::Check(node, _, CheckKind::Cache) if self.is_told_by_point(node, inputs) => {}
                 Command::Check(node, shard, CheckKind::Cache) => {
                     let process = process(&self.graph, Attempt { node, shard, number: 0 });
                     let state = self.core.state();

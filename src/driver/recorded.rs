@@ -107,6 +107,20 @@ impl Recorded {
     }
 }
 
+impl Recorded {
+    /// Compiles the latest version of its plan for a run that goes back to this one.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_back(self, expected: &Expected) -> Result<Compiled, Error> {
+        let files = snapshot::read(&self.dir, self.versions(), &self.digests())?;
+        let unreadable = |why| Error::Unreadable { run: self.dir.id().clone(), why };
+        let mut options = compile::recorded_options(&self.dir);
+        (options.part, options.back_to) = (None, Some(self.dir.id().to_string()));
+        compile::from_snapshot_as(&files, expected, Some(options)).map_err(unreadable)
+    }
+}
+
 /// A run as its record tells it; nothing is owned or changed.
 pub struct Read {
     /// Its folder.

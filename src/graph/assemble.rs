@@ -60,6 +60,7 @@ impl Graph {
     pub fn assemble(parts: Parts) -> Result<Self, Vec<Vec<NodeIx>>> {
         let nodes: IdVec<NodeIx, Node> = parts.nodes.into();
         let (dependents, dependent_offsets) = reverse(&nodes);
+        let undone_by = nodes.pairs().filter_map(|(ix, node)| Some((node.undoes?, ix))).collect();
         let mut graph = Self {
             name: parts.name,
             scopes: IdVec::<ScopeIx, _>::from(parts.scopes),
@@ -71,6 +72,7 @@ impl Graph {
             objectives: parts.objectives,
             dependents,
             dependent_offsets,
+            undone_by,
             order: Vec::new(),
             priority: IdVec::filled(0, nodes.len()),
             by_id: OnceLock::new(),

@@ -122,7 +122,7 @@ impl Forecast {
         let mut stages: IdVec<NodeIx, StageForecast> =
             graph.nodes.pairs().map(|(ix, node)| stage(node, depth[ix], expected(ix))).collect();
         let critical = path::critical(graph, schedule, &mut stages);
-        let selected = || graph.nodes.pairs().filter(|(_, node)| node.selected);
+        let selected = || graph.stages().filter(|(_, node)| node.selected);
         // A handler of a failure that is not expected takes no time, and so does what has nothing to do.
         let starts: Option<std::collections::BTreeSet<NodeIx>> =
             schedule.map(|schedule| schedule.starts.iter().map(|planned| planned.node).collect());
@@ -199,7 +199,7 @@ fn waves(graph: &Graph) -> (Waves, Waves, IdVec<NodeIx, u32>) {
             below.map(|need| depth[need.node] + u32::from(graph.nodes[need.node].selected)).max().unwrap_or(0);
     }
     let (mut main, mut closing) = (Waves::new(), Waves::new());
-    for (ix, node) in graph.nodes.pairs().filter(|(_, node)| node.selected) {
+    for (ix, node) in graph.stages().filter(|(_, node)| node.selected) {
         let waves = if node.phase == Phase::Main { &mut main } else { &mut closing };
         let at = depth[ix] as usize;
         if waves.len() <= at {

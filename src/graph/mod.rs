@@ -18,6 +18,7 @@ mod rules;
 pub mod scope;
 pub mod select;
 pub mod shards;
+pub mod undo;
 
 pub use assemble::Parts;
 pub use build::world::World;

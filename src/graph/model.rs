@@ -1,5 +1,6 @@
 //! What a graph is made of.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use crate::plan::model::{Lifetime, Shell, Signal};
 use crate::plan::{FileIx, Place};
 use crate::render::Value;
 
-pub use super::rules::{Retry, Rules, Split};
+pub use super::rules::{Retry, Rules, Split, Undo};
 
 /// A frozen graph. Made by [`Graph::assemble`] only, so that its edges, order and priorities agree.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Graph {
     pub(super) dependent_offsets: Vec<u32>,
     /// A topological order.
     pub(super) order: Vec<NodeIx>,
+    /// What undoes a node.
+    pub(super) undone_by: BTreeMap<NodeIx, NodeIx>,
     /// Critical-path weight: longest expected time from a node's start to the end of the run, in ms.
     pub(super) priority: IdVec<NodeIx, u64>,
     /// Nodes by id, sorted when first asked for.
@@ -103,6 +106,8 @@ pub enum Policy {
     Kill,
     /// The failure stays in the scope: dependants are blocked, the rest goes on.
     Continue,
+    /// As `Drain`, and then what the scope has done is undone.
+    Rollback,
 }
 
 /// A weighted limit.
@@ -207,15 +212,26 @@ pub struct Node {
     pub rules: Rules,
     /// Its naming context.
     pub frame: FrameIx,
+    /// The stage that it undoes, of a node of the rollback.
+    pub undoes: Option<NodeIx>,
 }
 
-/// Main stages, or the clean-up.
+/// Main stages, the clean-up, or what sleeps until something went wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Phase {
     /// `stages`.
     Main,
     /// `finally.stages`: start when the main phase is over.
     Finally,
+    /// `rollback` of a stage: sleeps until a rollback begins that undoes the stage.
+    Rollback,
+}
+
+impl Phase {
+    /// Whether its nodes are stages that somebody wrote down as such; the others sleep until they are called.
+    pub const fn is_stage(self) -> bool {
+        matches!(self, Self::Main | Self::Finally)
+    }
 }
 
 /// One edge.
@@ -410,6 +426,7 @@ impl Node {
             selected: true,
             rules: Rules::default(),
             frame: 0,
+            undoes: None,
         }
     }
 }
@@ -446,6 +463,16 @@ impl Graph {
     /// A topological order: needs before those who need them.
     pub fn order(&self) -> &[NodeIx] {
         &self.order
+    }
+
+    /// The stages, in written order: all nodes but those that sleep until they are called.
+    pub fn stages(&self) -> impl Iterator<Item = (NodeIx, &Node)> {
+        self.nodes.pairs().filter(|(_, node)| node.phase.is_stage())
+    }
+
+    /// The node that undoes `node`.
+    pub fn undone_by(&self, node: NodeIx) -> Option<NodeIx> {
+        self.undone_by.get(&node).copied()
     }
 
     /// Critical-path weight of `node`, in ms: the larger, the sooner it should start.

@@ -42,8 +42,24 @@ pub struct Rules {
     pub usual: Option<super::forecast::Expected>,
     /// The innermost group, an index into `Graph::groups`.
     pub group: Option<u32>,
+    /// What its `rollback` says.
+    pub undo: Undo,
     /// How it is cut and bounded, of a sharded stage.
     pub split: Option<Box<Split>>,
+}
+
+/// What `rollback` says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Undo {
+    /// Nothing is said: what the stage did stays.
+    #[default]
+    Unsaid,
+    /// There is nothing to undo.
+    Nothing,
+    /// It can't be undone. On the node that stands for it in a rollback: nothing above it is undone by itself.
+    Never,
+    /// A body undoes it.
+    Body,
 }
 
 /// How the items of a sharded stage are cut, and what bounds its shards besides pools.
@@ -136,6 +152,7 @@ impl Default for Rules {
             expected: Span::from_secs(1),
             usual: None,
             group: None,
+            undo: Undo::Unsaid,
             split: None,
         }
     }

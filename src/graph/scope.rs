@@ -130,13 +130,7 @@ impl Graph {
                 "run" => {
                     scope.set("run", &pairs([("id", facts.run_id().into()), ("state", facts.run_state().into())]));
                 }
-                "self" => scope.set(
-                    "self",
-                    &pairs([
-                        ("id", (&*self.nodes[spot.node].id).into()),
-                        ("stage", (&*self.nodes[spot.node].stage).into()),
-                    ]),
-                ),
+                "self" => scope.set("self", &self.own(spot.node, facts)),
                 "env" => scope.set(
                     "env",
                     &self.settings.environment.as_ref().map_or_else(Tree::default, |env| Tree::map(&env.values)),
@@ -146,6 +140,20 @@ impl Graph {
             }
         }
         Ok(scope)
+    }
+
+    /// `self`: the stage; in its rollback with what became of it and what it wrote.
+    fn own(&self, node: NodeIx, facts: &dyn Facts) -> Tree {
+        let stage = self.nodes[node].undoes.unwrap_or(node);
+        let it = &self.nodes[stage];
+        let mut own = Map::new();
+        own.insert("id".to_owned(), (&*it.id).into());
+        own.insert("stage".to_owned(), (&*it.stage).into());
+        if stage != node {
+            own.insert("state".to_owned(), facts.state(stage).into());
+            own.insert("outputs".to_owned(), self.outputs(stage, facts));
+        }
+        Tree::map(&own)
     }
 
     fn frame(&self, frame: FrameIx) -> &Frame {

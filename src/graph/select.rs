@@ -54,7 +54,7 @@ pub fn apply(graph: &mut Graph, selection: &Selection) -> Vec<Refusal> {
     let skip = marks(graph, &skip);
     let is_finally_named = graph.nodes.pairs().any(|(ix, node)| node.phase == Phase::Finally && only[ix]);
     let mut is_any = false;
-    for ix in graph.nodes.indexes() {
+    for ix in graph.stages().map(|it| it.0).collect::<Vec<_>>() {
         let node = &mut graph.nodes[ix];
         let is_main = node.phase == Phase::Main;
         node.selected = !skip[ix]
@@ -73,8 +73,7 @@ pub fn apply(graph: &mut Graph, selection: &Selection) -> Vec<Refusal> {
 /// The nodes that `name` means.
 pub fn named(graph: &Graph, flag: &str, name: &str, refusals: &mut Vec<Refusal>) -> Vec<NodeIx> {
     let found: Vec<NodeIx> = graph
-        .nodes
-        .pairs()
+        .stages()
         .filter(|(_, node)| {
             let rest = node.id.strip_prefix(name);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
@@ -83,8 +82,8 @@ pub fn named(graph: &Graph, flag: &str, name: &str, refusals: &mut Vec<Refusal>)
         .map(|(ix, _)| ix)
         .collect();
     if found.is_empty() {
-        let mut ids: Vec<&str> = graph.nodes.iter().map(|node| &*node.id).collect();
-        ids.extend(graph.nodes.iter().map(|node| &*node.stage));
+        let mut ids: Vec<&str> = graph.stages().map(|(_, node)| &*node.id).collect();
+        ids.extend(graph.stages().map(|(_, node)| &*node.stage));
         let help = nearest(name, ids).map(|near| format!("did you mean `{near}`?"));
         refusals.push(Refusal { text: format!("{flag}: the plan has no stage `{name}`"), help });
     }

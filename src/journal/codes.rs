@@ -67,7 +67,7 @@ codes!(
 codes!(Resolution, "an unknown resolution", Success = 0, Failed = 1, Rerun = 2);
 codes!(CancelLevel, "an unknown cancel level", Drain = 0, Stop = 1, Kill = 2);
 codes!(SuspendReason, "an unknown reason to leave", Person = 0, HandOver = 1);
-codes!(Policy, "an unknown failure policy", Drain = 0, Kill = 1, Continue = 2);
+codes!(Policy, "an unknown failure policy", Drain = 0, Kill = 1, Continue = 2, Rollback = 3);
 
 impl Stored for bool {
     fn put(&self, out: &mut Vec<u8>) {
@@ -162,6 +162,7 @@ impl Stored for CancelReason {
                 node.put(out);
             }
             Self::Timeout => out.push(3),
+            Self::Rollback => out.push(4),
         }
     }
 
@@ -171,6 +172,7 @@ impl Stored for CancelReason {
             1 => Self::Terminated,
             2 => Self::Failure(NodeIx::take(from)?),
             3 => Self::Timeout,
+            4 => Self::Rollback,
             _ => return Err("an unknown reason to cancel"),
         })
     }

@@ -60,6 +60,11 @@ pub enum Request {
         /// Who.
         by: String,
     },
+    /// Stop the run and undo what it has done.
+    Rollback {
+        /// Who.
+        by: String,
+    },
     /// Hold new starts back.
     Pause {
         /// Who.

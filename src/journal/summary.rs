@@ -73,12 +73,23 @@ pub enum RunState {
     Failed,
     /// Cancelled.
     Cancelled,
+    /// Undone.
+    RolledBack,
+    /// Not all of it could be undone.
+    RollbackFailed,
 }
 
 impl RunState {
     /// Whether the run is over (a person may still resume a failed or cancelled one).
     pub const fn is_over(self) -> bool {
-        matches!(self, Self::Success | Self::Failed | Self::Cancelled)
+        !matches!(self, Self::Open | Self::Waiting | Self::HandedOver)
+    }
+}
+
+impl RunState {
+    /// Whether nothing is left to go on with: it succeeded, or all that it did was undone.
+    pub const fn is_settled(self) -> bool {
+        matches!(self, Self::Success | Self::RolledBack)
     }
 }
 
@@ -246,6 +257,8 @@ impl<'a> Folding<'a> {
                     RunEnd::Success => RunState::Success,
                     RunEnd::Failed => RunState::Failed,
                     RunEnd::Cancelled => RunState::Cancelled,
+                    RunEnd::RolledBack => RunState::RolledBack,
+                    RunEnd::RollbackFailed => RunState::RollbackFailed,
                 };
                 self.summary.verdict = Some(verdict);
             }

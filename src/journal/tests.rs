@@ -31,6 +31,8 @@ pub(super) fn began(id: &RunId) -> Event {
         by: "ann".to_owned(),
         engine: "0.1.0".to_owned(),
         place: None,
+        rollbacks: 0,
+        back_to: None,
     }))
 }
 

@@ -162,6 +162,8 @@ pub enum OnFailure {
     Kill,
     /// The failure stays inside the scope.
     Continue,
+    /// As `Drain`, and then what the scope has done is undone.
+    Rollback,
 }
 
 /// Keys that `defaults` and a stage share. The less common of them are read through it: `common.retry`.
@@ -320,6 +322,19 @@ pub struct MoreStage {
     pub secrets: Vec<(Spanned<Text>, Spanned<Text>)>,
     /// `slo`.
     pub slo: Option<Slo>,
+    /// `rollback`.
+    pub rollback: Option<Rollback>,
+}
+
+/// How a stage is undone.
+#[derive(Clone, Debug)]
+pub enum Rollback {
+    /// `none`: there is nothing to undo.
+    Nothing,
+    /// `forward-only`: it can't be undone.
+    Never,
+    /// A body, as a stage that has the id of the one that it undoes.
+    Body(Box<Stage>),
 }
 
 /// What a stage does.

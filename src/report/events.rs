@@ -204,6 +204,10 @@ fn facts_of_run(view: &View, event: &Event) -> (&'static str, Value) {
             "cancel-raised",
             json!({"level": words::cancel_level(*level), "why": words::cancel_reason(*why), "by": by}),
         ),
+        Event::RollbackBegan { why, nodes, .. } => {
+            let stages: Vec<&str> = nodes.iter().map(|&ix| view.id(ix)).collect();
+            ("rollback-began", json!({"why": words::cancel_reason(*why), "stages": stages}))
+        }
         Event::FinallyBegan => ("finally-began", json!({})),
         Event::SecretsFetched { secrets } => ("secrets-fetched", json!({"secrets": secrets})),
         Event::BoxOpened { until } => ("time-box-opened", json!({"until_ms": until.raw()})),
@@ -220,6 +224,8 @@ fn facts_of_run(view: &View, event: &Event) -> (&'static str, Value) {
                 RunEnd::Success => "success",
                 RunEnd::Failed => "failed",
                 RunEnd::Cancelled => "cancelled",
+                RunEnd::RolledBack => "rolled-back",
+                RunEnd::RollbackFailed => "rollback-failed",
             };
             let failed: Vec<&str> = verdict.failed.iter().map(|&ix| view.id(ix)).collect();
             ("run-finished", json!({"state": state, "failed": failed, "timed_out": verdict.timed_out}))

@@ -55,7 +55,9 @@ pub fn next(view: &View) -> Vec<(String, String)> {
     let go_on = match view.state() {
         RunWord::Success | RunWord::RolledBack => None,
         RunWord::Failed => Some("mend it, then go on with what is left"),
-        RunWord::Cancelled | RunWord::RollbackFailed => Some("go on with what is left"),
+        RunWord::RollbackFailed => return choices(view, hints),
+        RunWord::Cancelled if view.undone_for().is_some() => Some("go on with the rollback"),
+        RunWord::Cancelled => Some("go on with what is left"),
         RunWord::HandedOver => Some("go on with the rest, as often as needed"),
         RunWord::Waiting if hints.is_empty() => Some("go on"),
         RunWord::Waiting => Some("then go on"),
@@ -63,6 +65,31 @@ pub fn next(view: &View) -> Vec<(String, String)> {
     };
     hints.extend(go_on.map(|why| (why.to_owned(), resume(run))));
     hints
+}
+
+/// What to choose from when a rollback could not undo everything.
+fn choices(view: &View, mut hints: Vec<(String, String)>) -> Vec<(String, String)> {
+    let run = view.run_id();
+    if let Some(stage) = view.barred_by() {
+        let id = view.id(stage);
+        hints.push((format!("roll back past `{id}`, which stays as it is"), rollback(run)));
+        hints.push((
+            "or roll forward: mend it, then start a new run".to_owned(),
+            format!("engine run {}", path(view)),
+        ));
+    } else {
+        hints.push(("mend it, then go on with the rollback".to_owned(), resume(run)));
+    }
+    hints
+}
+
+fn path(view: &View) -> String {
+    word(view.began().map_or("PLAN", |began| &began.path))
+}
+
+/// Undoes what a run has done.
+pub fn rollback(run: &str) -> String {
+    format!("engine rollback {run}")
 }
 
 /// More stages than this are not listed one by one.

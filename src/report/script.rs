@@ -78,6 +78,8 @@ pub(super) fn began() -> Event {
         by: "ana".to_owned(),
         engine: "0.1.0".to_owned(),
         place: None,
+        rollbacks: 0,
+        back_to: None,
     }))
 }
 

@@ -189,6 +189,7 @@ pub const fn cancel_reason(why: CancelReason) -> &'static str {
         CancelReason::Terminated => "terminated",
         CancelReason::Timeout => "timeout",
         CancelReason::Failure(_) => "failure",
+        CancelReason::Rollback => "rollback",
     }
 }
 

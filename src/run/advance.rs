@@ -142,6 +142,9 @@ fn settled(state: &RunState, node: NodeIx) -> Event {
         }
         return state.finish(node);
     }
+    if let Some(barred) = state.barred(node) {
+        return barred;
+    }
     if it.conditions.is_empty() || cell.is_admitted {
         return state.freeze(node);
     }
@@ -168,10 +171,16 @@ fn rescheduled(state: &RunState, at: Millis) -> Option<Event> {
     Some(Event::RetryScheduled { attempt, at: at + state.retry_delay(key) })
 }
 
-/// The clean-up, or the end.
+/// The rollback, the clean-up, or the end.
 fn next_phase(state: &RunState) -> Option<Event> {
-    let [main, finally] = state.open;
+    let [main, finally, undo] = state.open;
     if main > 0 {
+        return None;
+    }
+    if let Some(rollback) = state.rollback() {
+        return Some(rollback);
+    }
+    if undo > 0 {
         return None;
     }
     if finally == 0 {

@@ -65,6 +65,7 @@ impl RunState {
     pub(super) fn run_due(&self) -> Option<Millis> {
         let settings = &self.graph().settings;
         if self.in_finally
+            || self.is_undoing()
             || self.cancel.is_some_and(|(level, _)| level >= CancelLevel::Stop)
             || self.is_timeless()
         {
@@ -168,6 +169,15 @@ impl RunState {
         self.cells[key.0].flights -= 1;
         self.asking -= u32::from(self.node(key.0).rules.is_hosted);
         Some(flight)
+    }
+
+    /// New starts are held back, or no longer: who waits for a pool waits from now on.
+    pub(super) fn fold_pause(&mut self, at: Millis, on: bool) {
+        self.is_paused = on;
+        for cell in &mut self.cells {
+            cell.ready_at = cell.ready_at.map(|_| at);
+        }
+        self.place_all(at);
     }
 
     /// The clean-up begins.

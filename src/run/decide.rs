@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::event::{
-    Answer, Attempt, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, StopKind, StopReason,
+    Answer, Attempt, CancelReason, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, StopKind, StopReason,
 };
 use super::input::Input;
 use super::shards::{Flight, Step};
@@ -20,7 +20,12 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
         Input::Begin(began) if !state.has_begun => out.push(Event::RunBegan(began)),
         Input::Recover { resumed, plan_version, changed, rerun, failed } if state.has_begun => {
             out.push(Event::RunResumed(resumed));
-            recover(state, plan_version, &changed, (&rerun, &failed), out);
+            if state.goes_on_undoing() {
+                // What is being undone is what was recorded; nothing else is ordered before that is over.
+                recover(state, None, &[], (&[], &[]), out);
+            } else {
+                recover(state, plan_version, &changed, (&rerun, &failed), out);
+            }
             restart(state, at, out);
         }
         Input::Done { attempt, outcome, took, result } if is_live => {
@@ -62,6 +67,9 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
             }
         }
         Input::Pause { on, by } if is_live && on != state.is_paused => out.push(Event::PauseChanged { on, by }),
+        Input::Cancel { why: CancelReason::Rollback, by, .. } if state.is_undoing() || state.in_finally => {
+            out.extend(state.ordered(by).filter(|_| is_live));
+        }
         Input::Cancel { level, why, by } if is_live && state.cancel.is_none_or(|(old, _)| level > old) => {
             out.push(Event::CancelRaised { level, why, by });
         }

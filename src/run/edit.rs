@@ -51,7 +51,8 @@ impl RunState {
         self.recount_checks();
         self.derive(at);
         self.judge_again(at);
-        for (node, why) in self.unsuccessful(false) {
+        let again = if self.is_undoing() { BTreeMap::new() } else { self.unsuccessful(false) };
+        for (node, why) in again {
             self.reopen.entry(node).or_insert(why);
         }
         if self.in_finally && self.open[phase_ix(Part::Main)] > 0 {
@@ -79,7 +80,7 @@ impl RunState {
         let cell = &mut self.cells[to];
         let (was, now) = (&old.nodes[from], &self.graphs.0[self.version as usize - 1].nodes[to]);
         if cell.state == NodeState::Skipped && !was.selected && now.selected {
-            *cell = Cell { generation: cell.generation, ..Cell::new() };
+            *cell = cell.emptied();
         }
         let is_same_split = match (&was.rules.split, &now.rules.split) {
             (Some(_), Some(_)) => cuts_alike(was, now),
@@ -94,13 +95,13 @@ impl RunState {
         }
         cell.is_admitted = false;
         if was.rules.is_approval != now.rules.is_approval {
-            *cell = Cell { generation: cell.generation, ..Cell::new() };
+            *cell = cell.emptied();
         }
         if is_same_split {
             return self.forget_questions(to);
         }
         let cursor = cell.cursor.min(total);
-        *cell = Cell { cursor, generation: cell.generation, ..Cell::new() };
+        *cell = Cell { cursor, ..cell.emptied() };
         let (is_idempotent, has_done_if) = (now.rules.idempotent, now.rules.has_done_if);
         for shard in 0..cursor {
             if self.shards.number((to, shard)) > 0 {

@@ -241,6 +241,15 @@ pub enum Event {
         /// Which, and what is known of each.
         secrets: Vec<SecretFact>,
     },
+    /// The main phase has drained, and what it has done is undone.
+    RollbackBegan {
+        /// A failure or a timeout whose scope says so, or a person's order.
+        why: CancelReason,
+        /// The nodes of the rollback that wake, needs before those who need them.
+        nodes: Vec<NodeIx>,
+        /// Nodes that wake only to keep the order of those around them: their stages have nothing to undo.
+        between: Vec<NodeIx>,
+    },
     /// The main phase is over and the clean-up begins.
     FinallyBegan,
     /// This engine works no longer than this: what does not fit is left to the next one.
@@ -330,6 +339,17 @@ pub struct Began {
     /// Where its stages run; none in records of earlier engines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
+    /// How often a run of this release was rolled back without an order before.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub rollbacks: u32,
+    /// The good run that this one goes back to: its plan, its inputs, its artifacts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<RunId>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Where a run's stages run.

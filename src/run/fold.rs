@@ -71,7 +71,7 @@ impl RunState {
             }
             Event::PauseChanged { on, .. } => self.fold_pause(at, *on),
             Event::CancelRaised { level, why, .. } => self.fold_cancel(at, *level, *why),
-            Event::FinallyBegan => self.fold_finally(at),
+            Event::RollbackBegan { .. } | Event::FinallyBegan => self.fold_phase(at, event),
             Event::BoxOpened { .. }
             | Event::NodeDeferred { .. }
             | Event::BoxClosed
@@ -93,6 +93,7 @@ impl RunState {
         self.has_begun = true;
         self.set_jobs(began.jobs);
         self.seed = began.seed;
+        self.count_rollbacks(began.rollbacks);
         began.run.as_str().clone_into(&mut self.run);
         self.derive(at);
     }
@@ -158,6 +159,7 @@ impl RunState {
         let key = (attempt.node, attempt.shard);
         let Some(flight) = self.land(key) else { return };
         self.keep_finding(key.0, result);
+        self.cells[key.0].is_dirty |= !matches!(outcome, Outcome::NotStarted(_));
         match outcome {
             outcome if self.is_held_by(key.0, outcome) => self.hold_gate(key, outcome, result),
             Outcome::Success => {
@@ -266,6 +268,7 @@ impl RunState {
     fn fold_lost(&mut self, at: Millis, attempt: Attempt) {
         let key = (attempt.node, attempt.shard);
         let Some(flight) = self.land(key) else { return };
+        self.cells[key.0].is_dirty = true;
         let rules = &self.node(key.0).rules;
         if !flight.is_orphan {
             self.make_unknown(key, "how its last attempt ended could not be learned");
@@ -379,6 +382,7 @@ impl RunState {
     fn fold_node(&mut self, at: Millis, node: NodeIx, state: NodeState) {
         self.end(at, node, state);
         self.raise_end(node, state);
+        self.undone(node, state);
         if !matches!(state, NodeState::Failed | NodeState::TimedOut) {
             return;
         }
@@ -414,6 +418,7 @@ impl RunState {
         self.reopen.remove(&node);
         let cell = &mut self.cells[node];
         cell.ended = Some(at);
+        cell.is_down &= state != NodeState::Success;
         cell.resolved = None;
         self.set_state(node, state);
         if state.is_final() || self.cancel.is_some() || self.node(node).phase == Part::Finally {
@@ -431,16 +436,9 @@ impl RunState {
         self.place(at, node);
     }
 
-    fn fold_pause(&mut self, at: Millis, on: bool) {
-        self.is_paused = on;
-        for cell in &mut self.cells {
-            cell.ready_at = cell.ready_at.map(|_| at);
-        }
-        self.place_all(at);
-    }
-
     fn fold_cancel(&mut self, at: Millis, level: CancelLevel, why: CancelReason) {
         self.cancel = Some((level, why));
+        self.note_order(why);
         self.drain_for = None;
         self.timed_out |= why == CancelReason::Timeout;
         self.order_stops(level);
@@ -459,7 +457,7 @@ impl RunState {
         };
         let graph = Arc::clone(self.graph());
         let counts = |flight: &&Flight| {
-            let is_ours = level == CancelLevel::Kill || graph.nodes[flight.key.0].phase == Part::Main;
+            let is_ours = level == CancelLevel::Kill || graph.nodes[flight.key.0].phase != Part::Finally;
             is_ours && flight.stop.is_none_or(|(old, _)| old < how)
         };
         let keys: Vec<Key> = self.flights.all().iter().filter(counts).map(|flight| flight.key).collect();

@@ -62,6 +62,8 @@ pub struct Prospect {
     pub starts: bool,
     /// Its state once the resume has done what it can.
     pub state: NodeState,
+    /// Whether it counts: it is a stage, or was woken by a rollback.
+    pub is_awake: bool,
 }
 
 /// What comes of every stage when `core`, a recorded run, is resumed at `at` by `recover`.
@@ -185,6 +187,7 @@ impl Sight {
                 asks_cache: seen.asks_cache,
                 starts: seen.starts,
                 state: state.state(node),
+                is_awake: state.is_awake(node),
             });
         }
         let all = graph.nodes.indexes().map(|node| prospects[node].take());

@@ -67,6 +67,9 @@ impl RunState {
                 if seen.insert(other) {
                     next.push(other);
                     open.extend((!self.cells[other].state.is_final()).then_some(other));
+                    // What undoes a stage may count on what the stage did.
+                    let undo = graph.undone_by(other).filter(|&undo| self.cells[undo].is_awake);
+                    open.extend(undo.filter(|&undo| !self.cells[undo].state.is_final()));
                 }
             }
         }

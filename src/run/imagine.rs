@@ -209,5 +209,7 @@ fn began(graph: &Graph, seed: u64) -> Began {
         by: String::new(),
         engine: String::new(),
         place: None,
+        rollbacks: 0,
+        back_to: None,
     }
 }

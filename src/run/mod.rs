@@ -23,6 +23,7 @@
 //! - A failure drains the run unless its scope says `continue`. While it drains, only stages start that accept
 //!   the failure; all others end as blocked. After a cancel they end as cancelled. So every stage has ended when
 //!   the run has, and the clean-up has seen it.
+//! - A scope that says `rollback` is undone once the run has drained ([`undo`]).
 //! - A resumed run that was over, or about to be, is another try: what had not succeeded is reopened, with its
 //!   time and retries. One that was only interrupted goes on as it was; its lost attempts cost no retry.
 
@@ -57,6 +58,7 @@ mod shards;
 mod state;
 mod thought;
 mod timebox;
+mod undo;
 mod verdict;
 
 pub use advance::advance;

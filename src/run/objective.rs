@@ -197,7 +197,7 @@ impl RunState {
         }
     }
 
-    fn end_objectives(&mut self, node: NodeIx) {
+    pub(super) fn end_objectives(&mut self, node: NodeIx) {
         for ix in self.own_objectives(node) {
             let goal = &mut self.objectives.goals[ix as usize];
             goal.open.remove(&node);

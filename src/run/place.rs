@@ -39,6 +39,9 @@ impl RunState {
 
     fn need(&self, need: Need) -> Needs {
         let state = self.cells[need.node].state;
+        if !self.is_awake(need.node) {
+            return Needs::Met;
+        }
         let is_met = (state.is_success() && need.accept.success)
             || (state == NodeState::Skipped && (need.accept.skipped || !self.node(need.node).selected))
             || (state.is_failure() && need.accept.failed);
@@ -62,11 +65,17 @@ impl RunState {
         match (self.node(node).phase, self.cancel) {
             (Phase::Finally, Some((CancelLevel::Kill, _))) => true,
             (Phase::Finally, _) => self.finally_expired,
+            (Phase::Rollback, cancel) => cancel.is_none_or(|(level, _)| level >= CancelLevel::Stop),
             (Phase::Main, None) => false,
             // What ran before the engine died would run on.
             (Phase::Main, Some((CancelLevel::Drain, CancelReason::Failure(_)))) => {
                 !self.handles_failure(node) && !self.cells[node].is_restart
             }
+            // What undoes may count on it.
+            (Phase::Main, Some((level, CancelReason::Rollback))) if level < CancelLevel::Kill => {
+                !self.cells[node].is_restart
+            }
+            (Phase::Main, Some((CancelLevel::Drain, _))) if self.is_undoing() => !self.cells[node].is_restart,
             (Phase::Main, Some(_)) => true,
         }
     }
@@ -75,7 +84,7 @@ impl RunState {
     pub(super) fn policy(&self, node: NodeIx) -> Policy {
         match self.node(node).phase {
             Phase::Main => self.graph().scopes[self.node(node).scope].policy,
-            Phase::Finally => Policy::Continue,
+            Phase::Finally | Phase::Rollback => Policy::Continue,
         }
     }
 
@@ -93,7 +102,7 @@ impl RunState {
     pub(super) fn is_leaving(&self, node: NodeIx) -> bool {
         match self.node(node).phase {
             Phase::Main => self.cancel.is_some_and(|(level, _)| level >= CancelLevel::Stop),
-            Phase::Finally => self.is_closing(node),
+            Phase::Finally | Phase::Rollback => self.is_closing(node),
         }
     }
 
@@ -121,6 +130,9 @@ impl RunState {
         if cell.state.is_final() || cell.state == NodeState::Unknown {
             return if cell.resolved.is_some() { Lane::Todo } else { Lane::Idle };
         }
+        if !self.is_awake(node) {
+            return Lane::Idle;
+        }
         if !it.selected {
             return Lane::Todo;
         }
@@ -134,7 +146,8 @@ impl RunState {
         if self.is_halted(node) {
             return if self.wants_answer(node) { Lane::Ask } else { when_idle };
         }
-        if !it.conditions.is_empty() && !cell.is_admitted {
+        let is_asked = !it.conditions.is_empty() && !cell.is_admitted;
+        if is_asked || self.runs_nothing(node) {
             return Lane::Todo;
         }
         if self.lacks_items(node) {

@@ -217,6 +217,9 @@ impl RunState {
     /// What the run comes to as far as it is known: what `run.state` says to an expression.
     pub fn outlook(&self) -> &'static str {
         match self.judge().state {
+            RunEnd::RolledBack | RunEnd::RollbackFailed if !self.in_finally => "failed",
+            RunEnd::RolledBack => "rolled-back",
+            RunEnd::RollbackFailed => "rollback-failed",
             RunEnd::Success if self.in_finally => "success",
             RunEnd::Success => "running",
             RunEnd::Failed => "failed",

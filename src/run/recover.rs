@@ -13,13 +13,15 @@ impl RunState {
     /// Another engine has the run. One that was over, or was about to be, is tried again: what had not succeeded
     /// is reopened. One that was only interrupted goes on as it was; a pause lasts until a person ends it.
     pub(super) fn fold_resumed(&mut self, at: Millis, resumed: &Resumed) {
-        let is_new_try = self.verdict.is_some() || self.cancel.is_some();
+        let undoes = self.goes_on_undoing();
+        let is_new_try = (self.verdict.is_some() || self.cancel.is_some()) && !undoes;
         self.set_jobs(resumed.jobs);
         self.suspended = None;
         self.leave_box();
         self.verdict = None;
         self.is_paused &= !is_new_try;
         self.stops.clear();
+        self.note_down();
         self.orphan_flights();
         self.put_questions_back();
         self.shards.shift(resumed.gap);
@@ -27,7 +29,9 @@ impl RunState {
         for cell in &mut self.cells {
             cell.ready_at = cell.ready_at.map(|_| at);
         }
-        if is_new_try {
+        if undoes {
+            self.undo_again();
+        } else if is_new_try {
             self.try_again();
         }
         self.derive(at);
@@ -60,6 +64,7 @@ impl RunState {
         self.cancel = None;
         self.drain_for = None;
         self.timed_out = false;
+        self.forget_rollback();
         self.leave_finally();
         self.reset_run_clock();
         self.excuse_objectives();
@@ -69,6 +74,23 @@ impl RunState {
         self.reopen = self.unsuccessful(had_finally);
         let again = &self.reopen;
         self.failed.retain(|node| !again.contains_key(node));
+    }
+
+    /// What services keep running has ended with their engine.
+    fn note_down(&mut self) {
+        let graph = Arc::clone(self.graph());
+        for (ix, node) in graph.nodes.pairs().filter(|(_, node)| node.rules.is_service) {
+            let cell = &mut self.cells[ix];
+            cell.is_down |= node.selected && cell.state == NodeState::Success;
+        }
+    }
+
+    /// A rollback goes on.
+    fn undo_again(&mut self) {
+        self.drain_for = None;
+        self.leave_finally();
+        self.reset_run_clock();
+        self.undo_on();
     }
 
     fn leave_finally(&mut self) {
@@ -83,6 +105,9 @@ impl RunState {
         let mut again = BTreeMap::new();
         for &node in self.graph().order() {
             let (it, cell) = (self.node(node), &self.cells[node]);
+            if !it.phase.is_stage() {
+                continue;
+            }
             let is_again = match cell.state {
                 NodeState::Failed
                 | NodeState::TimedOut
@@ -99,6 +124,7 @@ impl RunState {
                 again.insert(node, ReopenReason::Resume);
             }
         }
+        self.redo(&mut again);
         again
     }
 
@@ -108,7 +134,7 @@ impl RunState {
         let is_whole = match why {
             ReopenReason::Ordered => !by_person,
             ReopenReason::Upstream | ReopenReason::Restart => true,
-            ReopenReason::Resume => self.node(node).phase == Part::Finally,
+            ReopenReason::Resume => self.node(node).phase == Part::Finally || self.cells[node].is_undone,
             ReopenReason::Changed => false,
         };
         let is_restart = match why {
@@ -118,7 +144,9 @@ impl RunState {
             ReopenReason::Upstream => false,
         };
         self.cells[node].is_restart = is_restart;
-        self.open_again(at, node, is_whole, why);
+        // It is known what became of what was undone.
+        let is_clear = self.cells[node].is_undone && why == ReopenReason::Resume;
+        self.open_again(at, node, is_whole, if is_clear { ReopenReason::Ordered } else { why });
     }
 
     /// The failed shards of an ended stage are pending again, by order of a person.
@@ -160,9 +188,10 @@ impl RunState {
         let (needs_left, cursor, success, is_released) =
             (old.needs_left, old.cursor, old.success, old.is_released);
         let success = if is_whole { 0 } else { success };
+        let (is_dirty, is_awake, is_bridge) = (old.is_dirty, old.is_awake, old.is_bridge);
         let (cache_asked, recalled) = (is_whole, if is_whole { 0 } else { old.recalled });
         let fresh = Cell { needs_left, cursor, success, cache_asked, is_released, generation, ..Cell::new() };
-        self.cells[node] = Cell { state: old.state, recalled, ..fresh };
+        self.cells[node] = Cell { state: old.state, recalled, is_dirty, is_awake, is_bridge, ..fresh };
         if is_whole {
             self.left.remove(&node);
             self.forget_recalled(node);

@@ -28,6 +28,8 @@ pub fn rehearse(graph: &Arc<Graph>) -> Schedule {
         by: String::new(),
         engine: String::new(),
         place: None,
+        rollbacks: 0,
+        back_to: None,
     };
     play.send(Millis::ZERO, Input::Begin(Box::new(began)));
     while let Some(at) = play.next() {

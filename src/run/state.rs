@@ -14,6 +14,7 @@ use super::ready::Ready;
 use super::shards::{Flights, Key, PerNode, Shards};
 use super::thought::Thought;
 use super::timebox::TimeBox;
+use super::undo::Undos;
 use crate::base::{Digest, Millis, NodeIx};
 use crate::graph::Graph;
 use crate::graph::model::{Node, Phase};
@@ -68,7 +69,8 @@ pub struct RunState {
     pub(super) unknown: BTreeSet<NodeIx>,
     pub(super) counts: [u32; STATES],
     /// Stages of each phase whose dependents still wait.
-    pub(super) open: [u32; 2],
+    pub(super) open: [u32; 3],
+    pub(super) undos: Undos,
     pub(super) left: BTreeMap<NodeIx, Left>,
     /// The failure that decides a stage's end: shard and outcome.
     pub(super) causes: BTreeMap<NodeIx, (u32, Outcome)>,
@@ -186,6 +188,16 @@ pub(super) struct Cell {
     /// The cache had nothing, or is not to be asked.
     pub(super) cache_asked: bool,
     pub(super) is_cached: bool,
+    /// An attempt of it has done something that was not undone.
+    pub(super) is_dirty: bool,
+    /// What it did was undone.
+    pub(super) is_undone: bool,
+    /// What it keeps running ended with its engine.
+    pub(super) is_down: bool,
+    /// It sleeps no longer, of a node that is no stage.
+    pub(super) is_awake: bool,
+    /// It is only to keep the order of a rollback.
+    pub(super) is_bridge: bool,
     /// It was done, and is only done once more because what it keeps running had ended with its engine.
     pub(super) is_restart: bool,
     /// Its dependents know that it ended.
@@ -223,6 +235,11 @@ impl Cell {
             is_admitted: false,
             cache_asked: false,
             is_cached: false,
+            is_dirty: false,
+            is_undone: false,
+            is_down: false,
+            is_awake: false,
+            is_bridge: false,
             is_restart: false,
             is_released: false,
             gate: Gate::Closed,
@@ -234,6 +251,12 @@ impl Cell {
             started: None,
             ended: None,
         }
+    }
+
+    /// Not begun, but for what outlives that.
+    pub(super) const fn emptied(&self) -> Self {
+        let &Self { generation, is_dirty, is_awake, is_bridge, .. } = self;
+        Self { is_dirty, is_awake, is_bridge, generation, ..Self::new() }
     }
 
     /// Whether something of it runs or is asked.
@@ -294,7 +317,8 @@ impl RunState {
             holdings: Holdings::default(),
             unknown: BTreeSet::new(),
             counts: [0; STATES],
-            open: [0; 2],
+            open: [0; 3],
+            undos: Undos::default(),
             left: BTreeMap::new(),
             causes: BTreeMap::new(),
             words: BTreeMap::new(),
@@ -351,7 +375,7 @@ impl RunState {
         self.gates.clear();
         self.judged.clear();
         self.counts = [0; STATES];
-        self.open = [0; 2];
+        self.open = [0; 3];
         self.open_gates.clear();
         self.unknown.clear();
         self.asking = 0;
@@ -369,13 +393,17 @@ impl RunState {
     }
 
     fn derive_cells(&mut self, graph: &Graph) {
+        for (ix, _) in graph.nodes.pairs().filter(|(_, node)| !node.phase.is_stage()) {
+            self.cells[ix].is_released |= !self.cells[ix].is_awake;
+        }
         for (ix, node) in graph.nodes.pairs() {
             let left = node.needs.iter().filter(|need| !self.cells[need.node].is_released).count();
             let cell = &mut self.cells[ix];
             cell.needs_left = u32::try_from(left).expect("limits::MAX_EDGES fits");
             cell.lane = Lane::Idle;
             cell.queue_due = None;
-            self.counts[cell.state as usize] += 1;
+            let sleeps = !node.phase.is_stage() && !cell.is_awake;
+            self.counts[cell.state as usize] += u32::from(!sleeps);
             self.open[phase_ix(node.phase)] += u32::from(!cell.is_released);
             if cell.state == NodeState::Unknown {
                 self.unknown.insert(ix);
@@ -395,5 +423,6 @@ pub(super) const fn phase_ix(phase: Phase) -> usize {
     match phase {
         Phase::Main => 0,
         Phase::Finally => 1,
+        Phase::Rollback => 2,
     }
 }

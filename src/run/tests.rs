@@ -23,6 +23,7 @@ mod shards;
 mod start;
 mod thought;
 mod timebox;
+mod undo;
 
 /// A run that is told what happens and asked what followed.
 struct Story {
@@ -86,6 +87,8 @@ fn began(jobs: u32) -> Input {
         by: "somebody".to_owned(),
         engine: "test".to_owned(),
         place: None,
+        rollbacks: 0,
+        back_to: None,
     }))
 }
 
@@ -251,6 +254,11 @@ impl Story {
 
     fn verdict(&self) -> Verdict {
         self.core.state().verdict().cloned().expect("the run is over")
+    }
+
+    fn run_ends_as(&mut self, state: RunEnd) -> &mut Self {
+        assert_eq!(self.verdict().state, state, "after {:#?}", self.last);
+        self
     }
 
     fn run_ends(&mut self, state: RunEnd) -> &mut Self {

@@ -128,7 +128,7 @@ impl RunState {
     fn fold_box_end(&mut self, at: Millis) {
         let Some(it) = &mut self.time_box else { return };
         it.is_over = true;
-        let spares = |node: NodeIx| !self.is_boxed() && self.node(node).phase == Phase::Finally;
+        let spares = |node: NodeIx| !self.is_boxed() && self.node(node).phase != Phase::Main;
         let runs = self.flights.all().iter().filter(|flight| flight.stop.is_none() && !spares(flight.key.0));
         let stops: Vec<_> = runs.map(|flight| (flight.key, (StopKind::Terminate, StopReason::HandOver))).collect();
         for (key, stop) in stops {

@@ -69,7 +69,7 @@ impl RunState {
             let state = if cell.unforgiven > 0 { self.failed_state(node) } else { NodeState::AllowedFailure };
             return (state, self.cause_words(node));
         }
-        if self.is_leaving(node) && self.finally_expired && !self.is_main(node) {
+        if self.is_leaving(node) && self.finally_expired && self.in_clean_up(node) {
             return (self.failure(node, NodeState::TimedOut), expiry(Clock::Finally).to_owned());
         }
         let drains = self.cancel.is_none_or(|(level, _)| level == CancelLevel::Drain);
@@ -88,8 +88,8 @@ impl RunState {
         }
     }
 
-    fn is_main(&self, node: NodeIx) -> bool {
-        self.node(node).phase == crate::graph::model::Phase::Main
+    fn in_clean_up(&self, node: NodeIx) -> bool {
+        self.node(node).phase == crate::graph::model::Phase::Finally
     }
 
     fn failed_state(&self, node: NodeIx) -> NodeState {
@@ -134,6 +134,9 @@ impl RunState {
         let by_person = matches!(cancelled_by, Some(CancelReason::Person | CancelReason::Terminated));
         let state = if by_person {
             RunEnd::Cancelled
+        } else if self.is_undoing() {
+            let is_left = self.left_to_undo().next().is_some();
+            if is_left { RunEnd::RollbackFailed } else { RunEnd::RolledBack }
         } else if self.has_failed() || self.fails_late() {
             RunEnd::Failed
         } else {

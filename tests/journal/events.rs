@@ -130,6 +130,7 @@ fn cancel_reason() -> impl Strategy<Value = CancelReason> {
         Just(CancelReason::Terminated),
         node().prop_map(CancelReason::Failure),
         Just(CancelReason::Timeout),
+        Just(CancelReason::Rollback),
     ]
 }
 
@@ -215,6 +216,8 @@ fn of_stages() -> impl Strategy<Value = Event> {
                 let fact = |(name, source, version, rotated_at)| SecretFact { name, source, version, rotated_at };
                 Event::SecretsFetched { secrets: secrets.into_iter().map(fact).collect() }
             }),
+        (cancel_reason(), vec(node(), 0..4), vec(node(), 0..2))
+            .prop_map(|(why, nodes, between)| Event::RollbackBegan { why, nodes, between }),
         (node(), option::of(any::<u64>()), any::<String>()).prop_map(|(node, at, prompt)| Event::GateOpened {
             node,
             expires: at.map(Millis::new),

@@ -40,6 +40,8 @@ pub(crate) fn began(run: &RunId, wall_ms: i64) -> Event {
         by: "ann".to_owned(),
         engine: "0.1.0".to_owned(),
         place: None,
+        rollbacks: 0,
+        back_to: None,
     }))
 }
 

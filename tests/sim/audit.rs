@@ -17,7 +17,7 @@ pub(crate) fn after_each(book: &Book, state: &RunState) {
     let mut counts = [0_u32; 14];
     for (node, it) in book.graph.nodes.pairs() {
         let is = state.state(node);
-        counts[is as usize] += 1;
+        counts[is as usize] += u32::from(book.is_awake(node));
         let running = book.running.range((node, 0)..=(node, u32::MAX)).count();
         assert_eq!(state.progress(node).running as usize, running);
         assert!(running == 0 || is == NodeState::Running, "{} runs as {is:?}", it.id);
@@ -45,6 +45,7 @@ pub(crate) fn after_step(book: &Book, state: &RunState, at: Millis) {
     failures_have_their_policy(book);
     cancels_reach_everybody(book);
     no_slot_is_idle(book, state);
+    crate::undo::nothing_waits(book, state.jobs() as usize);
     time_box_is_kept(book, at);
     for node in book.graph.nodes.indexes() {
         let expires = book.stage(node).opened.and_then(|(_, expires)| expires);
@@ -70,7 +71,7 @@ fn deadlines_are_kept(book: &Book, at: Millis, key: Key, run: &Run) {
 
 fn run_timeout_is_kept(book: &Book, at: Millis) {
     let is_leaving = book.cancel.is_some_and(|(level, _)| level >= CancelLevel::Stop);
-    if is_leaving || book.is_suspended || book.finally_since.is_some() || !book.ticks {
+    if is_leaving || book.undos.why.is_some() || book.is_suspended || book.finally_since.is_some() || !book.ticks {
         return;
     }
     assert!(book.run_limit().is_none_or(|limit| book.used_time(at) < limit), "the run is overdue");
@@ -109,7 +110,7 @@ fn failures_have_their_policy(book: &Book) {
 fn cancels_reach_everybody(book: &Book) {
     let Some((level, _)) = book.cancel.filter(|(level, _)| *level >= CancelLevel::Stop) else { return };
     for (key, run) in &book.running {
-        let is_hit = level == CancelLevel::Kill || book.graph.nodes[key.0].phase == Phase::Main;
+        let is_hit = level == CancelLevel::Kill || book.graph.nodes[key.0].phase != Phase::Finally;
         let how = run.stop.map(|(_, how, _)| how);
         let asked = if level == CancelLevel::Kill { how == Some(StopKind::Kill) } else { how.is_some() };
         assert!(!is_hit || asked, "{key:?} does not know of the cancel");
@@ -131,7 +132,7 @@ fn no_slot_is_idle(book: &Book, state: &RunState) {
 fn time_box_is_kept(book: &Book, at: Millis) {
     let Some((until, is_over)) = book.time_box.filter(|_| !book.is_suspended) else { return };
     assert!(is_over || at < until, "the time box is not closed");
-    let is_spared = |key: &Key| book.cancel.is_some() && book.graph.nodes[key.0].phase == Phase::Finally;
+    let is_spared = |key: &Key| book.cancel.is_some() && book.graph.nodes[key.0].phase != Phase::Main;
     if !is_over {
         return;
     }

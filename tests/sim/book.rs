@@ -88,6 +88,7 @@ pub(crate) struct Book {
     pub(crate) deferred: BTreeSet<NodeIx>,
     /// Objectives and tickets.
     pub(crate) late: Late,
+    pub(crate) undos: crate::undo::Undos,
 }
 
 impl Book {
@@ -123,6 +124,7 @@ impl Book {
             time_box: None,
             deferred: BTreeSet::new(),
             late: Late::new(&versions[0]),
+            undos: crate::undo::Undos::default(),
         }
     }
 
@@ -215,6 +217,7 @@ impl Book {
         self.hear_shard(at, event);
         self.hear_stage(at, event);
         self.hear_run(at, event, gap);
+        self.hear_undo(event);
         let states = &self.states;
         self.due.retain(|key, _| !states.contains_key(&key.0));
         let waits = self.is_paused || self.stages.iter().any(|(node, stage)| self.waits(*node, stage));
@@ -226,7 +229,7 @@ impl Book {
     /// Whether nothing else must end before `node` goes on. What it needs may be open again after a resume.
     fn is_open(&self, node: NodeIx) -> bool {
         let it = &self.graph.nodes[node];
-        let is_its_phase = self.finally_since.is_some() || it.phase == Phase::Main;
+        let is_its_phase = self.finally_since.is_some() || it.phase != Phase::Finally;
         is_its_phase && it.needs.iter().all(|&need| accepts(self, need))
     }
 
@@ -377,19 +380,20 @@ impl Book {
 
     fn reopen(&mut self, node: NodeIx, why: ReopenReason) {
         let by_person = self.stage(node).resolved == Some(Resolution::Rerun);
-        let is_finally = self.graph.nodes[node].phase == Phase::Finally;
+        let is_clear = self.undos.undone.contains(&node) && why == ReopenReason::Resume;
+        let is_finally = self.graph.nodes[node].phase == Phase::Finally || is_clear;
         let of = |key: &Key| key.0 != node;
         self.states.remove(&node);
         let old = self.stages.remove(&node).unwrap_or_default();
         let rules = &self.graph.nodes[node].rules;
-        if why != ReopenReason::Ordered && !rules.idempotent && !rules.has_done_if {
+        if why != ReopenReason::Ordered && !is_clear && !rules.idempotent && !rules.has_done_if {
             self.stages.entry(node).or_default().unknown = old.unknown;
         }
         self.retries.retain(|key, _| of(key));
         self.due.retain(|key, _| of(key));
         self.first.retain(|key, _| of(key));
         self.stopped.retain(of);
-        if why == ReopenReason::Ordered {
+        if why == ReopenReason::Ordered || is_clear {
             self.doubt.retain(of);
         }
         let is_whole = match why {
@@ -452,12 +456,18 @@ impl Book {
         let done = self.states.iter().filter(|(_, state)| **state == NodeState::Success).map(|it| *it.0);
         self.down = done.filter(is_service).collect();
         self.orphans = self.running.keys().copied().collect();
-        if self.is_over || self.cancel.is_some() {
+        if self.goes_on_undoing() {
+            self.used = Span::ZERO;
+            (self.finally_since, self.finally_over) = (None, false);
+        } else if self.is_over || self.cancel.is_some() {
+            self.forget_rollback();
             self.is_paused = false;
             (self.used, self.timed_out) = (Span::ZERO, false);
             (self.finally_since, self.finally_over) = (None, false);
         }
-        (self.cancel, self.is_suspended, self.is_over) = (None, false, false);
+        let why = self.undos.why;
+        self.cancel = why.map(|why| (CancelLevel::Drain, why));
+        (self.is_suspended, self.is_over) = (false, false);
         self.checks.clear();
         self.time_box = None;
         self.deferred.clear();

@@ -26,6 +26,7 @@ impl Book {
         self.down = self.down.iter().filter_map(|&node| find(node)).collect();
         self.restarting = self.restarting.iter().filter_map(|&node| find(node)).collect();
         self.down.retain(|&node| new.nodes[node].rules.is_service && new.nodes[node].selected);
+        self.undos.rename(find);
         self.doubt = keys(&self.doubt);
         self.stopped = keys(&self.stopped);
         self.states = self.states.iter().filter_map(|(&node, &it)| Some((find(node)?, it))).collect();

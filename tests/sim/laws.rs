@@ -49,9 +49,9 @@ pub(crate) fn check(book: &Book, state: &RunState, at: Millis, event: &Event) {
         Event::NodeReopened { node, why } => {
             let by_person = matches!(why, ReopenReason::Ordered | ReopenReason::Upstream | ReopenReason::Changed);
             if *why == ReopenReason::Restart {
-                return restart_is_needed(book, *node);
+                return crate::undo::restart_is_needed(book, *node);
             }
-            let had_ended_well = book.state(*node).is_success() && book.graph.nodes[*node].phase == Phase::Main;
+            let had_ended_well = book.state(*node).is_success() && book.graph.nodes[*node].phase != Phase::Finally;
             assert!(by_person || !had_ended_well, "promise 2: {node:?} is reopened");
         }
         Event::CancelRaised { level, why, .. } => cancel_has_a_reason(book, at, *level, *why),
@@ -64,11 +64,16 @@ pub(crate) fn check(book: &Book, state: &RunState, at: Millis, event: &Event) {
             let (until, is_over) = book.time_box.expect("a time box");
             assert!(at >= until && !is_over, "the time box is closed too early or twice");
         }
+        Event::RollbackBegan { why, nodes, between } => crate::undo::may_begin(book, *why, nodes, between),
         Event::FinallyBegan => {
             assert!(book.holding_box().is_none_or(|(_, is_over)| !is_over), "the clean-up begins at a hand-over");
             assert!(!book.is_suspended, "the clean-up begins while the engine leaves");
             let is_open = |node: &NodeIx| book.graph.nodes[*node].phase == Phase::Main && !has_ended(book, *node);
             assert!(!book.graph.nodes.indexes().any(|node| is_open(&node)), "clean-up before its time");
+            assert!(
+                book.undos.awake.iter().all(|&node| has_ended(book, node)),
+                "clean-up before the rollback ends"
+            );
         }
         Event::RunFinished { verdict } => {
             assert!(!book.is_suspended, "the run ends while the engine leaves");
@@ -78,17 +83,8 @@ pub(crate) fn check(book: &Book, state: &RunState, at: Millis, event: &Event) {
     }
 }
 
-/// Only what was running and is gone is started again, and only for somebody.
-fn restart_is_needed(book: &Book, service: NodeIx) {
-    let it = &book.graph.nodes[service];
-    assert!(it.rules.is_service && it.selected && book.state(service) == NodeState::Success, "{service:?} serves");
-    let is_open = |node: NodeIx| !has_ended(book, node) || book.state(node) == NodeState::Unknown;
-    let is_for = |node: NodeIx| is_open(node) && counts_on(book, node).contains(&service);
-    assert!(book.graph.nodes.indexes().any(is_for), "nobody needs {service:?}");
-}
-
 /// All that a stage needs, and what that needs.
-fn counts_on(book: &Book, node: NodeIx) -> BTreeSet<NodeIx> {
+pub(crate) fn counts_on(book: &Book, node: NodeIx) -> BTreeSet<NodeIx> {
     let (mut all, mut next) = (BTreeSet::new(), vec![node]);
     while let Some(node) = next.pop() {
         let needs = book.graph.nodes[node].needs.iter().map(|need| need.node);
@@ -99,7 +95,7 @@ fn counts_on(book: &Book, node: NodeIx) -> BTreeSet<NodeIx> {
     all
 }
 
-fn has_ended(book: &Book, node: NodeIx) -> bool {
+pub(crate) fn has_ended(book: &Book, node: NodeIx) -> bool {
     book.states.contains_key(&node)
 }
 
@@ -109,6 +105,9 @@ fn at_rest(book: &Book, node: NodeIx) {
 }
 
 pub(crate) fn accepts(book: &Book, need: Need) -> bool {
+    if !book.is_awake(need.node) {
+        return true;
+    }
     let is = book.state(need.node);
     let unselected = !book.graph.nodes[need.node].selected;
     (is.is_success() && need.accept.success)
@@ -135,6 +134,7 @@ fn may_start(book: &Book, at: Millis, attempt: Attempt) {
     assert!(book.highest.get(&key).is_none_or(|&highest| attempt.number > highest), "{attempt:?} again");
     assert!(book.due.get(&key).is_none_or(|&due| at >= due), "{attempt:?} before it is due");
     may_act(book, attempt.node);
+    crate::undo::may_undo(book, attempt.node);
     if let Some((until, _)) = book.holding_box() {
         assert!(!book.deferred.contains(&attempt.node), "{key:?} was deferred");
         assert!(fits(&node.rules, until.since(at)), "{key:?} does not fit into the time box");
@@ -152,11 +152,17 @@ fn may_act(book: &Book, node: NodeIx) {
             assert!(book.finally_since.is_some() && !book.finally_over, "clean-up before or after its time");
             assert!(cancel.is_none_or(|(level, _)| level < CancelLevel::Kill), "clean-up after a kill");
         }
+        (Phase::Rollback, cancel) => {
+            let goes_on = cancel.is_some_and(|(level, _)| level == CancelLevel::Drain);
+            assert!(book.undos.why.is_some() && goes_on, "{node:?} is undone out of its time");
+        }
         (Phase::Main, None) => {}
         (Phase::Main, Some((level, why))) => {
             let drains = level == CancelLevel::Drain && matches!(why, CancelReason::Failure(_));
+            let is_ordered = why == CancelReason::Rollback && level < CancelLevel::Kill;
+            let is_up = (is_ordered || book.undos.why.is_some()) && book.restarting.contains(&node);
             assert!(
-                drains && (handles_failure(book, node) || book.restarting.contains(&node)),
+                is_up || drains && (handles_failure(book, node) || book.restarting.contains(&node)),
                 "{node:?} acts after a cancel"
             );
         }
@@ -264,7 +270,7 @@ fn stop_has_a_reason(book: &Book, at: Millis, attempt: Attempt, how: StopKind, w
         }
         StopReason::Clock(clock) => panic!("{clock:?} stops no attempt"),
         StopReason::Cancel => {
-            let is_hit = node.phase == Phase::Main || cancel == Some(CancelLevel::Kill);
+            let is_hit = node.phase != Phase::Finally || cancel == Some(CancelLevel::Kill);
             assert!(is_hit && cancel >= Some(CancelLevel::Stop), "{attempt:?} is stopped by no cancel");
             assert_eq!(how == StopKind::Kill, cancel == Some(CancelLevel::Kill));
         }
@@ -287,7 +293,7 @@ fn stop_has_a_reason(book: &Book, at: Millis, attempt: Attempt, how: StopKind, w
 
 pub(crate) fn policy(book: &Book, node: NodeIx) -> Policy {
     let it = &book.graph.nodes[node];
-    if it.phase == Phase::Finally { Policy::Continue } else { book.graph.scopes[it.scope].policy }
+    if it.phase == Phase::Main { book.graph.scopes[it.scope].policy } else { Policy::Continue }
 }
 
 /// Whether `node` is in the scope of `of`.
@@ -324,6 +330,7 @@ fn skip_is_true(book: &Book, state: &RunState, node: NodeIx, why: &SkipReason) {
     match why {
         SkipReason::Condition => assert_eq!(holds(book, state, node), Some(false), "{node:?}"),
         SkipReason::NotSelected => assert!(!it.selected, "{node:?} is selected"),
+        SkipReason::NotNeeded if it.phase == Phase::Rollback => crate::undo::may_pass(book, node, why),
         SkipReason::NotNeeded => {
             let went_well = |node| book.state(node).is_success() || book.state(node) == NodeState::Skipped;
             let is_idle = |need: &Need| !need.accept.success && went_well(need.node) && !accepts(book, *need);
@@ -343,7 +350,8 @@ fn skip_is_true(book: &Book, state: &RunState, node: NodeIx, why: &SkipReason) {
 fn end_is_true(book: &Book, run: &RunState, node: NodeIx, end: NodeState, reason: &str) {
     let (it, stage) = (&book.graph.nodes[node], book.stage(node));
     let all_done = || (0..it.rules.shards).all(|shard| book.done.contains(&(node, shard)));
-    let is_refused = reason.contains("can't be told") && holds(book, run, node).is_none();
+    let is_barred = reason.contains("forward-only") && it.rules.undo == engine::graph::model::Undo::Never;
+    let is_refused = is_barred || reason.contains("can't be told") && holds(book, run, node).is_none();
     let has_failed = !stage.ends.is_empty()
         || stage.decided == Some(false)
         || stage.expired.is_some()
@@ -422,7 +430,9 @@ fn gate_opens(book: &Book, state: &RunState, at: Millis, node: NodeIx, expires: 
 
 /// A cancel rises, and only a failure that its scope does not keep, a clock or a person raises it.
 fn cancel_has_a_reason(book: &Book, at: Millis, level: CancelLevel, why: CancelReason) {
-    assert!(book.cancel.is_none_or(|(old, _)| old < level), "a cancel falls");
+    let is_order = why == CancelReason::Rollback && level == CancelLevel::Drain;
+    let is_late = is_order && book.undos.why.is_some_and(|why| why != CancelReason::Rollback);
+    assert!(is_late || book.cancel.is_none_or(|(old, _)| old < level), "a cancel falls");
     match why {
         CancelReason::Failure(node) => {
             assert!(matches!(book.state(node), NodeState::Failed | NodeState::TimedOut), "{node:?} did not fail");
@@ -431,15 +441,23 @@ fn cancel_has_a_reason(book: &Book, at: Millis, level: CancelLevel, why: CancelR
         CancelReason::Timeout => {
             assert!(book.used_time(at) >= book.run_limit().expect("a timeout"), "the run had more time");
         }
-        CancelReason::Person | CancelReason::Terminated => {}
+        CancelReason::Person | CancelReason::Terminated | CancelReason::Rollback => {}
     }
 }
 
 /// A run fails exactly by what failed: accepting a failure changes nothing, allowing one does. And the clean-up
 /// has had its chance unless it was killed.
 fn verdict_is_true(book: &Book, verdict: &Verdict) {
+    let is_left = book.left_to_undo().next().is_some();
     let expected = match (book.by_person(), book.has_failed() || book.late.fails_run(book)) {
         (true, _) => RunEnd::Cancelled,
+        _ if book.undos.why.is_some() => {
+            if is_left {
+                RunEnd::RollbackFailed
+            } else {
+                RunEnd::RolledBack
+            }
+        }
         (false, true) => RunEnd::Failed,
         (false, false) => RunEnd::Success,
     };
@@ -452,7 +470,7 @@ fn verdict_is_true(book: &Book, verdict: &Verdict) {
     let bad = book.states.iter().filter(counts).map(|(&node, _)| node);
     assert!(failed.iter().copied().eq(bad), "{failed:?} failed, says the verdict");
     for (node, it) in book.graph.nodes.pairs() {
-        assert!(has_ended(book, node), "{node:?} is open at the end");
+        assert!(has_ended(book, node) || !book.is_awake(node), "{node:?} is open at the end");
         let was_skipped = it.phase == Phase::Finally && book.state(node) == NodeState::Cancelled;
         let is_killed = book.cancel.is_some_and(|(level, _)| level == CancelLevel::Kill);
         assert!(!was_skipped || is_killed || book.finally_over, "the clean-up {node:?} was not run");

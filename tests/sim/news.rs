@@ -27,6 +27,7 @@ fn about_run(state: &engine::run::RunState) -> Vec<Input> {
         cancel(CancelLevel::Drain),
         cancel(CancelLevel::Stop),
         cancel(CancelLevel::Kill),
+        Input::Cancel { level: CancelLevel::Stop, why: CancelReason::Rollback, by: String::new() },
         Input::Suspend(SuspendReason::Person),
         Input::Suspend(SuspendReason::HandOver),
         Input::OpenBox { until: Millis::ZERO },

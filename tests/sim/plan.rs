@@ -5,8 +5,9 @@ use std::sync::Arc;
 use engine::base::{NodeIx, PoolIx, ScopeIx, Span};
 use engine::graph::forecast::Expected;
 use engine::graph::model::{
-    Accept, Condition, Need, Node, Phase, Policy, Pool, Process, Retry, Scope, Target, View, Work,
+    Accept, Condition, Need, Node, Phase, Policy, Pool, Process, Retry, Scope, Target, Undo, View, Work,
 };
+use engine::graph::undo::tie;
 use engine::graph::{Graph, Parts};
 use engine::plan::model::{AllowFailure, RetryWhen, Type};
 
@@ -184,6 +185,34 @@ fn serve(seed: u64, nodes: &mut [Node]) {
     }
 }
 
+/// Some stages say how they are undone, by dice of their own.
+fn undo(seed: u64, kind: Kind, parts: &mut Parts) {
+    for at in 0..parts.nodes.len() {
+        let stage = &mut parts.nodes[at];
+        let salt = stage.id.bytes().fold(seed ^ 0x0dd0, |salt, byte| salt.rotate_left(8) ^ u64::from(byte));
+        let mut dice = Dice(salt);
+        if stage.phase != Phase::Main || stage.rules.is_approval || dice.chance(25) {
+            continue;
+        }
+        let is_barrier = dice.chance(8);
+        stage.rules.undo = if is_barrier { Undo::Never } else { Undo::Body };
+        let mut node = Node::plain(&format!("{}.rollback", stage.id));
+        (node.phase, node.undoes, node.scope) =
+            (Phase::Rollback, Some(NodeIx::new(u32::try_from(at).expect("few"))), stage.scope);
+        if is_barrier {
+            node.rules.undo = Undo::Never;
+        } else {
+            rules(&mut dice, &mut node);
+            (node.rules.is_approval, node.rules.has_cache, node.rules.shards) = (false, false, 1);
+            node.rules.allow_failure = AllowFailure::No;
+            tame(kind, &mut dice, &mut node);
+            node.rules.timeout = node.rules.timeout.or((kind == Kind::Fixed).then(|| Span::from_secs(60)));
+        }
+        parts.nodes.push(node);
+    }
+    tie(&mut parts.nodes);
+}
+
 /// The versions of a plan, the first one first; only a wild one is edited.
 pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
     let mut dice = Dice(seed);
@@ -198,8 +227,10 @@ pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
     serve(seed, &mut nodes);
     let mut parts = Parts::of("sim", nodes);
     let policies = [Policy::Drain, Policy::Kill, Policy::Continue];
+    let mut rollback = Dice(seed ^ 0x0bac);
     let mut scope = |parent| {
         let policy = policies[usize::try_from(dice.below(3)).expect("below 3")];
+        let policy = if kind != Kind::Calm && rollback.chance(35) { Policy::Rollback } else { policy };
         let policy = if kind == Kind::Calm { Policy::Continue } else { policy };
         Scope { parent, name: "scope".to_owned(), policy }
     };
@@ -221,6 +252,7 @@ pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
     }
     let assemble = |mut parts: Parts| {
         pledge(seed, kind, &mut parts);
+        undo(seed, kind, &mut parts);
         Arc::new(Graph::assemble(parts).expect("needs point backwards"))
     };
     all.into_iter().map(assemble).collect()

@@ -26,6 +26,8 @@ fn begin(graph: &Graph) -> Input {
         by: String::new(),
         engine: String::new(),
         place: None,
+        rollbacks: 0,
+        back_to: None,
     }))
 }
 

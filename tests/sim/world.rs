@@ -77,6 +77,8 @@ impl World {
             by: "sim".to_owned(),
             engine: "sim".to_owned(),
             place: None,
+            rollbacks: 0,
+            back_to: None,
         };
         world.show_plan();
         world.send(0, Input::Begin(Box::new(began)));
@@ -288,6 +290,10 @@ impl World {
             1 => self.send(0, Input::Pause { on: true, by: String::new() }),
             2..5 if self.takeovers < 6 => self.hostile_takeover(),
             5 if self.takeovers < 6 => self.send(0, Input::Suspend(SuspendReason::HandOver)),
+            399 => {
+                let (level, why) = (CancelLevel::Stop, CancelReason::Rollback);
+                self.send(0, Input::Cancel { level, why, by: "sim".to_owned() });
+            }
             6..40 => self.send(0, Input::Pause { on: false, by: String::new() }),
             _ => {}
         }

@@ -53,8 +53,40 @@ pub struct CancelArgs {
     /// Kill what runs and skip the clean-up
     #[arg(long)]
     pub now: bool,
+    /// Undo what the run has done before it ends
+    #[arg(long, conflicts_with = "now")]
+    pub rollback: bool,
     /// Print JSON
     #[arg(long)]
+    pub json: bool,
+}
+
+/// `engine rollback`
+#[derive(Args, Clone, Debug)]
+pub struct RollbackArgs {
+    /// The run whose stages are undone [default: the latest]
+    #[arg(conflicts_with_all = ["list", "to"])]
+    pub run: Option<String>,
+    /// List the good runs that can be gone back to, newest first
+    #[arg(long, conflicts_with_all = ["to", "drill"])]
+    pub list: bool,
+    /// Run the recorded plan of a good run again, with its inputs and its artifacts
+    #[arg(long, value_name = "POINT", conflicts_with = "drill")]
+    pub to: Option<String>,
+    /// Rehearse it: run this plan, roll it back, verify, run it again
+    #[arg(long, value_name = "PLAN", conflicts_with = "run")]
+    pub drill: Option<std::path::PathBuf>,
+    /// A plan that is run between the rollback and the second run of a drill
+    #[arg(long, value_name = "PLAN", requires = "drill")]
+    pub verify: Option<std::path::PathBuf>,
+    /// Input values of a drill
+    #[command(flatten)]
+    pub inputs: super::InputArgs,
+    /// How the run is shown
+    #[command(flatten)]
+    pub show: super::ShowArgs,
+    /// Print JSON, with `--list`
+    #[arg(long, requires = "list")]
     pub json: bool,
 }
 

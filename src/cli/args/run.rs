@@ -142,6 +142,9 @@ pub struct ResumeArgs {
     /// Let a paused run go on (as `engine unpause`)
     #[arg(long, env = "ENGINE_UNPAUSE")]
     pub unpause: bool,
+    /// Undo it, by the `rollback` verb.
+    #[arg(skip)]
+    pub undo: bool,
 }
 
 /// `engine plan`

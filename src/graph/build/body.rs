@@ -8,6 +8,7 @@ use super::Builder;
 use super::context::{Context, Declared, Eval, Site, Status};
 use super::expand::Surround;
 use super::secrets::{Lent, Names};
+use super::undo::Undone;
 use crate::base::{NodeIx, PoolIx, Span, Text, limits};
 use crate::graph::model::{Cache, Command, Frame, FrameIx, Late, Node, Process, Retry, Rules, Split, Work};
 use crate::graph::scope::under;
@@ -61,16 +62,16 @@ impl<'a> Builder<'a> {
             Body::Approval { prompt, .. } => Work::Approval {
                 prompt: prompt.as_ref().map(|prompt| self.text(prompt, layers.body_cx, &layers, site)),
             },
-            Body::Run(command) => self.process(&layers, command, site, &mut rules, &id),
+            Body::Run(command) => self.process(&layers, (command, body_cx), site, &mut rules, &id),
             Body::Env { at, verb, with } => {
                 let command = self.env_words(*at, *verb, with)?;
-                let mut work = self.process(&layers, &command, site, &mut rules, &id);
+                let mut work = self.process(&layers, (&command, body_cx), site, &mut rules, &id);
                 self.lend_environment(&mut work);
                 work
             }
             Body::Gate { at, kind, with } => {
                 let (command, places) = self.gate_words(*at, kind, with);
-                let mut work = self.process(&layers, &command, site, &mut rules, &id);
+                let mut work = self.process(&layers, (&command, body_cx), site, &mut rules, &id);
                 self.check_gate(kind, &mut work, &places, (*at, &mut rules));
                 work
             }
@@ -94,9 +95,13 @@ impl<'a> Builder<'a> {
             selected: true,
             rules,
             frame: layers.body_cx.frame,
+            undoes: None,
             id: id.into(),
         };
-        Some((self.push_node(node)?, late))
+        let node = self.push_node(node)?;
+        let undone = Undone { node, stage: (stage, &around.cx), body: (body, body_cx), common: &layers.common };
+        self.undo(&undone, site);
+        Some((node, late))
     }
 
     /// Whose body a stage runs, and what names mean in it when it is an action's.
@@ -202,10 +207,10 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn process(
+    pub(super) fn process(
         &mut self,
         layers: &Layers<'_>,
-        command: &model::Command,
+        (command, command_cx): (&model::Command, &Context),
         site: Site<'_>,
         rules: &mut Rules,
         id: &str,
@@ -226,7 +231,7 @@ impl<'a> Builder<'a> {
         let size = |split: &Split| if split.grows { u32::MAX } else { split.size };
         let shard = split.as_ref().map(size);
         let site = Site { shard, ..site };
-        process.command = self.command(command, layers, layers.body_cx, site);
+        process.command = self.command(command, layers, command_cx, site);
         process.env = self.env(layers, site);
         self.stage_secrets(layers, &mut process);
         for name in layers.common.iter().flat_map(|(common, _)| &common.pass_env) {
@@ -302,7 +307,7 @@ impl<'a> Builder<'a> {
         self.setting(setting, cx)
     }
 
-    fn rules(&mut self, layers: &Layers<'_>, is_gate: bool) -> Rules {
+    pub(super) fn rules(&mut self, layers: &Layers<'_>, is_gate: bool) -> Rules {
         let mut rules = Rules { is_approval: is_gate, ..Rules::default() };
         rules.timeout = self.first(layers, |common| common.timeout.as_ref());
         rules.idle = self.first(layers, |common| common.idle_timeout.as_ref());
@@ -325,7 +330,7 @@ impl<'a> Builder<'a> {
         rules
     }
 
-    fn retry(&mut self, retry: &model::Retry, cx: &Context) -> Option<Retry> {
+    pub(super) fn retry(&mut self, retry: &model::Retry, cx: &Context) -> Option<Retry> {
         let most = u32::from(limits::MAX_ATTEMPTS) - 1;
         let max = self.bounded(&retry.max, cx, (0, most), "`max`")?;
         Some(Retry {

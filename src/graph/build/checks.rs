@@ -72,7 +72,7 @@ impl Builder<'_> {
         if self.request.selection.is_all() {
             return;
         }
-        for (_, node) in graph.nodes.pairs().filter(|(_, node)| node.selected) {
+        for (_, node) in graph.stages().filter(|(_, node)| node.selected) {
             for view in &node.views {
                 let lost = match &view.target {
                     Target::Node(other) => Some(*other).filter(|other| !graph.nodes[*other].selected),

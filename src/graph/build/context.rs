@@ -79,6 +79,8 @@ pub(super) struct Site<'s> {
     pub(super) may_be_late: bool,
     /// The condition of the stage it belongs to.
     pub(super) condition: Option<&'s str>,
+    /// Declared outputs of the stage that is undone, in its rollback.
+    pub(super) own: Option<&'s [Box<str>]>,
 }
 
 /// What came of a text.
@@ -136,7 +138,7 @@ impl Builder<'_> {
             }
             "needs" => self.need(name, tree, site),
             "shard" => self.shard_name(name, tree, site),
-            "self" => self.member(name, tree, &["id", "stage"], Status::Late),
+            "self" => self.own(name, tree, site),
             "run" if name.path.get(1).is_some_and(|part| &**part == "state") && !site.is_finally => {
                 self.refuse(name, tree, "plan::run-time-name", "`run.state` is only known in `finally`")
             }
@@ -186,7 +188,13 @@ impl Builder<'_> {
         self.fault("plan::secret-exposed", name, tree, message, Some(help))
     }
 
-    fn member(&mut self, name: &Name, tree: &Tree, known: &[&str], status: Status) -> Result<Status, ()> {
+    pub(super) fn member(
+        &mut self,
+        name: &Name,
+        tree: &Tree,
+        known: &[&str],
+        status: Status,
+    ) -> Result<Status, ()> {
         match name.path.get(1) {
             Some(part) if known.contains(&&**part) => Ok(status),
             Some(part) => {
@@ -300,7 +308,7 @@ impl Builder<'_> {
         self.fault(code, name, tree, message.to_owned(), None)
     }
 
-    fn fault(
+    pub(super) fn fault(
         &mut self,
         code: &'static str,
         name: &Name,
@@ -468,7 +476,7 @@ pub(super) const HAS_CONDITION: &str = "has an `if` and may be skipped";
 pub(super) const MAY_FAIL: &str = "may have failed, which this stage accepts";
 
 /// Help for part `at` of `name`, which is unknown: the hyphen rule first, then the nearest candidate.
-fn near(tree: &Tree, name: &Name, at: usize, candidates: &[&str]) -> Option<String> {
+pub(super) fn near(tree: &Tree, name: &Name, at: usize, candidates: &[&str]) -> Option<String> {
     let text = tree.as_str()?;
     let range: Range<usize> = name.parts.get(at)?.clone();
     let rest = text.get(range.end..)?;

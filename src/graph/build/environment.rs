@@ -36,6 +36,7 @@ pub fn environment_name(loaded: &Loaded, request: &Request) -> Option<String> {
         edges: 0,
         used: BTreeSet::new(),
         is_full: false,
+        undos: Vec::new(),
         told: Vec::new(),
     };
     let cx = builder.plan_context();

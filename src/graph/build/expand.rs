@@ -15,7 +15,7 @@ use crate::base::{NodeIx, PoolIx, ScopeIx, Text, limits};
 use crate::graph::model::{Condition, Fold, FoldKind, FrameIx, Phase, View};
 use crate::graph::scope::under;
 use crate::plan::Diagnostic;
-use crate::plan::model::{Accept, Body, Plan, Stage};
+use crate::plan::model::{Accept, Body, Plan, Rollback, Stage};
 use crate::render::{Tree as Prepared, Value};
 
 /// What surrounds the stages of one file, or of `finally`.
@@ -290,6 +290,7 @@ impl<'a> Builder<'a> {
             may_be_late: true,
             condition,
             shard: None,
+            own: None,
         };
         let mut condition_at = None;
         if let Some(tree) = &stage.condition
@@ -482,6 +483,7 @@ fn has_templates(stage: &Stage) -> bool {
         Body::File { .. } | Body::Action { .. } | Body::Env { .. } | Body::Gate { .. } => false,
     };
     !(is_plain_body
+        && !matches!(stage.rollback, Some(Rollback::Body(_)))
         && stage.condition.is_none()
         && !matches!(&stage.shards, Some(shards) if matches!(shards.items, crate::plan::model::Items::From(_)))
         && stage.common.cwd.as_ref().is_none_or(is_plain)

@@ -24,6 +24,7 @@ mod matrix;
 mod objectives;
 mod secrets;
 mod settings;
+mod undo;
 pub mod world;
 
 use std::collections::BTreeSet;
@@ -122,6 +123,7 @@ pub fn build(loaded: &Loaded, request: &Request, world: &dyn World, report: &mut
         edges: 0,
         used: BTreeSet::new(),
         is_full: false,
+        undos: Vec::new(),
     };
     let graph = builder.run();
     let told = builder.told;
@@ -150,6 +152,8 @@ pub(super) struct Builder<'a> {
     used: BTreeSet<Box<str>>,
     /// A limit was passed and has been reported; nothing more is made.
     is_full: bool,
+    /// What undoes stages: they follow all of these.
+    undos: Vec<Node>,
 }
 
 impl Builder<'_> {
@@ -167,6 +171,7 @@ impl Builder<'_> {
         self.plan_pools(&cx);
         self.objective(plan.slo.as_ref(), &cx, (Subject::Run, String::new()));
         self.expand_plan(&cx);
+        self.lay_undos();
         if !self.report.has_errors() {
             self.check_finally(&settings);
         }
@@ -279,6 +284,7 @@ const fn policy(declared: OnFailure) -> Policy {
         OnFailure::Drain => Policy::Drain,
         OnFailure::Kill => Policy::Kill,
         OnFailure::Continue => Policy::Continue,
+        OnFailure::Rollback => Policy::Rollback,
     }
 }
 

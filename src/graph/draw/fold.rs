@@ -51,7 +51,8 @@ pub(super) const fn kind_word(kind: FoldKind) -> &'static str {
 
 /// Puts the nodes under `inside`, or all, into at most `limit` boxes.
 pub(super) fn blocks(graph: &Graph, inside: Option<u32>, limit: usize) -> Folded {
-    let members: Vec<NodeIx> = graph.nodes.indexes().filter(|&ix| is_inside(graph, ix, inside)).collect();
+    let stages = graph.stages().map(|it| it.0);
+    let members: Vec<NodeIx> = stages.filter(|&ix| is_inside(graph, ix, inside)).collect();
     let closed = close(graph, &members, inside, limit);
     let depth = depths(graph);
     let mut folded = group(graph, by_fold(graph, &members, &closed, inside));

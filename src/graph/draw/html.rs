@@ -64,10 +64,11 @@ fn views(subject: Subject) -> Vec<(String, Option<u32>, Picture)> {
         }
         next += 1;
     }
-    let links: usize = subject.graph.nodes.iter().map(|node| node.needs.len()).sum();
-    let is_folded = views[0].2.boxes.len() < subject.graph.nodes.len();
-    if is_folded && subject.graph.nodes.len() <= MAX_OPEN && links <= MAX_OPEN_LINKS {
-        let name = format!("all {}", words::plural(subject.graph.nodes.len() as u64, "stage"));
+    let links: usize = subject.graph.stages().map(|(_, node)| node.needs.len()).sum();
+    let stages = subject.graph.stages().count();
+    let is_folded = views[0].2.boxes.len() < stages;
+    if is_folded && stages <= MAX_OPEN && links <= MAX_OPEN_LINKS {
+        let name = format!("all {}", words::plural(stages as u64, "stage"));
         views.push((name, Some(u32::MAX), Picture::of(subject, None, usize::MAX)));
     }
     views

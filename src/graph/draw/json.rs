@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Subject, fold, words};
 use crate::base::{NodeIx, Span};
 use crate::graph::forecast::Worst;
-use crate::graph::model::{Accept, Graph, Phase};
+use crate::graph::model::{Accept, Graph, Phase, Undo};
 
 /// Version of the shape.
 const VERSION: u32 = 1;
@@ -26,7 +26,7 @@ pub(super) fn value(subject: Subject) -> Value {
     json!({
         "version": VERSION,
         "plan": graph.name,
-        "nodes": graph.nodes.indexes().map(|ix| node(subject, ix)).collect::<Vec<_>>(),
+        "nodes": graph.stages().map(|(ix, _)| node(subject, ix)).collect::<Vec<_>>(),
         "edges": edges(graph),
         "folds": folds.collect::<Vec<_>>(),
         "limits": limits(graph),
@@ -57,6 +57,7 @@ fn node(subject: Subject, ix: NodeIx) -> Value {
         "group": node.group.as_deref(),
         "fold": node.fold,
         "selected": node.selected,
+        "rollback": undo_word(node.rules.undo),
         "does": words::work(subject.graph, ix),
         "is_approval": node.rules.is_approval,
         "if": node.conditions.iter().map(|condition| &*condition.text).collect::<Vec<_>>(),
@@ -74,8 +75,17 @@ fn node(subject: Subject, ix: NodeIx) -> Value {
     })
 }
 
+const fn undo_word(undo: Undo) -> Option<&'static str> {
+    match undo {
+        Undo::Unsaid => None,
+        Undo::Nothing => Some("none"),
+        Undo::Never => Some("forward-only"),
+        Undo::Body => Some("body"),
+    }
+}
+
 fn edges(graph: &Graph) -> Vec<Value> {
-    let needs = graph.nodes.iter().flat_map(|node| node.needs.iter().map(move |need| (node, need)));
+    let needs = graph.stages().flat_map(|(_, node)| node.needs.iter().map(move |need| (node, need)));
     needs
         .map(|(node, need)| {
             json!({"from": &*graph.nodes[need.node].id, "to": &*node.id, "accept": accept(need.accept)})

@@ -17,6 +17,7 @@ mod plan;
 mod rails;
 mod reduce;
 mod svg;
+mod undo;
 mod words;
 
 pub use plan::{Heading, plan};

@@ -134,7 +134,7 @@ fn steps(subject: Subject) -> BTreeMap<NodeIx, NodeIx> {
 
 fn links(graph: &Graph, owner: &IdVec<NodeIx, Option<usize>>, steps: &BTreeMap<NodeIx, NodeIx>) -> Vec<Link> {
     let mut found: BTreeMap<(usize, usize), Link> = BTreeMap::new();
-    for (ix, node) in graph.nodes.pairs() {
+    for (ix, node) in graph.stages() {
         let Some(to) = owner[ix] else { continue };
         for need in &node.needs {
             let Some(from) = owner[need.node].filter(|&from| from != to) else { continue };

@@ -131,7 +131,7 @@ impl Out<'_> {
     }
 
     fn selected(&self) -> impl Iterator<Item = (NodeIx, &Node)> {
-        self.subject.graph.nodes.pairs().filter(|(_, node)| node.selected)
+        self.subject.graph.stages().filter(|(_, node)| node.selected)
     }
 
     fn wave(&mut self, name: &str, wave: &[NodeIx]) {
@@ -269,7 +269,7 @@ impl Out<'_> {
 
     fn unselected(&mut self) {
         let left: Vec<&str> =
-            self.subject.graph.nodes.iter().filter(|node| !node.selected).map(|node| &*node.id).collect();
+            self.subject.graph.stages().filter(|(_, node)| !node.selected).map(|(_, node)| &*node.id).collect();
         if left.is_empty() {
             return;
         }
@@ -349,8 +349,13 @@ impl Out<'_> {
             Policy::Drain => "what runs ends, nothing new starts",
             Policy::Kill => "what runs is stopped, nothing new starts",
             Policy::Continue => "dependants are blocked, the rest goes on",
+            Policy::Rollback => "what runs ends, then what was done is undone",
         };
         self.total("on failure", policy);
+        let arrow = self.mark(" → ", " -> ");
+        for (name, text) in super::undo::rows(self.graph(), arrow) {
+            self.total(name, &text);
+        }
     }
 
     fn total(&mut self, name: &str, text: &str) {

@@ -78,7 +78,8 @@ impl Graph {
                 let mut lates = self.lates(spot.frame).iter().filter(|late| late.root == root);
                 !lates.any(|late| uses(std::slice::from_ref(name), root, &late.name))
             }
-            "matrix" | "group" | "self" => true,
+            "matrix" | "group" => true,
+            "self" => name.path.get(1).is_some_and(|part| matches!(&**part, "id" | "stage")),
             _ => false,
         };
         let names = expr.names();

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::{Context, Decoded, put_outcome, put_result, tag, take_outcome, take_result};
-use crate::base::{Digest, Millis, Span};
+use crate::base::{Digest, Millis, NodeIx, Span};
 use crate::graph::shards::Cut;
 use crate::journal::bytes::{Fault, Take, put_bytes, put_var};
 use crate::journal::codes::Stored;
-use crate::run::event::{Attempt, Event, ReopenReason, SecretFact};
+use crate::run::event::{Attempt, CancelReason, Event, ReopenReason, SecretFact};
 
 /// Whether `event` is one of them. `ShardFinished` with a digest is one, too.
 pub(super) fn holds(event: &Event) -> bool {
@@ -27,6 +27,8 @@ pub(super) fn holds(event: &Event) -> bool {
             | Event::TicketRaised { .. }
             | Event::ObjectiveRisked { .. }
             | Event::ObjectiveBreached { .. }
+            | Event::RollbackBegan { .. }
+            | Event::CancelRaised { why: CancelReason::Rollback, .. }
             | Event::NodeReopened { why: ReopenReason::Restart, .. }
     )
 }
@@ -139,6 +141,21 @@ fn put_later(out: &mut Vec<u8>, event: &Event) -> u64 {
             put_var(out, u64::from(*objective));
             tag::OBJECTIVE_BREACHED
         }
+        Event::RollbackBegan { why, nodes, between } => {
+            why.put(out);
+            for list in [nodes, between] {
+                put_var(out, list.len() as u64);
+                for node in list {
+                    node.put(out);
+                }
+            }
+            tag::ROLLBACK_BEGAN
+        }
+        Event::CancelRaised { level, by, .. } => {
+            level.put(out);
+            put_bytes(out, by.as_bytes());
+            tag::ROLLBACK_ORDERED
+        }
         _ => unreachable!("`encode` gives only these here"),
     }
 }
@@ -236,6 +253,14 @@ fn take_later(tag: u64, from: &mut Take<'_>) -> Result<Decoded, Fault> {
             Event::ObjectiveRisked { objective, forecast }
         }
         tag::OBJECTIVE_BREACHED => Event::ObjectiveBreached { objective: from.u32()? },
+        tag::ROLLBACK_BEGAN => {
+            let why = Stored::take(from)?;
+            Event::RollbackBegan { why, nodes: take_nodes(from)?, between: take_nodes(from)? }
+        }
+        tag::ROLLBACK_ORDERED => {
+            let (level, by) = (Stored::take(from)?, from.text()?);
+            Event::CancelRaised { level, why: CancelReason::Rollback, by }
+        }
         _ => return Ok(Decoded::Unknown { tag }),
     };
     Ok(Decoded::Known(event))
@@ -247,6 +272,11 @@ fn take_sealed(from: &mut Take<'_>) -> Result<crate::run::event::ShardResult, Fa
         result.digest = Some(take_digest(from)?);
     }
     Ok(result)
+}
+
+fn take_nodes(from: &mut Take<'_>) -> Result<Vec<NodeIx>, Fault> {
+    let count = from.count()?;
+    (0..count).map(|_| Stored::take(from)).collect()
 }
 
 fn take_digest(from: &mut Take<'_>) -> Result<Digest, Fault> {

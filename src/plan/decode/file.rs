@@ -85,7 +85,12 @@ pub(super) fn counts(tree: Tree) -> Vec<(Spanned<Text>, Setting<u32>)> {
 
 /// A failure policy that is built.
 pub(super) fn on_failure(tree: &Tree) -> Option<Spanned<OnFailure>> {
-    let words = [("drain", OnFailure::Drain), ("kill", OnFailure::Kill), ("continue", OnFailure::Continue)];
+    let words = [
+        ("drain", OnFailure::Drain),
+        ("kill", OnFailure::Kill),
+        ("continue", OnFailure::Continue),
+        ("rollback", OnFailure::Rollback),
+    ];
     word(tree, &words)
 }
 

@@ -6,8 +6,8 @@ use super::parts;
 use super::values::{boolean, entries, ignored, items, kind, named, template, text, texts, word, words};
 use crate::base::Text;
 use crate::plan::error::Diagnostic;
-use crate::plan::model::{Body, Command, Common, EnvVerb, Lifetime, Output, Stage, Type};
-use crate::plan::schema::tables::{ACTION, STAGE};
+use crate::plan::model::{Body, Command, Common, EnvVerb, Lifetime, Output, Rollback, Stage, Type};
+use crate::plan::schema::tables::{ACTION, ROLLBACK_BODY, STAGE};
 use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::{Key, Kind, Tree};
 
@@ -97,6 +97,7 @@ fn work(stage: &mut Stage, key: &Key, value: Tree) -> Option<Tree> {
         "outputs" => stage.outputs = outputs(value),
         "artifacts" => stage.artifacts = texts(value),
         "secrets" => stage.secrets = parts::secrets(value),
+        "rollback" => stage.rollback = rollback(&stage.id, value),
         "cache" => stage.cache = matches!(value.kind, Kind::Map(_)).then(|| parts::cache(value)),
         _ => return Some(value),
     }
@@ -107,6 +108,27 @@ fn work(stage: &mut Stage, key: &Key, value: Tree) -> Option<Tree> {
 fn empty(id: Spanned<Text>) -> Stage {
     let body = Body::Run(Command::Argv(id.at, Vec::new()));
     Stage::new(id, body)
+}
+
+/// `rollback`: a word, or a body, which is read as a stage of the same name.
+fn rollback(id: &Spanned<Text>, tree: Tree) -> Option<Rollback> {
+    match tree.as_str() {
+        Some("none") => return Some(Rollback::Nothing),
+        Some("forward-only") => return Some(Rollback::Never),
+        _ if !matches!(tree.kind, Kind::Map(_)) => return None,
+        _ => {}
+    }
+    let mut body = empty(Spanned::new(id.value.clone(), tree.at));
+    for (key, value) in entries(tree) {
+        let Some(value) = parts::shared(&mut body.common, &key, value) else { continue };
+        match &*key.text {
+            "run" => body.body = Body::Run(parts::command(value)?),
+            "idempotent" => body.idempotent = boolean(&value),
+            "done-if" => body.done_if = done_if(value),
+            _ => ignored(&key, &ROLLBACK_BODY),
+        }
+    }
+    Some(Rollback::Body(Box::new(body)))
 }
 
 /// The keys of a stage and where they stand.

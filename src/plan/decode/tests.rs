@@ -208,9 +208,9 @@ fn a_stage_does_one_thing_and_has_only_what_fits_it() {
             "add `on-no-data: hold`",
         ),
         (
-            "on-failure: rollback\nstages: {a: {run: make}}",
+            "heal-depth: 5\nstages: {a: {run: make}}",
             "plan::not-yet",
-            "rollback",
+            "heal-depth",
             "nothing in a plan is ever ignored",
         ),
         (

@@ -35,6 +35,7 @@ static NO_STAGE: MoreStage = MoreStage {
     on_failure: None,
     secrets: Vec::new(),
     slo: None,
+    rollback: None,
 };
 
 static NO_TERMS: Terms = Terms { accept: None, same: Vec::new() };

@@ -197,7 +197,7 @@ fn every_key_that_is_not_built_is_refused_by_its_feature() {
             assert!(refused, "{}.{}: {found:#?}", table.name, key.name);
         }
     }
-    assert!(tried > 5, "only {tried} keys were tried");
+    assert!(tried > 2, "only {tried} keys were tried");
 }
 
 #[test]

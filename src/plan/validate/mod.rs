@@ -8,6 +8,7 @@ mod inputs;
 mod matrix;
 mod names;
 mod text;
+mod undo;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub fn validate(plan: &Plan, report: &mut Report) {
     for (_, action) in &plan.actions {
         text::check(&mut check, action);
     }
+    undo::check(&mut check, &index);
     text::check_common(&mut check, &plan.defaults);
 }
 

@@ -173,6 +173,7 @@ impl Story {
                 let left = view.time_box().map_or(Span::ZERO, |until| until.since(view.now()));
                 self.line(NodeState::Waiting, "deferred", view.id(*node), &words::deferral(*wants, left))
             }
+            Event::RollbackBegan { nodes, .. } => self.tell_rollback(view, nodes.len()),
             Event::FinallyBegan => self.line(NodeState::Waiting, "finally", "", "the clean-up begins"),
             Event::RunSuspended { why: SuspendReason::Person } => {
                 self.line(NodeState::Waiting, "waiting", "", "only a person can go on")
@@ -182,6 +183,16 @@ impl Story {
             }
             _ => String::new(),
         }
+    }
+
+    /// What was done is undone.
+    fn tell_rollback(&self, view: &View, count: usize) -> String {
+        let why = view.say_undoing().unwrap_or_default();
+        let what = match count {
+            0 => "there is nothing to undo".to_owned(),
+            _ => format!("{} to undo, the last one first", words::count(count, "stage")),
+        };
+        self.line(NodeState::Undone, "rollback", "", &format!("{why}: {what}"))
     }
 
     /// The first start of a stage.
@@ -350,6 +361,9 @@ impl Story {
         }
         out.push('\n');
         out += &self.closing(view, summary);
+        if let Some(left) = view.say_rollback() {
+            out += &self.line(NodeState::Failed, "rollback", "", &left);
+        }
         for (why, command) in hint::next(view) {
             out += &self.line(NodeState::Waiting, "next", "", &format!("{why}:"));
             out += &self.command(&command);
@@ -436,6 +450,7 @@ pub fn totals(view: &View) -> String {
         (all.cached, "cached"),
         (all.failed, "failed"),
         (all.unknown, "unknown"),
+        (all.undone, "undone"),
         (all.cancelled, "cancelled"),
         (all.skipped, "skipped"),
         (all.blocked, "blocked"),

@@ -99,6 +99,7 @@ impl View {
                     jobs: resumed.jobs,
                     root: resumed.place.as_ref().map(|place| place.root.clone()),
                 });
+                self.forget_rollback();
                 (self.suspended, self.verdict, self.ended, self.cancel) = (None, None, None, None);
                 self.cleaning = false;
                 (self.time_box, self.is_box_closed) = (None, false);
@@ -109,6 +110,7 @@ impl View {
             Event::CancelRaised { level, why, by } => {
                 self.cancel = Some(Cancel { level: *level, why: *why, by: by.clone(), at });
             }
+            Event::RollbackBegan { why, nodes, between } => self.begin_rollback(*why, nodes.iter().chain(between)),
             Event::FinallyBegan => self.cleaning = true,
             Event::BoxOpened { until } => (self.time_box, self.is_box_closed) = (Some(*until), false),
             Event::BoxClosed => self.is_box_closed = true,
@@ -279,12 +281,16 @@ impl View {
             (node.stopping, node.checking, node.is_open) = (None, None, false);
             (node.shards.running, node.shards.retrying) = (0, 0);
         });
+        self.undo(ix, state);
     }
 
     /// A stage will not run.
     fn skip(&mut self, ix: NodeIx, why: &SkipReason, at: Millis) {
         let reason = match why {
             SkipReason::Condition => "its `if` is false".to_owned(),
+            SkipReason::NotNeeded if self.undoing.is_some() && self.node(ix).undoes.is_some() => {
+                self.say_stays(ix)
+            }
             SkipReason::NotNeeded => "it handles a failure that did not happen".to_owned(),
             SkipReason::NotSelected => "left out on the command line".to_owned(),
             SkipReason::Blocked { by } => {
@@ -383,7 +389,7 @@ impl View {
         self.counts = [0; words::STATES.len()];
         self.active.clear();
         for (ix, node) in self.nodes.pairs() {
-            self.counts[node.state as usize] += 1;
+            self.counts[node.state as usize] += u32::from(node.is_awake);
             if is_active(node.state) {
                 self.active.insert(ix);
             }

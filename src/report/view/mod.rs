@@ -9,6 +9,7 @@ mod node;
 mod sharded;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub struct View {
     paused: bool,
     is_laid_down: bool,
     cleaning: bool,
+    undoing: Option<CancelReason>,
     time_box: Option<Millis>,
     is_box_closed: bool,
     /// How long the run was expected to take when it began.
@@ -146,6 +148,8 @@ pub struct Totals {
     pub active: u32,
     /// pending and waiting.
     pub left: u32,
+    /// undone.
+    pub undone: u32,
     /// Was under way when the engine died; in none of the others.
     pub cut_off: u32,
 }
@@ -156,7 +160,7 @@ impl View {
         let first = graphs.first().expect("a run has at least the plan that it began with");
         let nodes: IdVec<_, _> = first.nodes.iter().map(NodeView::new).collect();
         let mut counts = [0; words::STATES.len()];
-        counts[NodeState::Pending as usize] = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        counts[NodeState::Pending as usize] = u32::try_from(first.stages().count()).unwrap_or(u32::MAX);
         Self {
             graphs,
             version: 0,
@@ -177,6 +181,7 @@ impl View {
             paused: false,
             is_laid_down: false,
             cleaning: false,
+            undoing: None,
             time_box: None,
             is_box_closed: false,
             foreseen: None,
@@ -243,9 +248,9 @@ impl View {
         &self.nodes[ix]
     }
 
-    /// Every stage, in written order.
+    /// Every stage, in written order, and behind them what a rollback woke.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeIx, &NodeView)> {
-        self.nodes.pairs()
+        self.nodes.pairs().filter(|(_, node)| node.is_awake)
     }
 
     /// Stages that run, retry, or wait for an answer: what a live view shows. Cheap, however large the graph.
@@ -332,6 +337,7 @@ impl View {
             CancelReason::Person => format!("cancelled{by}"),
             CancelReason::Terminated => "the engine was told to end".to_owned(),
             CancelReason::Timeout => "the run's timeout ran out".to_owned(),
+            CancelReason::Rollback => format!("to be rolled back{by}"),
             CancelReason::Failure(node) => format!("`{}` failed", self.id(node)),
         })
     }
@@ -364,6 +370,8 @@ impl View {
                 RunEnd::Success => RunWord::Success,
                 RunEnd::Failed => RunWord::Failed,
                 RunEnd::Cancelled => RunWord::Cancelled,
+                RunEnd::RolledBack => RunWord::RolledBack,
+                RunEnd::RollbackFailed => RunWord::RollbackFailed,
             },
             (None, Some(SuspendReason::Person)) => RunWord::Waiting,
             (None, Some(SuspendReason::HandOver)) => RunWord::HandedOver,
@@ -401,7 +409,8 @@ impl View {
             failed: of(NodeState::Failed) + of(NodeState::TimedOut),
             blocked: of(NodeState::Blocked),
             unknown: of(NodeState::Unknown) - unknown,
-            cancelled: of(NodeState::Cancelled) + of(NodeState::Undone),
+            cancelled: of(NodeState::Cancelled),
+            undone: of(NodeState::Undone),
             active: of(NodeState::Running) + of(NodeState::Retrying),
             left: of(NodeState::Pending) + of(NodeState::Waiting) - pending,
             cut_off: pending + unknown,
@@ -441,7 +450,7 @@ impl View {
         for &ix in graph.order().iter().rev() {
             let node = &self.nodes[ix];
             let after = graph.dependents(ix).iter().map(|&next| rest[next]).max().unwrap_or(0);
-            let own = if words::is_ended(node.state) {
+            let own = if words::is_ended(node.state) || !node.is_awake {
                 0
             } else {
                 let usual = self.expected(ix)?;

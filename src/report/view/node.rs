@@ -9,6 +9,8 @@ use crate::run::event::{CheckKind, NodeState, Outcome, OutputRef, StopReason};
 /// A stage so far.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NodeView {
+    /// Whether it is to be told of: what undoes a stage sleeps until a rollback begins.
+    pub is_awake: bool,
     /// Its state by the records. What only a look at the whole run can tell (`waiting`) is in `why`.
     pub state: NodeState,
     /// Attempts begun; of a sharded stage the most that any shard took.
@@ -99,6 +101,7 @@ impl NodeView {
     /// Nothing has happened to it.
     pub(super) fn new(node: &Node) -> Self {
         Self {
+            is_awake: node.phase.is_stage(),
             state: NodeState::Pending,
             attempts: 0,
             started: None,

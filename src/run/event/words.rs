@@ -180,6 +180,8 @@ pub enum CancelReason {
     Failure(NodeIx),
     /// The run's timeout.
     Timeout,
+    /// `cancel --rollback`, or the `rollback` verb: a person wants undone what the run has done.
+    Rollback,
 }
 
 /// Why an engine leaves a run that is not over.
@@ -217,4 +219,8 @@ pub enum RunEnd {
     Failed,
     /// Cancelled before its end.
     Cancelled,
+    /// What it had done was undone.
+    RolledBack,
+    /// Not all of what it had done could be undone.
+    RollbackFailed,
 }

@@ -20,7 +20,7 @@ const NEWS: [(&str, &str); 15] = [
 ];
 
 /// Facts, and a test that shows why one is decided or what it changes.
-const FACTS: [(&str, &str); 36] = [
+const FACTS: [(&str, &str); 37] = [
     ("RunBegan", "nothing_moves_before_the_run_has_begun"),
     ("RunResumed", "a_failed_run_tries_again_what_had_not_succeeded"),
     ("PlanChanged", "the_rest_of_a_run_goes_by_the_new_plan"),
@@ -48,6 +48,7 @@ const FACTS: [(&str, &str); 36] = [
     ("PauseChanged", "a_pause_outlives_its_engine_but_not_its_run"),
     ("CancelRaised", "a_failure_drains_the_run_and_blocks_the_rest"),
     ("SecretsFetched", "what_is_known_of_secrets_is_recorded_while_the_run_lives"),
+    ("RollbackBegan", "a_rollback_begins_when_the_run_has_drained_and_goes_backwards"),
     ("FinallyBegan", "the_clean_up_runs_after_success_and_after_failure"),
     ("BoxOpened", "what_fits_goes_past_what_does_not"),
     ("NodeDeferred", "what_history_says_does_not_fit_is_left_and_the_run_handed_over"),
@@ -62,7 +63,7 @@ const FACTS: [(&str, &str); 36] = [
 /// Facts that only tests of other folders show so far: this list may only shrink.
 const ELSEWHERE: [&str; 1] = ["ItemsFrozen"];
 
-const TESTS: [&str; 12] = [
+const TESTS: [&str; 13] = [
     include_str!("cancel.rs"),
     include_str!("checks.rs"),
     include_str!("clocks.rs"),
@@ -75,6 +76,7 @@ const TESTS: [&str; 12] = [
     include_str!("start.rs"),
     include_str!("thought.rs"),
     include_str!("timebox.rs"),
+    include_str!("undo.rs"),
 ];
 
 /// The variants of `pub enum NAME`, as its source lists them.

@@ -129,14 +129,15 @@ stages: {go: {run: ./ship}}
         code: "plan::not-yet",
         title: "known, but not built yet",
         text: "The language has it, this engine does not. It is refused and never ignored, because a plan that \
-               means a rollback must not run without one.",
+               means a gate must not run without one.",
         bad: r"version: 1
 stages:
-  migrate: {run: ./migrate, rollback: {run: ./undo}}
+  find: {run: ./find, outputs: {cells: list}}
+  ship: {needs: [find], run: ./ship, matrix: {from: needs.find.outputs.cells}}
 ",
         good: r"version: 1
 stages:
-  migrate: {run: ./migrate}
+  ship: {run: ./ship, matrix: {region: [eu, us]}}
 ",
     },
     Page {

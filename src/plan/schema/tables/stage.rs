@@ -1,7 +1,7 @@
 //! A stage, an action, and what `defaults` may hold.
 
 use super::parts::{ALLOWED_EXITS, CACHE, DONE_IF, MATRIX, NEED, RETRY, SHARDS, SLO_SHAPE, STOP};
-use super::words::{FAILURE, LIFETIME, SHELL, TYPE};
+use super::words::{FAILURE, LIFETIME, SHELL, TYPE, UNDO};
 use crate::base::limits::MAX_PARALLEL;
 use crate::plan::schema::{Key, NameRule, Named, Shape, Table};
 
@@ -25,6 +25,8 @@ const SHELLS: Shape =
     Shape::Either(&[Shape::Word(SHELL), Shape::List { of: &Shape::Text("a word"), empty: false }]);
 /// All failures, or some.
 const ALLOWED: Shape = Shape::Either(&[Shape::Bool, Shape::Map(&ALLOWED_EXITS)]);
+/// A body, or a word.
+const UNDOES: Shape = Shape::Either(&[Shape::Map(&ROLLBACK_BODY), Shape::Word(UNDO)]);
 /// Names with their types.
 const TYPES: Shape = Shape::Named(Named { what: "output", rule: NameRule::Id, of: &Shape::Word(TYPE) });
 
@@ -98,7 +100,8 @@ const ARTIFACTS: Key = Key::new(
 );
 const CACHE_KEY: Key =
     Key::new("cache", Shape::Map(&CACHE), "skips it as `cached` when nothing changed", "{sources: [\"src/**\"]}");
-const ROLLBACK: Key = Key::new("rollback", Shape::Any, "how to undo it", "{run: [./undo]}").since("rollback");
+const ROLLBACK: Key =
+    Key::new("rollback", UNDOES, "how to undo it: a body, or a word", "{run: [./undo]}").or("what it did stays");
 const SECRETS: Key = Key::new(
     "secrets",
     Shape::Either(&[
@@ -179,6 +182,34 @@ pub static STAGE: Table = Table {
         SECRETS,
         HEAL,
         SLO,
+    ],
+    open: None,
+};
+
+/// What undoes a stage.
+pub static ROLLBACK_BODY: Table = Table {
+    name: "rollback",
+    doc: "What undoes a stage, run in a rollback after everything that came after the stage was undone. It has the \
+          stage's `env`, `secrets`, `pools`, `cwd`, `timeout`, `shell` and `stop` where it does not say otherwise, and sees \
+          what the stage wrote as `self.outputs`.",
+    keys: &[
+        Key::new(
+            "run",
+            RUN,
+            "a script for the shell (never interpolated), or a list of words without a shell",
+            "[./undo]",
+        )
+        .required(),
+        Key::new("timeout", LENGTH, "of one attempt", "15m").or("the stage's"),
+        IDLE,
+        STOP_KEY,
+        RETRY_KEY,
+        SHELL_KEY,
+        ENV,
+        PASS_ENV,
+        CWD,
+        IDEMPOTENT,
+        DONE_IF_KEY,
     ],
     open: None,
 };

@@ -20,7 +20,13 @@ pub static FAILURE: &[Choice] = &[
     Choice::new("drain", "what runs ends, nothing new starts in the run"),
     Choice::new("kill", "as `drain`, and the running stages of the scope are stopped"),
     Choice::new("continue", "the failure stays in the scope; its dependants are blocked, the rest goes on"),
-    Choice::later("rollback", "drain, then undo what the scope has done", "rollback"),
+    Choice::new("rollback", "drain, then undo what the scope has done"),
+];
+
+/// How a stage is undone without a body.
+pub static UNDO: &[Choice] = &[
+    Choice::new("none", "there is nothing to undo"),
+    Choice::new("forward-only", "it cannot be undone: an automatic rollback stops here"),
 ];
 
 /// What a breach of an SLO means.

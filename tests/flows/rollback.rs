@@ -1,0 +1,200 @@
+//! Rollback through the real binary: order, kill -9 in the middle, orders of people, points, the drill.
+
+use rustix::process::{Signal, kill_process_group};
+
+use crate::support::Project;
+use crate::tool::{json, log};
+
+/// a → b → c, each with a rollback; `c` fails unless there is a file `fine`.
+const CHAIN: &str = r#"
+version: 1
+on-failure: rollback
+stages:
+  a:
+    outputs: {made: string}
+    run: 'echo a >> log; echo "made=gold" >> "$ENGINE_OUTPUT"'
+    rollback: {env: {MADE: "{{ self.outputs.made | default('-') }}"}, run: 'echo "undo a of $MADE" >> log'}
+  b:
+    needs: [a]
+    run: echo b >> log
+    rollback:
+      run: |
+        echo "begin undo b" >> log
+        if [ -e hold ]; then rm hold; echo held; exec sleep 600; fi
+        echo "undo b" >> log
+  c: {needs: [b], run: 'echo c >> log; test -e fine', rollback: {run: 'test ! -e stuck; echo "undo c" >> log'}}
+finally: {stages: {tidy: {run: echo tidy >> log}}}
+"#;
+
+/// What became of each stage, and of what undoes it.
+fn states(project: &Project) -> String {
+    let status = json(&project.engine(&["status", "--json"]).expect(0).stdout);
+    let all = status["stages"].as_array().expect("stages").iter();
+    let said =
+        all.map(|it| format!("{}={}", it["id"].as_str().expect("an id"), it["state"].as_str().expect("a state")));
+    said.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn what_was_done_is_undone_backwards_and_the_run_says_so() {
+    let project = Project::with_plan(CHAIN);
+    let out = project.engine(&["run", "plan.yaml"]).expect(1);
+    assert!(out.stdout.contains("rolled-back  run"), "{}", out.stdout);
+    assert_eq!(log(&project), ["a", "b", "c", "undo c", "begin undo b", "undo b", "undo a of gold", "tidy"]);
+    let expected =
+        "a=undone b=undone c=failed tidy=success a.rollback=success b.rollback=success c.rollback=success";
+    assert_eq!(states(&project), expected);
+    let status = json(&project.engine(&["status", "--json"]).expect(0).stdout);
+    assert_eq!(status["state"], "rolled-back");
+    project.engine(&["verify"]).expect(0);
+    // It is settled: nobody takes it up unasked.
+    let resumed = project.engine(&["resume"]).expect(0);
+    assert!(resumed.stdout.contains("nothing to resume"), "{}", resumed.stdout);
+}
+
+#[test]
+fn killed_in_the_middle_of_a_rollback_it_goes_on_with_it() {
+    let project = Project::with_plan(CHAIN);
+    project.write("hold", "");
+    let live = project.start(&["run", "plan.yaml"]);
+    live.line("held");
+    kill_process_group(live.pid(), Signal::KILL).expect("it lives");
+    live.end().expect(137);
+    let shown = project.engine(&["plan", "--resume", &project.only_run()]).expect(0);
+    assert!(shown.stdout.contains("b.rollback"), "{}", shown.stdout);
+    project.engine(&["resume"]).expect(1);
+    let expected = ["a", "b", "c", "undo c", "begin undo b", "begin undo b", "undo b", "undo a of gold", "tidy"];
+    assert_eq!(log(&project), expected);
+    assert_eq!(json(&project.engine(&["status", "--json"]).expect(0).stdout)["state"], "rolled-back");
+    project.engine(&["verify"]).expect(0);
+}
+
+#[test]
+fn a_rollback_that_fails_names_what_remains_and_is_finished_later() {
+    let project = Project::with_plan(CHAIN);
+    project.write("stuck", "");
+    let out = project.engine(&["run", "plan.yaml"]).expect(11);
+    assert!(out.stdout.contains("not undone: `a`, `b`, `c`"), "{}", out.stdout);
+    assert_eq!(log(&project), ["a", "b", "c", "tidy"]);
+    std::fs::remove_file(project.path("stuck")).expect("the file is there");
+    project.engine(&["resume"]).expect(1);
+    let rest = ["undo c", "begin undo b", "undo b", "undo a of gold", "tidy"];
+    assert_eq!(log(&project)[4..], rest);
+}
+
+#[test]
+fn a_forward_only_stage_stops_it_and_a_person_goes_past() {
+    let plan = CHAIN.replace(
+        "    rollback:\n      run: |\n        echo \"begin undo b\" >> log\n",
+        "    rollback: forward-only\n",
+    );
+    let plan = plan.lines().filter(|line| !line.contains("hold") && !line.contains("\"undo b\""));
+    let project = Project::with_plan(&plan.collect::<Vec<_>>().join("\n"));
+    let out = project.engine(&["run", "plan.yaml"]).expect(11);
+    assert!(out.stdout.contains("`b` is forward-only"), "{}", out.stdout);
+    assert!(out.stdout.contains("engine rollback "), "{}", out.stdout);
+    assert_eq!(log(&project), ["a", "b", "c", "undo c", "tidy"]);
+    project.engine(&["rollback"]).expect(0);
+    assert_eq!(log(&project)[5..], ["undo a of gold", "tidy"]);
+    let expected =
+        "a=undone b=success c=failed tidy=success a.rollback=success b.rollback=skipped c.rollback=success";
+    assert_eq!(states(&project), expected);
+}
+
+#[test]
+fn a_good_run_is_undone_when_somebody_orders_it() {
+    let project = Project::with_plan(CHAIN);
+    project.write("fine", "");
+    project.engine(&["run", "plan.yaml"]).expect(0);
+    project.engine(&["rollback"]).expect(0);
+    let undone = ["undo c", "begin undo b", "undo b", "undo a of gold", "tidy"];
+    assert_eq!(log(&project)[4..], undone);
+    let again = project.engine(&["rollback"]).expect(0);
+    assert!(again.stdout.contains("rolled back already"), "{}", again.stdout);
+}
+
+#[test]
+fn a_cancel_with_rollback_stops_and_undoes() {
+    let plan =
+        CHAIN.replace("run: 'echo c >> log; test -e fine'", "run: 'echo c >> log; echo up; exec sleep 600'");
+    let project = Project::with_plan(&plan);
+    let live = project.start(&["run", "plan.yaml"]);
+    live.line("up");
+    project.engine(&["cancel", "--rollback"]).expect(0);
+    let out = live.end().expect(1);
+    assert!(out.stdout.contains("rolled-back"), "{}", out.stdout);
+    assert_eq!(log(&project)[3..], ["undo c", "begin undo b", "undo b", "undo a of gold", "tidy"]);
+}
+
+#[test]
+fn a_release_is_rolled_back_without_an_order_once() {
+    let project = Project::with_plan(CHAIN);
+    project.engine(&["run", "plan.yaml", "--key", "v1"]).expect(1);
+    let count = log(&project).len();
+    project.engine(&["run", "plan.yaml", "--key", "v1"]).expect(1);
+    assert_eq!(log(&project)[count..], ["a", "b", "c", "tidy"], "it only drains");
+    project.engine(&["run", "plan.yaml", "--key", "v2"]).expect(1);
+    assert_eq!(log(&project).last().map(String::as_str), Some("tidy"));
+    assert!(log(&project)[count + 4..].contains(&"undo c".to_owned()), "another release");
+}
+
+#[test]
+fn a_good_run_is_a_point_that_can_be_gone_back_to() {
+    let plan = r#"
+version: 1
+inputs: {tag: {type: string}}
+stages:
+  build: {env: {TAG: "{{ inputs.tag }}"}, run: 'echo "$TAG" > app; echo build >> log', artifacts: [app]}
+  ship: {needs: [build], run: 'cp app live; echo ship >> log'}
+"#;
+    let project = Project::with_plan(plan);
+    project.engine(&["run", "plan.yaml", "--set", "tag=v1", "--run-id", "first"]).expect(0);
+    project.engine(&["run", "plan.yaml", "--set", "tag=v2", "--run-id", "second"]).expect(0);
+    assert_eq!(project.read("live"), "v2\n");
+    let points = json(&project.engine(&["rollback", "--list", "--json"]).expect(0).stdout);
+    let runs: Vec<&str> =
+        points["points"].as_array().expect("a list").iter().filter_map(|it| it["run"].as_str()).collect();
+    assert_eq!(runs, ["second", "first"]);
+    assert_eq!(points["points"][1]["inputs"]["tag"], "v1");
+    // The plan of today does not matter, and nothing is built again.
+    project.write("plan.yaml", "version: 1\nstages: {other: {run: exit 1}}\n");
+    project.engine(&["rollback", "--to", "first"]).expect(0);
+    assert_eq!(project.read("live"), "v1\n");
+    assert_eq!(log(&project), ["build", "ship", "build", "ship", "ship"]);
+    project.engine(&["rollback", "--to", "nobody"]).expect(4);
+}
+
+#[test]
+fn a_drill_deploys_rolls_back_verifies_and_deploys_again() {
+    let project = Project::with_plan(CHAIN);
+    project.write("fine", "");
+    project.write(
+        "checks.yaml",
+        "version: 1\nstages: {look: {run: 'tail -2 log | grep -q \"undo a\" && echo checked >> log'}}\n",
+    );
+    let out = project.engine(&["rollback", "--drill", "plan.yaml", "--verify", "checks.yaml"]).expect(0);
+    assert!(out.stdout.contains("drill passed"), "{}", out.stdout);
+    let all = log(&project);
+    let place = |word: &str| all.iter().position(|line| line == word).expect("it is there");
+    assert!(place("undo a of gold") < place("checked"));
+    assert_eq!(all[place("checked") + 1..], ["a", "b", "c", "tidy"]);
+}
+
+#[test]
+fn a_body_is_checked_as_a_stage_is() {
+    let project = Project::with_plan(
+        r#"
+version: 1
+stages:
+  a: {run: "true", rollback: {run: 'echo {{ inputs.x }}'}}
+  b: {run: "true", rollback: {run: [./undo, "{{ self.outputs.gone }}"]}}
+  c: {run: "true", rollback: {timeout: 5m}}
+  d: {run: "true", rollback: later}
+finally: {stages: {e: {run: "true", rollback: {run: "true"}}}}
+"#,
+    );
+    let out = project.engine(&["check", "plan.yaml"]).expect(3);
+    for code in ["plan::script-template", "plan::unknown-output", "plan::missing-key", "plan::misplaced-key"] {
+        assert!(out.stderr.contains(code) || out.stdout.contains(code), "{code}: {}{}", out.stdout, out.stderr);
+    }
+}
