@@ -1,5 +1,7 @@
 //! Gates through the real binary, against real servers, ports, files, processes and Prometheus.
 
+#[path = "gates/metrics.rs"]
+mod metrics;
 #[path = "gates/plain.rs"]
 mod plain;
 #[path = "gates/server.rs"]

@@ -1,0 +1,190 @@
+//! Metrics: a real Prometheus that scrapes a real exporter, files that change, a log that grows.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use super::server::Server;
+use super::support::Project;
+
+/// A Prometheus with a folder of its own, ended with the test.
+struct Prometheus {
+    child: Child,
+    url: String,
+}
+
+impl Prometheus {
+    /// Scrapes `server` five times a second; returns when it answers.
+    fn start(project: &Project, server: &Server) -> Self {
+        let config = format!(
+            "global: {{scrape_interval: 200ms}}\nscrape_configs:\n  - job_name: shop\n    metrics_path: /file/metrics\n    static_configs: [{{targets: ['127.0.0.1:{}']}}]\n",
+            server.port
+        );
+        project.write("prometheus.yml", config);
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").port();
+        let child = Command::new("prometheus")
+            .args(["--config.file=prometheus.yml", "--storage.tsdb.path=tsdb"])
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .current_dir(project.path(""))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("prometheus is there");
+        let started = Self { child, url: format!("http://127.0.0.1:{port}") };
+        let ready = format!("{}/-/ready", started.url);
+        project.engine(&["gate", "probe", "http", "--url", &ready, "--interval", "50ms"]).expect(0);
+        started
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        // What it keeps goes with the project.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Tries one gate by hand; what was printed.
+fn probe(project: &Project, kind: &str, words: &[&str], status: i32) -> String {
+    let args: Vec<&str> = ["gate", "probe", kind].iter().chain(words).copied().collect();
+    let out = project.engine(&args).expect(status);
+    out.stdout + &out.stderr
+}
+
+#[test]
+fn queries_to_a_real_prometheus_have_their_verdicts() {
+    let project = Project::new();
+    let server = Server::start(&project, &[]);
+    let metrics =
+        "200\ndepth 3\nseries{kind=\"a\"} 1\nseries{kind=\"b\"} 2\nnone NaN\nrequests_total 100\nerrors_total 0\n";
+    project.write("metrics", metrics);
+    let prometheus = Prometheus::start(&project, &server);
+    let asked = |query: &str, more: &[&str], status: i32| {
+        let words = ["--url", &prometheus.url, "--query", query, "--interval", "50ms", "--on-no-data", "hold"];
+        let words: Vec<&str> = words.iter().chain(more).copied().collect();
+        probe(&project, "prometheus", &words, status)
+    };
+    // The first scrape takes a moment.
+    let said = asked("depth", &["--pass", "== 3", "--consecutive-fail", "600"], 0);
+    assert!(said.contains("pass: 3 is == 3"), "{said}");
+    for (query, pass, status, words) in [
+        ("depth", "< 3", 1, "fail: 3 is not < 3"),
+        ("depht", "< 3", 5, "no-data: the query finds nothing: is the metric's name right?"),
+        ("none", "< 3", 5, "no-data: the value is NaN"),
+        ("series", "< 3", 1, "error: the query gives 2 series: make one of them, as with `sum(…)`"),
+        ("sum(series)", "== 3", 0, "pass: 3 is == 3"),
+        ("sum(", "< 3", 1, "error: the query was refused: "),
+        ("scalar(depth)", ">= 3", 0, "pass: 3 is >= 3"),
+        ("depth / 0", "< 3", 1, "fail: inf is not < 3"),
+    ] {
+        let said = asked(query, &["--pass", pass], status);
+        assert!(said.contains(words), "{query}: no `{words}` in\n{said}");
+    }
+    // The steps of a subquery are whole seconds of the server's clock: the first one with data may be to come.
+    let range = ["--range", "10s", "--step", "1s", "--range-reduce", "max", "--consecutive-fail", "600"];
+    let words: Vec<&str> = range.iter().chain(&["--pass", "== 3"]).copied().collect();
+    let said = asked("depth", &words, 0);
+    assert!(said.contains("pass: 3 is == 3"), "{said}");
+    let window = ["--errors", "increase(errors_total[$window])", "--total", "increase(requests_total[$window])"];
+    let objective = ["--url", &prometheus.url, "--objective", "99.9%", "--on-no-data", "hold"];
+    let words: Vec<&str> = window.iter().chain(&objective).copied().collect();
+    let said = probe(&project, "burn-rate", &words, 5);
+    assert!(said.contains("no-data: there were no events in 5m"), "{said}");
+}
+
+#[test]
+fn a_source_that_stops_in_the_middle_of_a_soak_holds_it() {
+    let project = Project::new();
+    let server = Server::start(&project, &[]);
+    project.write("metrics", "200\ndepth 3\n");
+    project.write(
+        "plan.yaml",
+        format!(
+            "version: 1\nstages:\n  soak: {{uses: soak, with: {{for: 60s, interval: 50ms, coverage: 99%, on-no-data: hold, on-error: fail,\n    metrics: {{depth: {{http: '{}', expect: {{status: 200}}, value: /depth, pass: '< 5'}}}}}}}}\n",
+            server.url("/file/depth")
+        ),
+    );
+    project.write("depth", "200\n{\"depth\": 3, \"note\": 1}");
+    let live = project.start(&["run", "plan.yaml", "--run-id", "one"]);
+    // One number has come when the first sample is on the disk; then the source goes away.
+    live.line("start");
+    project.write("depth", "503\nstopping");
+    live.line("no data: status 503");
+    let out = live.end().expect(5);
+    assert!(out.stdout.contains("held: no-data: depth: "), "{}", out.stdout);
+    let again = project.engine(&["gate", "replay", "one", "soak"]).expect(0);
+    assert!(again.stdout.contains("the same as recorded"), "{}", again.stdout);
+}
+
+#[test]
+fn a_canary_that_does_worse_fails_and_one_that_does_not_passes() {
+    let project = Project::new();
+    project.write("old", "100");
+    project.write("new", "150");
+    let words = |name: &'static str| {
+        [
+            "--for",
+            "500ms",
+            "--interval",
+            "50ms",
+            "--on-no-data",
+            "fail",
+            "--metrics.p95.baseline.file",
+            "old",
+            "--metrics.p95.baseline.value",
+            "",
+            "--metrics.p95.canary.file",
+            name,
+            "--metrics.p95.canary.value",
+            "",
+        ]
+    };
+    let said = probe(&project, "canary", &words("new"), 1);
+    assert!(
+        said.contains("fail: p95: worse than the baseline (p 0.000") && said.contains("effect +1.00"),
+        "{said}"
+    );
+    let said = probe(&project, "canary", &words("old"), 0);
+    assert!(said.contains("pass: p95: no worse than the baseline (p 1.0000, effect +0.00)"), "{said}");
+}
+
+#[test]
+fn lines_of_a_log_are_counted_from_where_it_stood() {
+    let project = Project::new();
+    project.write("app.log", "ERROR of yesterday\n");
+    let base = ["--path", "app.log", "--match", "ERROR", "--interval", "20ms"];
+    let with = |more: &[&'static str]| -> Vec<&'static str> { base.iter().chain(more).copied().collect() };
+    let said = probe(&project, "log", &with(&["--for", "100ms"]), 0);
+    assert!(said.contains("pass: max 0 is == 0"), "{said}");
+    let said = probe(&project, "log", &with(&["--for", "60s", "--from-start", "true"]), 1);
+    assert!(said.contains("can no longer be met"), "{said}");
+    let said = probe(&project, "log", &with(&["--pass", ">= 1", "--from-start", "true"]), 0);
+    assert!(said.contains("pass: 1 is >= 1"), "{said}");
+    // A line that is written while the gate waits.
+    project.write(
+        "plan.yaml",
+        "version: 1\nstages:\n  up: {uses: log, timeout: 60s, with: {path: app.log, match: 'ready$', pass: '>= 1', interval: 20ms}}\n",
+    );
+    let live = project.start(&["run", "plan.yaml"]);
+    live.line("0 is not >= 1");
+    project.write("app.log", "ERROR of yesterday\nnow ready\n");
+    live.end().expect(0);
+}
+
+#[test]
+fn two_authorities_refuse_in_three_ways() {
+    let project = Project::new();
+    let run = |right: &str, safe: &str, status: i32| {
+        project.write("right", right);
+        project.write("safe", safe);
+        project.write(
+            "plan.yaml",
+            "version: 1\nstages:\n  gate: {uses: soak, with: {for: 60ms, interval: 20ms, coverage: 1%, on-no-data: hold,\n    metrics: {right: {file: right, value: '', pass: '== 1'}, safe: {file: safe, value: '', pass: '== 1'}},\n    authorities: {correctness: [right], safety: [safe]}}}\n",
+        );
+        project.engine(&["run", "plan.yaml"]).expect(status).stdout
+    };
+    assert!(run("1", "1", 0).contains("pass: "));
+    assert!(run("0", "1", 1).contains("correctness refuses: right: "));
+    assert!(run("1", "0", 5).contains("held: fail: safety refuses: safe: "));
+    assert!(run("0", "0", 5).contains("guardian.halt: fail: correctness and safety refuse: "));
+}
