@@ -16,6 +16,8 @@ mod files;
 mod kept;
 #[path = "flows/language.rs"]
 mod language;
+#[path = "flows/lines.rs"]
+mod lines;
 #[path = "flows/locks.rs"]
 mod locks;
 #[path = "flows/odd.rs"]

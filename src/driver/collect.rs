@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::values;
+use crate::base::Span;
 use crate::exec::{Ended, Exit};
-use crate::graph::model::Process;
+use crate::graph::Graph;
+use crate::graph::model::{Process, Work};
 use crate::run::event::{Answer, Outcome, OutputRef, ShardResult};
+use crate::run::{Attempt, Input};
 
 /// What can be told at once from an ended attempt; nothing of one that is lost.
 pub fn outcome(
@@ -109,6 +112,19 @@ fn walk(root: &Path, at: &Path, each: &mut dyn FnMut(&Path)) -> Result<(), Strin
         }
     }
     Ok(())
+}
+
+/// The process a node runs.
+pub(super) fn process(graph: &Graph, attempt: Attempt) -> &Process {
+    match &graph.nodes[attempt.node].work {
+        Work::Process(process) => process,
+        Work::Approval { .. } => unreachable!("an approval starts no attempt"),
+    }
+}
+
+pub(super) fn not_started(attempt: Attempt, why: String) -> Input {
+    let outcome = Outcome::NotStarted(why);
+    Input::Done { attempt, outcome, took: Span::ZERO, result: Box::new(ShardResult::default()) }
 }
 
 #[cfg(test)]

@@ -1,16 +1,24 @@
 //! Which starts leave before their own record is durable.
 
 use super::live::Live;
-use crate::base::Millis;
+use crate::base::{Millis, NodeIx};
 use crate::run::input::commands;
 use crate::run::{Attempt, Command, Event};
 
 impl Live {
-    /// The attempts among `events` that may start at once ([`crate::run::Horizon`]).
-    pub(super) fn early_starts(&mut self, events: &[(Millis, Event)]) -> Vec<Attempt> {
-        let mut early = Vec::new();
+    /// Attempts that may start now, and items that workers may have now: stage, first, and how many.
+    pub(super) fn early_starts(&mut self, events: &[(Millis, Event)]) -> (Vec<Attempt>, Vec<(NodeIx, u32, u32)>) {
+        let (mut early, mut fed) = (Vec::new(), Vec::new());
         for (_, event) in events {
-            if self.horizon.takes_off(event, self.core.state()) {
+            if !self.horizon.takes_off(event, self.core.state()) {
+                continue;
+            }
+            if let Event::ShardsStarted { node, first, count } = event
+                && self.core.state().is_crewed(*node)
+            {
+                self.crews.fed_early(self.horizon.last());
+                fed.push((*node, *first, *count));
+            } else {
                 commands(event, |command| {
                     if let Command::Start(attempt) = command {
                         early.push(attempt);
@@ -18,6 +26,6 @@ impl Live {
                 });
             }
         }
-        early
+        (early, fed)
     }
 }

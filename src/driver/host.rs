@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::audience::{Audience, Voice};
 use super::checks::Checks;
+use super::crews::Crews;
 use super::desk::{Desk, Prompter};
 use super::guarded::Guarded;
 use super::helm::Helm;
@@ -172,6 +173,7 @@ fn assemble(
         audience,
         sender: sender.clone(),
         ladder: Ladder::default(),
+        crews: Crews::new(helm),
         restoring: BTreeMap::new(),
         fetching: BTreeSet::new(),
         horizon: Horizon::new(recorded_before),

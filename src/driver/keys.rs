@@ -21,6 +21,11 @@ pub enum Purpose {
         /// The folder it runs in.
         cwd: PathBuf,
     },
+    /// A worker of a stage, and the name that its output goes by.
+    Worker {
+        /// Its name; its stage is in it.
+        name: Attempt,
+    },
     /// The answer to a question.
     Check {
         /// The stage.
@@ -79,7 +84,7 @@ impl Keys {
     /// The attempt a process belongs to.
     pub fn attempt(&self, key: Key) -> Option<Attempt> {
         match self.lock().by_key.get(&key) {
-            Some(Purpose::Attempt { attempt, .. }) => Some(*attempt),
+            Some(Purpose::Attempt { attempt, .. } | Purpose::Worker { name: attempt }) => Some(*attempt),
             _ => None,
         }
     }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::collect::{not_started, process};
 use super::keys::Purpose;
-use super::live::{Live, not_started, process};
+use super::live::Live;
 use super::prepare::Prepared;
 use crate::exec::{Executor, Spec};
 use crate::graph::model::Process;
@@ -35,7 +36,9 @@ impl Live {
 
     /// Stops an attempt; one that is not a process yet never becomes one.
     pub(super) fn stop(&mut self, attempt: Attempt, how: StopKind, inputs: &mut Vec<Input>) {
-        if let Some(key) = self.keys.of(attempt) {
+        if self.core.state().is_crewed(attempt.node) {
+            self.crews.stop(attempt.node, attempt.shard, how);
+        } else if let Some(key) = self.keys.of(attempt) {
             if !self.gates.stop(key) {
                 self.local.stop(key, how);
             }

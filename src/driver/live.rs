@@ -12,7 +12,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::audience::{Audience, Batch};
 use super::checks::Checks;
-use super::collect;
+use super::collect::{self, not_started, process};
+use super::crews::Crews;
 use super::desk::Desk;
 use super::keys::{Keys, Purpose};
 use super::news::News;
@@ -25,11 +26,8 @@ use super::signals::{Ladder, Step};
 use crate::base::{Millis, Span};
 use crate::exec::{Ended, Executor, Gates, Local};
 use crate::graph::Graph;
-use crate::graph::model::{Process, Work};
 use crate::journal::{Notice, Ownership, RunDir, Writer};
-use crate::run::event::{
-    CancelLevel, CancelReason, CheckKind, Outcome, ShardResult, StopKind, SuspendReason, Verdict,
-};
+use crate::run::event::{CancelLevel, CancelReason, CheckKind, Outcome, StopKind, SuspendReason, Verdict};
 use crate::run::input::commands;
 use crate::run::{Attempt, Command, Core, Event, Horizon, Input};
 
@@ -65,6 +63,7 @@ pub struct Live {
     /// What the run takes from the good run that it goes back to.
     pub(super) point: Point,
     pub(super) checks: Checks,
+    pub(super) crews: Crews,
     pub(super) captured: Arc<Captured>,
     pub(super) secrets: Option<Arc<Strongbox>>,
     pub(super) desk: Desk,
@@ -154,7 +153,7 @@ impl Live {
         let batch = self.core.step(self.clock.now(), inputs);
         // From here on, stages are those of the plan that the core goes by.
         self.graph = Arc::clone(self.core.state().graph());
-        let early = self.early_starts(&batch.events);
+        let (early, fed) = self.early_starts(&batch.events);
         match self.writer.append(batch.events) {
             Ok(last) => self.desk.stamp_mail(&self.dir, last),
             Err(error) => {
@@ -165,6 +164,9 @@ impl Live {
         for attempt in early {
             self.early.insert(attempt);
             self.start(attempt, &mut news);
+        }
+        for (node, first, count) in fed {
+            self.feed(node, (first, count, 1), &mut news);
         }
         news
     }
@@ -217,6 +219,12 @@ impl Live {
             News::Caught(caught) if self.ending.is_some() => drop(self.sender.send(News::Caught(caught))),
             _ if self.ending.is_some() => {}
             News::Fetched { attempt, .. } if !self.fetching.remove(&attempt) => {}
+            News::Restored { attempt, result } | News::Fetched { attempt, result }
+                if attempt.worker().is_some() =>
+            {
+                self.restoring.remove(&attempt);
+                self.crews.restored(attempt.node, result);
+            }
             News::Fetched { attempt, result: Ok(()) } => self.launch(attempt, inputs),
             News::Fetched { attempt, result: Err(why) } => inputs.push(not_started(attempt, why)),
             News::Restored { attempt, result } => match (self.restoring.remove(&attempt), result) {
@@ -231,6 +239,7 @@ impl Live {
                 inputs.push(Input::Checked { node, shard, kind, answer });
             }
             News::Recalled { node, hits } => inputs.push(Input::Recalled { node, hits }),
+            News::Crew { node, told } => self.hear_crew(node, told, inputs),
             News::Caught(caught) => {
                 self.is_hurried = self.core.state().verdict().is_some();
                 match self.ladder.step(caught) {
@@ -262,8 +271,10 @@ impl Live {
         if shows_first {
             self.audience.finish_first_word();
         }
-        for (_, event) in &batch.records {
-            self.obey(event, inputs);
+        for (sequence, (_, event)) in (first..).zip(&batch.records) {
+            if !self.crews.was_fed(sequence) {
+                self.obey(event, inputs);
+            }
         }
         if !tells_first {
             self.audience.tell(&batch);
@@ -273,6 +284,9 @@ impl Live {
 
     /// Carries out what a durable fact orders.
     fn obey(&mut self, event: &Event, inputs: &mut Vec<Input>) {
+        if self.obey_for_crews(event, inputs) {
+            return;
+        }
         let mut orders = Vec::new();
         commands(event, |command| orders.push(command));
         for command in orders {
@@ -280,6 +294,7 @@ impl Live {
                 Command::Start(attempt) if self.early.remove(&attempt) => self.confirm(attempt, inputs),
                 Command::Start(attempt) => self.start(attempt, inputs),
                 Command::Stop(attempt, how) => self.stop(attempt, how, inputs),
+                Command::Hire(..) | Command::Dismiss(..) => unreachable!("these were obeyed before"),
                 Command::Check(node, shard, CheckKind::DoneIf) => {
                     self.ask_done_if(Attempt { node, shard, number: 0 }, inputs);
                 }
@@ -353,6 +368,7 @@ impl Live {
                 let answer = collect::done_if_answer(ended, process, &values);
                 inputs.push(Input::Checked { node, shard, kind, answer });
             }
+            Some(Purpose::Worker { name }) => self.crews.ended(name.node, ended),
             None => {}
         }
     }
@@ -366,18 +382,4 @@ impl Live {
         self.last_beat = now;
         self.audience.tick(now);
     }
-}
-
-/// The process a node runs.
-pub(super) fn process(graph: &Graph, attempt: Attempt) -> &Process {
-    match &graph.nodes[attempt.node].work {
-        Work::Process(process) => process,
-        Work::Approval { .. } => unreachable!("an approval starts no attempt"),
-    }
-}
-
-/// An attempt that never was a process.
-pub(super) fn not_started(attempt: Attempt, why: String) -> Input {
-    let outcome = Outcome::NotStarted(why);
-    Input::Done { attempt, outcome, took: crate::base::Span::ZERO, result: Box::new(ShardResult::default()) }
 }

@@ -4,6 +4,7 @@
 //! with what it printed and left; what no part had done is still to do. Nothing is taken on trust: each part is read
 //! with all its checks, all must be of one plan, and no shard may be in two of them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -239,16 +240,15 @@ impl Joint<'_> {
         parts: &[Joining],
     ) -> Result<(), Misfit> {
         let Some(ours) = self.graph.find(stage) else { return Ok(()) };
-        let mut done: BTreeMap<u32, (usize, &Event)> = BTreeMap::new();
+        let mut done: BTreeMap<u32, (usize, Cow<'_, Event>)> = BTreeMap::new();
         for (at, joining) in parts.iter().enumerate() {
             let theirs = joining.read.graphs[0].find(stage);
             let takes = part(joining).takes.get(stage).map(Vec::as_slice).unwrap_or_default();
             for (_, _, event) in &joining.read.records {
-                if let Event::ShardFinished { attempt, outcome: Outcome::Success, .. } = event
-                    && Some(attempt.node) == theirs
-                    && let Some(&shard) = takes.get(attempt.shard as usize)
-                {
-                    done.insert(shard, (at, event));
+                for (theirs, event) in successes(event, theirs) {
+                    if let Some(&shard) = takes.get(theirs as usize) {
+                        done.insert(shard, (at, event));
+                    }
                 }
             }
         }
@@ -290,6 +290,25 @@ impl Joint<'_> {
         self.events.push(Event::StopRequested { attempt, how, why });
         let (took, result) = (crate::base::Span::ZERO, Box::default());
         self.events.push(Event::ShardFinished { attempt, outcome: Outcome::Cancelled, took, result });
+    }
+}
+
+/// The shards of a stage that an event says were done, each with an event of its own.
+fn successes(event: &Event, stage: Option<NodeIx>) -> Vec<(u32, Cow<'_, Event>)> {
+    match event {
+        Event::ShardFinished { attempt, outcome: Outcome::Success, .. } if Some(attempt.node) == stage => {
+            vec![(attempt.shard, Cow::Borrowed(event))]
+        }
+        Event::ShardsFinished { node, first, count, took } if Some(*node) == stage => {
+            let took = crate::base::Span::from_ms(took.ms() / u64::from(*count).max(1));
+            let one = |shard| {
+                let attempt = Attempt { node: *node, shard, number: 1 };
+                let (outcome, result) = (Outcome::Success, Box::default());
+                (shard, Cow::Owned(Event::ShardFinished { attempt, outcome, took, result }))
+            };
+            (*first..first + count).map(one).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

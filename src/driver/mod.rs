@@ -15,6 +15,7 @@ pub mod checks;
 pub mod closing;
 pub mod collect;
 pub mod compile;
+pub mod crews;
 pub mod deep;
 pub mod desk;
 pub mod disk;

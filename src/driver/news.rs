@@ -1,6 +1,7 @@
 //! Everything that can reach a live engine, in one queue. Output never travels here.
 
 use crate::base::{NodeIx, Span};
+use crate::exec::crew::Told;
 use crate::journal;
 use crate::run::Attempt;
 use crate::run::event::{Answer, CheckKind, Outcome, ShardResult};
@@ -47,6 +48,13 @@ pub enum News {
         kind: CheckKind,
         /// The answer.
         answer: Answer,
+    },
+    /// From the workers of a stage.
+    Crew {
+        /// The stage.
+        node: NodeIx,
+        /// What they have to say.
+        told: Told,
     },
     /// What the cache knows of the shards of a stage.
     Recalled {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::collect::process;
 use super::compile::{Expected, recorded_options};
 use super::host::Error;
-use super::live::{Live, process};
+use super::live::Live;
 use super::recorded::Read;
 use crate::base::{NodeIx, RunId};
 use crate::graph::Graph;

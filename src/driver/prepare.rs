@@ -187,6 +187,31 @@ impl Preparer {
         Ok(Material { cwd, texts, sources: cache.sources.clone() })
     }
 
+    /// One of the workers that do the items of a stage.
+    ///
+    /// # Errors
+    /// As [`Self::attempt`].
+    pub fn worker(
+        &mut self,
+        graph: &Graph,
+        (node, place): (NodeIx, u32),
+        process: &Process,
+        facts: &dyn Facts,
+    ) -> Result<Prepared, String> {
+        let text = |text: &str| graph.text(node, 0, text, facts);
+        let cwd = self.cwd(graph, node, 0, process, facts)?;
+        let tag = format!("{}/{}/worker-{place}", self.run, graph.nodes[node].id);
+        // Nobody reads it: what an item leaves is in its answer. The name tells whose process this is.
+        let values = self.room.scratch.join(format!("{}-worker-{place}.values", node.raw()));
+        let mut env = self.environment(process, &text)?;
+        set(&mut env, "ENGINE_STAGE", (&*graph.nodes[node].id).into());
+        set(&mut env, "ENGINE_WORKER", place.to_string().into());
+        set(&mut env, "ENGINE_ATTEMPT_KEY", (&tag).into());
+        set(&mut env, "ENGINE_OUTPUT", values.clone().into());
+        let argv = self.words(process, &process.command, &text)?;
+        Ok(Prepared { argv, env, cwd, values, tag })
+    }
+
     fn build(
         &mut self,
         graph: &Graph,
@@ -204,6 +229,30 @@ impl Preparer {
         let tag = tag(&self.run, &graph.nodes[node].id, shard);
         let stem = format!("{}-{shard}-{number}", node.raw());
         let values = self.room.scratch.join(format!("{stem}.values"));
+        let mut env = self.environment(process, &text)?;
+        set(&mut env, "ENGINE_STAGE", (&*graph.nodes[node].id).into());
+        if process.is_gate {
+            // Ids have no `~`, so no two stages share a file.
+            let name = format!("{}.jsonl", graph.nodes[node].id.replace('/', "~"));
+            set(&mut env, crate::exec::gates::SAMPLES_VAR, self.room.samples.join(name).into());
+        }
+        set(&mut env, "ENGINE_SHARD", shard.to_string().into());
+        set(&mut env, "ENGINE_ATTEMPT", number.to_string().into());
+        set(&mut env, "ENGINE_ATTEMPT_KEY", (&tag).into());
+        set(&mut env, "ENGINE_OUTPUT", values.clone().into());
+        if let Some(file) = &items {
+            set(&mut env, "ENGINE_SHARD_FILE", file.into());
+        }
+        let argv = self.words(process, command, &text)?;
+        Ok(Prepared { argv, env, cwd, values, tag })
+    }
+
+    /// What a process finds in its environment before what is its own.
+    fn environment(
+        &self,
+        process: &Process,
+        text: &dyn Fn(&str) -> Result<String, crate::render::Error>,
+    ) -> Result<Vec<(OsString, OsString)>, String> {
         let mut env: Vec<(OsString, OsString)> = self.surroundings.inherited(&process.pass_env).collect();
         for (name, value) in &process.env {
             let value = text(value).map_err(|error| format!("`env.{name}`: {error}"))?;
@@ -212,20 +261,17 @@ impl Preparer {
         if process.is_engine {
             set(&mut env, "ENGINE_STATE_DIR", self.room.state.clone().into());
         }
-        if process.is_gate {
-            // Ids have no `~`, so no two stages share a file.
-            let name = format!("{}.jsonl", graph.nodes[node].id.replace('/', "~"));
-            set(&mut env, crate::exec::gates::SAMPLES_VAR, self.room.samples.join(name).into());
-        }
         set(&mut env, "ENGINE_RUN_ID", self.run.as_str().into());
-        set(&mut env, "ENGINE_STAGE", (&*graph.nodes[node].id).into());
-        set(&mut env, "ENGINE_SHARD", shard.to_string().into());
-        set(&mut env, "ENGINE_ATTEMPT", number.to_string().into());
-        set(&mut env, "ENGINE_ATTEMPT_KEY", (&tag).into());
-        set(&mut env, "ENGINE_OUTPUT", values.clone().into());
-        if let Some(file) = &items {
-            set(&mut env, "ENGINE_SHARD_FILE", file.into());
-        }
+        Ok(env)
+    }
+
+    /// The words of a process.
+    fn words(
+        &mut self,
+        process: &Process,
+        command: &Command,
+        text: &dyn Fn(&str) -> Result<String, crate::render::Error>,
+    ) -> Result<Vec<OsString>, String> {
         let mut argv: Vec<OsString> = match command {
             Command::Argv(words) => words
                 .iter()
@@ -240,7 +286,7 @@ impl Preparer {
             // The very program that runs now, also when another one was put in its place meanwhile.
             argv[0] = "/proc/self/exe".into();
         }
-        Ok(Prepared { argv, env, cwd, values, tag })
+        Ok(argv)
     }
 
     /// The file that holds `text`; written once for each text.

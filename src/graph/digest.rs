@@ -62,6 +62,10 @@ impl Graph {
         fields.push(("pools", pools.join(", ")));
         fields.push(("allow-failure", format!("{:?}", rules.allow_failure).to_lowercase()));
         fields.push(("idempotent", rules.idempotent.to_string()));
+        // Only where it is said, so that what is known of other stages stays known.
+        if let Some(most) = rules.split.as_ref().and_then(|split| split.in_flight) {
+            fields.push(("protocol", format!("lines, {most} in flight")));
+        }
     }
 
     /// The values that late texts of the node can read; empty when it has none.

@@ -85,6 +85,8 @@ pub struct Split {
     pub is_sealed: bool,
     /// Some other stage reads what its shards wrote.
     pub is_read: bool,
+    /// `protocol: lines`: workers do the items, and each may have so many unanswered.
+    pub in_flight: Option<u32>,
 }
 
 impl Split {

@@ -282,6 +282,12 @@ impl<'a> Folding<'a> {
                 let took = started.map_or(*took, |started| at.since(started));
                 self.end(attempt.node, attempt.shard, (outcome, took));
             }
+            Event::ShardsFinished { node, first, count, took } => self.end_all(*node, (*first, *count), took.ms()),
+            Event::WorkerLost { node, shards, .. } => {
+                for shard in shards {
+                    self.running.remove(&(*node, *shard));
+                }
+            }
             Event::RetryScheduled { attempt, .. } => self.stage(attempt.node).state = NodeState::Retrying,
             Event::GateOpened { node, .. } => {
                 self.start(*node, at, 0);
@@ -327,6 +333,17 @@ impl<'a> Folding<'a> {
                 stage.bad.push(ms);
             }
             Outcome::Cancelled | Outcome::NotStarted(_) => {}
+        }
+    }
+
+    /// Items in a row succeeded, one after the other in `took` milliseconds. Each counts with whole milliseconds of
+    /// its own, so that all together count with all of them.
+    fn end_all(&mut self, node: NodeIx, (first, count): (u32, u32), took: u64) {
+        let until = |at: u32| took * u64::from(at) / u64::from(count.max(1));
+        for at in 0..count {
+            self.running.remove(&(node, first + at));
+            let took = Span::from_ms(until(at + 1) - until(at));
+            self.end(node, first + at, (&Outcome::Success, took));
         }
     }
 

@@ -26,6 +26,10 @@ pub struct Shards {
     pub allow_failed: Option<Setting<AllowFailed>>,
     /// `items-format: json`.
     pub is_json: bool,
+    /// `protocol: lines`, and where that is written.
+    pub protocol: Option<Place>,
+    /// `in-flight`.
+    pub in_flight: Option<Setting<u32>>,
 }
 
 /// Where a sharded stage's items come from.

@@ -106,6 +106,11 @@ fn facts(view: &View, event: &Event) -> (&'static str, Value) {
         | Event::ShardRecalled { .. }
         | Event::StageSealed { .. }
         | Event::ShardsReopened { .. } => facts_of_shards(view, event),
+        Event::CrewHired { .. }
+        | Event::CrewDismissed { .. }
+        | Event::CrewGone { .. }
+        | Event::WorkerLost { .. }
+        | Event::ShardsFinished { .. } => facts_of_crews(view, event),
         Event::ShardFinished { attempt, outcome, took, result } => {
             let mut facts = of_attempt(view, *attempt);
             facts["took_ms"] = json!(took.ms());
@@ -146,6 +151,26 @@ fn facts(view: &View, event: &Event) -> (&'static str, Value) {
             ("stage-resolved", json!({"stage": id(node), "as": resolution, "by": by, "note": note}))
         }
         _ => facts_of_questions(view, event),
+    }
+}
+
+/// Events about workers.
+fn facts_of_crews(view: &View, event: &Event) -> (&'static str, Value) {
+    match event {
+        Event::CrewHired { node, count } => ("workers-hired", json!({"stage": view.id(*node), "count": count})),
+        Event::CrewDismissed { node, how } => {
+            let how = if *how == StopKind::Kill { "kill" } else { "terminate" };
+            ("workers-dismissed", json!({"stage": view.id(*node), "how": how}))
+        }
+        Event::CrewGone { node } => ("workers-gone", json!({"stage": view.id(*node)})),
+        Event::WorkerLost { node, why, shards } => {
+            ("worker-lost", json!({"stage": view.id(*node), "why": why, "shards": shards}))
+        }
+        Event::ShardsFinished { node, first, count, took } => (
+            "shards-finished",
+            json!({"stage": view.id(*node), "first": first, "count": count, "attempt": 1, "took_ms": took.ms()}),
+        ),
+        _ => unreachable!("`facts` gives only these here"),
     }
 }
 

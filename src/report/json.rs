@@ -134,6 +134,7 @@ fn add_sharded(out: &mut Value, view: &View, ix: NodeIx, sharded: &Sharded) {
         "growths": sharded.growths, "recalled": sharded.recalled, "failures": failed.collect::<Vec<_>>(),
         "cuts": sharded.cuts.list().iter().map(|cut| json!([cut.shard, cut.item, cut.size])).collect::<Vec<_>>(),
         "root": sharded.root.map(|root| root.to_string()),
+        "workers": sharded.workers, "replaced": sharded.replaced,
     });
     if out["shards"].is_null() {
         let shards = view.get(ix).shards;

@@ -105,7 +105,10 @@ impl Tails {
 impl Logs for Tails {
     fn tail(&self, _: &View, node: NodeIx, lines: usize) -> Vec<String> {
         let mut all = self.attempts.range((node, 0)..=(node, u32::MAX)).map(|(_, tail)| tail);
-        let Some(tail) = all.find(|tail| tail.is_over) else { return Vec::new() };
+        // Workers have no end of their own; what they said last says why their items failed.
+        let workers = (node, *Attempt::WORKERS.start())..=(node, *Attempt::WORKERS.end());
+        let worker = || self.attempts.range(workers).map(|(_, tail)| tail).next_back();
+        let Some(tail) = all.find(|tail| tail.is_over).or_else(worker) else { return Vec::new() };
         let skip = tail.last.len().saturating_sub(lines);
         tail.last.iter().skip(skip).map(|line| clean::line(line, true)).collect()
     }

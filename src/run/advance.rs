@@ -27,11 +27,13 @@ pub fn advance(state: &RunState, at: Millis) -> Option<Event> {
         .or_else(|| cancelled(state, at))
         .or_else(|| finally_over(state, at))
         .or_else(|| state.box_due().filter(|&due| due <= at).map(|_| Event::BoxClosed))
+        .or_else(|| state.dismissed())
         .or_else(|| state.todo.first().map(|&node| settled(state, node)))
         .or_else(|| rescheduled(state, at))
         .or_else(|| if state.suspended.is_some() { None } else { next_phase(state) })
         .or_else(|| if state.is_paused || state.suspended.is_some() { None } else { opened(state, at) })
         .or_else(|| state.hands_over().then_some(Event::RunSuspended { why: SuspendReason::HandOver }))
+        .or_else(|| state.fed(at))
         .or_else(|| if state.can_start() { started(state, at) } else { None })
 }
 
@@ -70,6 +72,7 @@ fn expired(state: &RunState, at: Millis) -> Option<Event> {
         Timer::Gate(node) => Event::NodeExpired { node, clock: Clock::Gate },
         Timer::Within((node, shard)) => Event::ShardExpired { node, shard, clock: Clock::Within },
         Timer::Check(key) => unanswered(state, key),
+        Timer::Crew(node) => Event::CrewGone { node },
     })
 }
 
@@ -224,11 +227,14 @@ fn started(state: &RunState, at: Millis) -> Option<Event> {
     }
     let due = state.delayed.iter().take_while(|it| it.0 <= at);
     let mut fitting = due.filter(|(_, key)| state.ready.fits_again(key.0, key.1));
-    fitting.next().map(|&(_, key)| state.defers(at, key.0).unwrap_or_else(|| again(state, key)))
+    let again = |key: Key| if state.is_crewed(key.0) { state.hired(key.0) } else { again(state, key) };
+    let fit = fitting.next().map(|&(_, key)| state.defers(at, key.0).unwrap_or_else(|| again(key)));
+    fit.or_else(|| state.more_hired())
 }
 
 fn start(state: &RunState, at: Millis, Entry { node, slot, .. }: Entry) -> Event {
     match slot {
+        Slot::Again(_) | Slot::Fresh if state.is_crewed(node) => state.hired(node),
         Slot::Cache => Event::CheckStarted { node, shard: 0, kind: CheckKind::Cache },
         Slot::Ask(shard) => Event::CheckStarted { node, shard, kind: CheckKind::DoneIf },
         Slot::Again(shard) => again(state, (node, shard)),
@@ -244,7 +250,7 @@ fn start(state: &RunState, at: Millis, Entry { node, slot, .. }: Entry) -> Event
     }
 }
 
-fn again(state: &RunState, key: Key) -> Event {
+pub(super) fn again(state: &RunState, key: Key) -> Event {
     let number = state.shards.number(key).saturating_add(1);
     Event::ShardRetried { attempt: Attempt { node: key.0, shard: key.1, number } }
 }

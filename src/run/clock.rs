@@ -21,6 +21,8 @@ pub(super) enum Timer {
     Within(Key),
     /// The wait for an answer.
     Check(Key),
+    /// The wait for dismissed workers to be gone.
+    Crew(NodeIx),
 }
 
 /// The run's timeout. It stands while no engine lives, and while nothing runs and only a person can go on.
@@ -44,8 +46,8 @@ impl RunState {
         };
         let held = if self.can_start() { self.held_starts().map(|it| it.0).min() } else { None };
         let timer = self.timers.first().map(|it| it.0);
-        let objective = self.objectives.next_due();
-        let own = [timer, retry, held, self.run_due(), self.finally_due(), self.box_due(), objective];
+        let (crews, objective) = (self.crew_deadline(), self.objectives.next_due());
+        let own = [timer, retry, held, crews, self.run_due(), self.finally_due(), self.box_due(), objective];
         own.into_iter().flatten().min()
     }
 
@@ -56,9 +58,9 @@ impl RunState {
 
     /// Slots that neither an attempt nor a question has.
     pub(super) fn free_slots(&self) -> u32 {
-        // A gate of the host takes a slot to start and none to go on asking.
-        let used = self.flights.all().len() - self.asking as usize + self.checks as usize;
-        self.jobs.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
+        // A gate of the host takes a slot to start and none to go on asking, and workers take those of their items.
+        let flights = u32::try_from(self.flights.all().len()).unwrap_or(u32::MAX) - self.asking - self.crews.items;
+        self.jobs.saturating_sub(flights + self.crews.workers + self.checks)
     }
 
     /// When the main phase must end.
@@ -131,7 +133,9 @@ impl RunState {
         if self.is_timeless() {
             return None;
         }
-        let timeout = self.node(key.0).rules.timeout.map(|span| (at + span, Due::Clock(Clock::Attempt)));
+        // How long an item takes is known to the worker that has it: it may have others before this one.
+        let timeout = self.node(key.0).rules.timeout.filter(|_| !self.is_crewed(key.0));
+        let timeout = timeout.map(|span| (at + span, Due::Clock(Clock::Attempt)));
         let within = self.within_due(key).map(|due| (due, Due::Clock(Clock::Within)));
         [timeout, within].into_iter().flatten().min_by_key(|it| it.0)
     }
@@ -158,6 +162,13 @@ impl RunState {
     /// Takes an attempt out, with its deadline and its claims.
     pub(super) fn land(&mut self, key: Key) -> Option<Flight> {
         let flight = self.flights.remove(key)?;
+        self.has_landed(&flight);
+        Some(flight)
+    }
+
+    /// Forgets what an attempt that ended had taken.
+    pub(super) fn has_landed(&mut self, flight: &Flight) {
+        let key = flight.key;
         if let Some((due, _)) = flight.due {
             self.timers.remove(&(due, Timer::Flight(key)));
         }
@@ -165,10 +176,13 @@ impl RunState {
             self.stops.remove(&key);
         }
         self.orphans -= u32::from(flight.is_orphan);
-        self.ready.give(key.0);
+        if self.is_crewed(key.0) {
+            self.crews.items -= 1;
+        } else {
+            self.ready.give(key.0);
+        }
         self.cells[key.0].flights -= 1;
         self.asking -= u32::from(self.node(key.0).rules.is_hosted);
-        Some(flight)
     }
 
     /// New starts are held back, or no longer: who waits for a pool waits from now on.

@@ -35,6 +35,11 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
                 out.push(Event::ShardFinished { attempt, outcome, took, result });
             }
         }
+        Input::Answered { node, runs, took } if is_live => state.answered(node, &runs, took, out),
+        Input::WorkerLost { node, why, shards } if is_live => state.worker_lost(node, why, &shards, out),
+        Input::CrewGone { node } if is_live && state.crews.is_dismissed(node) => {
+            out.push(Event::CrewGone { node });
+        }
         Input::Lost { attempt } if is_live && running(state, attempt).is_some() => {
             out.push(Event::ShardLost { attempt });
         }
@@ -83,12 +88,12 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
 }
 
 /// The attempt that runs now under this name: the fence.
-fn running(state: &RunState, attempt: Attempt) -> Option<&Flight> {
+pub(super) fn running(state: &RunState, attempt: Attempt) -> Option<&Flight> {
     state.flights.get((attempt.node, attempt.shard)).filter(|flight| flight.number == attempt.number)
 }
 
 /// What an attempt did means something else once it was asked to stop; one that never started did nothing.
-fn judge(flight: &Flight, outcome: Outcome) -> Outcome {
+pub(super) fn judge(flight: &Flight, outcome: Outcome) -> Outcome {
     match (flight.stop, outcome) {
         (None, outcome) | (Some(_), outcome @ Outcome::NotStarted(_)) => outcome,
         (Some((_, StopReason::Clock(clock))), _) => Outcome::TimedOut(clock),

@@ -27,6 +27,24 @@ pub struct Attempt {
     pub number: u16,
 }
 
+/// The most workers that one stage may have at once, as their names go.
+const MAX_WORKERS: u32 = crate::base::limits::MAX_PARALLEL;
+
+impl Attempt {
+    /// What a worker prints goes by this name, which no shard has: the worker's place, and which one it is there.
+    pub const fn of_worker(node: NodeIx, place: u32, number: u16) -> Self {
+        Self { node, shard: u32::MAX - place, number }
+    }
+
+    /// The names of all workers that a stage may have, as its last shards.
+    pub const WORKERS: std::ops::RangeInclusive<u32> = u32::MAX - MAX_WORKERS + 1..=u32::MAX;
+
+    /// The worker's place, if this is the name of one.
+    pub const fn worker(self) -> Option<u32> {
+        if self.shard >= *Self::WORKERS.start() { Some(u32::MAX - self.shard) } else { None }
+    }
+}
+
 /// A fact of a run.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Event {
@@ -97,6 +115,45 @@ pub enum Event {
     ShardRetried {
         /// Which.
         attempt: Attempt,
+    },
+    /// `count` workers more are to work on the items of a stage (`protocol: lines`).
+    CrewHired {
+        /// The stage.
+        node: NodeIx,
+        /// How many.
+        count: u32,
+    },
+    /// The workers of a stage have nothing more to do and are let go.
+    CrewDismissed {
+        /// The stage.
+        node: NodeIx,
+        /// `Terminate`: they end by themselves, or are asked to; `Kill`: at once.
+        how: StopKind,
+    },
+    /// The workers of a stage are gone.
+    CrewGone {
+        /// The stage.
+        node: NodeIx,
+    },
+    /// A worker went wrong, or is gone without an answer to these shards: they are to be done again.
+    WorkerLost {
+        /// The stage.
+        node: NodeIx,
+        /// What happened; empty when it was asked to go.
+        why: String,
+        /// The shards, in order.
+        shards: Vec<u32>,
+    },
+    /// Shards `first..first + count` succeeded in their first attempt and left nothing.
+    ShardsFinished {
+        /// The stage.
+        node: NodeIx,
+        /// First shard.
+        first: u32,
+        /// How many.
+        count: u32,
+        /// How long they took, one after the other.
+        took: Span,
     },
     /// An attempt ended and its outcome is known.
     ShardFinished {

@@ -41,12 +41,7 @@ impl RunState {
                 self.gauge((attempt.node, attempt.shard), outcome, *took);
                 self.fold_finished(at, *attempt, outcome, result);
             }
-            Event::RetryScheduled { attempt, at: due } => {
-                let key = (attempt.node, attempt.shard);
-                let failure = self.leave(key).and_then(|between| between.failure);
-                self.wait(key, Step::Delayed(*due), failure);
-                self.name_state(attempt.node);
-            }
+            Event::RetryScheduled { attempt, at: due } => self.fold_scheduled(*attempt, *due),
             Event::StopRequested { attempt, how, why } => self.fold_stop(at, *attempt, *how, *why),
             Event::ShardLost { attempt } => self.fold_lost(at, *attempt),
             Event::CheckStarted { node, shard, kind } => self.fold_check(at, (*node, *shard), *kind),
@@ -79,6 +74,7 @@ impl RunState {
             Event::RunFinished { verdict } => self.fold_verdict(verdict),
             Event::TicketRaised { case } => self.fold_case(case),
             Event::SecretsFetched { .. } | Event::ObjectiveRisked { .. } | Event::ObjectiveBreached { .. } => {}
+            _ => self.fold_crew(at, event),
         }
         self.note_objectives(at, event);
         self.note_progress(event);
@@ -125,19 +121,6 @@ impl RunState {
         let due = self.first_due(key, at);
         self.flights.insert(Flight { key, number, started: at, stop: None, is_orphan: false, due });
         self.timers.extend(due.map(|(due, _)| (due, Timer::Flight(key))));
-    }
-
-    fn has_started(&mut self, at: Millis, node: NodeIx, count: u32) {
-        self.ready.take(node, count);
-        self.asking += if self.node(node).rules.is_hosted { count } else { 0 };
-        let cell = &mut self.cells[node];
-        cell.flights += count;
-        cell.started.get_or_insert(at);
-        if let Some(due) = cell.queue_due.take() {
-            self.timers.remove(&(due, Timer::Queue(node)));
-        }
-        self.set_state(node, NodeState::Running);
-        self.spend(at, node, count);
     }
 
     fn fold_started(&mut self, at: Millis, node: NodeIx, first: u32, count: u32) {

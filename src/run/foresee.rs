@@ -149,6 +149,7 @@ impl Sight {
                 }
                 out.push(Input::Checked { node: *node, shard: *shard, kind: *kind, answer: Answer::No });
             }
+            Event::CrewDismissed { node, .. } => out.push(Input::CrewGone { node: *node }),
             Event::NodeSkipped { node, why } => self.stages[*node].skipped = Some(why.clone()),
             Event::CancelRaised { .. } => self.drains = true,
             Event::NodeFinished { node, reason, .. } => self.stages[*node].ended = Some(reason.clone()),

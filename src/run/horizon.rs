@@ -41,18 +41,26 @@ impl Horizon {
         match event {
             Event::ShardsStarted { node, count, .. } => {
                 let is_free = self.is_free(*node, *count, state);
-                if is_free {
+                // What workers have in hand has a bound of its own.
+                if is_free && !state.is_crewed(*node) {
                     self.early.push_back((self.last, *count));
                 }
                 return is_free;
             }
-            Event::ShardRetried { .. } | Event::ShardFinished { outcome: Outcome::Success, .. } => {}
+            Event::ShardRetried { .. }
+            | Event::ShardsFinished { .. }
+            | Event::ShardFinished { outcome: Outcome::Success, .. } => {}
             Event::NodeFinished { node, state: NodeState::Success, .. } => {
                 self.ended.push_back((self.last, *node));
             }
             _ => self.strict = self.last,
         }
         false
+    }
+
+    /// Sequence number of the last record that was taken in.
+    pub fn last(&self) -> u64 {
+        self.last
     }
 
     /// Everything up to `sequence` is on the disk.
@@ -73,7 +81,7 @@ impl Horizon {
         self.strict <= self.durable
             && it.rules.idempotent
             && !it.rules.has_done_if
-            && unrecorded + count <= state.jobs()
+            && (state.is_crewed(node) || unrecorded + count <= state.jobs())
             && !self.ended.iter().any(is_needed)
     }
 }

@@ -113,6 +113,8 @@ impl World {
             Command::Check(node, shard, kind) => {
                 self.send(at, Input::Checked { node, shard, kind, answer: Answer::No });
             }
+            Command::Hire(..) => {}
+            Command::Dismiss(node, _) => self.send(at, Input::CrewGone { node }),
         });
         match event {
             Event::ShardFinished { attempt, .. } => {

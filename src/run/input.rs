@@ -39,6 +39,30 @@ pub enum Input {
         /// What it left.
         result: Box<ShardResult>,
     },
+    /// Shards of a stage with workers succeeded in their first attempt and left nothing: first ones, rising, and how
+    /// many in a row.
+    Answered {
+        /// The stage.
+        node: NodeIx,
+        /// Which.
+        runs: Vec<(u32, u32)>,
+        /// How long workers worked on all of them.
+        took: Span,
+    },
+    /// A worker is gone, or went wrong.
+    WorkerLost {
+        /// The stage.
+        node: NodeIx,
+        /// What happened, if that was not its order.
+        why: Option<String>,
+        /// Attempts that it had not answered: shard and number, in order.
+        shards: Vec<(u32, u16)>,
+    },
+    /// The workers of a stage, which had been dismissed, are gone.
+    CrewGone {
+        /// The stage.
+        node: NodeIx,
+    },
     /// How an attempt ended can't be known: it would not die, or its end could not be read.
     Lost {
         /// Which.
@@ -125,6 +149,10 @@ pub enum Command {
     Stop(Attempt, StopKind),
     /// Put the question.
     Check(NodeIx, u32, CheckKind),
+    /// Let so many workers more work on the items of a stage.
+    Hire(NodeIx, u32),
+    /// Let the workers of a stage go.
+    Dismiss(NodeIx, StopKind),
 }
 
 /// What a fact orders; sees no state, so there is no outbox to lose. Starts of a block are given one by one
@@ -139,6 +167,8 @@ pub fn commands(event: &Event, mut order: impl FnMut(Command)) {
         Event::ShardRetried { attempt } => order(Command::Start(*attempt)),
         Event::StopRequested { attempt, how, .. } => order(Command::Stop(*attempt, *how)),
         Event::CheckStarted { node, shard, kind } => order(Command::Check(*node, *shard, *kind)),
+        Event::CrewHired { node, count } => order(Command::Hire(*node, *count)),
+        Event::CrewDismissed { node, how } => order(Command::Dismiss(*node, *how)),
         _ => {}
     }
 }

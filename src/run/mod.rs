@@ -31,6 +31,7 @@ mod advance;
 mod case;
 mod clock;
 mod core;
+mod crew;
 mod cut;
 mod decide;
 mod edit;

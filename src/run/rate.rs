@@ -26,7 +26,7 @@ impl RunState {
     }
 
     /// When the next start of `node` is due, in nanoseconds, seen from `at`.
-    fn next_start(&self, at: Millis, node: NodeIx) -> u64 {
+    pub(super) fn next_start(&self, at: Millis, node: NodeIx) -> u64 {
         let now = at.raw().saturating_mul(MS);
         let earliest = now.saturating_sub(LAG_MS * MS);
         self.paces.get(&node).map_or(now, |&next| next.max(earliest))
@@ -50,7 +50,7 @@ impl RunState {
 
     /// Holds `node` back if its next start is not due yet.
     fn throttle(&mut self, at: Millis, node: NodeIx) {
-        if self.quota(at, node) > 0 {
+        if self.is_crewed(node) || self.quota(at, node) > 0 {
             return;
         }
         let due = Millis::new(self.next_start(at, node).div_ceil(MS));

@@ -75,6 +75,11 @@ impl RunState {
         self.flights.all()
     }
 
+    /// Workers of a stage that are hired; 0 of one without.
+    pub fn workers(&self, node: NodeIx) -> u32 {
+        self.crews.of(node).map_or(0, |band| band.workers)
+    }
+
     /// Questions put to the outside without an answer yet.
     pub fn open_checks(&self) -> u32 {
         self.checks
@@ -140,7 +145,7 @@ impl RunState {
 
     /// Whether nothing runs and no question is open: the host may leave without losing anything.
     pub fn is_quiescent(&self) -> bool {
-        self.flights.all().is_empty() && self.checks == 0
+        self.flights.all().is_empty() && self.checks == 0 && self.crews.is_empty()
     }
 
     /// Approvals that wait for a person, and until when.

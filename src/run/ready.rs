@@ -164,6 +164,11 @@ impl Ready {
         self.would_fit(node, self.held.get(&node)?.first()?.slot)
     }
 
+    /// What starts first of a stage that is held back, whatever its pools say.
+    pub(super) fn first_held(&self, node: NodeIx) -> Option<Slot> {
+        self.held.get(&node)?.first().map(|entry| entry.slot)
+    }
+
     /// `slot` of `node`, if its pools have room for it without overtaking anybody.
     pub(super) fn would_fit(&self, node: NodeIx, slot: Slot) -> Option<Entry> {
         let (entry, class) = (self.entry(node, slot), self.class_of[node]);

@@ -22,6 +22,7 @@ impl RunState {
         self.is_paused &= !is_new_try;
         self.stops.clear();
         self.note_down();
+        self.forget_crews();
         self.orphan_flights();
         self.put_questions_back();
         self.shards.shift(resumed.gap);

@@ -75,6 +75,7 @@ impl Play {
                     self.send(at + took, Input::Done { attempt, outcome: Outcome::Success, took, result });
                 }
             }
+            Event::CrewDismissed { node, .. } => self.send(at, Input::CrewGone { node: *node }),
             Event::GateOpened { node, .. } => {
                 self.begin(*node, at);
                 let (by, note) = (String::new(), String::new());

@@ -1,7 +1,7 @@
 //! Whether a failure is followed by another attempt, and when.
 
-use super::event::{Clock, Outcome};
-use super::shards::Key;
+use super::event::{Attempt, Clock, Outcome};
+use super::shards::{Key, Step};
 use super::state::RunState;
 use crate::base::{Millis, NodeIx, Span, limits};
 use crate::graph::model::Retry;
@@ -32,6 +32,14 @@ impl RunState {
         let number = self.shards.number(key).saturating_add(1);
         let dice = jitter(self.seed, &self.node(key.0).id, key.1, number);
         Span::from_ms(spread(full, dice))
+    }
+
+    /// The next attempt of a shard has its moment.
+    pub(super) fn fold_scheduled(&mut self, attempt: Attempt, due: Millis) {
+        let key = (attempt.node, attempt.shard);
+        let failure = self.leave(key).and_then(|between| between.failure);
+        self.wait(key, Step::Delayed(due), failure);
+        self.name_state(attempt.node);
     }
 
     /// Whether `allow-failure` covers this outcome.

@@ -326,6 +326,13 @@ impl Flights {
         self.find(key).ok().map(|at| self.0.remove(at))
     }
 
+    /// Takes those of `count` shards in a row out.
+    pub(super) fn remove_run(&mut self, (node, first): Key, count: u32) -> Vec<Flight> {
+        let from = self.0.partition_point(|flight| flight.key < (node, first));
+        let to = from + self.0[from..].partition_point(|flight| flight.key < (node, first + count));
+        self.0.drain(from..to).collect()
+    }
+
     /// All, in order.
     pub(super) fn all(&self) -> &[Flight] {
         &self.0

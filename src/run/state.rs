@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::clock::{RunClock, Timer};
+use super::crew::Crews;
 use super::event::{
     CancelLevel, CancelReason, Case, Clock, NodeState, Outcome, ReopenReason, Resolution, StopKind, StopReason,
     SuspendReason, Verdict,
@@ -36,6 +37,8 @@ pub struct RunState {
     pub(super) cells: PerNode<Cell>,
     pub(super) shards: Shards,
     pub(super) flights: Flights,
+    /// Workers of stages that have some.
+    pub(super) crews: Crews,
     /// Attempts of an engine that died.
     pub(super) orphans: u32,
     /// Questions without an answer yet.
@@ -183,6 +186,8 @@ pub(super) struct Cell {
     pub(super) flights: u32,
     /// Questions without an answer yet.
     pub(super) checks: u32,
+    /// It has workers.
+    pub(super) has_crew: bool,
     /// Its `if` holds.
     pub(super) is_admitted: bool,
     /// The cache had nothing, or is not to be asked.
@@ -232,6 +237,7 @@ impl Cell {
             unknown: 0,
             flights: 0,
             checks: 0,
+            has_crew: false,
             is_admitted: false,
             cache_asked: false,
             is_cached: false,
@@ -261,7 +267,7 @@ impl Cell {
 
     /// Whether something of it runs or is asked.
     pub(super) const fn is_busy(&self) -> bool {
-        self.flights + self.checks > 0
+        self.flights + self.checks > 0 || self.has_crew
     }
 }
 
@@ -300,6 +306,7 @@ impl RunState {
             cells: PerNode::filled(Cell::new(), first.nodes.len()),
             shards: Shards::new(&first),
             flights: Flights::default(),
+            crews: Crews::default(),
             orphans: 0,
             asking: 0,
             checks: 0,
@@ -378,10 +385,13 @@ impl RunState {
         self.open = [0; 3];
         self.open_gates.clear();
         self.unknown.clear();
+        self.recount_crews();
         self.asking = 0;
         for flight in self.flights.all().to_vec() {
             self.asking += u32::from(graph.nodes[flight.key.0].rules.is_hosted);
-            self.ready.take(flight.key.0, 1);
+            if !self.is_crewed(flight.key.0) {
+                self.ready.take(flight.key.0, 1);
+            }
             self.timers.extend(flight.due.map(|(due, _)| (due, Timer::Flight(flight.key))));
         }
         self.derive_cells(&graph);

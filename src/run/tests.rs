@@ -12,6 +12,7 @@ use crate::graph::model::{Accept, Condition, Graph, Need, Node, Phase, Policy, P
 mod cancel;
 mod checks;
 mod clocks;
+mod crews;
 mod held;
 mod holdings;
 mod named;

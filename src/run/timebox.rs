@@ -168,6 +168,7 @@ impl RunState {
         it.has_progress |= matches!(
             event,
             Event::CheckAnswered { answer: Answer::Yes(_), .. }
+                | Event::ShardsFinished { .. }
                 | Event::ShardRecalled { .. }
                 | Event::GateDecided { .. }
                 | Event::NodeResolved { .. }

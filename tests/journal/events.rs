@@ -185,12 +185,30 @@ fn of_shards() -> impl Strategy<Value = Event> {
         (attempt(), select(vec![StopKind::Terminate, StopKind::Kill]), stop_reason())
             .prop_map(|(attempt, how, why)| Event::StopRequested { attempt, how, why }),
         attempt().prop_map(|attempt| Event::ShardLost { attempt }),
+        of_crews(),
         (node(), any::<u32>(), kind()).prop_map(|(node, shard, kind)| Event::CheckStarted { node, shard, kind }),
         (node(), any::<u32>(), kind(), answer()).prop_map(|(node, shard, kind, answer)| Event::CheckAnswered {
             node,
             shard,
             kind,
             answer
+        }),
+    ]
+}
+
+fn of_crews() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (node(), any::<u32>()).prop_map(|(node, count)| Event::CrewHired { node, count }),
+        (node(), select(vec![StopKind::Terminate, StopKind::Kill]))
+            .prop_map(|(node, how)| Event::CrewDismissed { node, how }),
+        node().prop_map(|node| Event::CrewGone { node }),
+        (node(), any::<String>(), vec(any::<u32>(), 0..6)).prop_map(|(node, why, shards)| Event::WorkerLost {
+            node,
+            why,
+            shards
+        }),
+        (node(), 0_u32..1 << 31, 0_u32..1 << 31, any::<u64>()).prop_map(|(node, first, count, took)| {
+            Event::ShardsFinished { node, first, count, took: Span::from_ms(took) }
         }),
     ]
 }

@@ -124,7 +124,8 @@ fn live(mut core: Core, at: Millis, recover: Vec<Input>, n: u64) -> Lived {
                     }
                     inputs.push(Input::Checked { node, shard, kind, answer: Answer::No });
                 }
-                Command::Stop(..) => {}
+                Command::Stop(..) | Command::Hire(..) => {}
+                Command::Dismiss(node, _) => inputs.push(Input::CrewGone { node }),
             });
         }
         if inputs.is_empty() {

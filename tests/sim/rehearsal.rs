@@ -43,7 +43,8 @@ fn reply(graph: &Graph, command: Command) -> Option<(Span, Input)> {
         Command::Check(node, shard, kind) => {
             Some((Span::ZERO, Input::Checked { node, shard, kind, answer: Answer::No }))
         }
-        Command::Stop(..) => None,
+        Command::Stop(..) | Command::Hire(..) => None,
+        Command::Dismiss(node, _) => Some((Span::ZERO, Input::CrewGone { node })),
     }
 }
 

@@ -382,6 +382,13 @@ impl World {
                 }
             }
             Command::Check(node, shard, kind) => self.check(node, shard, kind),
+            Command::Hire(..) => {}
+            Command::Dismiss(node, _) => {
+                let after = self.dice.below(60);
+                if self.mode != Mode::Hostile || self.dice.chance(90) {
+                    self.send(after, Input::CrewGone { node });
+                }
+            }
         }
     }
 

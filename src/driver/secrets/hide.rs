@@ -23,10 +23,14 @@ pub fn input(masker: &Masker, input: &mut Input) {
             text(masker, by);
             text(masker, note);
         }
+        Input::WorkerLost { why: Some(why), .. } => text(masker, why),
         Input::Cancel { by, .. } | Input::Pause { by, .. } => text(masker, by),
         Input::Begin(_)
         | Input::Recover { .. }
         | Input::Tick
+        | Input::Answered { .. }
+        | Input::WorkerLost { why: None, .. }
+        | Input::CrewGone { .. }
         | Input::Lost { .. }
         | Input::Silent { .. }
         | Input::SecretsFetched(_)

@@ -44,7 +44,7 @@ impl Items {
         self.suspects.insert(item);
     }
 
-    /// The item is answered: it was innocent, or has failed.
+    /// A worker answered for the item: it was innocent.
     pub(super) fn acquit(&mut self, item: u32) {
         if !self.suspects.is_empty() {
             self.suspects.remove(&item);

@@ -136,7 +136,6 @@ impl Shift {
     }
 
     fn put_answer(&mut self, Item { item, number }: Item, outcome: Outcome, note: Option<String>) {
-        self.items.acquit(item);
         self.answers.others.push(Answer { item, number, outcome, outputs: Vec::new(), note });
     }
 
@@ -254,9 +253,12 @@ impl Shift {
             why = Some(why.map_or_else(|| format!("worker {at_place}: {note}"), |why| format!("{why}; {note}")));
         }
         self.count_end(&worker, exit, said.as_deref().unwrap_or_default(), at);
+        let before = self.answers.others.len();
         let items = self.judge(&worker, exit, why.as_deref().unwrap_or_default());
+        // An item that failed with it says why itself.
+        let is_said = items.is_empty() && self.answers.others.len() > before;
         self.tell_answers();
-        if why.is_some() || !items.is_empty() {
+        if !is_said && (why.is_some() || !items.is_empty()) {
             let is_alive = matches!(exit, Exit::Lost(_));
             self.tell(Told::Lost(Lost { why, items, is_alive }));
         }

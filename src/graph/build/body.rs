@@ -28,6 +28,14 @@ pub(super) struct Layers<'a> {
     pub(super) own_cx: &'a Context,
 }
 
+impl<'a> Layers<'a> {
+    /// The stage, and the action that it uses.
+    pub(super) fn stages(&self) -> impl Iterator<Item = &'a Stage> {
+        let action = (!std::ptr::eq(self.body, self.own)).then_some(self.body);
+        [Some(self.own), action].into_iter().flatten()
+    }
+}
+
 impl<'a> Builder<'a> {
     /// The action called `name`.
     pub(super) fn action(&self, name: &str) -> Option<&'a Stage> {
@@ -225,12 +233,15 @@ impl<'a> Builder<'a> {
                 rules.pools.push((self.push_pool(format!("{id} shards"), most), 1));
             }
             process.items = items;
+            let mut bounds = bounds;
+            self.crew((shards, cx), layers, rules, &mut bounds);
             split = Some(bounds);
         }
         // What is sized as it runs has no item of its own to name.
         let size = |split: &Split| if split.grows { u32::MAX } else { split.size };
         let shard = split.as_ref().map(size);
-        let site = Site { shard, ..site };
+        let has_workers = split.as_ref().is_some_and(|split| split.in_flight.is_some());
+        let site = Site { shard, has_workers, ..site };
         process.command = self.command(command, layers, command_cx, site);
         process.env = self.env(layers, site);
         self.stage_secrets(layers, &mut process);

@@ -73,6 +73,8 @@ pub(super) struct Site<'s> {
     pub(super) beside: Option<&'s Beside<'s>>,
     /// Size of a shard, inside a sharded stage (0 when unknown).
     pub(super) shard: Option<u32>,
+    /// Whether workers do its items.
+    pub(super) has_workers: bool,
     /// Whether it belongs to `finally`.
     pub(super) is_finally: bool,
     /// Whether a value that is only known while the plan runs will do.
@@ -215,6 +217,11 @@ impl Builder<'_> {
         let Some(items) = site.shard else {
             return self.refuse(name, tree, "plan::unknown-name", "`shard` is only known in a stage with shards");
         };
+        if site.has_workers {
+            let message = "a worker has no shard of its own: with `protocol: lines` it reads its items";
+            let help = "read `id` and `item` from the lines on standard input".to_owned();
+            return self.fault("plan::unknown-name", name, tree, message.to_owned(), Some(help));
+        }
         if name.path.get(1).is_some_and(|part| &**part == "item") && items > 1 {
             let message = "`shard.item` is only known when `size` is 1";
             let help = "read the items from the file `{{ shard.file }}`, one a line".to_owned();

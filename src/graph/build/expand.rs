@@ -291,6 +291,7 @@ impl<'a> Builder<'a> {
             condition,
             shard: None,
             own: None,
+            has_workers: false,
         };
         let mut condition_at = None;
         if let Some(tree) = &stage.condition

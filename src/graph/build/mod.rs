@@ -20,6 +20,7 @@ mod expand;
 mod gates;
 mod inputs;
 pub(crate) mod items;
+mod lines;
 mod matrix;
 mod objectives;
 mod secrets;

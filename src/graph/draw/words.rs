@@ -108,6 +108,7 @@ pub(super) fn split(node: &Node, split: &Split, attempts: u32) -> Vec<String> {
         Some(Items::Late { text, max, .. }) => {
             format!("at most {} from {}", plural(u64::from(*max), "item"), text.trim_matches(['{', '}', ' ']))
         }
+        _ if split.in_flight.is_some() => format!("{items} for workers"),
         _ if split.grows => format!("{items}, shards sized as they run"),
         _ if split.size == 1 && attempts > 1 => {
             format!("{}, {} attempts in all", plural(shards, "shard"), number(all))

@@ -30,7 +30,7 @@ pub(super) fn holds(event: &Event) -> bool {
             | Event::RollbackBegan { .. }
             | Event::CancelRaised { why: CancelReason::Rollback, .. }
             | Event::NodeReopened { why: ReopenReason::Restart, .. }
-    )
+    ) || super::crews::has(event)
 }
 
 /// Appends one of them.
@@ -156,7 +156,7 @@ fn put_later(out: &mut Vec<u8>, event: &Event) -> u64 {
             put_bytes(out, by.as_bytes());
             tag::ROLLBACK_ORDERED
         }
-        _ => unreachable!("`encode` gives only these here"),
+        _ => super::crews::put(out, event),
     }
 }
 
@@ -261,7 +261,10 @@ fn take_later(tag: u64, from: &mut Take<'_>) -> Result<Decoded, Fault> {
             let (level, by) = (Stored::take(from)?, from.text()?);
             Event::CancelRaised { level, why: CancelReason::Rollback, by }
         }
-        _ => return Ok(Decoded::Unknown { tag }),
+        _ => match super::crews::take(tag, from)? {
+            Some(event) => event,
+            None => return Ok(Decoded::Unknown { tag }),
+        },
     };
     Ok(Decoded::Known(event))
 }

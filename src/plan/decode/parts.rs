@@ -279,12 +279,15 @@ pub(super) fn shards(tree: Tree, check: &mut Check<'_>) -> Option<Shards> {
             "rate" => shards.rate = parsed(value, Rate::parse),
             "allow-failed" => shards.allow_failed = share(value),
             "items-format" => shards.is_json = value.as_str() == Some("json"),
+            "protocol" => shards.protocol = Some(key.at),
+            "in-flight" => shards.in_flight = count(value),
             _ => ignored(&key, &SHARDS),
         }
     }
     let (items, max) = source?;
-    let Bounds { size, target, max_parallel, rate, allow_failed, is_json } = shards;
-    Some(Shards { at, items: items?, max, size, target, max_parallel, rate, allow_failed, is_json })
+    let items = items?;
+    let Bounds { size, target, max_parallel, rate, allow_failed, is_json, protocol, in_flight } = shards;
+    Some(Shards { at, items, max, size, target, max_parallel, rate, allow_failed, is_json, protocol, in_flight })
 }
 
 /// What bounds shards, as far as it was read.
@@ -296,6 +299,8 @@ struct Bounds {
     rate: Option<Setting<Rate>>,
     allow_failed: Option<Setting<AllowFailed>>,
     is_json: bool,
+    protocol: Option<Place>,
+    in_flight: Option<Setting<u32>>,
 }
 
 /// `items`: a list, a template, or a map with exactly one source; and the most there may be.

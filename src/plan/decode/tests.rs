@@ -214,12 +214,6 @@ fn a_stage_does_one_thing_and_has_only_what_fits_it() {
             "nothing in a plan is ever ignored",
         ),
         (
-            "stages: {a: {run: make, shards: {items: [a], protocol: lines}}}",
-            "plan::not-yet",
-            "protocol",
-            "nothing in a plan is ever ignored",
-        ),
-        (
             "stages: {a: {run: make, matrix: {r: {from: x}}}}",
             "plan::not-yet",
             "from",

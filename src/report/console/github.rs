@@ -110,6 +110,10 @@ impl<W: Write> Observer for GitHub<W> {
                 self.group(*attempt, &format!("{}, {}", story::said(outcome), words::length(*took)))
             }
             Event::ShardLost { attempt } => self.group(*attempt, "lost"),
+            Event::CrewGone { node } => {
+                let workers = self.held.workers(*node);
+                workers.into_iter().map(|worker| self.group(worker, "ended")).collect()
+            }
             _ => String::new(),
         };
         self.view.record(seq, at, event);

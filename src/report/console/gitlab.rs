@@ -71,6 +71,10 @@ impl<W: Write> Observer for GitLab<W> {
                 self.section(*attempt, at, &said, *outcome == Outcome::Success)
             }
             Event::ShardLost { attempt } => self.section(*attempt, at, "lost", false),
+            Event::CrewGone { node } => {
+                let workers = self.held.workers(*node);
+                workers.into_iter().map(|worker| self.section(worker, at, "ended", true)).collect()
+            }
             _ => String::new(),
         };
         self.view.record(seq, at, event);

@@ -48,6 +48,12 @@ impl Held {
         self.attempts.insert((attempt.node, attempt.shard), one);
     }
 
+    /// Workers of a stage of whose output some is held.
+    pub(super) fn workers(&self, node: NodeIx) -> Vec<Attempt> {
+        let all = (node, *Attempt::WORKERS.start())..=(node, *Attempt::WORKERS.end());
+        self.attempts.range(all).map(|(&(node, shard), _)| Attempt { node, shard, number: 1 }).collect()
+    }
+
     /// The cleaned lines of an attempt that ended, how many older ones were let go, and forgets it.
     pub(super) fn take(&mut self, attempt: Attempt, colour: bool) -> (Vec<String>, u64) {
         let Some(mut one) = self.attempts.remove(&(attempt.node, attempt.shard)) else { return (Vec::new(), 0) };

@@ -63,6 +63,13 @@ impl<W: Write> Observer for Plain<W> {
         if let Event::ShardFinished { attempt, .. } | Event::ShardLost { attempt } = event {
             self.close(*attempt);
         }
+        if let Event::CrewGone { node } = event {
+            let all = (*node, *Attempt::WORKERS.start())..=(*node, *Attempt::WORKERS.end());
+            let open: Vec<u32> = self.open.range(all).map(|(key, _)| key.1).collect();
+            for shard in open {
+                self.close(Attempt { node: *node, shard, number: 1 });
+            }
+        }
         self.view.record(seq, at, event);
         self.tails.record(event);
         let text = self.story.tell(&self.view, at, event);

@@ -9,7 +9,7 @@ use crate::run::event::{
     StopReason, SuspendReason,
 };
 
-use super::super::view::{RunWord, View};
+use super::super::view::{RunWord, View, say_lost};
 use super::super::{Logs, Summary, clean, hint, tail, why, words};
 use super::Look;
 
@@ -92,6 +92,10 @@ impl Story {
                     text += &self.line(NodeState::Unknown, "warning", &stage(view, *attempt), note);
                 }
                 text + &self.tell_shard(view, *attempt, outcome, at)
+            }
+            Event::ShardsFinished { node, .. } => self.tell_progress(view, *node, at),
+            Event::WorkerLost { node, why, shards } if !why.is_empty() => {
+                self.tell_bounded(view, Attempt::of_worker(*node, 0, 0), "worker", &say_lost(why, shards.len()))
             }
             Event::RetryScheduled { attempt, at: due } => self.tell_retry(view, *attempt, due.since(at)),
             Event::StopRequested { attempt, why, .. } => self.tell_stop(view, *attempt, *why),
@@ -241,16 +245,22 @@ impl Story {
             let said = [words::outcome(outcome), items].into_iter().filter(|part| !part.is_empty());
             text += &self.tell_bounded(view, attempt, "failed", &said.collect::<Vec<_>>().join("; "));
         }
-        let last = self.told.entry(attempt.node).or_insert(at);
+        text + &self.tell_progress(view, attempt.node, at)
+    }
+
+    /// How far a stage is, now and then.
+    fn tell_progress(&mut self, view: &View, ix: NodeIx, at: Millis) -> String {
+        let last = self.told.entry(ix).or_insert(at);
         if !self.is_live && at.since(*last) >= PROGRESS {
             *last = at;
-            let said = match estimate(view, attempt.node, at) {
-                Some(left) => format!("{}, about {} left", why::shards(node), words::length(left)),
-                None => why::shards(node),
+            let shards = why::shards(view.get(ix));
+            let said = match estimate(view, ix, at) {
+                Some(left) => format!("{shards}, about {} left", words::length(left)),
+                None => shards,
             };
-            text += &self.line(NodeState::Running, "shards", view.id(attempt.node), &said);
+            return self.line(NodeState::Running, "shards", view.id(ix), &said);
         }
-        text
+        String::new()
     }
 
     /// A line about one attempt, at most so many for each sharded stage.
@@ -260,7 +270,8 @@ impl Story {
         if *told > MAX_SHARD_LINES && view.get(attempt.node).shards.all != 1 {
             return String::new();
         }
-        self.line(NodeState::Retrying, word, &stage(view, attempt), said)
+        let name = if word == "worker" { view.id(attempt.node).to_owned() } else { stage(view, attempt) };
+        self.line(NodeState::Retrying, word, &name, said)
     }
 
     /// Another attempt will follow.
@@ -415,9 +426,12 @@ impl Story {
     }
 }
 
-/// `pack[3]` for a shard, else the stage.
+/// `pack[3]` for a shard, `pack[worker 0]`, else the stage.
 pub(super) fn stage(view: &View, attempt: Attempt) -> String {
     let id = view.id(attempt.node);
+    if let Some(place) = attempt.worker() {
+        return format!("{id}[worker {place}]");
+    }
     if view.is_sharded(attempt.node) { format!("{id}[{}]", attempt.shard) } else { id.to_owned() }
 }
 

@@ -19,6 +19,7 @@ impl View {
             return;
         }
         self.record_of_shards(event);
+        self.record_of_crews(at, event);
         match event {
             Event::ShardsStarted { node, first, count } => self.start(*node, *first, *count, at),
             Event::ShardRetried { attempt } => self.retry(*attempt, at),
@@ -430,7 +431,7 @@ const fn stage_of(event: &Event) -> Option<NodeIx> {
         | Event::RetryScheduled { attempt, .. }
         | Event::StopRequested { attempt, .. }
         | Event::ShardLost { attempt } => Some(attempt.node),
-        _ => None,
+        _ => super::crews::stage_of(event),
     }
 }
 
@@ -448,7 +449,7 @@ fn begin(node: &mut NodeView, at: Millis) {
 }
 
 /// The state of a stage that has not ended, by its shards.
-fn settle(node: &mut NodeView) {
+pub(super) fn settle(node: &mut NodeView) {
     let shards = node.shards;
     if words::is_ended(node.state) || shards.running > 0 {
         return;

@@ -4,6 +4,7 @@
 //! event about a stage that the graph does not have is left out, because a newer engine may know more.
 //! Shards are counts here, never objects; only what is in flight has an entry of its own.
 
+mod crews;
 mod fold;
 mod node;
 mod sharded;
@@ -21,6 +22,7 @@ use crate::graph::model::Phase;
 use crate::graph::{Graph, Node};
 use crate::run::event::{Began, CancelLevel, CancelReason, Event, NodeState, SuspendReason, Verdict};
 
+pub(crate) use crews::say_lost;
 pub use node::{Bar, MAX_BARS, NodeView, Shards};
 pub use sharded::Sharded;
 

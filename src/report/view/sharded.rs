@@ -37,6 +37,10 @@ pub struct Sharded {
     pub failed: BTreeMap<u32, Outcome>,
     /// The Merkle root over what all shards left.
     pub root: Option<Digest>,
+    /// Workers that do the items now.
+    pub workers: u32,
+    /// Workers that went wrong.
+    pub replaced: u32,
 }
 
 impl Sharded {
@@ -52,6 +56,8 @@ impl Sharded {
             recalled: 0,
             failed: BTreeMap::new(),
             root: None,
+            workers: 0,
+            replaced: 0,
         }))
     }
 
@@ -100,6 +106,13 @@ impl View {
                 it.failed.remove(&attempt.shard);
             }),
             _ => {}
+        }
+    }
+
+    /// Changes what is known of a stage's shards.
+    pub(super) fn edit_sharded(&mut self, ix: NodeIx, change: impl FnOnce(&mut Sharded)) {
+        if let Some(sharded) = &mut self.nodes[ix].sharded {
+            change(sharded);
         }
     }
 

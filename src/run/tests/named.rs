@@ -1,11 +1,14 @@
 //! Every kind of news and every kind of fact is named by a test of this folder: what is added needs one.
 
 /// News, and a test in which it decides something.
-const NEWS: [(&str, &str); 15] = [
+const NEWS: [(&str, &str); 18] = [
     ("Begin", "a_run_starts_what_needs_nothing_and_ends_when_all_has_ended"),
     ("Recover", "a_lost_attempt_runs_again_and_costs_no_retry"),
     ("Tick", "the_ladder_is_stop_then_force_then_lost"),
     ("Done", "a_late_or_double_answer_is_no_event"),
+    ("Answered", "only_answers_of_attempts_that_run_count"),
+    ("WorkerLost", "what_a_worker_had_is_done_again_and_costs_no_retry"),
+    ("CrewGone", "workers_are_hired_fed_and_let_go_and_the_stage_ends_when_they_are_gone"),
     ("Lost", "an_attempt_whose_end_nobody_knows_is_lost_once_and_a_person_decides"),
     ("Silent", "silence_counts_only_with_an_idle_clock"),
     ("Checked", "done_if_is_asked_after_a_timeout_and_after_a_signal_but_not_after_an_exit"),
@@ -20,7 +23,7 @@ const NEWS: [(&str, &str); 15] = [
 ];
 
 /// Facts, and a test that shows why one is decided or what it changes.
-const FACTS: [(&str, &str); 37] = [
+const FACTS: [(&str, &str); 42] = [
     ("RunBegan", "nothing_moves_before_the_run_has_begun"),
     ("RunResumed", "a_failed_run_tries_again_what_had_not_succeeded"),
     ("PlanChanged", "the_rest_of_a_run_goes_by_the_new_plan"),
@@ -31,6 +34,11 @@ const FACTS: [(&str, &str); 37] = [
     ("StageSealed", "a_sealed_stage_ends_with_the_root_over_its_shards"),
     ("ShardsReopened", "so_many_items_may_fail"),
     ("ShardRetried", "a_failure_is_retried_within_its_budget"),
+    ("CrewHired", "workers_take_slots_and_pools_and_their_items_do_not"),
+    ("CrewDismissed", "a_cancel_stops_the_items_and_then_the_workers_go"),
+    ("CrewGone", "workers_that_nobody_says_are_gone_are_not_waited_for_for_ever"),
+    ("WorkerLost", "what_may_not_be_repeated_is_unknown_when_its_worker_is_lost"),
+    ("ShardsFinished", "workers_are_hired_fed_and_let_go_and_the_stage_ends_when_they_are_gone"),
     ("ShardFinished", "a_failed_shard_stops_its_stage_but_lets_running_ones_end"),
     ("RetryScheduled", "delays_grow_up_to_their_maximum_and_are_spread_by_the_seed"),
     ("StopRequested", "the_ladder_is_stop_then_force_then_lost"),
@@ -63,10 +71,11 @@ const FACTS: [(&str, &str); 37] = [
 /// Facts that only tests of other folders show so far: this list may only shrink.
 const ELSEWHERE: [&str; 1] = ["ItemsFrozen"];
 
-const TESTS: [&str; 13] = [
+const TESTS: [&str; 14] = [
     include_str!("cancel.rs"),
     include_str!("checks.rs"),
     include_str!("clocks.rs"),
+    include_str!("crews.rs"),
     include_str!("holdings.rs"),
     include_str!("needs.rs"),
     include_str!("objectives.rs"),

@@ -1,7 +1,7 @@
 //! The maps inside a stage.
 
 use super::words::{ACCEPT, FAILURE, ON_BREACH, SIGNAL, WHEN};
-use crate::base::limits::{MAX_ATTEMPTS, MAX_PARALLEL, MAX_SHARDS};
+use crate::base::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_PARALLEL, MAX_SHARDS};
 use crate::plan::schema::{Choice, Key, NameRule, Named, Shape, Table};
 
 /// The most re-tries.
@@ -205,7 +205,7 @@ pub static SHARDS: Table = Table {
             "8s",
         )
         .or("8s with `size: auto`, else no target"),
-        Key::new("max-parallel", PARALLEL, "shards at once", "64"),
+        Key::new("max-parallel", PARALLEL, "shards at once; with `protocol: lines` workers at once", "64"),
         Key::new("rate", Shape::Rate, "the most starts in a time, re-tries included", "200/s"),
         Key::new(
             "allow-failed",
@@ -224,7 +224,23 @@ pub static SHARDS: Table = Table {
             "json",
         )
         .or("lines"),
-        Key::new("protocol", Shape::Any, "how long-lived workers are spoken to", "lines").since("shards"),
+        Key::new(
+            "protocol",
+            Shape::Word(&[Choice::new(
+                "lines",
+                "`run` is started as a few workers that live on: each reads items as lines of JSON and answers each with one",
+            )]),
+            "how a process is told its items; see `docs/lines.md`",
+            "lines",
+        )
+        .or("a process for each shard, with a file of its items"),
+        Key::new(
+            "in-flight",
+            Shape::Count { min: 1, max: MAX_IN_FLIGHT },
+            "with `protocol: lines`, items that one worker may have unanswered at most",
+            "64",
+        )
+        .or("1024, or 1 with `idempotent: false`"),
     ],
     open: None,
 };
