@@ -10,8 +10,8 @@ use crate::support::{Live, Project};
 /// A service that says which process it is and notes how it is asked to stop.
 const SERVICE: &str = "#!/bin/sh
 for one in INT TERM; do trap \"echo asked $one; exit 0\" $one; done
-echo \"up $$ ${GREETING-}\"
 echo x >> starts
+echo \"up $$ ${GREETING-}\"
 while :; do sleep 1000 & wait $!; done
 ";
 
