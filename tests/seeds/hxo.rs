@@ -1,0 +1,155 @@
+//! HXO's blue-green release (`plans/hxo`) under load: forward, back by itself, and held when nobody measures.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::lab::Lab;
+use crate::support::{Live, Output};
+
+/// A lab with releases: two that are good, one that is slow, one that answers nothing but errors, and one that takes
+/// itself for the active one whatever the lease says.
+pub(crate) fn lab(folders: &[&str]) -> Lab {
+    let lab = Lab::new(&[&["plans/lib", "examples/slots"], folders].concat());
+    for (version, text) in [
+        ("v1", "{\"latency-ms\": 5}"),
+        ("v2", "{\"latency-ms\": 5}"),
+        ("v3", "{\"latency-ms\": 600}"),
+        ("v4", "{\"status\": 500}"),
+        ("v5", "{\"ignores-lease\": true}"),
+    ] {
+        lab.project.write(format!("place/releases/{version}.json"), text);
+    }
+    lab
+}
+
+/// Where users ask.
+pub(crate) fn url(lab: &Lab) -> String {
+    let port = fs::read_to_string(lab.place("nginx/port")).expect("the front has a port");
+    format!("http://127.0.0.1:{}/", port.trim())
+}
+
+/// What the load counted; not one request may have failed.
+#[track_caller]
+pub(crate) fn expect_no_failure(out: &Output) -> String {
+    let counted = out
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("count | "))
+        .unwrap_or_else(|| panic!("{}", out.stdout));
+    assert!(counted.contains(" requests, 0 failed, "), "{}", out.stdout);
+    counted.to_owned()
+}
+
+fn command(lab: &Lab, version: &str) -> std::process::Command {
+    let set = format!("version={version}");
+    let plan = "plans/hxo/deploy.yaml";
+    lab.command(&["run", plan, "--no-input", "--set", "bake=4", "--run-id", version, "--set", &set])
+}
+
+fn run(lab: &Lab, version: &str) -> Output {
+    Live::start(command(lab, version)).end()
+}
+
+#[test]
+fn a_release_moves_all_traffic_at_once_and_no_request_fails() {
+    let lab = lab(&["plans/hxo"]);
+    run(&lab, "v1").expect(0);
+    assert_eq!(lab.get(&url(&lab)), "200 v1");
+    let out = run(&lab, "v2").expect(0);
+    assert_eq!(lab.get(&url(&lab)), "200 v2");
+    assert!(out.stdout.contains("release/bake | pass: "), "{}", out.stdout);
+    let counted = expect_no_failure(&out);
+    assert!(counted.contains(" v1 ") && counted.contains(" v2 "), "users were there before and after: {counted}");
+    let old =
+        lab.tool("examples/slots/slot", &[lab.project.path("place").to_str().expect("text"), "show", "green"]);
+    assert!(old.contains("version=v1"), "the old version stays warm: {old}");
+}
+
+#[test]
+fn a_slow_version_fails_its_gate_and_is_taken_back_by_itself() {
+    let lab = lab(&["plans/hxo"]);
+    run(&lab, "v1").expect(0);
+    let out = run(&lab, "v3").expect(1);
+    assert!(out.stdout.contains("release/bake | fail: "), "{}", out.stdout);
+    assert!(out.stdout.contains("rolled-back  run v3"), "{}", out.stdout);
+    assert_eq!(lab.get(&url(&lab)), "200 v1");
+    let counted = expect_no_failure(&out);
+    assert!(counted.contains(" v3 "), "users had seen it: {counted}");
+    for (id, state) in [("release/switch", "undone"), ("release/start", "undone"), ("release/drain", "blocked")] {
+        assert_eq!(lab.stage("v3", id)["state"], state, "{id}");
+    }
+    // The way is free for the next one.
+    run(&lab, "v2").expect(0);
+    assert_eq!(lab.get(&url(&lab)), "200 v2");
+}
+
+#[test]
+fn a_version_that_only_answers_errors_never_gets_a_request() {
+    let lab = lab(&["plans/hxo"]);
+    run(&lab, "v1").expect(0);
+    let out = run(&lab, "v4").expect(1);
+    assert!(out.stdout.contains("rolled-back  run v4"), "{}", out.stdout);
+    let counted = expect_no_failure(&out);
+    assert!(counted.contains(" 0 changes of version: v1 "), "{counted}");
+}
+
+/// A release that nobody measures from the middle of its watch on: it waits for a person.
+fn held(lab: &Lab) {
+    run(lab, "v1").expect(0);
+    let live = Live::start(command(lab, "v2"));
+    live.line("start  release/bake");
+    let pid = fs::read_to_string(lab.place("load.pid")).expect("the load's pid");
+    let pid = Pid::from_raw(pid.trim().parse().expect("a number")).expect("not zero");
+    kill_process(pid, Signal::KILL).expect("the users leave");
+    let out = live.end().expect(5);
+    assert!(out.stdout.contains("release/bake | no-data: "), "{}", out.stdout);
+    assert_eq!(lab.stage("v2", "release/hold")["state"], "waiting");
+    assert_eq!(lab.stage("v2", "release/drain")["state"], "pending", "it did not pass");
+    assert_eq!(lab.get(&url(lab)), "200 v2");
+}
+
+#[test]
+fn without_measurements_it_is_held_and_a_no_takes_it_back() {
+    let lab = lab(&["plans/hxo"]);
+    held(&lab);
+    lab.engine(&["reject", "v2", "release/hold"]).expect(0);
+    let out = lab.engine(&["resume", "v2", "--no-input"]).expect(1);
+    assert!(out.stdout.contains("rolled-back  run v2"), "{}", out.stdout);
+    assert_eq!(lab.get(&url(&lab)), "200 v1");
+    expect_no_failure(&out);
+}
+
+#[test]
+fn without_measurements_it_is_held_and_a_yes_keeps_it() {
+    let lab = lab(&["plans/hxo"]);
+    held(&lab);
+    lab.engine(&["approve", "v2", "release/hold"]).expect(0);
+    lab.engine(&["resume", "v2", "--no-input"]).expect(0);
+    assert_eq!(lab.get(&url(&lab)), "200 v2");
+}
+
+#[test]
+fn killed_in_the_middle_of_its_rollback_it_goes_on_back() {
+    let lab = lab(&["plans/hxo"]);
+    run(&lab, "v1").expect(0);
+    let script = "plans/lib/nginx";
+    let whole = lab.project.read(script);
+    let barrier = lab.barrier();
+    // The traffic has moved back, and nobody has recorded it.
+    let held =
+        whole.replace("  back)\n    point \"$3\"\n", &format!("  back)\n    point \"$3\"\n    {barrier}\n"));
+    assert_ne!(whole, held);
+    lab.project.script(script, &held);
+    let live = Live::start(command(&lab, "v3"));
+    lab.wait_at_barrier();
+    live.signal(Signal::KILL);
+    assert_eq!(live.end().status, 137);
+    lab.project.script(script, &whole);
+    let out = lab.engine(&["resume", "v3", "--no-input"]).expect(1);
+    assert!(out.stdout.contains("rolled-back  run v3"), "{}", out.stdout);
+    assert!(!out.stdout.contains("start  release/bake"), "{}", out.stdout);
+    assert_eq!(lab.get(&url(&lab)), "200 v1");
+    expect_no_failure(&out);
+    lab.engine(&["verify", "v3"]).expect(0);
+}
