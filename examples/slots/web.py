@@ -35,6 +35,7 @@ class Service(ThreadingHTTPServer):
 
 class Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = 2      # seconds that a connection may be idle: the end waits for none that asks nothing
 
     def do_GET(self):
         release, args = self.server.release, self.server.args
