@@ -93,6 +93,14 @@ impl Cuts {
         u32::try_from(shard).ok()?.checked_add(cut.shard)
     }
 
+    /// The same up to `cut`, of so many items in all, and by `cut` from there on.
+    #[must_use]
+    pub fn up_to(&self, cut: Cut, items: u64) -> Self {
+        let mut cuts = Self { items, list: self.list.clone() };
+        cuts.push(cut);
+        cuts
+    }
+
     /// From `cut.shard` on, goes by `cut`; what was said about these shards before is forgotten.
     pub fn push(&mut self, cut: Cut) {
         self.list.retain(|old| old.shard < cut.shard);

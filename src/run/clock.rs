@@ -89,7 +89,7 @@ impl RunState {
 
     /// Lets the run's clock go on or stand; `gap` is time without an engine that just ended.
     pub(super) fn run_clock(&mut self, at: Millis, gap: Span) {
-        let is_idle = self.is_quiescent() && (self.is_paused || self.delayed.is_empty());
+        let is_idle = self.is_quiescent() && (self.is_paused || (self.delayed.is_empty() && !self.has_held()));
         let waits = !self.open_gates.is_empty() || !self.unknown.is_empty() || self.is_paused;
         let goes_on = self.has_begun && self.verdict.is_none() && self.suspended.is_none() && !(is_idle && waits);
         if goes_on && self.clock.since.is_some() && gap == Span::ZERO {

@@ -63,6 +63,17 @@ impl Gauge {
         self.large += is_large(ms);
     }
 
+    /// The same durations against another target.
+    fn against(&self, target: Span) -> Self {
+        let mut gauge = Self { has_timed_out: self.has_timed_out, ..Self::new() };
+        let len = usize::from(self.len);
+        let oldest = if len == WINDOW { usize::from(self.next) } else { 0 };
+        for at in 0..len {
+            gauge.add(Span::from_ms(u64::from(self.took[(oldest + at) % WINDOW])), target);
+        }
+        gauge
+    }
+
     /// How many may lie above the 95th percentile, by nearest rank.
     const fn spare(&self) -> u8 {
         self.len / 20
@@ -117,6 +128,19 @@ impl Column {
             gauge: Gauge::new(),
             stubborn: 0,
         }
+    }
+
+    /// Of a stage that has begun under an earlier text, and goes on from `cut` by that of `split`. `late` are its items,
+    /// if an earlier stage gave them or is to give them now.
+    pub(super) fn kept(split: &Split, cuts: &Cuts, cut: Cut, late: Option<Arc<Vec<Box<str>>>>) -> Self {
+        let items = late.as_ref().map_or(split.items, |items| items.len() as u64);
+        Self { cuts: cuts.up_to(cut, items), late, ..Self::new(split) }
+    }
+
+    /// The same stage by an edited text that cuts it in the same way.
+    pub(super) fn edited(&self, split: &Split) -> Self {
+        let gauge = split.target.map_or_else(Gauge::new, |target| self.gauge.against(target));
+        Self { gauge, ..self.clone() }
     }
 
     pub(super) fn phase(&self, shard: u32) -> Phase {

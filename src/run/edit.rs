@@ -1,36 +1,40 @@
 //! Another plan: what is known of a run is kept under the stages' new numbers, and made to fit their new text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::cut::Column;
 use super::event::{NodeState, ReopenReason};
 use super::shards::{Between, Key, Phase, Shards, Step};
 use super::state::{Cell, RunState, phase_ix};
 use crate::base::{Millis, NodeIx};
 use crate::graph::Graph;
 use crate::graph::model::{Node, Phase as Part};
+use crate::graph::shards::{Cut, Slice};
 
 impl RunState {
     /// The rest of the run goes by another plan: everything known is kept under the stages' new numbers. What had
     /// not succeeded is tried again, for its new text or that of its needs may be the mended one.
     pub(super) fn change_plan(&mut self, at: Millis, version: u32) {
         let Some(new) = self.graphs.0.get(version as usize - 1).cloned() else { return };
-        let old = std::mem::replace(&mut self.version, version) as usize - 1;
-        let old = Arc::clone(&self.graphs.0[old]);
+        let old = Arc::clone(self.graph());
         let name = |node: NodeIx| new.find(&old.nodes[node].id);
-        let mut shards = Shards::new(&new);
+        let kept = self.kept_cuts(&old, &new);
+        let is_kept: BTreeSet<NodeIx> = kept.keys().copied().collect();
+        let mut shards = Shards::with(&new, kept);
         let mut cells = super::shards::PerNode::filled(Cell::new(), new.nodes.len());
         for (from, _) in old.nodes.pairs() {
             if let Some(to) = name(from) {
-                if cuts_alike(&old.nodes[from], &new.nodes[to]) {
-                    shards.adopt_cuts(to, &self.shards, from);
+                let split = new.nodes[to].rules.split.as_ref();
+                if let Some(split) = split.filter(|_| cuts_alike(&old.nodes[from], &new.nodes[to])) {
+                    shards.adopt_cuts(to, &self.shards, from, split);
                 }
                 shards.adopt(to, &self.shards, from);
                 cells[to] = self.cells[from].clone();
             }
         }
         let moved = std::mem::replace(&mut self.shards, shards);
-        self.cells = cells;
+        (self.version, self.cells) = (version, cells);
         self.flights = std::mem::take(&mut self.flights).rename(name);
         self.orphan_flights();
         self.failed = self.failed.iter().filter_map(|&node| name(node)).collect();
@@ -39,13 +43,16 @@ impl RunState {
         self.causes = rename(&mut self.causes, name);
         self.words = rename(&mut self.words, name);
         self.reopen = rename(&mut self.reopen, name);
+        self.forced = self.forced.iter().filter_map(|&(node, shard)| Some((name(node)?, shard))).collect();
         self.stops.clear();
         self.drain_for = self.drain_for.and_then(name);
         self.rename_cases(name);
         self.change_objectives(&old);
-        for (from, _) in old.nodes.pairs() {
-            if let Some(to) = name(from) {
-                self.fit(to, moved.phases(from).len(), (&old, from));
+        for (from, was) in old.nodes.pairs() {
+            match name(from) {
+                Some(to) if is_kept.contains(&to) => self.go_on(to),
+                Some(to) => self.fit(to, moved.phases(from).len(), was),
+                None => {}
             }
         }
         self.recount_checks();
@@ -74,38 +81,144 @@ impl RunState {
         }
     }
 
-    /// Makes what is known of a stage fit its new text.
-    fn fit(&mut self, to: NodeIx, shards: usize, (old, from): (&Graph, NodeIx)) {
-        let total = self.shards_of(to);
-        let cell = &mut self.cells[to];
-        let (was, now) = (&old.nodes[from], &self.graphs.0[self.version as usize - 1].nodes[to]);
-        if cell.state == NodeState::Skipped && !was.selected && now.selected {
-            *cell = cell.emptied();
+    /// The cuts of stages that have begun, must not be repeated, and are cut in another way now. What has started keeps
+    /// its items, so that what is known of a slice stays true of it; only what is left goes by the new text. That is so
+    /// when the items that have had their turn are still the same; a list that an earlier stage gave is for good.
+    fn kept_cuts(&self, old: &Graph, new: &Graph) -> BTreeMap<NodeIx, Column> {
+        let kept = |(from, was): (NodeIx, &Node)| {
+            let to = new.find(&was.id)?;
+            Some((to, self.kept_cut(from, was, &new.nodes[to])?))
+        };
+        old.nodes.pairs().filter_map(kept).collect()
+    }
+
+    fn kept_cut(&self, from: NodeIx, was: &Node, now: &Node) -> Option<Column> {
+        let (split, items) = (now.rules.split.as_ref()?, now.items()?);
+        let known = self.begun(from);
+        if cuts_alike(was, now) {
+            // It was kept by an earlier edit.
+            return self.shards.column(from).filter(|_| !split.is_dynamic()).map(|column| column.edited(split));
         }
+        let was_mixed = self.cells[from].is_mixed;
+        if now.rules.idempotent || was_mixed || known == 0 || self.cells[from].state.is_success() {
+            return None;
+        }
+        let cuts = self.cuts(from)?;
+        let end = cuts.range(known - 1).end;
+        let all = Slice { range: 0..cuts.items(), ..self.slice(from, 0)? };
+        let started = Slice { range: 0..end, ..all.clone() };
+        let late = match (&all.late, split.is_late) {
+            (_, false) => None,
+            (Some(late), true) => Some(Arc::clone(late)),
+            (None, true) => Some(Arc::new(was.items()?.texts(&all).map(Into::into).collect())),
+        };
+        let now_started = Slice { range: 0..end, shards: 0, late: late.clone() };
+        let is_same =
+            split.is_late || (end <= items.count() && was.items()?.texts(&started).eq(items.texts(&now_started)));
+        let cut = Cut { shard: known, item: end, size: split.size.max(1) };
+        is_same.then(|| Column::kept(split, &cuts, cut, late))
+    }
+
+    /// Shards of `node` up to the last one that is not fresh any more.
+    fn begun(&self, node: NodeIx) -> u32 {
+        let last = self.shards.phases(node).iter().rposition(|&phase| phase != Phase::Fresh);
+        u32::try_from(last.map_or(0, |last| last + 1)).expect("limits::MAX_SHARDS fits")
+    }
+
+    /// A stage goes on with the slices that it has, and only the rest of it is cut by its new text.
+    fn go_on(&mut self, node: NodeIx) {
+        let known = self.begun(node);
+        let first = std::mem::replace(&mut self.cells[node].cursor, known);
+        for shard in first..known {
+            if self.shards.phase((node, shard)) == Phase::Fresh {
+                self.shards.wait((node, shard), Step::Ready, None);
+            }
+        }
+        self.goes_by_new_text(node);
+    }
+
+    /// The slices of a stage are what they were.
+    fn goes_by_new_text(&mut self, node: NodeIx) {
+        let cell = &mut self.cells[node];
+        if !cell.state.is_final() && cell.state != NodeState::Unknown {
+            cell.is_admitted = false;
+            self.forget_questions(node);
+            self.doubt_again(node);
+        }
+    }
+
+    /// Makes what is known of a stage fit its new text.
+    fn fit(&mut self, to: NodeIx, shards: usize, was: &Node) {
+        let graph = Arc::clone(self.graph());
+        let (now, total) = (&graph.nodes[to], self.shards_of(to));
         let is_same_split = match (&was.rules.split, &now.rules.split) {
             (Some(_), Some(_)) => cuts_alike(was, now),
             _ => shards == now.rules.shards as usize && was.items() == now.items(),
         };
-        if cell.state.is_final() || cell.state == NodeState::Unknown {
-            cell.cursor = cell.cursor.min(total);
-            if !is_same_split {
-                self.recount_ended(to);
+        let is_asked = was.rules.is_approval != now.rules.is_approval;
+        let is_same_split = is_same_split && !is_asked;
+        if self.cells[to].state == NodeState::Skipped && !was.selected && now.selected {
+            self.begin_again(to, is_same_split);
+        }
+        let state = self.cells[to].state;
+        let has_ended = state.is_final() || state == NodeState::Unknown;
+        if is_asked && !has_ended {
+            self.begin_again(to, false);
+            if now.rules.is_approval {
+                return;
             }
-            return;
         }
-        cell.is_admitted = false;
-        if was.rules.is_approval != now.rules.is_approval {
-            *cell = cell.emptied();
+        let cell = &mut self.cells[to];
+        // Which of the slices have had their turn, as part of another one, nobody can tell: any of them may have.
+        let is_mixed = !cell.state.is_success() && (cell.is_mixed || (cell.cursor > 0 && !is_same_split));
+        let is_doubted = is_mixed && !now.rules.idempotent;
+        if is_same_split && !is_doubted {
+            cell.cursor = cell.cursor.min(total);
+            return self.goes_by_new_text(to);
         }
-        if is_same_split {
-            return self.forget_questions(to);
-        }
-        let cursor = cell.cursor.min(total);
-        *cell = Cell { cursor, ..cell.emptied() };
-        let (is_idempotent, has_done_if) = (now.rules.idempotent, now.rules.has_done_if);
+        cell.cursor = if is_doubted { total } else { cell.cursor.min(total) };
+        cell.is_mixed = is_mixed && !is_doubted;
+        self.trust_all(to);
+        if has_ended { self.recount_ended(to) } else { self.recut(to) }
+    }
+
+    /// A stage that has not ended has other slices now: what was done of the old ones says nothing about them.
+    fn recut(&mut self, node: NodeIx) {
+        let cell = &mut self.cells[node];
+        let (cursor, is_mixed) = (cell.cursor, cell.is_mixed);
+        *cell = Cell { cursor, is_mixed, ..cell.emptied() };
+        self.forget(node);
         for shard in 0..cursor {
-            if self.shards.number((to, shard)) > 0 {
-                self.recut((to, shard), is_idempotent, has_done_if);
+            self.recut_slice((node, shard));
+        }
+    }
+
+    /// What its shards left and how they failed says nothing about those to come.
+    fn forget(&mut self, node: NodeIx) {
+        self.left.remove(&node);
+        self.causes.remove(&node);
+        self.words.remove(&node);
+    }
+
+    /// What had been left out is not any more, or what had run something is an approval now, or the other way round.
+    fn begin_again(&mut self, node: NodeIx, keeps_done: bool) {
+        let (is_approval, total) = (self.node(node).rules.is_approval, self.shards_of(node));
+        let started = (0..total).filter(|&shard| self.shards.number((node, shard)) > 0).max();
+        let cursor = if is_approval { 0 } else { started.map_or(0, |last| last + 1) };
+        let is_mixed = self.cells[node].is_mixed;
+        self.cells[node] = Cell { cursor, is_mixed, ..self.cells[node].emptied() };
+        self.causes.remove(&node);
+        self.words.remove(&node);
+        for shard in 0..total {
+            let key = (node, shard);
+            match self.shards.phase(key) {
+                Phase::Success if keeps_done && shard < cursor => self.cells[node].success += 1,
+                _ if shard < cursor => {
+                    self.shards.forgive_all(key);
+                    self.shards.wait(key, Step::Ready, None);
+                }
+                Phase::Fresh => {}
+                _ => self.shards.set(key, Phase::Fresh),
             }
         }
     }
@@ -124,8 +237,9 @@ impl RunState {
         }
     }
 
-    /// A shard has other items now: what was done of the old ones says nothing about them.
-    fn recut(&mut self, key: Key, is_idempotent: bool, has_done_if: bool) {
+    fn recut_slice(&mut self, key: Key) {
+        let rules = &self.node(key.0).rules;
+        let (has_done_if, is_idempotent) = (rules.has_done_if, rules.idempotent);
         let is_suspect = self.shards.between.get(&key).is_some_and(|between| between.step == Step::Suspect);
         self.shards.forgive_all(key);
         if has_done_if && (is_suspect || !is_idempotent) {
@@ -140,7 +254,7 @@ impl RunState {
     /// A stage that had ended was split in another way. One that succeeded stays done. Of any other, no slice
     /// is what it was: when it is opened again, all of it is done again where that is safe, asked about where it
     /// can be asked, and left to a person otherwise. That settles an unknown outcome too, unless only a person can:
-    /// their word then holds for every slice that had started.
+    /// their word then holds for all of it.
     fn recount_ended(&mut self, node: NodeIx) {
         let it = &self.graphs.0[self.version as usize - 1].nodes[node];
         let (total, is_idempotent) = (self.shards_of(node), it.rules.idempotent);
@@ -151,6 +265,7 @@ impl RunState {
             (cell.success, cell.failed, cell.unforgiven, cell.cancelled) = (total, 0, 0, 0);
             return;
         }
+        self.left.remove(&node);
         for shard in 0..cursor {
             let phase = self.recut_ended((node, shard), is_idempotent);
             self.shards.set((node, shard), phase);

@@ -17,6 +17,7 @@ impl RunState {
     /// Takes a fact in.
     pub fn fold(&mut self, at: Millis, event: &Event) {
         self.now = at;
+        self.note_progress(event);
         let mut gap = Span::ZERO;
         match event {
             Event::RunBegan(began) => self.fold_began(at, began),
@@ -77,7 +78,6 @@ impl RunState {
             _ => self.fold_crew(at, event),
         }
         self.note_objectives(at, event);
-        self.note_progress(event);
         self.promote(at);
         self.run_clock(at, gap);
     }
@@ -118,6 +118,7 @@ impl RunState {
         }
         self.shards.set(key, Phase::Running);
         self.shards.set_number(key, number);
+        self.trust(key);
         let due = self.first_due(key, at);
         self.flights.insert(Flight { key, number, started: at, stop: None, is_orphan: false, due });
         self.timers.extend(due.map(|(due, _)| (due, Timer::Flight(key))));
@@ -143,6 +144,7 @@ impl RunState {
         let Some(flight) = self.land(key) else { return };
         self.keep_finding(key.0, result);
         self.cells[key.0].is_dirty |= !matches!(outcome, Outcome::NotStarted(_));
+        self.doubt_end(key, outcome);
         match outcome {
             outcome if self.is_held_by(key.0, outcome) => self.hold_gate(key, outcome, result),
             Outcome::Success => {
@@ -202,38 +204,6 @@ impl RunState {
         }
     }
 
-    /// A shard ended by force, or well but with a bad result: what it did is known only to its `done-if`.
-    fn suspect(&mut self, at: Millis, key: Key, outcome: &Outcome) {
-        let rules = &self.node(key.0).rules;
-        if rules.has_done_if && self.is_leaving(key.0) {
-            self.stopped(key);
-        } else if rules.has_done_if {
-            self.wait(key, Step::Suspect, Some(outcome.clone()));
-        } else if rules.idempotent {
-            self.fail(at, key, outcome);
-        } else if let Outcome::BadResult(why) = outcome {
-            self.make_unknown(key, &format!("it exited with 0 and is not idempotent, but {why}"));
-        } else {
-            self.make_unknown(key, "its last attempt was ended by force, and it is not idempotent");
-        }
-    }
-
-    pub(super) fn stopped(&mut self, key: Key) {
-        let rules = &self.node(key.0).rules;
-        if rules.idempotent || rules.has_done_if {
-            self.shards.set(key, Phase::Cancelled);
-            self.cells[key.0].cancelled += 1;
-        } else {
-            self.make_unknown(key, "it was stopped before its end, and it is not idempotent");
-        }
-    }
-
-    pub(super) fn make_unknown(&mut self, key: Key, why: &str) {
-        self.shards.set(key, Phase::Unknown);
-        self.cells[key.0].unknown += 1;
-        self.words.entry(key.0).or_insert_with(|| why.to_owned());
-    }
-
     fn fold_stop(&mut self, at: Millis, attempt: Attempt, how: StopKind, why: StopReason) {
         let key = (attempt.node, attempt.shard);
         self.stops.remove(&key);
@@ -252,6 +222,7 @@ impl RunState {
         let key = (attempt.node, attempt.shard);
         let Some(flight) = self.land(key) else { return };
         self.cells[key.0].is_dirty = true;
+        self.forced.insert(key);
         let rules = &self.node(key.0).rules;
         if !flight.is_orphan {
             self.make_unknown(key, "how its last attempt ended could not be learned");
@@ -280,6 +251,9 @@ impl RunState {
     fn fold_answer(&mut self, at: Millis, key: Key, kind: CheckKind, answer: &Answer) {
         let Some(between) = self.leave(key) else { return };
         let is_idempotent = self.node(key.0).rules.idempotent;
+        if kind == CheckKind::DoneIf && !matches!(answer, Answer::Unknown(_)) {
+            self.trust(key);
+        }
         match (kind, answer) {
             (CheckKind::Cache, answer) => self.fold_cache(key, answer),
             (CheckKind::DoneIf, Answer::Yes(result)) => self.succeed(key, result),

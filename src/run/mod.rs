@@ -34,6 +34,7 @@ mod core;
 mod crew;
 mod cut;
 mod decide;
+mod doubt;
 mod edit;
 pub mod event;
 mod facts;

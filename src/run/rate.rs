@@ -6,7 +6,7 @@
 
 use super::ready::{Entry, Slot};
 use super::shards::Step;
-use super::state::RunState;
+use super::state::{Lane, RunState};
 use crate::base::{Millis, NodeIx};
 
 /// How much late starts may catch up: a beat of the engine.
@@ -79,6 +79,11 @@ impl RunState {
         }
     }
 
+    /// Whether something would start but for its `rate`.
+    pub(super) fn has_held(&self) -> bool {
+        !self.throttled.is_empty() && self.held_starts().next().is_some()
+    }
+
     /// What starts first of each stage that is held back, and when.
     pub(super) fn held_starts(&self) -> impl Iterator<Item = (Millis, Entry)> {
         self.throttled.iter().filter_map(|&(due, node)| {
@@ -86,7 +91,8 @@ impl RunState {
                 Step::Delayed(until) => Some((until, shard)),
                 _ => None,
             });
-            let delayed = delays.min();
+            // What is held back otherwise too, the clean-up for one, does not start by its rate.
+            let delayed = delays.min().filter(|_| self.cells[node].lane == Lane::Open);
             let again = |(until, shard)| Some((due.max(until), self.ready.would_fit(node, Slot::Again(shard))?));
             // Re-tries come before fresh shards, so long as their moment has come by then.
             let first = delayed.filter(|it| it.0 <= due).and_then(again);

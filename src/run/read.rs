@@ -172,6 +172,7 @@ impl RunState {
         let is_asked = !self.open_gates.is_empty() || !self.unknown.is_empty();
         let can_go_on = self.ready.first().is_some()
             || !self.delayed.is_empty()
+            || self.has_held()
             || !self.todo.is_empty()
             || !self.deferred.is_empty();
         let is_live = self.has_begun && self.verdict.is_none();

@@ -163,6 +163,10 @@ impl RunState {
         self.failed.retain(|&failed| failed != node);
         self.causes.remove(&node);
         self.words.remove(&node);
+        if why == ReopenReason::Ordered {
+            self.trust_all(node);
+            self.cells[node].is_mixed = false;
+        }
         let is_restart = self.cells[node].is_restart;
         self.reopen_cell(node, is_whole);
         // Its condition held when it was done.
@@ -189,10 +193,11 @@ impl RunState {
         let (needs_left, cursor, success, is_released) =
             (old.needs_left, old.cursor, old.success, old.is_released);
         let success = if is_whole { 0 } else { success };
+        let is_mixed = old.is_mixed;
         let (is_dirty, is_awake, is_bridge) = (old.is_dirty, old.is_awake, old.is_bridge);
         let (cache_asked, recalled) = (is_whole, if is_whole { 0 } else { old.recalled });
         let fresh = Cell { needs_left, cursor, success, cache_asked, is_released, generation, ..Cell::new() };
-        self.cells[node] = Cell { state: old.state, recalled, is_dirty, is_awake, is_bridge, ..fresh };
+        self.cells[node] = Cell { state: old.state, recalled, is_mixed, is_dirty, is_awake, is_bridge, ..fresh };
         if is_whole {
             self.left.remove(&node);
             self.forget_recalled(node);
@@ -229,6 +234,11 @@ impl RunState {
             Phase::Unknown if !is_ordered && !is_idempotent => {
                 return self.make_unknown(key, "nobody knows what it has done so far, and it is not idempotent");
             }
+            // It was ended by force, and only an edit of the plan made that matter.
+            Phase::Failed | Phase::Between if !is_ordered && has_done_if && self.is_doubted(key) => Step::Suspect,
+            Phase::Failed | Phase::Between if !is_ordered && self.is_doubted(key) => {
+                return self.make_unknown(key, "its last attempt was ended by force, and it is not idempotent");
+            }
             Phase::Cancelled | Phase::Between | Phase::Failed | Phase::Unknown => Step::Ready,
         };
         self.shards.forgive_all(key);
@@ -258,6 +268,7 @@ impl RunState {
         for shard in 0..self.cells[node].cursor {
             if self.shards.phase((node, shard)) == Phase::Unknown {
                 self.shards.set((node, shard), phase);
+                self.trust((node, shard));
             }
         }
         let cell = &mut self.cells[node];

@@ -108,8 +108,10 @@ impl Play {
         }
     }
 
+    /// The next arrival, or the next start of a stage with a `rate`: no other clock runs.
     fn next(&self) -> Option<Millis> {
-        self.mail.first_key_value().map(|(&(at, _), _)| at)
+        let mail = self.mail.first_key_value().map(|(&(at, _), _)| at);
+        [mail, self.core.next_deadline()].into_iter().flatten().min()
     }
 
     /// Everything that arrives at `at`.

@@ -6,6 +6,7 @@ use super::cut::Column;
 use super::event::{CheckKind, Outcome};
 use crate::base::{IdVec, Millis, NodeIx, Span};
 use crate::graph::Graph;
+use crate::graph::model::Split;
 
 /// A shard of a node.
 pub(super) type Key = (NodeIx, u32);
@@ -81,13 +82,19 @@ pub(super) struct Shards {
 impl Shards {
     /// All fresh.
     pub(super) fn new(graph: &Graph) -> Self {
+        Self::with(graph, BTreeMap::new())
+    }
+
+    /// All fresh, but that these stages are cut in a way of their own.
+    pub(super) fn with(graph: &Graph, mut kept: BTreeMap<NodeIx, Column>) -> Self {
         let mut offsets = Vec::with_capacity(graph.nodes.len() + 1);
         let mut total = 0_usize;
         let mut columns = BTreeMap::new();
         for (ix, node) in graph.nodes.pairs() {
             offsets.push(total);
-            match node.rules.split.as_ref().filter(|split| split.is_dynamic()) {
-                Some(split) => drop(columns.insert(ix, Column::new(split))),
+            let split = node.rules.split.as_ref().filter(|split| split.is_dynamic());
+            match kept.remove(&ix).or_else(|| split.map(|split| Column::new(split))) {
+                Some(column) => drop(columns.insert(ix, column)),
                 None => total += node.rules.shards as usize,
             }
         }
@@ -223,14 +230,25 @@ impl Shards {
     }
 
     /// Takes over how a node's items are cut in an earlier version of the plan that cuts them in the same way.
-    pub(super) fn adopt_cuts(&mut self, to: NodeIx, old: &Self, from: NodeIx) {
+    pub(super) fn adopt_cuts(&mut self, to: NodeIx, old: &Self, from: NodeIx, split: &Split) {
         if let (Some(column), Some(was)) = (self.column_mut(to), old.column(from)) {
-            *column = was.clone();
+            *column = was.edited(split);
+        }
+    }
+
+    /// Takes over only which attempts there have been: what the shards are now is still to come.
+    fn adopt_numbers(&mut self, to: NodeIx, old: &Self, from: NodeIx) {
+        for shard in 0..u32::try_from(old.phases(from).len()).expect("limits::MAX_SHARDS fits") {
+            self.set((to, shard), Phase::Fresh);
+            self.set_number((to, shard), old.number((from, shard)));
         }
     }
 
     /// Takes over what a node's shards are in an earlier version of the plan.
     pub(super) fn adopt(&mut self, to: NodeIx, old: &Self, from: NodeIx) {
+        if self.column(to).is_some_and(Column::lacks_items) {
+            return self.adopt_numbers(to, old, from);
+        }
         let room = self.column(to).map_or_else(|| self.phases(to).len(), |column| column.cuts().shards() as usize);
         let count = room.min(old.phases(from).len());
         for shard in 0..u32::try_from(count).expect("limits::MAX_SHARDS fits") {

@@ -70,6 +70,8 @@ pub struct RunState {
     pub(super) holdings: Holdings,
     /// Stages of unknown outcome.
     pub(super) unknown: BTreeSet<NodeIx>,
+    /// Shards whose last attempt ended by force, or was lost, and of which nobody has said since what it did.
+    pub(super) forced: BTreeSet<Key>,
     pub(super) counts: [u32; STATES],
     /// Stages of each phase whose dependents still wait.
     pub(super) open: [u32; 3],
@@ -205,6 +207,8 @@ pub(super) struct Cell {
     pub(super) is_bridge: bool,
     /// It was done, and is only done once more because what it keeps running had ended with its engine.
     pub(super) is_restart: bool,
+    /// It was cut anew after it had begun: which of its items have had their turn is not known any more.
+    pub(super) is_mixed: bool,
     /// Its dependents know that it ended.
     pub(super) is_released: bool,
     pub(super) gate: Gate,
@@ -247,6 +251,7 @@ impl Cell {
             is_awake: false,
             is_bridge: false,
             is_restart: false,
+            is_mixed: false,
             is_released: false,
             gate: Gate::Closed,
             expired: None,
@@ -323,6 +328,7 @@ impl RunState {
             reopen: BTreeMap::new(),
             holdings: Holdings::default(),
             unknown: BTreeSet::new(),
+            forced: BTreeSet::new(),
             counts: [0; STATES],
             open: [0; 3],
             undos: Undos::default(),

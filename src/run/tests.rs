@@ -13,6 +13,7 @@ mod cancel;
 mod checks;
 mod clocks;
 mod crews;
+mod edited;
 mod held;
 mod holdings;
 mod named;

@@ -89,12 +89,12 @@ impl RunState {
         if !self.is_boxed() {
             // A run that drains or cleans up goes on behind its box, but not to wait for a person.
             let waits_for_person = !self.open_gates.is_empty() || !self.unknown.is_empty();
-            let has_work = self.ready.first().is_some() || !self.delayed.is_empty() || !self.throttled.is_empty();
+            let has_work = self.ready.first().is_some() || !self.delayed.is_empty() || self.has_held();
             return it.is_over && self.suspended.is_none() && waits_for_person && !has_work;
         }
         let is_late = |(due, _): &(Millis, Key)| *due >= it.until;
         let is_held_late = self.held_starts().all(|(due, _)| due >= it.until);
-        let has_rest = !self.deferred.is_empty() || !self.delayed.is_empty() || !self.throttled.is_empty();
+        let has_rest = !self.deferred.is_empty() || !self.delayed.is_empty() || self.has_held();
         let is_late = is_held_late && self.delayed.iter().all(is_late);
         let is_spent = has_rest && self.ready.first().is_none() && is_late && !self.is_paused;
         self.suspended.is_none() && (it.is_over || is_spent)
@@ -161,20 +161,27 @@ impl RunState {
         }
     }
 
-    /// Whatever is now known for good is progress; so is a failure, for it uses up a re-try.
+    /// Whatever is now known for good is progress; so is a failure, for it uses up a re-try. To start again what had
+    /// ended with its engine is none: the next engine has to do the same.
     pub(super) fn note_progress(&mut self, event: &Event) {
-        let Some(it) = &mut self.time_box else { return };
-        it.has_progress |= matches!(event, Event::ShardFinished { outcome, .. } if *outcome != Outcome::Cancelled);
-        it.has_progress |= matches!(
-            event,
-            Event::CheckAnswered { answer: Answer::Yes(_), .. }
-                | Event::ShardsFinished { .. }
-                | Event::ShardRecalled { .. }
-                | Event::GateDecided { .. }
-                | Event::NodeResolved { .. }
-                | Event::NodeFinished { .. }
-                | Event::NodeSkipped { .. }
-        );
+        if self.time_box.is_none() {
+            return;
+        }
+        let node = match event {
+            Event::ShardFinished { attempt, outcome, .. } if *outcome != Outcome::Cancelled => attempt.node,
+            Event::CheckAnswered { node, answer: Answer::Yes(_), .. }
+            | Event::ShardsFinished { node, .. }
+            | Event::ShardRecalled { node, .. }
+            | Event::GateDecided { node, .. }
+            | Event::NodeResolved { node, .. }
+            | Event::NodeFinished { node, .. }
+            | Event::NodeSkipped { node, .. } => *node,
+            _ => return,
+        };
+        let is_restart = self.cells[node].is_restart;
+        if let Some(it) = &mut self.time_box {
+            it.has_progress |= !is_restart;
+        }
     }
 
     /// The engine leaves: was its box of any use?

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::base::{Millis, NodeIx, Span};
 use engine::graph::Graph;
-use engine::graph::model::Phase;
+use engine::graph::model::{Node, Phase as Part};
 use engine::run::event::{
     Answer, CancelLevel, CancelReason, CheckKind, Clock, NodeState, ReopenReason, Resolution, SkipReason,
     StopKind, StopReason,
@@ -13,6 +13,7 @@ use engine::run::event::{
 use engine::run::{Attempt, Event, Outcome};
 
 use crate::audit::node_of;
+use crate::items::Items;
 use crate::late::Late;
 use crate::laws::accepts;
 
@@ -63,8 +64,9 @@ pub(crate) struct Book {
     pub(crate) done: BTreeSet<Key>,
     /// Ended by force: not to be started again before somebody said what became of it.
     pub(crate) doubt: BTreeSet<Key>,
-    /// Stopped with the run and not opened since: in doubt once an edited plan calls the stage not idempotent.
-    pub(crate) stopped: BTreeSet<Key>,
+    /// Ended by force or unseen, and neither started nor told since: in doubt once an edited plan calls the stage not
+    /// idempotent.
+    pub(crate) forced: BTreeSet<Key>,
     /// Done, but what they keep running ended with its engine.
     pub(crate) down: BTreeSet<NodeIx>,
     /// They are being started again, or could not be.
@@ -106,7 +108,7 @@ impl Book {
             stages: BTreeMap::new(),
             done: BTreeSet::new(),
             doubt: BTreeSet::new(),
-            stopped: BTreeSet::new(),
+            forced: BTreeSet::new(),
             down: BTreeSet::new(),
             orphans: BTreeSet::new(),
             restarting: BTreeSet::new(),
@@ -185,7 +187,7 @@ impl Book {
         let key = (attempt.node, attempt.shard);
         self.running.insert(key, Run { number: attempt.number, started: at, stop: None });
         self.highest.insert(key, attempt.number);
-        self.stopped.remove(&key);
+        self.forced.remove(&key);
         let retry = self.graph.nodes[key.0].rules.retry.as_ref();
         if retry.is_some_and(|retry| retry.within.is_some()) {
             self.first.entry(key).or_insert(at);
@@ -195,6 +197,7 @@ impl Book {
 
     /// The outcome of an attempt was forced: only `done-if` or a person knows what it did.
     pub(crate) fn force(&mut self, key: Key) {
+        self.forced.insert(key);
         let rules = &self.graph.nodes[key.0].rules;
         if !rules.idempotent || rules.has_done_if {
             self.doubt.insert(key);
@@ -205,7 +208,7 @@ impl Book {
     }
 
     /// Takes an event in.
-    pub(crate) fn hear(&mut self, at: Millis, event: &Event) {
+    pub(crate) fn hear(&mut self, at: Millis, event: &Event, items: &Items) {
         let gap = if let Event::RunResumed(resumed) = event { resumed.gap } else { Span::ZERO };
         let mut late = std::mem::take(&mut self.late);
         late.hear(self, at, event);
@@ -218,6 +221,9 @@ impl Book {
         self.hear_stage(at, event);
         self.hear_run(at, event, gap);
         self.hear_undo(event);
+        if let Event::PlanChanged { version } = event {
+            self.change(*version, items);
+        }
         let states = &self.states;
         self.due.retain(|key, _| !states.contains_key(&key.0));
         let waits = self.is_paused || self.stages.iter().any(|(node, stage)| self.waits(*node, stage));
@@ -229,8 +235,15 @@ impl Book {
     /// Whether nothing else must end before `node` goes on. What it needs may be open again after a resume.
     fn is_open(&self, node: NodeIx) -> bool {
         let it = &self.graph.nodes[node];
-        let is_its_phase = self.finally_since.is_some() || it.phase != Phase::Finally;
+        let is_its_phase = self.finally_since.is_some() || it.phase != Part::Finally;
         is_its_phase && it.needs.iter().all(|&need| accepts(self, need))
+    }
+
+    /// Whether the recount knows how long the run's clock has gone: what waits for its `rate` keeps it going, and the
+    /// recount does not count starts.
+    pub(crate) fn knows_time(&self) -> bool {
+        let has_rate = |node: &Node| node.rules.split.as_ref().is_some_and(|split| split.rate.is_some());
+        !self.versions.iter().any(|graph| graph.nodes.iter().any(has_rate))
     }
 
     fn waits(&self, node: NodeIx, stage: &Stage) -> bool {
@@ -292,18 +305,12 @@ impl Book {
                 // As if its engine had died: it starts again, or somebody is asked what it did.
                 self.first.remove(&key);
                 self.force(key);
-                if self.cancel.is_some_and(|(level, _)| level >= CancelLevel::Stop) {
-                    self.stopped.insert(key);
-                }
                 return;
             }
-            Outcome::Cancelled => {
-                self.stopped.insert(key);
-                self.force(key);
-            }
-            Outcome::Signal(_) | Outcome::TimedOut(_) => self.force(key),
+            Outcome::Cancelled | Outcome::Signal(_) | Outcome::TimedOut(_) => self.force(key),
             Outcome::BadResult(_) if !self.graph.nodes[key.0].rules.idempotent => self.force(key),
-            Outcome::Exit(_) | Outcome::NotStarted(_) | Outcome::BadResult(_) => {}
+            Outcome::BadResult(_) => drop(self.forced.insert(key)),
+            Outcome::Exit(_) | Outcome::NotStarted(_) => {}
         }
         self.stages.entry(key.0).or_default().ends.push(outcome.clone());
     }
@@ -320,6 +327,7 @@ impl Book {
             }
             (CheckKind::DoneIf, Answer::Yes(_)) => {
                 self.doubt.remove(&key);
+                self.forced.remove(&key);
                 self.done.insert(key);
             }
             // The next engine asks again.
@@ -327,8 +335,11 @@ impl Book {
             (CheckKind::DoneIf, Answer::Unknown(_)) if !is_idempotent => {
                 stage.unknown.insert(key.1);
             }
-            (CheckKind::DoneIf, _) => {
+            (CheckKind::DoneIf, answer) => {
                 self.doubt.remove(&key);
+                if *answer == Answer::No {
+                    self.forced.remove(&key);
+                }
             }
         }
     }
@@ -368,7 +379,7 @@ impl Book {
                 let shards = std::mem::take(&mut stage.unknown);
                 for shard in shards {
                     self.doubt.remove(&(node, shard));
-                    self.stopped.remove(&(node, shard));
+                    self.forced.remove(&(node, shard));
                     if *resolution == Resolution::Success {
                         self.done.insert((node, shard));
                     }
@@ -381,7 +392,7 @@ impl Book {
     fn reopen(&mut self, node: NodeIx, why: ReopenReason) {
         let by_person = self.stage(node).resolved == Some(Resolution::Rerun);
         let is_clear = self.undos.undone.contains(&node) && why == ReopenReason::Resume;
-        let is_finally = self.graph.nodes[node].phase == Phase::Finally || is_clear;
+        let is_finally = self.graph.nodes[node].phase == Part::Finally || is_clear;
         let of = |key: &Key| key.0 != node;
         self.states.remove(&node);
         let old = self.stages.remove(&node).unwrap_or_default();
@@ -392,8 +403,8 @@ impl Book {
         self.retries.retain(|key, _| of(key));
         self.due.retain(|key, _| of(key));
         self.first.retain(|key, _| of(key));
-        self.stopped.retain(of);
         if why == ReopenReason::Ordered || is_clear {
+            self.forced.retain(of);
             self.doubt.retain(of);
         }
         let is_whole = match why {
@@ -440,8 +451,7 @@ impl Book {
             Event::RunFinished { .. } => self.is_over = true,
             Event::StopRequested { why: StopReason::Clock(Clock::Finally), .. } => self.finally_over = true,
             Event::RunResumed(_) => self.resume(gap),
-            Event::PlanChanged { version } => self.change(*version),
-            Event::NodeReopened { node, .. } if self.graph.nodes[*node].phase == Phase::Main => {
+            Event::NodeReopened { node, .. } if self.graph.nodes[*node].phase == Part::Main => {
                 (self.finally_since, self.finally_over) = (None, false);
             }
             _ => {}

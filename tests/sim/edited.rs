@@ -3,16 +3,23 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use engine::base::NodeIx;
-use engine::graph::model::Phase;
+use engine::base::{IdVec, NodeIx};
+use engine::graph::model::{Node, Phase};
 use engine::run::event::NodeState;
 
-use crate::book::{Book, Key, Stage};
+use crate::book::{Book, Key};
+use crate::items::{Items, Recut};
 
 impl Book {
     /// Everything follows its stage to its new number; stages whose shards are cut anew begin again.
-    pub(crate) fn change(&mut self, version: u32) {
+    pub(crate) fn change(&mut self, version: u32, items: &Items) {
         let new = Arc::clone(&self.versions[version as usize - 1]);
+        let none = Recut::Anew;
+        let recut = |from: NodeIx| {
+            let to = new.find(&self.graph.nodes[from].id);
+            to.map_or(none, |to| items.recut(self, from, &new.nodes[to]))
+        };
+        let recuts: IdVec<NodeIx, Recut> = self.graph.nodes.indexes().map(recut).collect();
         let old = std::mem::replace(&mut self.graph, Arc::clone(&new));
         let find = |node: NodeIx| new.find(&old.nodes[node].id);
         let key = |(node, shard): Key| Some((find(node)?, shard));
@@ -28,15 +35,17 @@ impl Book {
         self.down.retain(|&node| new.nodes[node].rules.is_service && new.nodes[node].selected);
         self.undos.rename(find);
         self.doubt = keys(&self.doubt);
-        self.stopped = keys(&self.stopped);
+        self.forced = keys(&self.forced);
         self.states = self.states.iter().filter_map(|(&node, &it)| Some((find(node)?, it))).collect();
         self.stages = self.stages.iter().filter_map(|(&node, it)| Some((find(node)?, it.clone()))).collect();
         for (from, was) in old.nodes.pairs() {
             if let Some(to) = find(from) {
-                self.fit(to, was.rules.shards, was.rules.is_approval, !was.selected);
+                self.fit(to, was, recuts[from]);
             }
         }
-        for key in std::mem::take(&mut self.doubt).into_iter().chain(self.stopped.clone()) {
+        let must_be_told = |key: &&Key| !new.nodes[key.0].rules.idempotent;
+        let forced: Vec<Key> = self.forced.iter().filter(must_be_told).copied().collect();
+        for key in std::mem::take(&mut self.doubt).into_iter().chain(forced) {
             self.force(key);
         }
         let is_open = |node: NodeIx| new.nodes[node].phase == Phase::Main && !self.states.contains_key(&node);
@@ -45,42 +54,50 @@ impl Book {
         }
     }
 
-    fn fit(&mut self, node: NodeIx, shards: u32, was_approval: bool, was_unselected: bool) {
+    fn fit(&mut self, node: NodeIx, was: &Node, recut: Recut) {
         let now = self.graph.nodes[node].clone();
-        if self.state(node) == NodeState::Skipped && was_unselected && now.selected {
+        if self.state(node) == NodeState::Skipped && !was.selected && now.selected {
             self.states.remove(&node);
             self.stages.remove(&node);
+            self.retries.retain(|key, _| key.0 != node);
+            self.due.retain(|key, _| key.0 != node);
+            self.first.retain(|key, _| key.0 != node);
         }
         let has_ended = self.states.contains_key(&node);
         if let Some(stage) = self.stages.get_mut(&node)
             && !has_ended
         {
             stage.is_admitted = false;
-            if was_approval != now.rules.is_approval {
-                *stage = Stage::default();
-            }
         }
-        self.highest.retain(|key, _| key.0 != node || key.1 < now.rules.shards);
-        self.done.retain(|key| key.0 != node || key.1 < now.rules.shards);
-        self.doubt.retain(|key| key.0 != node || key.1 < now.rules.shards);
-        self.due.retain(|key, _| key.0 != node || key.1 < now.rules.shards);
-        if shards == now.rules.shards || self.state(node).is_success() {
+        let is_same = matches!(recut, Recut::Same | Recut::Kept);
+        if is_same && now.rules.split.is_some() {
+            return;
+        }
+        let is_gone = |key: &Key| key.0 == node && key.1 >= now.rules.shards;
+        self.highest.retain(|key, _| !is_gone(key));
+        self.done.retain(|key| !is_gone(key));
+        self.doubt.retain(|key| !is_gone(key));
+        self.forced.retain(|key| !is_gone(key));
+        self.due.retain(|key, _| !is_gone(key));
+        if is_same || recut == Recut::Over {
             return;
         }
         // No slice is what it was: what was done of the old ones says nothing about the new ones.
         if let Some(stage) = self.stages.get_mut(&node) {
-            stage.unknown.retain(|&shard| shard < now.rules.shards);
+            stage.unknown.clear();
         }
         if !has_ended {
             self.stages.remove(&node);
         }
-        self.done.retain(|key| key.0 != node);
-        self.retries.retain(|key, _| key.0 != node);
-        self.due.retain(|key, _| key.0 != node);
-        self.first.retain(|key, _| key.0 != node);
-        let started: Vec<Key> = self.highest.keys().copied().filter(|key| key.0 == node).collect();
-        for key in started.into_iter().filter(|_| !now.rules.idempotent) {
-            self.force(key);
+        let of = |key: &Key| key.0 != node;
+        self.done.retain(of);
+        self.doubt.retain(of);
+        self.forced.retain(of);
+        self.retries.retain(|key, _| of(key));
+        self.due.retain(|key, _| of(key));
+        self.first.retain(|key, _| of(key));
+        if recut == Recut::Doubted {
+            (0..now.rules.shards).for_each(|shard| self.force((node, shard)));
         }
     }
 }

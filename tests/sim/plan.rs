@@ -5,11 +5,12 @@ use std::sync::Arc;
 use engine::base::{NodeIx, PoolIx, ScopeIx, Span};
 use engine::graph::forecast::Expected;
 use engine::graph::model::{
-    Accept, Condition, Need, Node, Phase, Policy, Pool, Process, Retry, Scope, Target, Undo, View, Work,
+    Accept, Condition, Items, Need, Node, Phase, Policy, Pool, Process, Retry, Scope, Split, Target, Undo, View,
+    Work,
 };
 use engine::graph::undo::tie;
 use engine::graph::{Graph, Parts};
-use engine::plan::model::{AllowFailure, RetryWhen, Type};
+use engine::plan::model::{AllowFailed, AllowFailure, Rate, RetryWhen, Type};
 
 use crate::late::pledge;
 
@@ -213,6 +214,62 @@ fn undo(seed: u64, kind: Kind, parts: &mut Parts) {
     tie(&mut parts.nodes);
 }
 
+/// Some stages have items. Dice of their own leave everything else as it is.
+fn share_out(seed: u64, kind: Kind, nodes: &mut [Node]) {
+    let mut dice = Dice(seed ^ 0x17e5);
+    // The output of a stage with items is a list.
+    let reads = nodes.iter().flat_map(|node| &node.conditions).filter(|it| it.text.contains("outputs"));
+    let is_read = |view: &View| if let Target::Node(node) = view.target { Some(node) } else { None };
+    let read: Vec<NodeIx> = reads.flat_map(|it| it.views.iter().filter_map(is_read)).collect();
+    for (at, node) in nodes.iter_mut().enumerate() {
+        if dice.chance(30) && !read.iter().any(|it| it.raw() as usize == at) {
+            let split = split(kind, &mut dice);
+            node.rules.split = Some(Box::new(split));
+        }
+    }
+}
+
+fn split(kind: Kind, dice: &mut Dice) -> Split {
+    let target = dice.chance(50).then(|| Span::from_ms(20 + dice.below(100)));
+    let rate = dice.chance(20).then(|| Rate { count: 1 + dice.small(4), per: Span::from_ms(1 + dice.below(80)) });
+    // How many items fail with one that does hangs on how they are cut.
+    let allowed = match dice.below(6) {
+        0 => Some(AllowFailed::Items(dice.small(8))),
+        1 => Some(AllowFailed::Share(dice.small(500_000))),
+        _ => None,
+    };
+    Split {
+        items: dice.below(40),
+        size: 1 + dice.small(8),
+        grows: target.is_some() && dice.chance(50),
+        target,
+        max_parallel: dice.chance(20).then(|| 1 + dice.small(4)),
+        rate,
+        allow_failed: allowed.filter(|_| kind == Kind::Wild),
+        is_late: false,
+        is_sealed: dice.chance(50),
+        is_read: dice.chance(30),
+        ..Split::default()
+    }
+}
+
+/// Makes the shards of a stage with items what its items say.
+fn settle(node: &mut Node) {
+    let rules = &mut node.rules;
+    if rules.is_approval {
+        rules.split = None;
+    }
+    let Work::Process(process) = &mut node.work else { return };
+    process.items = Items::None;
+    if let Some(split) = &mut rules.split {
+        if split.target.is_some() {
+            rules.has_cache = false;
+        }
+        process.items = Items::Range { count: split.items, size: split.size };
+        rules.shards = u32::try_from(process.items.shard_count()).expect("few");
+    }
+}
+
 /// The versions of a plan, the first one first; only a wild one is edited.
 pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
     let mut dice = Dice(seed);
@@ -225,6 +282,7 @@ pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
         ids.push(nodes[at as usize].id.clone());
     }
     serve(seed, &mut nodes);
+    share_out(seed, kind, &mut nodes);
     let mut parts = Parts::of("sim", nodes);
     let policies = [Policy::Drain, Policy::Kill, Policy::Continue];
     let mut rollback = Dice(seed ^ 0x0bac);
@@ -246,16 +304,32 @@ pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
     }
     let edits = if kind == Kind::Wild { dice.below(3) } else { 0 };
     let mut all = vec![parts];
+    let mut own = Dice(seed ^ 0x0ed1);
     for _ in 0..edits {
-        let next = edit(&mut dice, all.last().expect("there is a first"), all.len());
+        let mut next = edit(&mut dice, all.last().expect("there is a first"), all.len());
+        next.nodes.iter_mut().for_each(|node| cut_anew(&mut own, node));
         all.push(next);
     }
+    all.iter_mut().flat_map(|parts| &mut parts.nodes).for_each(settle);
     let assemble = |mut parts: Parts| {
         pledge(seed, kind, &mut parts);
         undo(seed, kind, &mut parts);
         Arc::new(Graph::assemble(parts).expect("needs point backwards"))
     };
     all.into_iter().map(assemble).collect()
+}
+
+/// Another size or number of items, another target, or another word on whether a stage may be repeated.
+fn cut_anew(dice: &mut Dice, node: &mut Node) {
+    let Some(split) = &mut node.rules.split else { return };
+    match dice.below(8) {
+        0 => split.size = 1 + dice.small(8),
+        1 => split.items = dice.below(40),
+        2 => split.items += dice.below(10),
+        3 => split.target = split.target.map(|_| Span::from_ms(20 + dice.below(100))),
+        4 => (node.rules.idempotent, node.rules.has_done_if) = (false, dice.chance(50)),
+        _ => {}
+    }
 }
 
 /// The plan after somebody's edit: stages are gone, new, changed, cut anew, selected otherwise.

@@ -54,7 +54,12 @@ pub(crate) fn perform(graph: &Arc<Graph>) -> Vec<Planned> {
     let mut mail = Mail::from([((Millis::ZERO, 0), begin(graph))]);
     let (mut sent, mut order) = (0, Vec::new());
     let mut times: BTreeMap<NodeIx, (Millis, Millis)> = BTreeMap::new();
-    while let Some((&(at, _), _)) = mail.first_key_value() {
+    let mut now = Millis::ZERO;
+    loop {
+        // A stage with a `rate` starts by the clock.
+        let next = [mail.keys().next().map(|key| key.0), core.next_deadline()];
+        let Some(at) = next.into_iter().flatten().min().map(|at| at.max(now)) else { break };
+        now = at;
         let mut inputs = Vec::new();
         while let Some(entry) = mail.first_entry().filter(|entry| entry.key().0 == at) {
             inputs.push(entry.remove());

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use engine::base::{Digest, Millis, NodeIx, RunId, Span};
 use engine::graph::Graph;
 use engine::run::event::{
-    Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, NodeState, Resolution, Resumed, ShardResult,
-    StopKind, SuspendReason, Verdict,
+    Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, NodeState, ReopenReason, Resolution, Resumed,
+    ShardResult, StopKind, SuspendReason, Verdict,
 };
 use engine::run::{Command, Core, Event, Input, Outcome, input};
 
 use crate::book::Book;
 use crate::disk::Disk;
+use crate::items::Items;
 use crate::plan::{Dice, Kind, versions};
 use crate::{audit, laws, news};
 
@@ -45,6 +46,7 @@ pub(crate) struct World {
     /// Started since the last recovery.
     started: BTreeSet<(NodeIx, u32)>,
     book: Book,
+    items: Items,
     pub(crate) disk: Disk,
     /// Where the facts are shown, with `SIM_LOG`.
     told: Option<std::io::Stderr>,
@@ -94,6 +96,7 @@ impl World {
             log: Vec::new(),
             mode,
             book: Book::new(&versions),
+            items: Items::default(),
             disk: Disk::new(seed, &versions),
             takeovers: 0,
             time_box: None,
@@ -120,8 +123,10 @@ impl World {
         world.show(&format_args!("-- cut after record {count} of {}", whole.log.len()));
         for (at, event) in &whole.log[..count] {
             world.show(&format_args!("({} {event:?})", at.raw()));
+            let items = world.items.clone();
+            world.items.hear(&world.book, world.core.state(), *at, event);
             world.core.replay(*at, event);
-            world.book.hear(*at, event);
+            world.book.hear(*at, event, &items);
             world.disk.hear(*at, event, world.core.state());
             world.log.push((*at, event.clone()));
             world.at = *at;
@@ -238,7 +243,10 @@ impl World {
         let state = self.core.state();
         if state.suspended().is_some() && state.is_quiescent() {
             if self.time_box.is_some() {
-                assert!(!state.is_stalled() && self.takeovers < 500, "boxes in a row get nothing done");
+                if state.is_stalled() {
+                    return self.stalls();
+                }
+                assert!(self.takeovers < 500, "boxes in a row do not end");
                 self.recover();
             } else {
                 self.hostile_takeover();
@@ -276,6 +284,15 @@ impl World {
         self.run();
     }
 
+    /// Only what each engine has to start again may leave no time for anything else.
+    fn stalls(&self) {
+        let last = self.log.iter().rposition(|(_, event)| matches!(event, Event::RunResumed(_)));
+        let mut since = self.log[last.unwrap_or(0)..].iter();
+        let restarts =
+            |(_, event): &(Millis, Event)| matches!(event, Event::NodeReopened { why: ReopenReason::Restart, .. });
+        assert!(since.any(restarts), "boxes in a row get nothing done");
+    }
+
     fn interfere(&mut self) {
         let is_live = self.core.state().has_begun() && self.core.state().verdict().is_none();
         if self.mode != Mode::Hostile || !is_live {
@@ -307,8 +324,12 @@ impl World {
             assert!(*at >= self.at, "time goes back");
             self.show(&format_args!("{} {event:?}", at.raw()));
             laws::check(&self.book, &replayed, *at, event);
+            self.items.check(&self.book, &replayed, *at, event);
+            // The items know best what an edit leaves of a stage.
+            let items = self.items.clone();
+            self.items.hear(&self.book, &replayed, *at, event);
             replayed.fold(*at, event);
-            self.book.hear(*at, event);
+            self.book.hear(*at, event, &items);
             self.disk.hear(*at, event, &replayed);
             audit::after_each(&self.book, &replayed);
             input::commands(event, |command| self.obey(command));
@@ -367,7 +388,7 @@ impl World {
         match command {
             Command::Start(attempt) => {
                 self.started.insert((attempt.node, attempt.shard));
-                let after = self.dice.below(150);
+                let after = self.duration(attempt);
                 if self.mode == Mode::Hostile && self.dice.chance(10) {
                     self.send(after / 2, Input::Silent { attempt });
                 }
@@ -390,6 +411,14 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What has items takes its time for each.
+    fn duration(&mut self, attempt: Attempt) -> u64 {
+        let any = self.dice.below(150);
+        let Some(slice) = self.core.state().slice(attempt.node, attempt.shard) else { return any };
+        let each = Dice(self.seed ^ 0x71e5 ^ u64::from(attempt.node.raw())).below(30);
+        (slice.range.count() as u64 * each / 2 + any / 15).min(400)
     }
 
     fn answer(&mut self, attempt: Attempt, outcome: Outcome, after: u64) {
@@ -423,10 +452,17 @@ impl World {
     /// Calm shards always end in the same way, so that a verdict does not depend on when the engine died. None is
     /// an attempt that hangs.
     fn outcome(&mut self, attempt: Attempt) -> Option<Outcome> {
-        let fixed = self.seed ^ (u64::from(attempt.node.raw()) << 20) ^ u64::from(attempt.shard);
+        let slice = self.core.state().slice(attempt.node, attempt.shard);
+        let node = self.seed ^ (u64::from(attempt.node.raw()) << 20);
+        let fixed = node ^ u64::from(attempt.shard);
+        // A slice fails with any of its items, however they are cut.
+        let is_bad = |percent: u64| match &slice {
+            Some(slice) => slice.range.clone().any(|item| Dice(node ^ (item << 40)).chance(percent.div_ceil(6))),
+            None => Dice(fixed).chance(percent),
+        };
         match self.mode {
-            Mode::Fixed if Dice(fixed ^ 0x5555).chance(4) => None,
-            Mode::Calm | Mode::Fixed if Dice(fixed).chance(12) => Some(Outcome::Exit(1)),
+            Mode::Fixed if slice.is_none() && Dice(fixed ^ 0x5555).chance(4) => None,
+            Mode::Calm | Mode::Fixed if is_bad(12) => Some(Outcome::Exit(1)),
             Mode::Calm | Mode::Fixed | Mode::Mended => Some(Outcome::Success),
             Mode::Hostile => Some(match self.dice.below(12) {
                 0 => Outcome::Exit(1),
