@@ -4,7 +4,7 @@
 use super::event::{Case, CaseKind, Event, NodeState, Severity};
 use super::state::RunState;
 use crate::base::NodeIx;
-use crate::graph::model::{Phase, Policy};
+use crate::graph::model::{Phase, Policy, Undo};
 
 impl RunState {
     /// Somebody must look at this: `advance` records it next, in the same batch.
@@ -31,6 +31,15 @@ impl RunState {
         if is_failure && is_main && self.policy(node) == Policy::Continue {
             let severity = if self.graph().is_optional(node) { Severity::Major } else { Severity::Critical };
             self.raise(Case { kind: CaseKind::Contained, severity, node: Some(node), words: String::new() });
+        }
+        if let Some(stage) = self.node(node).undoes.filter(|_| is_failure) {
+            let id = &self.node(stage).id;
+            let words = match self.node(node).rules.undo {
+                Undo::Never => format!("a rollback stopped at `{id}`, which is forward-only"),
+                _ => format!("`{id}` could not be undone"),
+            };
+            let (kind, severity) = (CaseKind::Halted, Severity::Critical);
+            self.raise(Case { kind, severity, node: Some(stage), words });
         }
         if state == NodeState::Success && self.cells[node].spared > 0 {
             let (kind, severity) = (CaseKind::Items, Severity::Minor);

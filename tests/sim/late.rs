@@ -190,6 +190,13 @@ impl Late {
             let (kind, words) = (CaseKind::Contained, String::new());
             self.owed.push(Case { kind, severity, node: Some(node), words });
         }
+        if let Some(stage) = it.undoes.filter(|_| is_failure) {
+            let (kind, severity, id) = (CaseKind::Halted, Severity::Critical, &book.graph.nodes[stage].id);
+            let stops = format!("a rollback stopped at `{id}`, which is forward-only");
+            let is_barrier = it.rules.undo == engine::graph::model::Undo::Never;
+            let words = if is_barrier { stops } else { format!("`{id}` could not be undone") };
+            self.owed.push(Case { kind, severity, node: Some(stage), words });
+        }
     }
 
     fn reopen(&mut self, book: &Book, node: NodeIx, why: ReopenReason) {

@@ -256,7 +256,13 @@ fn a_rollback_is_finished_and_its_run_tried_again() {
         if world.verdict().state == RunEnd::RollbackFailed {
             let barred = world.core.state().left_to_undo().collect::<Vec<_>>();
             let graph = world.graph();
-            let is_barred = |node: &NodeIx| graph.nodes[*node].rules.undo == Undo::Never;
+            let is_barred = |node: &NodeIx| {
+                let is_bridge = world.log.iter().any(|(_, event)| match event {
+                    Event::RollbackBegan { between, .. } => between.contains(node),
+                    _ => false,
+                });
+                graph.nodes[*node].rules.undo == Undo::Never && !is_bridge
+            };
             let is_stuck = barred.iter().any(is_barred);
             world.recover();
             world.run();

@@ -130,6 +130,10 @@ fn nothing_above_a_forward_only_stage_is_undone_by_itself() {
     let nodes = vec![Node::plain("a"), after("b", &[0]), after("c", &[1]), undo(0), barrier, undo(2)];
     let mut story = Story::with(4, rollback(nodes.clone()));
     story.succeeds(0).succeeds(1).fails(2).succeeds(5).is(4, NodeState::Failed).is(3, NodeState::Blocked);
+    let words = "a rollback stopped at `b`, which is forward-only".to_owned();
+    let (kind, severity) = (CaseKind::Halted, Severity::Critical);
+    let case = Box::new(Case { kind, severity, node: Some(n(1)), words });
+    story.has(&Event::TicketRaised { case });
     story.run_ends_as(RunEnd::RollbackFailed);
     // A person's order goes past it, also when the rollback has stopped there.
     story.resume_to_undo().is(4, NodeState::Skipped).starts(&[(3, 0)]);
