@@ -140,8 +140,7 @@ fn assemble(
     let keys = Keys::default();
     let captured = Arc::new(Captured::new(keys.clone(), clock, Segments::open(&dir)?, secrets.clone()));
     let sink: Arc<dyn OutputSink> = captured.clone();
-    let tell = Arc::clone(helm);
-    let told = Arc::clone(helm);
+    let (tell, told) = (Arc::clone(helm), Arc::clone(helm));
     let gates = exec::Gates::new(captured.clone(), Box::new(move |news| told.post(News::Exec(news))));
     let threads = usize::try_from(graph.settings.max_parallel).unwrap_or(1);
     let local = Local::new(

@@ -14,6 +14,7 @@ use super::advance::again;
 use super::clock::Timer;
 use super::decide::{judge, running};
 use super::event::{Attempt, CancelLevel, Event, NodeState, Outcome, ShardResult, StopKind};
+use super::input::Input;
 use super::ready::Slot;
 use super::shards::{Key, Step};
 use super::state::{Lane, RunState};
@@ -154,8 +155,18 @@ impl RunState {
         Some(Event::CrewDismissed { node, how })
     }
 
+    /// What follows from news about workers.
+    pub(super) fn hear_crew(&self, input: Input, out: &mut Vec<Event>) {
+        match input {
+            Input::Answered { node, runs, took } => self.answered(node, &runs, took, out),
+            Input::WorkerLost { node, why, shards } => self.worker_lost(node, why, &shards, out),
+            Input::CrewGone { node } if self.crews.is_dismissed(node) => out.push(Event::CrewGone { node }),
+            _ => {}
+        }
+    }
+
     /// Answers to items that are still waited for.
-    pub(super) fn answered(&self, node: NodeIx, runs: &[(u32, u32)], took: Span, out: &mut Vec<Event>) {
+    fn answered(&self, node: NodeIx, runs: &[(u32, u32)], took: Span, out: &mut Vec<Event>) {
         let all: u64 = runs.iter().map(|run| u64::from(run.1)).sum();
         let mut left = (took.ms(), all);
         let mut tell = |block: Option<(u32, u32)>, out: &mut Vec<Event>| {
@@ -187,13 +198,7 @@ impl RunState {
     }
 
     /// What follows when a worker is gone, or went wrong.
-    pub(super) fn worker_lost(
-        &self,
-        node: NodeIx,
-        why: Option<String>,
-        shards: &[(u32, u16)],
-        out: &mut Vec<Event>,
-    ) {
+    fn worker_lost(&self, node: NodeIx, why: Option<String>, shards: &[(u32, u16)], out: &mut Vec<Event>) {
         let mut lost = Vec::new();
         for &(shard, number) in shards {
             let attempt = Attempt { node, shard, number };

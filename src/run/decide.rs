@@ -35,10 +35,8 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
                 out.push(Event::ShardFinished { attempt, outcome, took, result });
             }
         }
-        Input::Answered { node, runs, took } if is_live => state.answered(node, &runs, took, out),
-        Input::WorkerLost { node, why, shards } if is_live => state.worker_lost(node, why, &shards, out),
-        Input::CrewGone { node } if is_live && state.crews.is_dismissed(node) => {
-            out.push(Event::CrewGone { node });
+        Input::Answered { .. } | Input::WorkerLost { .. } | Input::CrewGone { .. } if is_live => {
+            state.hear_crew(input, out);
         }
         Input::Lost { attempt } if is_live && running(state, attempt).is_some() => {
             out.push(Event::ShardLost { attempt });

@@ -18,8 +18,7 @@ impl View {
         if !self.knows(event) {
             return;
         }
-        self.record_of_shards(event);
-        self.record_of_crews(at, event);
+        self.record_of_shards(at, event);
         match event {
             Event::ShardsStarted { node, first, count } => self.start(*node, *first, *count, at),
             Event::ShardRetried { attempt } => self.retry(*attempt, at),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::base::{Digest, NodeIx, Span};
+use crate::base::{Digest, Millis, NodeIx, Span};
 use crate::graph::Node;
 use crate::graph::shards::{Cut, Cuts, Slice};
 use crate::run::Outcome;
@@ -73,7 +73,7 @@ impl Sharded {
 
 impl View {
     /// Records about the shards of a stage.
-    pub(super) fn record_of_shards(&mut self, event: &Event) {
+    pub(super) fn record_of_shards(&mut self, at: Millis, event: &Event) {
         match event {
             Event::ShardsCut { node, cut, why, p95 } => self.edit_shards(*node, |it| it.cut(*cut, *why, *p95)),
             Event::ItemsFrozen { node, items } => {
@@ -105,7 +105,7 @@ impl View {
             Event::ShardRetried { attempt } => self.edit_shards(attempt.node, |it| {
                 it.failed.remove(&attempt.shard);
             }),
-            _ => {}
+            _ => self.record_of_crews(at, event),
         }
     }
 
