@@ -30,6 +30,8 @@ mod pauses;
 mod people;
 #[path = "flows/places.rs"]
 mod places;
+#[path = "flows/promises.rs"]
+mod promises;
 #[path = "flows/rollback.rs"]
 mod rollback;
 #[path = "flows/services.rs"]

@@ -109,3 +109,13 @@ pub const MAX_GATE_BODY_BYTES: u64 = 1 << 20;
 pub const MAX_GATE_THREADS: usize = 64;
 /// Bytes of a log that one round reads; the rest is read in the next.
 pub const MAX_GATE_LOG_BYTES: u64 = 16 << 20;
+/// Bytes of a ticket's file that is read: far more than is ever written.
+pub const MAX_TICKET_BYTES: u64 = 1 << 20;
+/// Runs that a ticket names; the count goes on. Older ones are gone from the state directory by then.
+pub const MAX_TICKET_RUNS: usize = 100;
+/// Last lines of a stage's output in a ticket, as many as are shown of a failed stage.
+pub const MAX_TICKET_LINES: usize = 40;
+/// Characters of one line in a ticket: people read it in a terminal or a chat.
+pub const MAX_TICKET_LINE: usize = 500;
+/// Runs that one look at error budgets reads: their journals are read whole.
+pub const MAX_SLO_RUNS: u64 = 1_000;

@@ -4,6 +4,7 @@
 mod act;
 mod gate;
 mod look;
+mod nouns;
 mod run;
 mod tool;
 
@@ -18,6 +19,7 @@ pub use look::{
     CheckArgs, CheckFormat, DiffArgs, GraphArgs, GraphFormat, LogsArgs, ReportArgs, ReportFormat, RunsArgs,
     SimulateArgs, StatusArgs, VerifyArgs,
 };
+pub use nouns::{SloArgs, TicketArgs, TicketVerb, TicketsArgs, TicketsListArgs};
 pub use run::{CiArgs, CiHost, InputArgs, MergeArgs, Output, PlanArgs, ResumeArgs, RunArgs, SelectArgs, ShowArgs};
 pub use tool::{
     CompletionsArgs, DoctorArgs, ExplainArgs, GcArgs, InitArgs, ManArgs, SchemaArgs, SchemaOf, SuperviseArgs,
@@ -115,6 +117,10 @@ pub enum Verb {
     Unpause(PauseArgs),
     /// Free a lock that a run holds
     Unlock(UnlockArgs),
+    /// How often objectives were met, and what is left of their error budget
+    Slo(SloArgs),
+    /// What runs left for somebody to look at
+    Tickets(TicketsArgs),
     /// Check that a run's record is whole, in order and unaltered
     Verify(VerifyArgs),
     /// Delete old runs and what nothing refers to

@@ -181,37 +181,50 @@ impl Printer {
 pub(super) struct Stored {
     dir: RunDir,
     last: BTreeMap<NodeIx, (Attempt, OutputRef)>,
+    failed: std::collections::BTreeSet<NodeIx>,
 }
 
 impl Stored {
     /// Where the last attempt of each stage left its output: of a sharded stage that of a failed shard.
     pub(super) fn new(read: &Read) -> Self {
-        let mut last: BTreeMap<NodeIx, (Attempt, OutputRef)> = BTreeMap::new();
-        let mut failed = std::collections::BTreeSet::new();
+        let mut stored = Self::empty(read.dir.clone());
         let mut graph = &read.graphs[0];
         for (_, _, event) in &read.records {
             if let Event::PlanChanged { version } = event
                 && let Some(new) = read.graphs.get(*version as usize - 1)
             {
-                // What is known of a stage follows its id; the attempt keeps the number that it ran under.
-                let moved = |old: NodeIx| new.find(&graph.nodes[old].id);
-                last = last.into_iter().filter_map(|(old, place)| Some((moved(old)?, place))).collect();
-                failed = failed.into_iter().filter_map(moved).collect();
+                stored.renumber(graph, new);
                 graph = new;
             }
-            if let Event::ShardFinished { attempt, outcome, result, .. } = event
-                && let Some(place) = result.output
-            {
-                let is_failure = *outcome != crate::run::Outcome::Success;
-                if is_failure || !failed.contains(&attempt.node) {
-                    last.insert(attempt.node, (*attempt, place));
-                }
-                if is_failure {
-                    failed.insert(attempt.node);
-                }
-            }
+            stored.record(event);
         }
-        Self { dir: read.dir.clone(), last }
+        stored
+    }
+
+    /// Of a run of which nothing is known yet.
+    pub(super) fn empty(dir: RunDir) -> Self {
+        Self { dir, last: BTreeMap::new(), failed: std::collections::BTreeSet::new() }
+    }
+
+    /// What is known of a stage follows its id; the attempt keeps the number that it ran under.
+    pub(super) fn renumber(&mut self, old: &Graph, new: &Graph) {
+        let moved = |ix: NodeIx| new.find(&old.nodes[ix].id);
+        let last = std::mem::take(&mut self.last);
+        self.last = last.into_iter().filter_map(|(ix, place)| Some((moved(ix)?, place))).collect();
+        self.failed = std::mem::take(&mut self.failed).into_iter().filter_map(moved).collect();
+    }
+
+    /// Takes a record in.
+    pub(super) fn record(&mut self, event: &Event) {
+        let Event::ShardFinished { attempt, outcome, result, .. } = event else { return };
+        let Some(place) = result.output else { return };
+        let is_failure = *outcome != crate::run::Outcome::Success;
+        if is_failure || !self.failed.contains(&attempt.node) {
+            self.last.insert(attempt.node, (*attempt, place));
+        }
+        if is_failure {
+            self.failed.insert(attempt.node);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod act;
 pub mod args;
 mod change;
 mod check;
+mod clerk;
 mod commit;
 mod completions;
 mod doctor;
@@ -34,8 +35,10 @@ mod run;
 mod secrets;
 mod settings;
 mod simulate;
+mod slo;
 mod status;
 mod supervise;
+mod tickets;
 mod timebox;
 
 use std::process::ExitCode;
@@ -122,6 +125,8 @@ fn dispatch(cli: &Cli) -> Answer {
         Verb::Pause(args) => act::pause(args, true, settings),
         Verb::Unpause(args) => act::pause(args, false, settings),
         Verb::Unlock(args) => act::unlock(args, settings),
+        Verb::Slo(args) => slo::run(args, settings),
+        Verb::Tickets(args) => tickets::run(args, settings),
         Verb::Verify(args) => look::verify(args, settings),
         Verb::Gc(args) => look::gc(args, settings),
         Verb::Schema(args) => Ok(look::schema(args)),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::args::ResumeArgs;
 use super::change::{self, Edited};
+use super::clerk::Clerk;
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::forecast::{self, Past};
+use super::logs::Stored;
 use super::observers::Wanted;
 use super::settings::{self, Settings};
 use super::timebox::TimeBox;
@@ -74,6 +76,7 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
     let is_attended = run::is_attended(&args.show);
     let chosen = observers::choose(wanted, settings, &view, compiled, is_attended);
     let given = compiled.given.clone();
+    let clerk = Clerk::new(&state, read.dir.clone(), view, Stored::new(&read));
     let (mut owned, mut first) = begin::resume(ownership, read, &orders, surroundings)?;
     first.extend(owned.entrust(&given, secrets));
     let manners = Manners {
@@ -81,7 +84,7 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
         prompts: is_attended && !chosen.asks,
         says_yes: args.show.yes,
         person,
-        observers: chosen.observers,
+        observers: clerk.among(chosen.observers),
     };
     first.extend(time_box.map(|it| it.open(owned.clock.now())));
     run::work(owned, first, manners, guarded, &state)

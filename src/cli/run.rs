@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{PlanArgs, ResumeArgs, RunArgs};
+use super::clerk::Clerk;
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::forecast::{self, Past};
+use super::logs::Stored;
 use super::observers::Wanted;
 use super::settings::{self, Settings};
 use super::timebox::{self, TimeBox};
@@ -107,12 +109,13 @@ pub(super) fn launch(
     forecast::tell(&mut view);
     let is_attended = is_attended(launch.show);
     let chosen = observers::choose(wanted, settings, &view, compiled, is_attended);
+    let clerk = Clerk::new(&state, owned.dir.clone(), view, Stored::empty(owned.dir.clone()));
     let manners = Manners {
         is_attended,
         prompts: is_attended && !chosen.asks,
         says_yes: launch.show.yes,
         person,
-        observers: chosen.observers,
+        observers: clerk.among(chosen.observers),
     };
     first.extend(owned.entrust(&compiled.given, secrets));
     first.extend(time_box.map(|it| it.open(owned.clock.now())));

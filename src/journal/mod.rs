@@ -35,6 +35,7 @@ mod state_dir;
 pub mod summary;
 #[cfg(test)]
 mod tests;
+pub mod tickets;
 mod verify;
 mod writer;
 

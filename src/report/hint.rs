@@ -105,6 +105,36 @@ pub fn word(id: &str) -> String {
     }
 }
 
+/// How to look at a ticket.
+pub fn ticket(id: &str) -> String {
+    format!("engine tickets show {id}")
+}
+
+/// How to look at all of them.
+pub fn tickets() -> String {
+    "engine tickets list".to_owned()
+}
+
+/// Runs the failed shards of a stage again.
+pub fn rerun_failed(run: &str, stage: &str) -> String {
+    format!("engine resume {run} --rerun {}", word(&format!("{stage}:failed")))
+}
+
+/// How a run stands.
+pub fn status(run: &str) -> String {
+    format!("engine status {run}")
+}
+
+/// How often objectives of a plan were missed.
+pub fn slo(path: &str) -> String {
+    format!("engine slo {}", word(path)).trim_end().to_owned()
+}
+
+/// Tries background work again.
+pub fn retry(run: &str, stage: &str) -> String {
+    format!("engine queue retry {run} {}", word(stage))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use crate::base::{Millis, NodeIx};
 use crate::run::event::NodeState;
 
 use super::view::{NodeView, Sharded, View};
-use super::{why, words};
+use super::{promise, why, words};
 
 /// Version of the shapes of this file.
 pub const VERSION: u32 = 1;
@@ -63,6 +63,10 @@ pub fn head(view: &View, now: Millis, is_alive: bool) -> Map<String, Value> {
         "totals": totals(view),
         "failed": verdict.map(|verdict| ids(&verdict.failed)).unwrap_or_default(),
         "timed_out": verdict.is_some_and(|verdict| verdict.timed_out),
+        "only_late": verdict.is_some_and(|verdict| verdict.only_late),
+        "groups": promise::groups(view),
+        "slos": promise::objectives(view, now),
+        "tickets": promise::tickets(view),
         "cancel": cancel,
         "sessions": sessions,
     });

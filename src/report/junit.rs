@@ -1,6 +1,7 @@
 //! `JUnit` XML, as CI hosts read it: a suite for the plan and one for each group, a case for each stage.
 
 use crate::base::{Millis, NodeIx, Span};
+use crate::graph::objective::Subject;
 use crate::run::event::NodeState;
 
 use super::tail::{Logs, TAIL_LINES};
@@ -27,9 +28,10 @@ pub fn render(view: &View, logs: &dyn Logs) -> String {
         );
         put!(
             out,
-            "    <properties>\n      <property name=\"run\" value=\"{}\"/>\n      <property name=\"state\" value=\"{}\"/>\n    </properties>\n",
+            "    <properties>\n      <property name=\"run\" value=\"{}\"/>\n      <property name=\"state\" value=\"{}\"/>\n{}    </properties>\n",
             escape(view.run_id()),
             view.state().word(),
+            promises(view, &name),
         );
         for ix in nodes {
             out += &case(view, ix, &name, logs);
@@ -37,6 +39,28 @@ pub fn render(view: &View, logs: &dyn Logs) -> String {
         out += "  </testsuite>\n";
     }
     out + "</testsuites>\n"
+}
+
+/// Objectives of the suite's group, of its stages, and of the run in the suite of the plan itself.
+fn promises(view: &View, suite: &str) -> String {
+    let mut out = String::new();
+    for (objective, goal) in view.goals() {
+        let own = match objective.subject {
+            Subject::Run => view.plan().to_owned(),
+            Subject::Group => format!("{}/{}", view.plan(), objective.name),
+            Subject::Stage => objective.nodes.first().map_or_else(String::new, |&ix| suite_of(view, ix)),
+        };
+        if own == suite {
+            let name = escape(&format!("slo {} {}", objective.subject.word(), objective.name));
+            put!(out, "      <property name=\"{}\" value=\"{}\"/>\n", name.trim_end(), goal.word());
+        }
+    }
+    out
+}
+
+fn suite_of(view: &View, ix: NodeIx) -> String {
+    let group = &view.node(ix).group;
+    group.as_ref().map_or_else(|| view.plan().to_owned(), |group| format!("{}/{group}", view.plan()))
 }
 
 /// Suites by name: stages without a group first, then groups by their first stage.

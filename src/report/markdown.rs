@@ -35,6 +35,7 @@ pub fn render(view: &View, logs: &dyn Logs) -> String {
         put!(out, "{}: {}\n\n", sentence(&why), code(&command));
     }
     out += &failures(view, logs);
+    out += &promises(view);
     out += &table(view);
     out
 }
@@ -59,6 +60,25 @@ fn failures(view: &View, logs: &dyn Logs) -> String {
         }
     }
     out
+}
+
+/// Groups and objectives.
+fn promises(view: &View) -> String {
+    let lines = super::promise::lines(view, view.now());
+    if lines.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("| | group or slo | | |\n|---|---|---|---|\n");
+    for line in lines {
+        let mark = match line.tone {
+            NodeState::Success => "✅",
+            NodeState::Failed => "❌",
+            NodeState::AllowedFailure => "⚠️",
+            _ => "⚪",
+        };
+        put!(out, "| {mark} | {} | {} | {} |\n", cell(&inline(&line.name)), line.word, cell(&inline(&line.said)));
+    }
+    out + "\n"
 }
 
 /// Every stage: what needs somebody first, then in written order.

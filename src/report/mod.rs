@@ -29,6 +29,7 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+mod promise;
 pub mod table;
 pub mod tail;
 pub mod view;

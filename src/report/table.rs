@@ -55,6 +55,7 @@ pub fn status(view: &View, with: &Setting<'_>) -> String {
     }
     out += "\n\n";
     out += &stages(view, with);
+    out += &promises(view, with);
     put!(out, "\n{}\n", super::console::totals(view));
     if !with.is_alive {
         for (why, command) in hint::next(view) {
@@ -62,6 +63,21 @@ pub fn status(view: &View, with: &Setting<'_>) -> String {
         }
     }
     out
+}
+
+/// Groups and objectives, a line each, and how many tickets there are.
+fn promises(view: &View, with: &Setting<'_>) -> String {
+    let mut out = String::new();
+    for line in super::promise::lines(view, with.now) {
+        let word = with.look.paint(line.tone, &format!("{:<15}", line.word));
+        let said = clean::plain(&line.said);
+        out += format!("{word}  {}  {said}", clean::plain(&line.name)).trim_end();
+        out.push('\n');
+    }
+    if !view.tickets().is_empty() {
+        put!(out, "{:<15}  {}\n", words::count(view.tickets().len(), "ticket"), hint::tickets());
+    }
+    if out.is_empty() { out } else { format!("\n{out}") }
 }
 
 /// The stages of a run, a line each.

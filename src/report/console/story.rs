@@ -9,8 +9,8 @@ use crate::run::event::{
     StopReason, SuspendReason,
 };
 
-use super::super::view::{RunWord, View, say_lost};
-use super::super::{Logs, Summary, clean, hint, tail, why, words};
+use super::super::view::{GroupState, RunWord, View, say_lost};
+use super::super::{Logs, Summary, clean, hint, promise, tail, why, words};
 use super::Look;
 
 /// Columns of the word that begins a line.
@@ -185,7 +185,8 @@ impl Story {
             Event::RunSuspended { why: SuspendReason::HandOver } => {
                 self.line(NodeState::Waiting, "handover", "", "the rest is for another time box")
             }
-            _ => String::new(),
+            _ => promise::told(view, event)
+                .map_or_else(String::new, |it| self.line(it.tone, it.word, &it.name, &it.said)),
         }
     }
 
@@ -422,7 +423,21 @@ impl Story {
             _ => String::new(),
         };
         let said = format!("in {took}: {why}{}", totals(view));
-        self.line(tone, state.word(), &format!("run {}", view.run_id()), &said)
+        let text = self.line(tone, state.word(), &format!("run {}", view.run_id()), &said);
+        self.readiness(view, summary.at) + &text
+    }
+
+    /// Which groups are ready and which are not, when not all are; objectives that were missed.
+    fn readiness(&self, view: &View, now: Millis) -> String {
+        let is_ready = view.groups().all(|(.., state)| state == GroupState::Ready);
+        let mut out = String::new();
+        for line in promise::lines(view, now) {
+            let is_said = line.tone == NodeState::Failed || (!is_ready && line.name.starts_with("group "));
+            if is_said {
+                out += &self.line(line.tone, line.word, &line.name, &line.said);
+            }
+        }
+        out
     }
 }
 

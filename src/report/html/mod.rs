@@ -37,6 +37,7 @@ pub fn render(view: &View, logs: &dyn Logs, zone: &TimeZone) -> String {
     );
     out += &head(view, zone);
     out += &failures(view, logs);
+    out += &promises(view);
     out += &path(view);
     out += "<h2>Stages</h2>\n";
     out += &rows::render(view, logs);
@@ -87,6 +88,29 @@ fn head(view: &View, zone: &TimeZone) -> String {
             put!(out, "<p>{}: <code>{}</code></p>", escape(&why), escape(&command));
         }
         out += "</div>\n";
+    }
+    out
+}
+
+/// Groups, objectives and tickets.
+fn promises(view: &View) -> String {
+    let lines = super::promise::lines(view, view.now());
+    if lines.is_empty() && view.tickets().is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("<h2>Promises</h2>\n");
+    for line in lines {
+        let (tone, word, name) = (words::state(line.tone), line.word, escape(&line.name));
+        put!(out, "<p><span class=\"state {tone}\">{word}</span> {name} {}</p>\n", escape(&line.said));
+    }
+    for raised in view.tickets() {
+        let (severity, id) = (raised.case.severity.word(), view.ticket_id(raised));
+        let stage = escape(raised.stage.as_deref().unwrap_or_default());
+        let why = escape(&raised.case.words);
+        put!(
+            out,
+            "<p><span class=\"state allowed-failure\">ticket</span> <code>{id}</code> {severity} {stage} {why}</p>\n"
+        );
     }
     out
 }

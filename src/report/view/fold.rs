@@ -67,6 +67,7 @@ impl View {
             }
             _ => self.record_of_run(at, event),
         }
+        self.record_promise((seq, at), event);
     }
 
     /// Whether the graph has the stage that `event` is about, if it is about one.
@@ -115,9 +116,7 @@ impl View {
             Event::BoxOpened { until } => (self.time_box, self.is_box_closed) = (Some(*until), false),
             Event::BoxClosed => self.is_box_closed = true,
             Event::RunSuspended { why } => (self.suspended, self.ended) = (Some(*why), Some(at)),
-            Event::RunFinished { verdict } => {
-                (self.verdict, self.ended) = (Some(verdict.clone()), Some(at));
-            }
+            Event::RunFinished { verdict } => (self.verdict, self.ended) = (Some(verdict.clone()), Some(at)),
             _ => {}
         }
     }
@@ -386,6 +385,7 @@ impl View {
             node.blocked_by = node.blocked_by.and_then(|by| moved.get(&by).copied());
         }
         self.nodes = nodes;
+        self.change_goals(&old.objectives);
         self.counts = [0; words::STATES.len()];
         self.active.clear();
         for (ix, node) in self.nodes.pairs() {

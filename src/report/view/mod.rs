@@ -7,6 +7,7 @@
 mod crews;
 mod fold;
 mod node;
+mod promise;
 mod sharded;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::run::event::{Began, CancelLevel, CancelReason, Event, NodeState, Susp
 
 pub(crate) use crews::say_lost;
 pub use node::{Bar, MAX_BARS, NodeView, Shards};
+pub use promise::{Goal, GroupState, Raised};
 pub use sharded::Sharded;
 
 use super::words;
@@ -55,6 +57,7 @@ pub struct View {
     is_box_closed: bool,
     /// How long the run was expected to take when it began.
     foreseen: Option<Span>,
+    promises: promise::Promises,
 }
 
 /// The state of a run, as the product names it.
@@ -187,6 +190,7 @@ impl View {
             time_box: None,
             is_box_closed: false,
             foreseen: None,
+            promises: promise::Promises::default(),
         }
     }
 

@@ -54,6 +54,16 @@ pub enum Severity {
     Critical,
 }
 
+impl Case {
+    /// The name of its ticket: the same for the same thing, in every run of the plan at `path` in `environment`.
+    /// `subject` is the stage's id, or nothing.
+    pub fn ticket_id(&self, path: &str, environment: &str, subject: &str) -> String {
+        let words = if subject.is_empty() { self.words.as_str() } else { "" };
+        let text = ["engine ticket 1", path, environment, self.kind.word(), subject, words].join("\n");
+        blake3::hash(text.as_bytes()).to_hex()[..12].to_owned()
+    }
+}
+
 impl CaseKind {
     /// The word in every format.
     pub const fn word(self) -> &'static str {
