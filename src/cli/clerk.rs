@@ -165,7 +165,6 @@ fn suggest(view: &View, raised: &Raised) -> Vec<String> {
         (CaseKind::Items, Some(stage)) => Some(hint::rerun_failed(run, stage)),
         (CaseKind::Contained, _) => Some(hint::resume(run)),
         (CaseKind::Late, _) => Some(hint::slo(view.began().map_or("", |began| &began.path))),
-        (CaseKind::Dead, Some(stage)) => Some(hint::retry(run, stage)),
         _ => Some(hint::status(run)),
     };
     logs.into_iter().chain(then).collect()

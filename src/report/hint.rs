@@ -130,11 +130,6 @@ pub fn slo(path: &str) -> String {
     format!("engine slo {}", word(path)).trim_end().to_owned()
 }
 
-/// Tries background work again.
-pub fn retry(run: &str, stage: &str) -> String {
-    format!("engine queue retry {run} {}", word(stage))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -479,9 +479,8 @@ fn verdict_is_true(book: &Book, verdict: &Verdict) {
     assert_eq!(verdict.timed_out, book.timed_out);
     let mut failed = verdict.failed.clone();
     failed.sort();
-    let is_bad = |state: NodeState| matches!(state, NodeState::Failed | NodeState::TimedOut);
-    let counts = |(node, state): &(&NodeIx, &NodeState)| is_bad(**state) && !book.graph.is_optional(**node);
-    let bad = book.states.iter().filter(counts).map(|(&node, _)| node);
+    let counts = |state: NodeState| matches!(state, NodeState::Failed | NodeState::TimedOut);
+    let bad = book.states.iter().filter(|it| counts(*it.1) && !book.graph.is_optional(*it.0)).map(|it| *it.0);
     assert!(failed.iter().copied().eq(bad), "{failed:?} failed, says the verdict");
     for (node, it) in book.graph.nodes.pairs() {
         assert!(has_ended(book, node) || !book.is_awake(node), "{node:?} is open at the end");
