@@ -90,6 +90,16 @@ fn kill(pid: u32, signal: Signal) {
     rustix::process::kill_process(pid, signal).expect("it exists");
 }
 
+/// Whether every thread of a process has stopped.
+fn is_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The state follows the name, which is in brackets and may hold some itself.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
+}
+
 fn gone_within_two_seconds(all: &[u32], since: Instant) {
     until(|| (!all.iter().copied().any(is_alive)).then_some(()));
     let took = since.elapsed();
@@ -148,8 +158,9 @@ fn a_resume_sweeps_what_is_left_when_both_are_killed() {
     let run = format!("both-die-{}", std::process::id());
     let probe = Probe::start(&family(&file), &run);
     let all = family_of(&file);
-    // Stopped first, so that neither can see the other die.
+    // Stopped first, so that neither can see the other die. The signal only asks: each thread stops in its own time.
     kill(probe.worker, Signal::STOP);
+    until(|| is_stopped(probe.worker).then_some(()));
     kill(probe.front, Signal::KILL);
     kill(probe.worker, Signal::KILL);
     until(|| (!is_alive(probe.worker)).then_some(()));
