@@ -32,6 +32,8 @@ mod people;
 mod places;
 #[path = "flows/promises.rs"]
 mod promises;
+#[path = "flows/recut.rs"]
+mod recut;
 #[path = "flows/rollback.rs"]
 mod rollback;
 #[path = "flows/services.rs"]

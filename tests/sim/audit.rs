@@ -1,12 +1,12 @@
 //! What must hold after each event, and at the end of each step, when nothing is left to do at that moment.
 
-use engine::base::{Millis, NodeIx, Span, limits};
+use engine::base::{Millis, NodeIx, PoolIx, Span, limits};
 use engine::graph::model::{Phase, Policy};
 use engine::run::event::{CancelLevel, NodeState, StopKind};
 use engine::run::{Event, RunState};
 
 use crate::book::{Book, Key, Run};
-use crate::laws::{is_inside, is_startable, policy, pool_used};
+use crate::laws::{is_inside, is_startable, policy};
 
 /// What the core believes is what happened.
 pub(crate) fn after_each(book: &Book, state: &RunState) {
@@ -158,4 +158,13 @@ pub(crate) fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::NodeResolved { node, .. } => Some(*node),
         _ => None,
     }
+}
+
+/// Units of a pool in use.
+fn pool_used(book: &Book, pool: PoolIx, capacity: u32) -> u32 {
+    let weight = |key: &Key| {
+        let pools = &book.graph.nodes[key.0].rules.pools;
+        pools.iter().filter(|it| it.0 == pool).map(|it| it.1).sum::<u32>().min(capacity)
+    };
+    book.running.keys().map(weight).sum()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use engine::base::{Millis, NodeIx, PoolIx, Span};
+use engine::base::{Millis, NodeIx, Span};
 use engine::graph::model::{Condition, Need, Phase, Policy, Retry};
 use engine::plan::model::{AllowFailure, RetryWhen};
 use engine::run::event::{
@@ -488,13 +488,4 @@ fn verdict_is_true(book: &Book, verdict: &Verdict) {
         let is_killed = book.cancel.is_some_and(|(level, _)| level == CancelLevel::Kill);
         assert!(!was_skipped || is_killed || book.finally_over, "the clean-up {node:?} was not run");
     }
-}
-
-/// Units of a pool in use.
-pub(crate) fn pool_used(book: &Book, pool: PoolIx, capacity: u32) -> u32 {
-    let weight = |key: &Key| {
-        let pools = &book.graph.nodes[key.0].rules.pools;
-        pools.iter().filter(|it| it.0 == pool).map(|it| it.1).sum::<u32>().min(capacity)
-    };
-    book.running.keys().map(weight).sum()
 }

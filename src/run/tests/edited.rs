@@ -155,6 +155,45 @@ fn whatever_ended_by_force_is_in_doubt_once_an_edit_forbids_to_repeat_it() {
 }
 
 #[test]
+fn what_shards_took_is_measured_by_the_target_of_the_edited_plan() {
+    let with = |target: u64| {
+        let mut node = listed(&SIX, 1, |_| ());
+        let split = node.rules.split.as_mut().expect("it has items");
+        (split.size, split.target, node.rules.shards) = (2, Some(Span::from_ms(target)), 3);
+        node
+    };
+    let versions = [with(1000), with(10)].map(|node| graph(parts(vec![node])));
+    let mut story = Story::versions(1, versions.into());
+    story.shard(0, 0, Outcome::Success);
+    assert_eq!(story.core.state().p95(n(0)), Some(Span::from_ms(1)));
+    edited(&mut story);
+    assert_eq!(story.core.state().p95(n(0)), Some(Span::from_ms(1)), "it is not forgotten");
+}
+
+#[test]
+fn what_was_cut_anew_is_in_doubt_as_a_whole_once_an_edit_forbids_to_repeat_it() {
+    let versions = [listed(&SIX, 2, |_| ()), listed(&SIX, 3, |_| ()), listed(&SIX, 3, ONCE)];
+    let mut story = Story::versions(1, versions.map(|node| graph(parts(vec![node]))).into());
+    story.shard(0, 0, Outcome::Success);
+    edited(&mut story).tell(Input::Pause { on: true, by: String::new() });
+    edited(&mut story).is(0, NodeState::Unknown).starts(&[]);
+    story.resolves(0, Resolution::Success).starts(&[]).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn a_stage_that_was_left_out_for_a_while_keeps_what_it_had_done() {
+    let with = |selected: bool| {
+        let node = Node { selected, ..listed(&SIX, 2, |_| ()) };
+        graph(parts(vec![node]))
+    };
+    let mut story = Story::versions(1, vec![with(true), with(false), with(true)]);
+    story.shard(0, 0, Outcome::Success);
+    edited(&mut story).is(0, NodeState::Skipped);
+    edited(&mut story).starts(&[(0, 1), (0, 2)]);
+    story.shard(0, 1, Outcome::Success).shard(0, 2, Outcome::Success).run_ends(RunEnd::Success);
+}
+
+#[test]
 fn a_failure_that_is_known_is_tried_again_whatever_an_edit_says() {
     edited(once_by_edit(ONCE).fails(0)).is(0, NodeState::Retrying);
     // What had been cut off is no matter any more once a later attempt failed in a way that is known.

@@ -250,6 +250,47 @@ fn a_retry_counts_as_a_start_and_a_resume_keeps_the_pace() {
     assert_eq!(story.core.state().flights().len(), 1);
 }
 
+/// One start in a second.
+fn paced(items: u64) -> Node {
+    let rate = Some(Rate { count: 1, per: Span::from_secs(1) });
+    sharded(items, Split { size: 1, rate, ..Split::default() })
+}
+
+#[test]
+fn an_engine_does_not_leave_for_a_person_between_two_starts() {
+    let gate = stage("gate", |node| node.rules.is_approval = true);
+    let mut story = Story::with(8, parts(vec![paced(2), gate]));
+    story.shard(0, 0, Outcome::Success);
+    assert!(story.core.state().is_quiescent() && !story.core.state().needs_person());
+    let used = story.core.state().used_time(story.at);
+    story.wait(1000).starts(&[(0, 1)]);
+    assert_eq!(story.core.state().used_time(story.at), used + Span::from_secs(1), "the run's clock goes on");
+    story.shard(0, 1, Outcome::Success);
+    assert!(story.core.state().needs_person(), "nothing but the approval is left");
+}
+
+#[test]
+fn a_retry_of_the_clean_up_does_not_start_by_its_rate_before_its_time() {
+    let mut clean = paced(1);
+    clean.phase = Phase::Finally;
+    clean.rules.retry = Some(retry(1, 500));
+    let work = stage("work", |node| node.rules.is_approval = true);
+    let mut story = Story::with(8, parts(vec![work, clean]));
+    story.decides(0, false).shard(1, 0, Outcome::Exit(1)).is(1, NodeState::Retrying);
+    // A new try asks again, and until then the clean-up waits, whatever its clocks say.
+    story.resume().is(0, NodeState::Waiting);
+    story.wait(5000).is(0, NodeState::Waiting).starts(&[]);
+}
+
+#[test]
+fn a_rehearsal_goes_on_between_two_starts() {
+    let mut node = paced(3);
+    node.rules.expected = Span::from_ms(10);
+    let shown = crate::run::rehearse(&graph(parts(vec![node, after("next", &[0])]))).starts;
+    let times: Vec<(u32, u64)> = shown.iter().map(|it| (it.node.raw(), it.at.ms())).collect();
+    assert_eq!(times, [(0, 0), (1, 2010)]);
+}
+
 #[test]
 fn a_stage_without_items_is_done() {
     let mut story = Story::with(4, parts(vec![sharded(0, auto(800)), after("next", &[0])]));

@@ -169,6 +169,18 @@ fn a_box_in_which_a_retry_is_used_up_is_no_idle_one() {
 }
 
 #[test]
+fn to_start_a_service_again_is_no_progress() {
+    let service = stage("db", |node| node.rules.is_service = true);
+    let mut story = Story::boxed(100, parts(vec![service, with_needs(usual("long", 90, 5), &[0])]));
+    story.wait(50).succeeds(0).has(&LEAVES);
+    for _ in 0..2 {
+        assert!(!story.core.state().is_stalled());
+        story.next_box(100).starts(&[(0, 0)]).wait(50).succeeds(0).has(&LEAVES);
+    }
+    assert!(story.core.state().is_stalled(), "the service takes the time that its user needs");
+}
+
+#[test]
 fn a_retry_that_comes_too_late_is_for_the_next_box() {
     let node = stage("a", |node| node.rules.retry = Some(retry(1, 200)));
     let mut story = Story::boxed(100, parts(vec![node]));
