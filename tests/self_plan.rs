@@ -30,7 +30,7 @@ fn project() -> Project {
     }
     for folder in ["plans", "environments", "templates", "examples/01-parallel", "examples/05-approval-and-resume"]
     {
-        copy(root, Path::new(folder), &project);
+        project.bring(folder);
     }
     for source in ["src/lib.rs", "tests/one.rs", "benches/one.rs", "examples/one.rs"] {
         project.write(source, "// a stand-in\n");
@@ -38,19 +38,6 @@ fn project() -> Project {
     project.script("bin/cargo", &CARGO.replace("ENGINE", env!("CARGO_BIN_EXE_engine")));
     project.script("bin/rustc", RUSTC);
     project
-}
-
-/// Every file of a folder of the repository, at the same place in the project.
-fn copy(root: &Path, folder: &Path, project: &Project) {
-    for entry in fs::read_dir(root.join(folder)).expect("a folder of the repository") {
-        let entry = entry.expect("an entry");
-        let name = folder.join(entry.file_name());
-        if entry.file_type().expect("it is there").is_dir() {
-            copy(root, &name, project);
-        } else {
-            project.write(name, fs::read(entry.path()).expect("a file"));
-        }
-    }
 }
 
 /// Runs the engine with the stand-ins in front of everything else.

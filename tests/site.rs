@@ -12,22 +12,9 @@ use support::Project;
 fn project() -> Project {
     let project = Project::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    copy(&root.join("examples/site"), &project.path("examples/site"));
+    project.bring("examples/site");
     project.write("plans/site.yaml", fs::read(root.join("plans/site.yaml")).expect("the plan"));
     project
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder of the repository") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("a copy");
-        }
-    }
 }
 
 /// What `site/current` points at.

@@ -8,19 +8,21 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 
 use super::begin::{New, Read};
 use super::compile::{self, Compiled, Expected};
 use super::host::Error;
-use super::ports;
+use super::{ports, record};
 use crate::base::{Millis, NodeIx, RunId};
 use crate::graph::Graph;
 use crate::graph::part::Part;
 use crate::journal::output::{self, Segments, Stream, Trace};
-use crate::journal::{self, Holder, Notice, RunDir, StateDir, Writer, snapshot};
+use crate::journal::{self, Holder, RunDir, StateDir, snapshot};
 use crate::run::event::{Attempt, StopKind, StopReason, SuspendReason};
 use crate::run::{Event, Outcome};
+
+/// Events that go to the journal at once.
+const BATCH: usize = 10_000;
 
 /// A part that is to be joined.
 pub struct Joining {
@@ -136,7 +138,10 @@ pub fn join(state: &StateDir, mut parts: Vec<Joining>, run: &RunId, person: &str
     joint.events.push(Event::RunSuspended { why: SuspendReason::HandOver });
     let events = joint.events;
     segments.flush()?;
-    write(&dir, &ownership, &events)?;
+    let end = journal::Reader::open(&dir)?.end();
+    let batches =
+        events.chunks(BATCH).map(|batch| batch.iter().map(|event| (Millis::ZERO, event.clone())).collect());
+    record::write_out(&dir, &ownership, &end, batches)?;
     Ok(dir)
 }
 
@@ -350,25 +355,5 @@ fn copy_objects(from: &Path, to: &Path) -> std::io::Result<()> {
             }
         }
     }
-    Ok(())
-}
-
-fn write(dir: &RunDir, ownership: &journal::Ownership, events: &[Event]) -> Result<(), Misfit> {
-    let end = journal::Reader::open(dir)?.end();
-    let (tell, hear) = channel();
-    // Nobody is left to tell once this function has returned.
-    let writer = Writer::open(dir, ownership, &end, move |notice| drop(tell.send(notice)))?;
-    let mut last = 0;
-    for batch in events.chunks(10_000) {
-        last = writer.append(batch.iter().map(|event| (Millis::ZERO, event.clone())).collect())?;
-    }
-    while let Ok(notice) = hear.recv() {
-        match notice {
-            Notice::Durable { first, records } if first + records.len() as u64 > last => break,
-            Notice::Durable { .. } => {}
-            Notice::Failed(error) => return Err(error.into()),
-        }
-    }
-    writer.close();
     Ok(())
 }

@@ -6,7 +6,8 @@ use super::begin::Read;
 use super::compile::Expected;
 use super::host::Error;
 use super::ports::{self, Clock};
-use crate::journal::{self, Holder, Notice, RunDir, Writer};
+use crate::base::Millis;
+use crate::journal::{self, End, Holder, Notice, Ownership, RunDir, Writer};
 use crate::run::{Event, Input};
 
 /// Takes the run's lock, lets the core decide about `inputs`, and records what a person may decide: starts
@@ -25,15 +26,31 @@ pub fn alone(dir: RunDir, inputs: Vec<Input>) -> Result<(), Error> {
     if events.is_empty() {
         return Ok(());
     }
+    Ok(write_out(&read.dir, &ownership, &read.end, [events])?)
+}
+
+/// Appends `batches` to the journal of `dir`, which ends at `end`; all are durable when this returns.
+///
+/// # Errors
+/// The disk refuses.
+pub(super) fn write_out(
+    dir: &RunDir,
+    ownership: &Ownership,
+    end: &End,
+    batches: impl IntoIterator<Item = Vec<(Millis, Event)>>,
+) -> Result<(), journal::Error> {
     let (tell, hear) = channel();
     // Nobody is left to tell once this function has returned.
-    let writer = Writer::open(&read.dir, &ownership, &read.end, move |notice| drop(tell.send(notice)))?;
-    let last = writer.append(events)?;
+    let writer = Writer::open(dir, ownership, end, move |notice| drop(tell.send(notice)))?;
+    let mut last = 0;
+    for batch in batches {
+        last = writer.append(batch)?;
+    }
     while let Ok(notice) = hear.recv() {
         match notice {
             Notice::Durable { first, records } if first + records.len() as u64 > last => break,
             Notice::Durable { .. } => {}
-            Notice::Failed(error) => return Err(error.into()),
+            Notice::Failed(error) => return Err(error),
         }
     }
     writer.close();

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::unix::Named;
-use super::{Ended, Error, Executor, Exit, Key, Listener, News, OutputSink, Spec, StopKind, strays, unix};
+use super::{Ended, Error, Executor, Key, Listener, News, OutputSink, Spec, StopKind, strays, unix};
 use crate::base::limits;
 use crate::plan::model::{Lifetime, Signal};
 
@@ -162,7 +162,7 @@ impl Local {
             std::mem::take(&mut state.queue)
         };
         for spec in stopped {
-            self.shared.tell(News::Ended(Box::new(not_started(spec.key, "the engine is closing".into()))));
+            self.shared.tell(News::Ended(Box::new(Ended::not_started(spec.key, "the engine is closing".into()))));
         }
         for index in 0..self.shared.wakers.len() {
             self.shared.wake(index);
@@ -206,7 +206,8 @@ impl Executor for Local {
             queued
         };
         if queued.is_some() {
-            self.shared.tell(News::Ended(Box::new(not_started(key, "stopped before it was started".into()))));
+            self.shared
+                .tell(News::Ended(Box::new(Ended::not_started(key, "stopped before it was started".into()))));
             return;
         }
         for index in 0..self.shared.wakers.len() {
@@ -294,18 +295,6 @@ fn end_by(
         }
         let left = until.saturating_duration_since(now()).min(Duration::from_millis(20));
         unix::wait_any(&alive, left);
-    }
-}
-
-fn not_started(key: Key, why: String) -> Ended {
-    Ended {
-        key,
-        exit: Exit::NotStarted(why),
-        took: Duration::ZERO,
-        cpu_us: 0,
-        max_rss_kib: 0,
-        bytes: 0,
-        notes: Vec::new(),
     }
 }
 

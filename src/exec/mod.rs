@@ -153,6 +153,21 @@ pub struct Ended {
     pub notes: Vec<String>,
 }
 
+impl Ended {
+    /// The end of an attempt that never ran; `why` in words.
+    pub(crate) fn not_started(key: Key, why: String) -> Self {
+        Self {
+            key,
+            exit: Exit::NotStarted(why),
+            took: Duration::ZERO,
+            cpu_us: 0,
+            max_rss_kib: 0,
+            bytes: 0,
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// What the main process did.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Exit {

@@ -259,14 +259,8 @@ mod tests {
     use crate::graph::model::{Accept, Need};
     use proptest::prelude::*;
 
-    fn node(id: &str, needs: &[u32]) -> Node {
-        let mut node = Node::plain(id);
-        node.needs = needs.iter().map(|&at| Need { node: NodeIx::new(at), accept: Accept::DEFAULT }).collect();
-        node
-    }
-
     fn graph(needs: &[&[u32]]) -> Result<Graph, Vec<Vec<NodeIx>>> {
-        let nodes = needs.iter().enumerate().map(|(at, needs)| node(&format!("n{at}"), needs)).collect();
+        let nodes = needs.iter().enumerate().map(|(at, needs)| Node::after(&format!("n{at}"), needs)).collect();
         Graph::assemble(Parts::of("test", nodes))
     }
 
@@ -285,7 +279,8 @@ mod tests {
 
     #[test]
     fn priority_is_the_longest_expected_time_to_the_end() {
-        let mut nodes = vec![node("a", &[]), node("b", &[0]), node("c", &[0]), node("d", &[1])];
+        let mut nodes =
+            vec![Node::after("a", &[]), Node::after("b", &[0]), Node::after("c", &[0]), Node::after("d", &[1])];
         for (node, secs) in nodes.iter_mut().zip([1, 2, 10, 3]) {
             node.rules.expected = Span::from_secs(secs);
         }
@@ -314,7 +309,7 @@ mod tests {
     #[test]
     fn a_cycle_of_a_hundred_thousand_is_found_whole() {
         let count = 100_000;
-        let nodes = (0..count).map(|at| node(&format!("n{at}"), &[(at + 1) % count])).collect();
+        let nodes = (0..count).map(|at| Node::after(&format!("n{at}"), &[(at + 1) % count])).collect();
         let cycles = Graph::assemble(Parts::of("test", nodes)).expect_err("one cycle");
         assert_eq!(cycles.len(), 1);
         assert_eq!(raw(&cycles[0]), (0..count).collect::<Vec<_>>());
@@ -326,7 +321,7 @@ mod tests {
             edges in proptest::collection::vec((1u32..60, 0u32..60), 0..200),
             times in proptest::collection::vec(0u64..9, 60),
         ) {
-            let mut nodes: Vec<Node> = (0..60).map(|at| node(&format!("n{at}"), &[])).collect();
+            let mut nodes: Vec<Node> = (0..60).map(|at| Node::after(&format!("n{at}"), &[])).collect();
             for (from, to) in edges {
                 nodes[from as usize].needs.push(Need { node: NodeIx::new(to % from), accept: Accept::DEFAULT });
             }
@@ -351,7 +346,7 @@ mod tests {
 
         #[test]
         fn a_cycle_is_one(edges in proptest::collection::vec((0u32..20, 0u32..20), 0..60)) {
-            let mut nodes: Vec<Node> = (0..20).map(|at| node(&format!("n{at}"), &[])).collect();
+            let mut nodes: Vec<Node> = (0..20).map(|at| Node::after(&format!("n{at}"), &[])).collect();
             for (from, to) in edges {
                 nodes[from as usize].needs.push(Need { node: NodeIx::new(to), accept: Accept::DEFAULT });
             }

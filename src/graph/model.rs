@@ -408,6 +408,13 @@ pub enum Items {
 }
 
 impl Node {
+    /// A plain node that needs the nodes at these places.
+    #[cfg(test)]
+    pub(super) fn after(id: &str, needs: &[u32]) -> Self {
+        let needs = needs.iter().map(|&at| Need { node: NodeIx::new(at), accept: Accept::DEFAULT });
+        Self { needs: needs.collect(), ..Self::plain(id) }
+    }
+
     /// A node that runs `true`: in the plan's own scope, selected, needing nothing.
     pub fn plain(id: &str) -> Self {
         Self {

@@ -44,13 +44,7 @@ pub fn tie(nodes: &mut [Node]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::model::{Accept, Need, Phase};
-
-    fn node(id: &str, needs: &[u32]) -> Node {
-        let mut node = Node::plain(id);
-        node.needs = needs.iter().map(|&at| Need { node: NodeIx::new(at), accept: Accept::DEFAULT }).collect();
-        node
-    }
+    use crate::graph::model::Phase;
 
     fn undo(stage: u32) -> Node {
         let mut node = Node::plain(&format!("undo{stage}"));
@@ -61,7 +55,8 @@ mod tests {
     /// a → b → c and a → d → c, of which b has nothing that undoes it.
     #[test]
     fn what_came_last_is_undone_first() {
-        let mut nodes = vec![node("a", &[]), node("b", &[0]), node("c", &[1, 3]), node("d", &[0])];
+        let mut nodes =
+            vec![Node::after("a", &[]), Node::after("b", &[0]), Node::after("c", &[1, 3]), Node::after("d", &[0])];
         nodes.extend([undo(0), undo(2), undo(3)]);
         tie(&mut nodes);
         let needs = |at: usize| nodes[at].needs.iter().map(|need| need.node.raw()).collect::<Vec<_>>();

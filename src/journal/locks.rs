@@ -5,7 +5,7 @@
 //! are one step between processes.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 
@@ -70,7 +70,7 @@ impl Locks {
     /// # Errors
     /// The disk refuses, or the present record cannot be read.
     pub fn take(&self, record: &LockRecord) -> Result<Taken, Error> {
-        let _guard = self.guard()?;
+        let _guard = self.state.guard(&self.path)?;
         match self.holder(&record.name)? {
             Some(held) if held.run == record.run => return Ok(Taken::Already),
             Some(held) => return Ok(Taken::Busy(held)),
@@ -85,7 +85,7 @@ impl Locks {
     /// # Errors
     /// The disk refuses, or the present record cannot be read.
     pub fn take_over(&self, record: &LockRecord, gone: &RunId, reason: &str) -> Result<Taken, Error> {
-        let _guard = self.guard()?;
+        let _guard = self.state.guard(&self.path)?;
         match self.holder(&record.name)? {
             Some(held) if held.run == record.run => return Ok(Taken::Already),
             Some(held) if held.run == *gone => {
@@ -166,7 +166,7 @@ impl Locks {
         if !self.path.is_dir() {
             return Ok(false);
         }
-        let _guard = self.guard()?;
+        let _guard = self.state.guard(&self.path)?;
         if self.holder(name)?.is_none_or(|held| held.run != *run) {
             return Ok(false);
         }
@@ -189,7 +189,7 @@ impl Locks {
         if !self.path.is_dir() {
             return Ok(None);
         }
-        let _guard = self.guard()?;
+        let _guard = self.state.guard(&self.path)?;
         let record = match self.holder(name) {
             Ok(None) => return Ok(None),
             Ok(Some(record)) => record,
@@ -234,15 +234,6 @@ impl Locks {
 
     fn log_path(&self) -> PathBuf {
         self.path.join("broken")
-    }
-
-    fn guard(&self) -> Result<File, Error> {
-        self.state.prepare()?;
-        self.state.disk().make_dirs(&self.path)?;
-        let path = self.path.join(".guard");
-        let file = self.state.disk().open(&path)?;
-        file.lock().map_err(Error::io("lock", &path))?;
-        Ok(file)
     }
 
     fn file(&self, name: &str) -> PathBuf {

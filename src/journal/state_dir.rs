@@ -1,6 +1,6 @@
 //! `.engine/`: one directory for each run, what runs share beside them, and what stands where.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -78,6 +78,16 @@ impl StateDir {
 
     fn run_dir(&self, id: RunId) -> RunDir {
         RunDir { path: self.runs_path().join(id.as_str()), id, state: self.root.clone(), disk: self.disk.clone() }
+    }
+
+    /// Makes `folder` inside, if it is not there; who holds the answer is the only one that changes anything in it.
+    pub(super) fn guard(&self, folder: &Path) -> Result<File, Error> {
+        self.prepare()?;
+        self.disk.make_dirs(folder)?;
+        let path = folder.join(".guard");
+        let file = self.disk.open(&path)?;
+        file.lock().map_err(Error::io("lock", &path))?;
+        Ok(file)
     }
 
     /// Makes the directory and a `.gitignore` that keeps it out of commits. A parent directory that has to

@@ -9,7 +9,7 @@
 //! People may write into the files. Keys that are not ours stay. A file that is no ticket any more is put aside under
 //! another name and never overwritten.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -82,7 +82,7 @@ impl Tickets {
     /// # Errors
     /// The disk refuses. Then the ticket is as it was.
     pub fn file(&self, found: &Finding) -> Result<bool, Error> {
-        let _guard = self.guard()?;
+        let _guard = self.state.guard(&self.path)?;
         let path = self.place(&found.id);
         let old = match load(&path)? {
             None => Map::new(),
@@ -126,7 +126,7 @@ impl Tickets {
     /// # Errors
     /// The disk refuses.
     pub fn mark(&self, id: &str, mark: Mark, (by, note): (&str, &str), at: &str) -> Result<bool, Error> {
-        let _guard = self.guard()?;
+        let _guard = self.state.guard(&self.path)?;
         let path = self.place(id);
         let Some(Ok(mut ticket)) = load(&path)? else { return Ok(false) };
         ticket.insert("state".to_owned(), json!(mark.word()));
@@ -169,15 +169,6 @@ impl Tickets {
 
     fn place(&self, id: &str) -> PathBuf {
         self.path.join(format!("{id}.json"))
-    }
-
-    fn guard(&self) -> Result<File, Error> {
-        self.state.prepare()?;
-        self.state.disk().make_dirs(&self.path)?;
-        let path = self.path.join(".guard");
-        let file = self.state.disk().open(&path)?;
-        file.lock().map_err(Error::io("lock", &path))?;
-        Ok(file)
     }
 }
 

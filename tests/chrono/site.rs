@@ -17,10 +17,9 @@ pub(crate) struct Checkout(String);
 
 impl Site {
     pub(crate) fn new() -> Self {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let site = Self { project: Project::new() };
         for folder in ["plans/chrono", "examples/chrono"] {
-            copy(&here.join(folder), &site.project.path(folder));
+            site.project.bring(folder);
         }
         site.command("examples/chrono/make-repos", &["site"]);
         site
@@ -188,20 +187,6 @@ impl Site {
         ] {
             let text = self.origin(&["show", &format!("khala:{file}")]);
             assert!(text.lines().any(|one| one == line), "{file} has no `{line}`:\n{text}");
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            // The mode bits come along.
-            fs::copy(entry.path(), target).expect("a copy");
         }
     }
 }

@@ -156,22 +156,9 @@ pub(crate) fn check(document: &str) {
 pub(crate) fn repository() -> Project {
     let project = Project::new();
     for folder in ["plans", "examples"] {
-        copy(&markdown::root().join(folder), &project.path(folder));
+        project.bring(folder);
     }
     project
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder of the repository") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("a copy");
-        }
-    }
 }
 
 #[test]

@@ -1,10 +1,7 @@
 //! Environments in plans: `env.*` in expressions, the actions as stages, and the router for real.
 
-use std::fs;
-use std::path::Path;
-
 use super::place::{SECRETS, project};
-use super::support::{Output, Project};
+use super::support::{Output, Project, free_port};
 
 fn check(project: &Project, plan: &str, status: i32) -> Output {
     project.write("plan.yaml", format!("version: 1\n{plan}"));
@@ -118,17 +115,10 @@ fn a_run_keeps_the_environment_that_it_began_with() {
 /// The repository's router with all that belongs to it, on a free port.
 fn router() -> Project {
     let project = Project::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for folder in ["environments/router", "templates/router", "plans/router", "examples/router"] {
-        for entry in fs::read_dir(root.join(folder)).expect("a folder of the repository") {
-            let from = entry.expect("an entry").path();
-            let to = project.path(folder).join(from.file_name().expect("a name"));
-            fs::create_dir_all(project.path(folder)).expect("made");
-            fs::copy(&from, &to).expect("copied with its mode");
-        }
+        project.bring(folder);
     }
-    let port =
-        std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").port();
+    let port = free_port();
     let base = project.read("environments/router/base.yaml");
     project
         .write("environments/router/base.yaml", base.replace("values:\n", &format!("values:\n  PORT: {port}\n")));

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Output, Project};
+use crate::support::{Output, Project, copy};
 
 /// Bits and lengths in a default run.
 const SAMPLE: usize = 40;
@@ -77,19 +77,6 @@ stages:
     fn is_well_done(&self) -> bool {
         let ran = self.project.read("ran");
         ["build", "check", "ship"].iter().all(|stage| ran.lines().any(|line| line == *stage))
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), &target).expect("a file");
-        }
     }
 }
 

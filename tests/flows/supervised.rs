@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::Value;
 
-use crate::support::{Live, Project};
+use crate::support::{Live, Project, free_port};
 
 /// A service that says which process it is and notes how it is asked to stop.
 const SERVICE: &str = "#!/bin/sh
@@ -176,7 +176,7 @@ print('up', os.getpid(), flush=True)
 server.serve_forever()
 ",
     );
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it").port();
+    let port = free_port();
     project.write(
         "service.yaml",
         format!(

@@ -1,10 +1,9 @@
 //! Metrics: a real Prometheus that scrapes a real exporter, files that change, a log that grows.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use super::server::Server;
-use super::support::Project;
+use super::support::{Project, free_port};
 
 /// A Prometheus with a folder of its own, ended with the test.
 struct Prometheus {
@@ -20,7 +19,7 @@ impl Prometheus {
             server.port
         );
         project.write("prometheus.yml", config);
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").port();
+        let port = free_port();
         let child = Command::new("prometheus")
             .args(["--config.file=prometheus.yml", "--storage.tsdb.path=tsdb"])
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))

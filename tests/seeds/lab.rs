@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 
@@ -18,9 +18,8 @@ impl Lab {
     /// A project with these folders of the repository. The user postgres can enter it.
     pub(crate) fn new(folders: &[&str]) -> Self {
         let lab = Self { project: Project::new(), env: Vec::new() };
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         for folder in folders {
-            copy(&here.join(folder), &lab.project.path(folder));
+            lab.project.bring(folder);
         }
         fs::set_permissions(lab.project.path(""), fs::Permissions::from_mode(0o711)).expect("mode bits");
         lab
@@ -109,24 +108,5 @@ impl Drop for Lab {
             .stdout(Stdio::null())
             .status();
         assert!(std::thread::panicking() || ended.is_ok_and(|status| status.success()), "the lab does not end");
-    }
-}
-
-/// A port that was free a moment ago, for what must know its port before it starts.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").port()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("folders");
-    for entry in fs::read_dir(from).expect("a folder of the repository") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            // The mode bits come along.
-            fs::copy(entry.path(), target).expect("a copy");
-        }
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::lab::{Lab, free_port};
-use crate::support::{Live, Output};
+use crate::lab::Lab;
+use crate::support::{Live, Output, free_port};
 
 const SECRET: &str = "canary-secret-key-0123456789abcdef";
 const WORD: &str = "canary-s3cret%2F$x";

@@ -80,6 +80,11 @@ impl Project {
         path
     }
 
+    /// Brings a folder of the repository to the same place in the project, with its mode bits.
+    pub(crate) fn bring(&self, folder: &str) {
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &self.path(folder));
+    }
+
     pub(crate) fn read(&self, path: impl AsRef<Path>) -> String {
         let path = self.path(path);
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -248,6 +253,26 @@ impl Drop for Live {
     }
 }
 
+/// Copies a folder with everything in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("folders");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            // The mode bits come along.
+            fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}
+
+/// A port that was free a moment ago, for what must know its port before it starts.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").port()
+}
+
 /// Keeps what a pipe says, line by line, so that a stuck process still shows what it said.
 fn collect(pipe: impl Read, kept: &Mutex<String>, mut told: impl FnMut(String)) {
     let mut pipe = BufReader::new(pipe);
@@ -270,6 +295,8 @@ const _: fn() = || {
     let _ = (Project::start, Output::expect, Live::pid, Live::line, Live::error_line, Live::say);
     let _ = (Live::signal, Live::kill_worker, Live::end_open);
     let _: [fn(&Project, &'static str) -> String; 1] = [Project::read];
+    let _: [fn(&Project, &'static str); 1] = [Project::bring];
+    let _: fn() -> u16 = free_port;
     let _: [fn(&Project, &'static str) -> bool; 1] = [Project::has];
     let _: [fn(&Project, &'static str, &'static str) -> PathBuf; 1] = [Project::write];
     let _: [fn(&Project, &'static str, &str) -> PathBuf; 1] = [Project::script];

@@ -295,15 +295,7 @@ impl Keeper<'_> {
                 });
             }
             Err(why) => {
-                let ended = exec::Ended {
-                    key,
-                    exit: Exit::NotStarted(why),
-                    took: Duration::ZERO,
-                    cpu_us: 0,
-                    max_rss_kib: 0,
-                    bytes: 0,
-                    notes: Vec::new(),
-                };
+                let ended = exec::Ended::not_started(key, why);
                 // Heard as any other end, after the orders that came with this one.
                 drop(self.sender.send(Word::Exec(News::Ended(Box::new(ended)))));
             }

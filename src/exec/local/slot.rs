@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::attempt::{Attempt, Phase};
-use super::{READ_BYTES, Service, Shared, not_started, now};
+use super::{READ_BYTES, Service, Shared, now};
 use crate::base::limits;
 use crate::exec::{Ended, Exit, Key, News, Spec, StopKind, strays, unix};
 use crate::plan::model::Lifetime;
@@ -146,7 +146,7 @@ impl Slot {
         let key = spec.key;
         match Attempt::spawn(spec, &self.shared) {
             Ok(attempt) => self.watch(attempt),
-            Err(why) => self.shared.tell(News::Ended(Box::new(not_started(key, why)))),
+            Err(why) => self.shared.tell(News::Ended(Box::new(Ended::not_started(key, why)))),
         }
     }
 
@@ -347,7 +347,7 @@ impl Slot {
         attempt.phase = Phase::Past;
         attempt.pipe = None;
         let key = attempt.spec.key;
-        let mut ended = not_started(key, String::new());
+        let mut ended = Ended::not_started(key, String::new());
         ended.exit = Exit::Lost(format!("still alive although killed: {alive}"));
         ended.took = now().saturating_duration_since(attempt.begun);
         ended.bytes = attempt.bytes;

@@ -20,25 +20,7 @@ use crate::render::{Name, Tree as Prepared, Value};
 pub fn environment_name(loaded: &Loaded, request: &Request) -> Option<String> {
     let tree = loaded.plan.environment.as_ref()?;
     let (world, mut unheard) = (Recorded::default(), Report::default());
-    let mut builder = Builder {
-        loaded,
-        request,
-        world: &world,
-        report: &mut unheard,
-        nodes: Vec::new(),
-        scopes: Vec::new(),
-        pools: Vec::new(),
-        folds: Vec::new(),
-        frames: Vec::new(),
-        groups: Vec::new(),
-        objectives: Vec::new(),
-        is_partial: false,
-        edges: 0,
-        used: BTreeSet::new(),
-        is_full: false,
-        undos: Vec::new(),
-        told: Vec::new(),
-    };
+    let mut builder = Builder::new(loaded, request, &world, &mut unheard);
     let cx = builder.plan_context();
     match builder.value(tree, &cx, Site::default()) {
         Eval::Known(Value::String(name)) => Some(name),

@@ -107,25 +107,7 @@ impl Default for Request {
 /// from before. All checks run in any case, so that all errors come at once.
 pub fn build(loaded: &Loaded, request: &Request, world: &dyn World, report: &mut Report) -> Option<Graph> {
     let count = report.len();
-    let mut builder = Builder {
-        told: report.error_places(),
-        loaded,
-        request,
-        world,
-        report,
-        nodes: Vec::with_capacity(loaded.plan.stages.len().min(limits::MAX_STAGES)),
-        scopes: Vec::new(),
-        pools: Vec::new(),
-        folds: Vec::new(),
-        frames: Vec::new(),
-        groups: Vec::new(),
-        objectives: Vec::new(),
-        is_partial: loaded.plan.partial || loaded.actions.iter().any(|action| action.partial),
-        edges: 0,
-        used: BTreeSet::new(),
-        is_full: false,
-        undos: Vec::new(),
-    };
+    let mut builder = Builder::new(loaded, request, world, report);
     let graph = builder.run();
     let told = builder.told;
     report.forget_repeats(count, &told);
@@ -155,6 +137,31 @@ pub(super) struct Builder<'a> {
     is_full: bool,
     /// What undoes stages: they follow all of these.
     undos: Vec<Node>,
+}
+
+impl<'a> Builder<'a> {
+    /// A builder that has built nothing yet.
+    fn new(loaded: &'a Loaded, request: &'a Request, world: &'a dyn World, report: &'a mut Report) -> Self {
+        Self {
+            told: report.error_places(),
+            loaded,
+            request,
+            world,
+            report,
+            nodes: Vec::with_capacity(loaded.plan.stages.len().min(limits::MAX_STAGES)),
+            scopes: Vec::new(),
+            pools: Vec::new(),
+            folds: Vec::new(),
+            frames: Vec::new(),
+            groups: Vec::new(),
+            objectives: Vec::new(),
+            is_partial: loaded.plan.partial || loaded.actions.iter().any(|action| action.partial),
+            edges: 0,
+            used: BTreeSet::new(),
+            is_full: false,
+            undos: Vec::new(),
+        }
+    }
 }
 
 impl Builder<'_> {

@@ -19,6 +19,23 @@ const STATUS: Shape = Shape::Either(&[
     Shape::List { of: &Shape::Either(&[Shape::Count { min: 100, max: 599 }, Shape::Template]), empty: false },
 ]);
 
+/// What only this gate has, and what every gate has; the first word is what the gate says of `on-no-data`.
+macro_rules! gate_keys {
+    ($no_data:ident; $($own:expr),* $(,)?) => {
+        &[$($own,)* INTERVAL, PATIENCE, ON_FAIL, ON_INCONCLUSIVE, $no_data, ON_ERROR, HOLD_FOR]
+    };
+}
+
+/// Where a number comes from, and what belongs to that.
+macro_rules! source_keys {
+    ($($more:expr),* $(,)?) => {
+        &[
+            HTTP_SOURCE, TCP_SOURCE, COMMAND_SOURCE, FILE_SOURCE, PROMETHEUS_SOURCE, LOG_SOURCE, QUERY, RANGE, STEP,
+            RANGE_REDUCE, MATCH, FROM_START, MAX_AGE, EXPECT_KEY, HEADERS, CA, VALUE, $($more,)*
+        ]
+    };
+}
+
 const INTERVAL: Key = Key::new("interval", TIME, "time between two rounds", "5s").or("5s");
 const PATIENCE: Key = Key::new("request-timeout", TIME, "how long one answer may take", "2s").or("10s");
 const ON_FAIL: Key =
@@ -80,7 +97,7 @@ const AUTHORITIES_KEY: Key = Key::new(
 pub static HTTP: Table = Table {
     name: "gate-http",
     doc: "`with` of `uses: http`: asks until the answer is as it should be. Redirects are not followed.",
-    keys: &[
+    keys: gate_keys!(ON_NO_DATA;
         URL,
         EXPECT_KEY,
         HEADERS,
@@ -92,14 +109,7 @@ pub static HTTP: Table = Table {
         RATIO,
         PASSES,
         FAILS,
-        INTERVAL,
-        PATIENCE,
-        ON_FAIL,
-        ON_INCONCLUSIVE,
-        ON_NO_DATA,
-        ON_ERROR,
-        HOLD_FOR,
-    ],
+    ),
     open: None,
 };
 
@@ -107,18 +117,11 @@ pub static HTTP: Table = Table {
 pub static TCP: Table = Table {
     name: "gate-tcp",
     doc: "`with` of `uses: tcp`: asks until something listens.",
-    keys: &[
+    keys: gate_keys!(ON_NO_DATA;
         Key::new("address", Shape::Template, "host and port", "'127.0.0.1:5432'").required(),
         PASSES,
         FAILS,
-        INTERVAL,
-        PATIENCE,
-        ON_FAIL,
-        ON_INCONCLUSIVE,
-        ON_NO_DATA,
-        ON_ERROR,
-        HOLD_FOR,
-    ],
+    ),
     open: None,
 };
 
@@ -126,7 +129,7 @@ pub static TCP: Table = Table {
 pub static COMMAND: Table = Table {
     name: "gate-command",
     doc: "`with` of `uses: command`: runs a process until it ends as it should.",
-    keys: &[
+    keys: gate_keys!(ON_NO_DATA;
         Key::new("run", TEXTS, "its words", "[pg_isready, -h, db]").required(),
         EXPECT_KEY,
         VALUE,
@@ -136,14 +139,7 @@ pub static COMMAND: Table = Table {
         RATIO,
         PASSES,
         FAILS,
-        INTERVAL,
-        PATIENCE,
-        ON_FAIL,
-        ON_INCONCLUSIVE,
-        ON_NO_DATA,
-        ON_ERROR,
-        HOLD_FOR,
-    ],
+    ),
     open: None,
 };
 
@@ -151,7 +147,7 @@ pub static COMMAND: Table = Table {
 pub static GATE_FILE: Table = Table {
     name: "gate-file",
     doc: "`with` of `uses: file`: looks until a file is as it should be.",
-    keys: &[
+    keys: gate_keys!(ON_NO_DATA;
         Key::new("path", Shape::Template, "the file, from the stage's folder", "run/ready").required(),
         EXPECT_KEY,
         MAX_AGE,
@@ -162,14 +158,7 @@ pub static GATE_FILE: Table = Table {
         RATIO,
         PASSES,
         FAILS,
-        INTERVAL,
-        PATIENCE,
-        ON_FAIL,
-        ON_INCONCLUSIVE,
-        ON_NO_DATA,
-        ON_ERROR,
-        HOLD_FOR,
-    ],
+    ),
     open: None,
 };
 
@@ -177,7 +166,7 @@ pub static GATE_FILE: Table = Table {
 pub static PROMETHEUS: Table = Table {
     name: "gate-prometheus",
     doc: "`with` of `uses: prometheus`: asks until a query gives a number that is as it should be.",
-    keys: &[
+    keys: gate_keys!(NEEDS_NO_DATA;
         SERVER,
         QUERY.required(),
         RANGE,
@@ -191,14 +180,7 @@ pub static PROMETHEUS: Table = Table {
         RATIO,
         PASSES,
         QUERY_FAILS,
-        INTERVAL,
-        PATIENCE,
-        ON_FAIL,
-        ON_INCONCLUSIVE,
-        NEEDS_NO_DATA,
-        ON_ERROR,
-        HOLD_FOR,
-    ],
+    ),
     open: None,
 };
 
@@ -207,7 +189,7 @@ pub static LOG: Table = Table {
     name: "gate-log",
     doc: "`with` of `uses: log`: counts the lines of a growing file that match. With `for` it watches so long; without, and \
           with a `pass` like `>= 1`, it waits until there are as many.",
-    keys: &[
+    keys: gate_keys!(ON_NO_DATA;
         Key::new("path", Shape::Template, "the file, from the stage's folder", "run/app.log").required(),
         MATCH.required(),
         FROM_START,
@@ -218,14 +200,7 @@ pub static LOG: Table = Table {
         Key::new("for", TIME, "how long", "10m"),
         COVERAGE,
         FAILS,
-        INTERVAL,
-        PATIENCE,
-        ON_FAIL,
-        ON_INCONCLUSIVE,
-        ON_NO_DATA,
-        ON_ERROR,
-        HOLD_FOR,
-    ],
+    ),
     open: None,
 };
 
@@ -234,7 +209,7 @@ pub static SOAK: Table = Table {
     name: "gate-soak",
     doc: "`with` of `uses: soak` and `uses: watch`: measures for a time. A soak judges all of it at its end, or as soon as a \
           bound can no longer be met; a watch judges each `window` that slides past.",
-    keys: &[
+    keys: gate_keys!(NEEDS_NO_DATA;
         FOR,
         Key::new("window", TIME, "of `watch`: how much is judged at a time", "1m"),
         Key::new(
@@ -249,14 +224,7 @@ pub static SOAK: Table = Table {
         AUTHORITIES_KEY,
         COVERAGE,
         Key::new("fail-fast", Shape::Bool, "ends when a bound can no longer be met", "false").or("true"),
-        INTERVAL,
-        PATIENCE,
-        ON_FAIL,
-        ON_INCONCLUSIVE,
-        NEEDS_NO_DATA,
-        ON_ERROR,
-        HOLD_FOR,
-    ],
+    ),
     open: None,
 };
 
@@ -264,7 +232,7 @@ pub static SOAK: Table = Table {
 pub static CANARY: Table = Table {
     name: "gate-canary",
     doc: "`with` of `uses: canary`: whether a new version does worse than the old one beside it.",
-    keys: &[
+    keys: gate_keys!(NEEDS_NO_DATA;
         FOR,
         Key::new(
             "metrics",
@@ -278,8 +246,7 @@ pub static CANARY: Table = Table {
             .or("0.05"),
         Key::new("min-effect", NUMBER, "the least rank-biserial correlation that counts", "0.5").or("0.3"),
         Key::new("min-samples", COUNT, "samples that each side must have", "30").or("8"),
-        INTERVAL, PATIENCE, ON_FAIL, ON_INCONCLUSIVE, NEEDS_NO_DATA, ON_ERROR, HOLD_FOR,
-    ],
+    ),
     open: None,
 };
 
@@ -287,7 +254,7 @@ pub static CANARY: Table = Table {
 pub static BURN_RATE: Table = Table {
     name: "gate-burn-rate",
     doc: "`with` of `uses: burn-rate`: whether an error budget burns too fast, over two windows for each rule.",
-    keys: &[
+    keys: gate_keys!(NEEDS_NO_DATA;
         SERVER,
         Key::new(
             "errors",
@@ -309,14 +276,7 @@ pub static BURN_RATE: Table = Table {
         Key::new("min-events", NUMBER, "fewer events in a long window say nothing", "100").or("0"),
         HEADERS,
         CA,
-        INTERVAL,
-        PATIENCE,
-        ON_FAIL,
-        ON_INCONCLUSIVE,
-        NEEDS_NO_DATA,
-        ON_ERROR,
-        HOLD_FOR,
-    ],
+    ),
     open: None,
 };
 
@@ -370,30 +330,13 @@ pub static METRIC: Table = Table {
     name: "gate-metric",
     doc: "One metric: one source, how its samples become one number, and what that has to be. An answer without a number \
           counts as 1 when it is good and as 0 when it is not.",
-    keys: &[
-        HTTP_SOURCE,
-        TCP_SOURCE,
-        COMMAND_SOURCE,
-        FILE_SOURCE,
-        PROMETHEUS_SOURCE,
-        LOG_SOURCE,
-        QUERY,
-        RANGE,
-        STEP,
-        RANGE_REDUCE,
-        MATCH,
-        FROM_START,
-        MAX_AGE,
-        EXPECT_KEY,
-        HEADERS,
-        CA,
-        VALUE,
+    keys: source_keys!(
         Key::new("reduce", Shape::Word(REDUCE), "how samples become one number", "p95").or("the worst one"),
         PASS.required(),
         BEFORE,
         PREEXISTING_KEY,
         RATIO,
-    ],
+    ),
     open: None,
 };
 
@@ -426,25 +369,7 @@ pub static CANARY_METRIC: Table = Table {
 pub static SOURCE: Table = Table {
     name: "gate-source",
     doc: "Where a number comes from: one of the first six keys, and what belongs to it.",
-    keys: &[
-        HTTP_SOURCE,
-        TCP_SOURCE,
-        COMMAND_SOURCE,
-        FILE_SOURCE,
-        PROMETHEUS_SOURCE,
-        LOG_SOURCE,
-        QUERY,
-        RANGE,
-        STEP,
-        RANGE_REDUCE,
-        MATCH,
-        FROM_START,
-        MAX_AGE,
-        EXPECT_KEY,
-        HEADERS,
-        CA,
-        VALUE,
-    ],
+    keys: source_keys!(),
     open: None,
 };
 
