@@ -1,5 +1,7 @@
 //! What stages are promised together: groups with their readiness, and objectives on the time that things take.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::model::Graph;
@@ -64,6 +66,11 @@ impl Objective {
         }
     }
 
+    /// What tells it from the others of a plan, also in another version of that.
+    pub fn key(&self) -> (Subject, &str) {
+        (self.subject, &self.name)
+    }
+
     /// Whether it is about `node`.
     pub fn covers(&self, node: NodeIx) -> bool {
         self.subject == Subject::Run || self.nodes.binary_search(&node).is_ok()
@@ -82,18 +89,33 @@ impl Graph {
         self.groups_of(node).any(|group| self.groups[group as usize].readiness == Readiness::Optional)
     }
 
+    /// Which objectives each stage belongs to, those of the run left out; indexes into `Graph::objectives`.
+    pub fn objectives_by_node(&self) -> BTreeMap<NodeIx, Vec<u32>> {
+        let mut by_node: BTreeMap<NodeIx, Vec<u32>> = BTreeMap::new();
+        for (ix, objective) in (0..).zip(&self.objectives) {
+            for &node in &objective.nodes {
+                by_node.entry(node).or_default().push(ix);
+            }
+        }
+        by_node
+    }
+
     /// The stages of `objective`, and how long after the start of each of them everything that the objective is about
     /// takes at least in 95 of 100 cases, the longest first. A stage without a history counts nothing, so that what is
     /// said is never too much.
     pub fn tails(&self, objective: &Objective) -> Vec<(NodeIx, Span)> {
+        let likely = |node: NodeIx| self.nodes[node].rules.likely().filter(|_| self.nodes[node].selected);
+        if let [node] = objective.nodes[..] {
+            // Most objectives are about one stage, and there may be as many as stages: no walk for each.
+            return likely(node).filter(|own| *own > Span::ZERO).map(|own| (node, own)).into_iter().collect();
+        }
         let mut longest = vec![None::<Span>; self.nodes.len()];
         for &node in self.order().iter().rev() {
             let behind = self.dependents(node).iter().filter_map(|next| longest[next.raw() as usize]).max();
             if behind.is_none() && !objective.covers(node) {
                 continue;
             }
-            let own = self.nodes[node].rules.likely().filter(|_| self.nodes[node].selected);
-            longest[node.raw() as usize] = Some(behind.unwrap_or_default() + own.unwrap_or_default());
+            longest[node.raw() as usize] = Some(behind.unwrap_or_default() + likely(node).unwrap_or_default());
         }
         let of = |node: NodeIx| Some((node, longest[node.raw() as usize].filter(|tail| *tail > Span::ZERO)?));
         let mut tails: Vec<(NodeIx, Span)> =
@@ -139,6 +161,8 @@ mod tests {
             graph.tails(objective).iter().map(|(node, tail)| (node.raw(), tail.ms() / 1000)).collect()
         };
         assert_eq!(secs(&objective(&[0, 1, 3])), [(0, 15), (1, 5), (3, 2)]);
+        assert_eq!(secs(&objective(&[0])), [(0, 10)]);
+        assert_eq!(secs(&objective(&[1])), []);
         assert_eq!(secs(&objective(&[])), [(0, 65), (1, 55), (2, 55), (3, 52), (4, 50)]);
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Objectives {
     goals: Vec<Goal>,
     /// Which of them a stage belongs to, those of the run left out.
     by_node: BTreeMap<NodeIx, Vec<u32>>,
+    /// Those of the run itself.
+    of_run: Vec<u32>,
     due: BTreeSet<(Millis, Alarm, u32)>,
 }
 
@@ -54,15 +56,17 @@ struct Goal {
 impl Objectives {
     /// Of a run that has not begun.
     pub(super) fn new(graph: &Graph) -> Self {
-        let mut all = Self::default();
-        for (ix, objective) in (0..).zip(&graph.objectives) {
+        let goal = |objective: &Objective| {
             let open = objective.nodes.iter().copied().collect();
-            all.goals.push(Goal { open, tails: graph.tails(objective), ..Goal::default() });
-            for &node in &objective.nodes {
-                all.by_node.entry(node).or_default().push(ix);
-            }
+            Goal { open, tails: graph.tails(objective), ..Goal::default() }
+        };
+        let of_run = (0..).zip(&graph.objectives).filter(|(_, objective)| objective.subject == Subject::Run);
+        Self {
+            goals: graph.objectives.iter().map(goal).collect(),
+            by_node: graph.objectives_by_node(),
+            of_run: of_run.map(|(ix, _)| ix).collect(),
+            due: BTreeSet::new(),
         }
-        all
     }
 
     /// The next moment at which there is something to say.
@@ -172,14 +176,8 @@ impl RunState {
         self.objectives.by_node.get(&node).cloned().unwrap_or_default()
     }
 
-    /// Those of the run itself.
-    fn of_run(&self) -> Vec<u32> {
-        let all = (0..).zip(&self.graph().objectives);
-        all.filter(|(_, objective)| objective.subject == Subject::Run).map(|(ix, _)| ix).collect()
-    }
-
     fn run_objective(&mut self, at: Millis, goes_on: bool) {
-        for ix in self.of_run() {
+        for ix in self.objectives.of_run.clone() {
             let goal = &mut self.objectives.goals[ix as usize];
             goal.since.get_or_insert(at);
             goal.is_over = !goes_on;
@@ -192,7 +190,7 @@ impl RunState {
             self.objectives.goals[ix as usize].since.get_or_insert(at);
             self.arm(ix);
         }
-        for ix in self.of_run() {
+        for ix in self.objectives.of_run.clone() {
             self.arm(ix);
         }
     }
@@ -290,9 +288,9 @@ impl RunState {
     pub(super) fn change_objectives(&mut self, old: &Graph) {
         let new = Arc::clone(self.graph());
         let mut was = std::mem::replace(&mut self.objectives, Objectives::new(&new));
-        let same = |a: &Objective, b: &Objective| (a.subject, &a.name) == (b.subject, &b.name);
+        let known: BTreeMap<_, usize> = old.objectives.iter().map(Objective::key).zip(0..).collect();
         for (ix, objective) in (0..).zip(&new.objectives) {
-            if let Some(before) = old.objectives.iter().position(|it| same(it, objective)) {
+            if let Some(&before) = known.get(&objective.key()) {
                 let before = std::mem::take(&mut was.goals[before]);
                 let goal = &mut self.objectives.goals[ix as usize];
                 (goal.since, goal.is_risky) = (before.since, before.is_risky);

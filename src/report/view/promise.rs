@@ -1,5 +1,7 @@
 //! What a view knows of objectives, groups and tickets.
 
+use std::collections::BTreeMap;
+
 use crate::base::{Millis, NodeIx, Span};
 use crate::graph::objective::{Objective, Readiness, Subject};
 use crate::run::event::{Case, Event, NodeState, ReopenReason};
@@ -10,6 +12,8 @@ use super::View;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Promises {
     goals: Vec<Goal>,
+    /// Which of them a stage belongs to, those of the run left out.
+    by_node: BTreeMap<NodeIx, Vec<u32>>,
     tickets: Vec<Raised>,
 }
 
@@ -82,6 +86,43 @@ impl Goal {
     }
 }
 
+/// What the stages of a group say of it.
+#[derive(Clone, Default)]
+struct Progress {
+    has_begun: bool,
+    is_open: bool,
+    failed: Option<NodeIx>,
+}
+
+impl Progress {
+    fn count(&mut self, node: NodeIx, state: NodeState) {
+        match state {
+            NodeState::Failed
+            | NodeState::TimedOut
+            | NodeState::Blocked
+            | NodeState::Cancelled
+            | NodeState::Undone
+            | NodeState::Unknown => {
+                self.failed.get_or_insert(node);
+            }
+            NodeState::Pending => self.is_open = true,
+            NodeState::Waiting | NodeState::Running | NodeState::Retrying => {
+                (self.has_begun, self.is_open) = (true, true);
+            }
+            _ => self.has_begun = true,
+        }
+    }
+
+    fn state(&self) -> GroupState {
+        match (self.failed, self.has_begun, self.is_open) {
+            (Some(node), ..) => GroupState::NotReady(node),
+            (None, false, true) => GroupState::Pending,
+            (None, true, true) => GroupState::Running,
+            (None, _, false) => GroupState::Ready,
+        }
+    }
+}
+
 impl View {
     /// Every objective and how it stands.
     pub fn goals(&self) -> impl Iterator<Item = (&Objective, Goal)> {
@@ -103,35 +144,12 @@ impl View {
 
     /// Every group: its name, whether the run needs it, how it stands. In the order of the plan's stages.
     pub fn groups(&self) -> impl Iterator<Item = (&str, Readiness, GroupState)> {
-        (0..).zip(&self.graph().groups).map(|(ix, group)| (&*group.name, group.readiness, self.group_state(ix)))
-    }
-
-    fn group_state(&self, group: u32) -> GroupState {
         let graph = self.graph();
-        let (mut has_begun, mut is_open) = (false, false);
+        let mut all = vec![Progress::default(); graph.groups.len()];
         for (ix, node) in self.nodes() {
-            if !graph.groups_of(ix).any(|it| it == group) {
-                continue;
-            }
-            match node.state {
-                NodeState::Failed
-                | NodeState::TimedOut
-                | NodeState::Blocked
-                | NodeState::Cancelled
-                | NodeState::Undone
-                | NodeState::Unknown => return GroupState::NotReady(ix),
-                NodeState::Pending => is_open = true,
-                NodeState::Waiting | NodeState::Running | NodeState::Retrying => {
-                    (has_begun, is_open) = (true, true);
-                }
-                _ => has_begun = true,
-            }
+            graph.groups_of(ix).for_each(|group| all[group as usize].count(ix, node.state));
         }
-        match (has_begun, is_open) {
-            (false, true) => GroupState::Pending,
-            (true, true) => GroupState::Running,
-            (_, false) => GroupState::Ready,
-        }
+        graph.groups.iter().zip(all).map(|(group, it)| (&*group.name, group.readiness, it.state()))
     }
 
     /// Takes in what a record means to objectives and tickets; `self` is the run after it.
@@ -145,29 +163,29 @@ impl View {
         if graph.objectives.is_empty() {
             return;
         }
-        self.promises.goals.resize(graph.objectives.len(), Goal::default());
-        let about = |node: NodeIx| move |it: &Objective| it.subject != Subject::Run && it.covers(node);
+        if self.promises.goals.is_empty() {
+            self.promises.goals = vec![Goal::default(); graph.objectives.len()];
+            self.promises.by_node = graph.objectives_by_node();
+        }
         match event {
-            Event::RunBegan(_) => self.each_goal(|it| it.subject == Subject::Run, |goal| goal.since = Some(at)),
-            Event::RunResumed(_) => self.each_goal(|it| it.subject == Subject::Run, |goal| goal.ended = None),
-            Event::RunFinished { .. } => {
-                self.each_goal(|it| it.subject == Subject::Run, |goal| goal.ended = Some(at));
-            }
+            Event::RunBegan(_) => self.each_of_run(|goal| goal.since = Some(at)),
+            Event::RunResumed(_) => self.each_of_run(|goal| goal.ended = None),
+            Event::RunFinished { .. } => self.each_of_run(|goal| goal.ended = Some(at)),
             Event::ShardsStarted { node, .. } | Event::GateOpened { node, .. } => {
-                self.each_goal(about(*node), |goal| goal.since = goal.since.or(Some(at)));
+                self.each_about(*node, |goal| goal.since = goal.since.or(Some(at)));
             }
             Event::ShardRetried { attempt } => {
-                self.each_goal(about(attempt.node), |goal| goal.since = goal.since.or(Some(at)));
+                self.each_about(attempt.node, |goal| goal.since = goal.since.or(Some(at)));
             }
             Event::NodeFinished { node, .. } | Event::NodeSkipped { node, .. } => {
-                let ended: Vec<bool> = graph.objectives.iter().map(|it| self.has_ended(it)).collect();
-                let (all, about) = (self.promises.goals.iter_mut().zip(&graph.objectives), about(*node));
-                for ((goal, _), _) in all.zip(ended).filter(|((_, it), has)| *has && about(it)) {
-                    goal.ended = Some(at);
+                for ix in self.about(*node) {
+                    if self.has_ended(&graph.objectives[ix]) {
+                        self.promises.goals[ix].ended = Some(at);
+                    }
                 }
             }
             Event::NodeReopened { node, why } if *why != ReopenReason::Restart => {
-                self.each_goal(about(*node), |goal| {
+                self.each_about(*node, |goal| {
                     if goal.ended.take().is_some() && *why != ReopenReason::Resume {
                         *goal = Goal::default();
                     }
@@ -188,22 +206,31 @@ impl View {
     }
 
     fn has_ended(&self, objective: &Objective) -> bool {
-        objective.nodes.iter().all(|&node| super::words::is_ended(self.get(node).state))
+        // What has not ended mostly stands last.
+        objective.nodes.iter().rev().all(|&node| super::words::is_ended(self.get(node).state))
     }
 
-    fn each_goal(&mut self, is_meant: impl Fn(&Objective) -> bool, mut change: impl FnMut(&mut Goal)) {
+    /// The objectives that a stage belongs to.
+    fn about(&self, node: NodeIx) -> Vec<usize> {
+        self.promises.by_node.get(&node).into_iter().flatten().map(|&ix| ix as usize).collect()
+    }
+
+    fn each_about(&mut self, node: NodeIx, mut change: impl FnMut(&mut Goal)) {
+        self.about(node).into_iter().for_each(|ix| change(&mut self.promises.goals[ix]));
+    }
+
+    fn each_of_run(&mut self, mut change: impl FnMut(&mut Goal)) {
         let graph = self.graph().clone();
         let all = self.promises.goals.iter_mut().zip(&graph.objectives);
-        all.filter(|(_, it)| is_meant(it)).for_each(|(goal, _)| change(goal));
+        all.filter(|(_, it)| it.subject == Subject::Run).for_each(|(goal, _)| change(goal));
     }
 
     /// The plan has changed: objectives follow what they are about.
     pub(super) fn change_goals(&mut self, old: &[Objective]) {
         let was = std::mem::take(&mut self.promises.goals);
-        let same = |it: &Objective| {
-            old.iter().position(|before| (before.subject, &before.name) == (it.subject, &it.name))
-        };
-        let goal = |it: &Objective| same(it).and_then(|ix| was.get(ix).copied()).unwrap_or_default();
+        let known: BTreeMap<_, Goal> = old.iter().map(Objective::key).zip(was).collect();
+        let goal = |it: &Objective| known.get(&it.key()).copied().unwrap_or_default();
         self.promises.goals = self.graph().objectives.iter().map(goal).collect();
+        self.promises.by_node = self.graph().objectives_by_node();
     }
 }
