@@ -20,6 +20,7 @@ pub(super) fn run(args: &CheckArgs, settings: &Settings) -> Answer {
             path: settings.path_from_root(plan),
             inputs: inputs::given(&args.inputs, settings)?,
             processors: inputs::processors(),
+            asks_caller: true,
             ..Options::default()
         };
         let (found, read, stages) = match compile::check(&settings.root, options) {

@@ -29,6 +29,7 @@ pub(super) fn run(args: &GraphArgs, settings: &Settings) -> Answer {
         path: settings.path_from_root(args.target.as_ref()),
         inputs: inputs::given(&args.inputs, settings)?,
         processors: inputs::processors(),
+        asks_caller: true,
         ..Options::default()
     };
     let past = Past::of(&state, &options.path);

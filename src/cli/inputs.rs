@@ -102,6 +102,7 @@ pub(super) fn options(
     }
     Ok(Options {
         part: None,
+        asks_caller: true,
         back_to: None,
         path: settings.path_from_root(plan),
         inputs: given(inputs, settings)?,

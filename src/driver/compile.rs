@@ -13,6 +13,7 @@ use crate::graph::Graph;
 use crate::graph::build::world::{Recorded, Recorder, World};
 use crate::graph::build::{self, Given, GivenValue, Mode, Request};
 use crate::graph::part::Part;
+use crate::graph::scope::under;
 use crate::graph::select::Selection;
 use crate::journal::history::{History, Key};
 use crate::journal::snapshot;
@@ -72,6 +73,9 @@ pub struct Options {
     /// `--shard`, and what that part takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
+    /// Whether inputs may come from the caller's variables that the plan names. A run goes on with what it began with.
+    #[serde(skip)]
+    pub asks_caller: bool,
     /// The good run that this one goes back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_to: Option<String>,
@@ -118,6 +122,22 @@ impl Options {
                 from: self.from.clone(),
                 to: self.to.clone(),
             },
+        }
+    }
+
+    /// Takes inputs that nobody gave from the variables of the caller that the plan names for them.
+    fn ask_caller(&mut self, plan: &Plan) {
+        for input in plan.inputs.iter().filter(|_| self.asks_caller) {
+            let name = under(&input.name.value);
+            let is_given = self.inputs.iter().any(|given| under(&given.name) == name);
+            let variable = input.from_env.as_ref().filter(|_| !is_given && input.secret.is_none());
+            let Some(variable) = variable.map(|variable| variable.value.to_string()) else { continue };
+            if let Some(text) = std::env::var_os(&variable) {
+                // What is no UTF-8 is no value of any type, and says so by its name.
+                let text = Some(text.to_string_lossy().into_owned());
+                let name = input.name.value.to_string();
+                self.inputs.push(Input { name, text, value: None, source: variable });
+            }
         }
     }
 }
@@ -267,6 +287,7 @@ fn compile(
         Ok(loaded) => loaded,
         Err(sources) => return Err(Box::new(Refused { found: report.sorted(), sources })),
     };
+    options.ask_caller(&loaded.plan);
     let mut given = secrets::take(&loaded.plan, &mut options, &mut report);
     let request = options.request(mode);
     if let Some(name) = build::environment_name(&loaded, &request) {

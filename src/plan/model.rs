@@ -3,10 +3,13 @@
 //! `plan/decode` makes it, `graph/build` reads it. Free-form parts (`vars`, `with`, default values) stay
 //! [`Tree`]s. Anything that may hold `{{ … }}` is kept as written and parsed by the builder.
 
+mod inputs;
 mod more;
 
 pub use super::bounds::{AllowFailed, Items, Rate, Shards, Size};
 pub use super::promises::{Group, OnBreach, Readiness, Slo};
+pub use inputs::{FileOutput, Input};
+
 use super::source::{FileIx, Place, Spanned};
 use super::tree::Tree;
 use crate::base::{Span, Text};
@@ -86,40 +89,6 @@ pub enum Type {
     List,
     /// A map.
     Map,
-}
-
-/// A declared input.
-#[derive(Clone, Debug)]
-pub struct Input {
-    /// Its name.
-    pub name: Spanned<Text>,
-    /// `type`.
-    pub kind: Type,
-    /// `description`.
-    pub description: Option<String>,
-    /// `default`; required when absent.
-    pub default: Option<Tree>,
-    /// `enum`.
-    pub one_of: Option<Vec<Tree>>,
-    /// `pattern`, a regular expression that must match somewhere (anchor it yourself).
-    pub pattern: Option<Spanned<Text>>,
-    /// `min` and `max` of a number, duration or size.
-    pub min: Option<Tree>,
-    /// See `min`.
-    pub max: Option<Tree>,
-    /// `secret: true`, and where that stands: no expression reads it, and its value is kept nowhere.
-    pub secret: Option<Place>,
-}
-
-/// A declared output of an action file.
-#[derive(Clone, Debug)]
-pub struct FileOutput {
-    /// Its name.
-    pub name: Spanned<Text>,
-    /// `type`; string when absent.
-    pub kind: Type,
-    /// `value`: a template over the file's stages.
-    pub value: Tree,
 }
 
 /// A declared output of a stage.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -179,7 +179,7 @@ fn a_changed_artifact_of_a_shard_is_named() {
     assert!(found.stderr.contains("`pack` shard 2 (item 2): artifact `out/2`"), "{}", found.stderr);
 }
 
-fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+fn walk(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -197,10 +197,10 @@ fn pack(tree: &Path) -> (Project, Vec<(&'static str, String)>) {
     }
     let env = vec![
         ("ENGINE_INPUT_TREE", tree.display().to_string()),
-        ("ENGINE_INPUT_HXO_MAX_CONCURRENCY", "3".to_owned()),
+        ("HXO_MAX_CONCURRENCY", "3".to_owned()),
         // So long that shards grow however slowly a busy machine starts them.
-        ("ENGINE_INPUT_HXO_AUTOSPLIT_P95_MS", "240000".to_owned()),
-        ("ENGINE_INPUT_HXO_SHARD_TIMEOUT_MS", "600000".to_owned()),
+        ("HXO_AUTOSPLIT_P95_MS", "240000".to_owned()),
+        ("HXO_SHARD_TIMEOUT_MS", "600000".to_owned()),
     ];
     (project, env)
 }
@@ -211,30 +211,69 @@ fn the_settings_of_hxo_are_typed_and_refuse_what_they_bound() {
     let with = |name: &str, value: &str, status| {
         project.engine_with(&[(name, value)], &["plan", "plans/hxo/pack.yaml"]).expect(status)
     };
-    let refused = with("ENGINE_INPUT_HXO_MAX_SHARDS", "100000", 3);
+    let refused = with("HXO_MAX_SHARDS", "100000", 3);
     assert!(
         refused.stderr.contains("`pack` has 1000000 items, more than its `max` of 100000"),
         "{}",
         refused.stderr
     );
     for (name, value) in [
+        ("HXO_MAX_SHARDS", "many"),
+        ("HXO_MAX_CONCURRENCY", "0"),
+        ("HXO_SHARD_TIMEOUT_MS", "15s"),
+        ("HXO_AUTOSPLIT_P95_MS", "-1"),
+        ("HXO_PREDICTIVE_MODE", "maybe"),
+        ("HXO_MAX_SHARDS", ""),
         ("ENGINE_INPUT_HXO_MAX_SHARDS", "many"),
-        ("ENGINE_INPUT_HXO_MAX_CONCURRENCY", "0"),
-        ("ENGINE_INPUT_HXO_SHARD_TIMEOUT_MS", "15s"),
-        ("ENGINE_INPUT_HXO_AUTOSPLIT_P95_MS", "-1"),
-        ("ENGINE_INPUT_HXO_PREDICTIVE_MODE", "maybe"),
     ] {
         let refused = with(name, value, 3);
-        assert!(refused.stderr.contains("pack.yaml:") && refused.stderr.contains(name), "{}", refused.stderr);
+        let said = format!(
+            "{name}: input `{}`",
+            name.trim_start_matches("ENGINE_INPUT_").to_lowercase().replace('_', "-")
+        );
+        assert!(refused.stderr.contains("pack.yaml:") && refused.stderr.contains(&said), "{}", refused.stderr);
     }
-    let fixed = with("ENGINE_INPUT_HXO_PREDICTIVE_MODE", "false", 0);
+    let fixed = with("HXO_PREDICTIVE_MODE", "false", 0);
     assert!(fixed.stdout.contains("1,000,000 items in 100 shards of 10,000"), "{}", fixed.stdout);
+    let plan = ["plan", "plans/hxo/pack.yaml"];
+    let stronger = [&plan[..], &["--set", "hxo-max-shards=1000000"]].concat();
+    project.engine_with(&[("HXO_MAX_SHARDS", "100000")], &stronger).expect(0);
+}
+
+/// What a run began with stays its own, whatever the caller's variables say to its resume.
+#[test]
+fn a_run_keeps_what_the_caller_gave_it() {
+    let text = "version: 1\ninputs: {word: {type: string, from-env: SHOP_WORD, default: none}}\nstages:\n  say:\n    \
+                env: {WORD: \"{{ inputs.word }}\"}\n    run: 'echo \"$WORD\" >> log; [ -e ready ]'\n";
+    let project = Project::with_plan(text);
+    project.engine_with(&[("SHOP_WORD", "one")], &["run", "plan.yaml"]).expect(1);
+    project.write("ready", "");
+    project.engine_with(&[("SHOP_WORD", "two")], &["resume"]).expect(0);
+    run(&project, 0);
+    assert_eq!(log(&project), ["one", "one", "none"]);
+    for (key, said) in
+        [("from-env: SHOP-WORD", "cannot be the name"), ("from-env: WORD, secret: true", "is `secret`")]
+    {
+        project.write("plan.yaml", text.replace("from-env: SHOP_WORD, default: none", key));
+        let refused = project.engine(&["check", "plan.yaml"]).expect(3);
+        assert!(refused.stdout.contains(said) && refused.stdout.contains("plan.yaml:2:"), "{}", refused.stdout);
+    }
+}
+
+/// The sources that cargo has unpacked on this machine: thousands of files that nobody made for a test.
+fn registry() -> PathBuf {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let found = home.map(|home| home.join("registry/src")).filter(|path| path.is_dir());
+    // Where they were vendored there is no registry.
+    found.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
 }
 
 #[test]
 fn a_pack_of_a_million_slices_is_killed_resumed_and_comes_to_the_root_that_python_computes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (project, env) = pack(&root.join("src"));
+    let tree = registry();
+    let (project, env) = pack(&tree);
     let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut command = project.command(&["run", "plans/hxo/pack.yaml", "--output", "json"]);
     command.envs(env.iter().copied());
@@ -270,7 +309,7 @@ fn a_pack_of_a_million_slices_is_killed_resumed_and_comes_to_the_root_that_pytho
     project.engine(&["verify", "--deep"]).expect(0);
     let status = project.engine(&["status", "--json"]).expect(0).stdout;
     let mut python = Command::new("python3")
-        .args([root.join("tests/support/merkle.py"), root.join("src"), "1000000".into()])
+        .args([root.join("tests/support/merkle.py"), tree, "1000000".into()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -104,6 +104,7 @@ fn input((name, tree): (Spanned<Text>, Tree)) -> Input {
         pattern: None,
         min: None,
         max: None,
+        from_env: None,
         secret: None,
     };
     for (key, value) in entries(tree) {
@@ -116,6 +117,7 @@ fn input((name, tree): (Spanned<Text>, Tree)) -> Input {
             "pattern" => input.pattern = text(value),
             "min" => input.min = Some(value),
             "max" => input.max = Some(value),
+            "from-env" => input.from_env = text(value),
             _ => ignored(&key, &INPUT),
         }
     }

@@ -3,9 +3,10 @@
 use regex::Regex;
 
 use super::Check;
-use crate::base::{Span, size_bytes};
+use crate::base::{Span, Text, size_bytes};
+use crate::plan::decode::is_env_name;
 use crate::plan::model::{Input, Type};
-use crate::plan::source::Place;
+use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::{Kind, Tree};
 use crate::plan::types::is_url;
 
@@ -14,6 +15,9 @@ pub(super) fn check(check: &mut Check<'_>) {
     for input in &check.plan.inputs {
         if let Some(at) = input.secret {
             secret(check, input, at);
+        }
+        if let Some(variable) = &input.from_env {
+            from_env(check, input, variable);
         }
         let pattern = pattern(check, input);
         bounds(check, input);
@@ -41,6 +45,21 @@ fn secret(check: &mut Check<'_>, input: &Input, at: Place) {
         let message = format!("input `{name}` is `secret` and has {what}, which everybody can read here");
         let help = "take it out, and change the secret if this was one; the value is given when the run begins";
         check.error("plan::bad-default", at, message, help);
+    }
+}
+
+/// The variable can be one, and is not recorded with the run unless its value may be.
+fn from_env(check: &mut Check<'_>, input: &Input, variable: &Spanned<Text>) {
+    let (name, at) = (&input.name.value, variable.at);
+    if !is_env_name(&variable.value) {
+        let message = format!("`{}` cannot be the name of an environment variable", variable.value);
+        check.error("plan::bad-name", at, message, "letters, digits and `_`, like SHOP_TAG");
+    }
+    if input.secret.is_some() {
+        let message = format!("input `{name}` is `secret` and has `from-env`");
+        let variable = name.replace('-', "_").to_uppercase();
+        let help = format!("take it out: a secret input is given by `ENGINE_INPUT_{variable}` or `--inputs FILE`");
+        check.error("plan::bad-default", at, message, &help);
     }
 }
 

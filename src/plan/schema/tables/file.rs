@@ -113,6 +113,12 @@ pub static INPUT: Table = Table {
         Key::new("min", Shape::Any, "the least, for a number, duration or size", "1"),
         Key::new("max", Shape::Any, "the most, for a number, duration or size", "100"),
         Key::new(
+            "from-env",
+            Shape::Text("the name of an environment variable"),
+            "a variable of the caller that gives it when nothing else does; in a file that is used, `with` does",
+            "SHOP_TAG",
+        ),
+        Key::new(
             "secret",
             Shape::Bool,
             "no expression reads it and it is kept nowhere; a stage gets it by `secrets`",
