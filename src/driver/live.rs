@@ -154,7 +154,9 @@ impl Live {
         // From here on, stages are those of the plan that the core goes by.
         self.graph = Arc::clone(self.core.state().graph());
         let (early, fed) = self.early_starts(&batch.events);
-        match self.writer.append(batch.events) {
+        let is_awaited = self.horizon.is_awaited(self.core.state());
+        let written = if is_awaited { self.writer.append(batch.events) } else { self.writer.store(batch.events) };
+        match written {
             Ok(last) => self.desk.stamp_mail(&self.dir, last),
             Err(error) => {
                 self.ending.get_or_insert(Ending::JournalFailed(error));
@@ -205,7 +207,10 @@ impl Live {
             }
             News::Exec(crate::exec::News::Ended(ended)) => {
                 match self.keys.attempt(ended.key).filter(|_| self.captured.is_holding(ended.key)) {
-                    Some(attempt) => drop(self.unheard.insert(attempt, ended)),
+                    Some(attempt) => {
+                        self.unheard.insert(attempt, ended);
+                        self.writer.hurry();
+                    }
                     None => self.ended(&ended, inputs),
                 }
             }

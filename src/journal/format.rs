@@ -19,6 +19,9 @@ pub const MINOR: u16 = 0;
 pub(super) const FILE_HEADER_LEN: usize = 16;
 /// Bytes of a frame's header.
 pub(super) const FRAME_HEADER_LEN: usize = 32;
+/// Set in a frame's time when the frame before it was not on the disk yet. Times are far below it (34 years), and a
+/// reader that does not know it takes the first event's difference from it all the same.
+const LOOSE: u64 = 1 << 40;
 /// Bytes of the hash that ends a frame.
 pub(super) const HASH_LEN: usize = 32;
 /// Bytes of `head`.
@@ -55,7 +58,7 @@ pub(super) struct FrameHeader {
     pub(super) first: u64,
     /// How many events.
     pub(super) count: u32,
-    /// Time that the first event's is a difference to.
+    /// Time that the first event's is a difference to, with [`LOOSE`] or without.
     pub(super) at: Millis,
 }
 
@@ -85,11 +88,13 @@ impl FrameHeader {
     }
 }
 
-/// Whether a whole frame header with a sequence number above `after` stands anywhere in `bytes`.
+/// Whether a whole frame header with a sequence number above `after` stands anywhere in `bytes`, of a frame that was
+/// written when all before it was on the disk.
 pub(super) fn has_later_frame(bytes: &[u8], after: u64) -> bool {
     let mut rest = bytes;
     while let Some(at) = rest.windows(FRAME_MAGIC.len()).position(|window| window == FRAME_MAGIC) {
-        if FrameHeader::decode(&rest[at..]).is_some_and(|header| header.first > after) {
+        let is_proof = |header: FrameHeader| header.first > after && header.at.raw() & LOOSE == 0;
+        if FrameHeader::decode(&rest[at..]).is_some_and(is_proof) {
             return true;
         }
         rest = &rest[at + 1..];
@@ -105,14 +110,15 @@ pub(super) fn chain(previous: Digest, header: &[u8], events: &[u8]) -> Digest {
 }
 
 /// Appends one frame made of as many of `records` as fit into `max` bytes of events, at least one; tells how
-/// many, and the frame's hash.
+/// many, and the frame's hash. It `is_loose` when what stands before it may not be on the disk.
 pub(super) fn encode_frame(
     out: &mut Vec<u8>,
     (first, previous): (u64, Digest),
-    records: &[(Millis, Event)],
-    max: usize,
+    is_loose: bool,
+    (records, max): (&[(Millis, Event)], usize),
 ) -> (usize, Digest) {
     let at = records.first().map_or(Millis::ZERO, |(at, _)| *at);
+    let at = if is_loose { Millis::new(at.raw() | LOOSE) } else { at };
     let mut context = Context::starting(at);
     let begin = out.len();
     out.resize(begin + FRAME_HEADER_LEN, 0);

@@ -288,9 +288,9 @@ impl Reader {
     /// What to make of a bad frame at the place where the last good one ends.
     fn bad(&mut self, fault: &'static str) -> Result<Step, Error> {
         let begin = self.last.offset;
-        let damage = || Error::damage(&self.path, begin, fault);
+        let damage = Error::damage(&self.path, begin, fault);
         if self.has_begun() && self.head.is_some_and(|head| begin < head.offset) {
-            return Err(damage());
+            return Err(damage);
         }
         let mut rest = Vec::new();
         self.file.seek(SeekFrom::Start(begin)).map_err(Error::io("read", &self.path))?;
@@ -302,7 +302,11 @@ impl Reader {
             return self.at_end(Tail::Whole);
         }
         if format::has_later_frame(&rest, self.last.sequence + 1) {
-            return Err(damage());
+            // Unless it was written since it was read, by an engine that lives.
+            self.seek(begin)?;
+            if self.read_frame()?.is_err() {
+                return Err(damage);
+            }
         }
         self.seek(begin)?;
         self.at_end(Tail::Torn { offset: begin, bytes: len })

@@ -1,10 +1,12 @@
-//! Appends to a journal from a thread of its own.
+//! Appends to a journal, and waits for the disk on a thread of its own.
 //!
-//! [`Writer::append`] only queues. The thread takes all that is queued, writes it as one frame (more, one
-//! after another, when it is very much), waits for the disk, rewrites `head`, and only then says
-//! [`Notice::Durable`]. While it waits, the next batch collects: group commit without timers.
+//! [`Writer::append`] writes its batch at once as a frame (more, one after another, when it is very much), so that
+//! whatever ends this process alone forgets nothing. The thread waits for the disk, rewrites `head`, and only then
+//! says [`Notice::Durable`]. While it waits, frames collect, and the next wait is for all of them; each says that
+//! the one before it was not on the disk yet. What was only [stored](Writer::store), because nobody waits for it,
+//! shares the next wait that somebody asks for, or has its own after [`LINGER`].
 //!
-//! A failed write or sync is final. Nothing of that batch is acknowledged, later appends are refused, and the
+//! A failed write or sync is final. Nothing behind the last sync is acknowledged, later appends are refused, and the
 //! error is reported once.
 
 use std::fs::File;
@@ -12,12 +14,17 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::disk::Disk;
 use super::format::{self, Head};
 use super::{End, Error, Ownership, RunDir};
 use crate::base::{Millis, limits};
 use crate::run::Event;
+
+/// How long a record that nobody waits for may be without a sync of its own: some twenty ends of short stages share
+/// one, and nobody sees that what is shown comes so much later.
+pub(super) const LINGER: Duration = Duration::from_millis(10);
 
 /// A frame is closed once its events take so many bytes, so that readers stay small.
 const FRAME_BYTES: usize = 4 << 20;
@@ -73,17 +80,50 @@ struct Shared {
 
 #[derive(Debug)]
 struct Queue {
+    log: Log,
+    /// Records that were written and not synced.
     waiting: Vec<(Millis, Event)>,
-    /// Sequence number of the last record that was accepted.
-    last: u64,
+    /// The disk is waited for.
+    is_syncing: bool,
+    /// Somebody waits for them.
+    is_awaited: bool,
+    /// What the thread does.
+    rest: Rest,
     /// Nothing more is accepted.
     is_closed: bool,
+    /// Why nothing more can be written, until that was said.
+    failure: Option<Error>,
+}
+
+/// What the thread does, and so whether it must be woken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Rest {
+    /// It works, and looks again before it sleeps.
+    Busy,
+    /// It waits for records.
+    Asleep,
+    /// It lets records wait that nobody waits for.
+    Lingers,
 }
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // The queue is whole between statements, so a panic elsewhere cannot have left it half changed.
+        // What counts changes in one step, once a frame is written, so no panic leaves it half changed.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the thread if it has to do something now.
+    fn tell(&self, mut queue: MutexGuard<'_, Queue>) {
+        let must_hear = match queue.rest {
+            Rest::Busy => false,
+            Rest::Asleep => !queue.waiting.is_empty() || queue.is_closed,
+            Rest::Lingers => queue.is_awaited || queue.is_closed,
+        };
+        if must_hear {
+            queue.rest = Rest::Busy;
+            drop(queue);
+            self.filled.notify_one();
+        }
     }
 }
 
@@ -121,21 +161,31 @@ impl Writer {
         let head_path = run.head_path();
         let head = disk.open(&head_path)?;
         disk.write_at(&head, &head_path, &last.encode(), 0)?;
+        let file = Arc::new(file);
+        let anchor = Anchor { disk: disk.clone(), file: Arc::clone(&file), head, head_path };
+        let log = Log { disk, file, path: path.clone(), last, reserved: Some(last.offset), frame: Vec::new() };
+        let queue = Queue {
+            log,
+            waiting: Vec::new(),
+            is_syncing: false,
+            is_awaited: false,
+            rest: Rest::Busy,
+            is_closed: false,
+            failure: None,
+        };
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue { waiting: Vec::new(), last: last.sequence, is_closed: false }),
+            queue: Mutex::new(queue),
             filled: Condvar::new(),
-            path: path.clone(),
+            path,
             frames: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             records: AtomicU64::new(0),
         });
-        let reserved = Some(last.offset);
-        let log = Log { disk, file, path, head, head_path, last, reserved, frame: Vec::new() };
         let theirs = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || serve(log, &Closing(theirs), notify))
+            .spawn(move || serve(&anchor, &Closing(theirs), notify))
             .map_err(Error::io("start the thread that writes", &shared.path))?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -153,12 +203,32 @@ impl Writer {
         Self::open(run, ownership, &end, notify)
     }
 
-    /// Queues `batch` and tells the sequence number of its last record (of the last one ever, if `batch` is
-    /// empty). Never waits for the disk.
+    /// Writes `batch`, asks for a wait for the disk, and tells the sequence number of its last record (of the last one
+    /// ever, if `batch` is empty). Never waits for the disk itself.
     ///
     /// # Errors
-    /// The writer failed or was closed, or too much waits.
+    /// The writer failed or was closed, or too much waits. A write that fails is reported as [`Notice::Failed`].
     pub fn append(&self, batch: Vec<(Millis, Event)>) -> Result<u64, Error> {
+        self.take(batch, true)
+    }
+
+    /// As [`Writer::append`] for records that nobody waits for: they are durable with the next ones that somebody
+    /// waits for, after [`Writer::hurry`], or [`LINGER`] later.
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    pub fn store(&self, batch: Vec<(Millis, Event)>) -> Result<u64, Error> {
+        self.take(batch, false)
+    }
+
+    /// Somebody waits for what was stored.
+    pub fn hurry(&self) {
+        let mut queue = self.shared.queue();
+        queue.is_awaited |= !queue.waiting.is_empty();
+        self.shared.tell(queue);
+    }
+
+    fn take(&self, batch: Vec<(Millis, Event)>, is_awaited: bool) -> Result<u64, Error> {
         let mut queue = self.shared.queue();
         if queue.is_closed {
             return Err(Error::Stopped { path: self.shared.path.clone() });
@@ -167,15 +237,10 @@ impl Writer {
             let (path, limit) = (self.shared.path.clone(), limits::MAX_QUEUED_EVENTS);
             return Err(Error::QueueFull { path, limit });
         }
-        queue.last += batch.len() as u64;
-        let last = queue.last;
-        if queue.waiting.is_empty() {
-            queue.waiting = batch;
-        } else {
-            queue.waiting.extend(batch);
-        }
-        drop(queue);
-        self.shared.filled.notify_one();
+        let last = queue.log.last.sequence + batch.len() as u64;
+        queue.write(batch, &self.shared);
+        queue.is_awaited |= is_awaited && !queue.waiting.is_empty();
+        self.shared.tell(queue);
         Ok(last)
     }
 
@@ -190,15 +255,16 @@ impl Writer {
         }
     }
 
-    /// Writes what is queued, ends the thread, and tells what was done.
+    /// Makes durable what was written, ends the thread, and tells what was done.
     pub fn close(mut self) -> Counters {
         self.finish();
         self.counters()
     }
 
     fn finish(&mut self) {
-        self.shared.queue().is_closed = true;
-        self.shared.filled.notify_one();
+        let mut queue = self.shared.queue();
+        queue.is_closed = true;
+        self.shared.tell(queue);
         if let Some(thread) = self.thread.take() {
             // A panic of `notify` was printed when it happened, and appends are refused since.
             drop(thread.join());
@@ -251,67 +317,124 @@ fn rewrite(disk: &Disk, file: &File, path: &std::path::Path, (from, to): (u64, u
     disk.sync(file, path)
 }
 
-/// The files and where they stand.
-struct Log {
+/// The thread: waits for the disk until the writer is closed or the disk refuses.
+fn serve(anchor: &Anchor, closing: &Closing, mut notify: impl FnMut(Notice)) {
+    let shared = &closing.0;
+    loop {
+        let mut queue = linger(shared);
+        if let Some(error) = queue.failure.take() {
+            drop(queue);
+            return notify(Notice::Failed(error));
+        }
+        let records = std::mem::take(&mut queue.waiting);
+        queue.is_awaited = false;
+        let last = queue.log.last;
+        if records.is_empty() {
+            return queue.log.trim();
+        }
+        queue.is_syncing = true;
+        drop(queue);
+        let first = last.sequence + 1 - records.len() as u64;
+        match anchor.settle(last, &shared.path) {
+            Ok(()) => {
+                shared.queue().is_syncing = false;
+                shared.syncs.fetch_add(1, Ordering::Relaxed);
+                shared.records.fetch_add(records.len() as u64, Ordering::Relaxed);
+                notify(Notice::Durable { first, records });
+            }
+            Err(error) => {
+                shared.queue().is_closed = true;
+                return notify(Notice::Failed(error));
+            }
+        }
+    }
+}
+
+/// Waits until there is something to sync that somebody waits for or that has waited long enough, or until no more
+/// will come.
+fn linger(shared: &Shared) -> MutexGuard<'_, Queue> {
+    let mut queue = shared.queue();
+    while queue.waiting.is_empty() && queue.failure.is_none() && !queue.is_closed {
+        queue.rest = Rest::Asleep;
+        queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    }
+    queue.rest = Rest::Lingers;
+    let nobody_waits = |queue: &mut Queue| !queue.is_awaited && !queue.is_closed;
+    let waited = shared.filled.wait_timeout_while(queue, LINGER, nobody_waits);
+    let mut queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+    queue.rest = Rest::Busy;
+    queue
+}
+
+impl Queue {
+    /// Writes `batch` as one frame, or as more when it is very much.
+    fn write(&mut self, batch: Vec<(Millis, Event)>, shared: &Shared) {
+        let mut written = 0;
+        while written < batch.len() {
+            let is_loose = self.is_syncing || !self.waiting.is_empty() || written > 0;
+            match self.log.write(&batch[written..], is_loose, shared) {
+                Ok(count) => written += count,
+                Err(error) => {
+                    self.is_closed = true;
+                    self.failure = Some(error);
+                    return;
+                }
+            }
+        }
+        if self.waiting.is_empty() {
+            self.waiting = batch;
+        } else {
+            self.waiting.extend(batch);
+        }
+    }
+}
+
+/// What the thread needs to make frames durable.
+struct Anchor {
     disk: Disk,
-    file: File,
-    path: PathBuf,
+    file: Arc<File>,
     head: File,
     head_path: PathBuf,
+}
+
+impl Anchor {
+    /// Waits until everything up to `last` is on the disk, and says so in `head`.
+    fn settle(&self, last: Head, path: &std::path::Path) -> Result<(), Error> {
+        self.disk.sync(&self.file, path)?;
+        self.check_named(path)?;
+        self.disk.write_at(&self.head, &self.head_path, &last.encode(), 0)
+    }
+
+    /// A journal without a name takes every write, and nobody will ever read it: its run was deleted under us.
+    fn check_named(&self, path: &std::path::Path) -> Result<(), Error> {
+        use std::os::unix::fs::MetadataExt as _;
+        let links = self.file.metadata().map_err(Error::io("look at", path))?.nlink();
+        if links > 0 {
+            return Ok(());
+        }
+        let gone = std::io::Error::new(std::io::ErrorKind::NotFound, "it was deleted while the engine ran");
+        Err(Error::io("write", path)(gone))
+    }
+}
+
+/// The file and where it stands.
+#[derive(Debug)]
+struct Log {
+    disk: Disk,
+    file: Arc<File>,
+    path: PathBuf,
+    /// The last frame that was written.
     last: Head,
     /// How long the file is, with the zeros at its end; `None` once there is no room for them.
     reserved: Option<u64>,
     frame: Vec<u8>,
 }
 
-/// The thread: takes what is queued until the writer is closed or the disk refuses.
-fn serve(mut log: Log, closing: &Closing, mut notify: impl FnMut(Notice)) {
-    let shared = &closing.0;
-    loop {
-        let mut queue = shared.queue();
-        while queue.waiting.is_empty() && !queue.is_closed {
-            queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        let mut records = std::mem::take(&mut queue.waiting);
-        drop(queue);
-        if records.is_empty() {
-            log.trim();
-            return;
-        }
-        while !records.is_empty() {
-            let first = log.last.sequence + 1;
-            match log.write(&records, shared) {
-                Ok(count) => {
-                    let rest = records.split_off(count);
-                    notify(Notice::Durable { first, records });
-                    records = rest;
-                }
-                Err(error) => {
-                    shared.queue().is_closed = true;
-                    notify(Notice::Failed(error));
-                    return;
-                }
-            }
-        }
-    }
-}
-
 impl Log {
-    /// A journal without a name takes every write, and nobody will ever read it: its run was deleted under us.
-    fn check_named(&self) -> Result<(), Error> {
-        use std::os::unix::fs::MetadataExt as _;
-        let links = self.file.metadata().map_err(Error::io("look at", &self.path))?.nlink();
-        if links > 0 {
-            return Ok(());
-        }
-        let gone = std::io::Error::new(std::io::ErrorKind::NotFound, "it was deleted while the engine ran");
-        Err(Error::io("write", &self.path)(gone))
-    }
-
-    /// Lengthens the file with zeros when the frame that was just written has used them up. The sync of that frame
-    /// is theirs too.
+    /// Lengthens the file with zeros when the frame that was just written has used them up. The next sync is
+    /// theirs too.
     fn reserve(&mut self) {
-        let end = self.last.offset + self.frame.len() as u64;
+        let end = self.last.offset;
         if self.reserved.is_some_and(|reserved| reserved < end) {
             let len = end.clamp(RESERVE_BYTES.0, RESERVE_BYTES.1);
             let is_done = self.disk.reserve(&self.file, &self.path, end, usize::try_from(len).unwrap_or(0));
@@ -324,25 +447,21 @@ impl Log {
         drop(self.disk.truncate(&self.file, &self.path, self.last.offset));
     }
 
-    /// Writes one frame of as many of `records` as fit, syncs, rewrites `head`; tells how many.
-    fn write(&mut self, records: &[(Millis, Event)], shared: &Shared) -> Result<usize, Error> {
+    /// Writes one frame of as many of `records` as fit; tells how many. It `is_loose` when what stands before it may
+    /// not be on the disk.
+    fn write(&mut self, records: &[(Millis, Event)], is_loose: bool, shared: &Shared) -> Result<usize, Error> {
         self.frame.clear();
         let place = (self.last.sequence + 1, self.last.hash);
-        let (count, hash) = format::encode_frame(&mut self.frame, place, records, FRAME_BYTES);
+        let (count, hash) = format::encode_frame(&mut self.frame, place, is_loose, (records, FRAME_BYTES));
         if self.frame.len() > limits::MAX_FRAME_BYTES as usize {
             return Err(Error::malformed(&self.path, "an event is longer than limit `MAX_FRAME_BYTES`"));
         }
         self.disk.write_at(&self.file, &self.path, &self.frame, self.last.offset)?;
+        let bytes = self.frame.len() as u64;
+        self.last = Head { sequence: self.last.sequence + count as u64, offset: self.last.offset + bytes, hash };
         self.reserve();
-        self.disk.sync(&self.file, &self.path)?;
-        self.check_named()?;
-        let (bytes, records) = (self.frame.len() as u64, count as u64);
-        self.last = Head { sequence: self.last.sequence + records, offset: self.last.offset + bytes, hash };
-        self.disk.write_at(&self.head, &self.head_path, &self.last.encode(), 0)?;
         shared.frames.fetch_add(1, Ordering::Relaxed);
-        shared.syncs.fetch_add(1, Ordering::Relaxed);
         shared.bytes.fetch_add(bytes, Ordering::Relaxed);
-        shared.records.fetch_add(records, Ordering::Relaxed);
         // One huge frame should not hold its memory for the rest of the run.
         self.frame.shrink_to(FRAME_BYTES);
         Ok(count)

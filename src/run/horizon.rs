@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::event::{Event, NodeState, Outcome};
 use super::state::RunState;
-use crate::base::NodeIx;
+use crate::base::{NodeIx, limits};
 
 /// The records behind the last durable one.
 #[derive(Clone, Debug, Default)]
@@ -19,10 +19,14 @@ pub struct Horizon {
     durable: u64,
     /// The last record that is neither a start nor a success: nothing starts early beside it.
     strict: u64,
+    /// The last record that somebody waits for: one of those, or a start that did not take off.
+    awaited: u64,
     /// Stages that ended, with the record that says so; the oldest first, none of them durable.
     ended: VecDeque<(u64, NodeIx)>,
     /// Attempts that left early, with the record of their start; none of these is durable.
     early: VecDeque<(u64, u32)>,
+    /// How many these are.
+    unrecorded: u32,
 }
 
 impl Horizon {
@@ -33,7 +37,8 @@ impl Horizon {
 
     /// Takes in the next record, on its way to the disk. Whether what it starts may start now: the first attempts
     /// of an idempotent stage, when the end of everything that it needs is durable, and so is every record
-    /// that is neither a start nor a success. No more of them than can run at once, so that a crash forgets no more.
+    /// that is neither a start nor a success. No more of them than [`most`](Self::most), so that a power cut forgets no
+    /// more.
     ///
     /// `state` is that of the run with this record and perhaps later ones.
     pub fn takes_off(&mut self, event: &Event, state: &RunState) -> bool {
@@ -44,16 +49,23 @@ impl Horizon {
                 // What workers have in hand has a bound of its own.
                 if is_free && !state.is_crewed(*node) {
                     self.early.push_back((self.last, *count));
+                    self.unrecorded += count;
+                } else {
+                    self.awaited = self.last;
                 }
                 return is_free;
             }
-            Event::ShardRetried { .. }
-            | Event::ShardsFinished { .. }
-            | Event::ShardFinished { outcome: Outcome::Success, .. } => {}
+            // Workers get more items once their answers are on the disk.
+            Event::ShardFinished { attempt, outcome: Outcome::Success, .. } => {
+                if state.is_crewed(attempt.node) {
+                    self.awaited = self.last;
+                }
+            }
+            Event::ShardRetried { .. } | Event::ShardsFinished { .. } => self.awaited = self.last,
             Event::NodeFinished { node, state: NodeState::Success, .. } => {
                 self.ended.push_back((self.last, *node));
             }
-            _ => self.strict = self.last,
+            _ => (self.strict, self.awaited) = (self.last, self.last),
         }
         false
     }
@@ -63,25 +75,37 @@ impl Horizon {
         self.last
     }
 
+    /// Whether somebody waits for what is not durable yet: a command that may not leave before, or starts that soon
+    /// may not.
+    pub fn is_awaited(&self, state: &RunState) -> bool {
+        self.awaited > self.durable || self.unrecorded * 2 > Self::most(state)
+    }
+
+    /// How many attempts may be without a durable record: as many as can run at once, and
+    /// [`limits::MAX_UNRECORDED_STARTS`].
+    fn most(state: &RunState) -> u32 {
+        state.jobs() + limits::MAX_UNRECORDED_STARTS
+    }
+
     /// Everything up to `sequence` is on the disk.
     pub fn advance(&mut self, sequence: u64) {
         self.durable = self.durable.max(sequence);
         while self.ended.front().is_some_and(|&(sequence, _)| sequence <= self.durable) {
             self.ended.pop_front();
         }
-        while self.early.front().is_some_and(|&(sequence, _)| sequence <= self.durable) {
+        while let Some(&(_, count)) = self.early.front().filter(|(sequence, _)| *sequence <= self.durable) {
+            self.unrecorded -= count;
             self.early.pop_front();
         }
     }
 
     fn is_free(&self, node: NodeIx, count: u32, state: &RunState) -> bool {
         let it = &state.graph().nodes[node];
-        let unrecorded: u32 = self.early.iter().map(|(_, count)| count).sum();
         let is_needed = |&(_, ended): &(u64, NodeIx)| it.needs.iter().any(|need| need.node == ended);
         self.strict <= self.durable
             && it.rules.idempotent
             && !it.rules.has_done_if
-            && (state.is_crewed(node) || unrecorded + count <= state.jobs())
+            && (state.is_crewed(node) || self.unrecorded + count <= Self::most(state))
             && !self.ended.iter().any(is_needed)
     }
 }
@@ -167,15 +191,50 @@ mod tests {
     }
 
     #[test]
-    fn no_more_leave_than_can_run_at_once() {
+    fn no_more_leave_than_a_power_cut_may_forget() {
         let (state, mut horizon) = (state(), Horizon::new(0));
-        let started = (0..state.jobs()).filter(|_| horizon.takes_off(&start(0), &state)).count();
-        assert_eq!(started, state.jobs() as usize);
+        let most = state.jobs() + limits::MAX_UNRECORDED_STARTS;
+        let started = (0..most).filter(|_| horizon.takes_off(&start(0), &state)).count();
+        assert_eq!(started, most as usize);
         assert!(!horizon.takes_off(&start(0), &state));
         horizon.advance(1);
         assert!(horizon.takes_off(&start(0), &state), "the first one's record is durable");
-        let block = Event::ShardsStarted { node: NodeIx::new(0), first: 0, count: state.jobs() + 1 };
+        let block = Event::ShardsStarted { node: NodeIx::new(0), first: 0, count: most + 1 };
         assert!(!Horizon::new(0).takes_off(&block, &state));
+    }
+
+    #[test]
+    fn nobody_waits_for_starts_that_left_and_for_successes() {
+        let (state, mut horizon) = (state(), Horizon::new(1));
+        for event in [start(0), result(Outcome::Success), end(3, NodeState::Success)] {
+            horizon.takes_off(&event, &state);
+            assert!(!horizon.is_awaited(&state), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn the_disk_is_asked_for_what_somebody_waits_for_until_it_is_durable() {
+        let state = state();
+        let again = Event::ShardRetried { attempt: Attempt { node: NodeIx::new(0), shard: 0, number: 2 } };
+        for event in [start(2), start(3), again, result(Outcome::Exit(1)), end(0, NodeState::Failed)] {
+            let mut horizon = Horizon::new(1);
+            horizon.takes_off(&event, &state);
+            horizon.takes_off(&result(Outcome::Success), &state);
+            assert!(horizon.is_awaited(&state), "{event:?}");
+            horizon.advance(2);
+            assert!(!horizon.is_awaited(&state), "{event:?} is durable");
+        }
+    }
+
+    #[test]
+    fn the_disk_is_asked_before_starts_have_to_wait_for_it() {
+        let (state, mut horizon) = (state(), Horizon::new(0));
+        let most = state.jobs() + limits::MAX_UNRECORDED_STARTS;
+        let lazy = (0..most).filter(|_| horizon.takes_off(&start(0), &state) && !horizon.is_awaited(&state));
+        let lazy = lazy.count();
+        assert_eq!(lazy, most as usize / 2);
+        horizon.advance(u64::from(most));
+        assert!(!horizon.is_awaited(&state));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use engine::base::Span;
-use engine::journal::{Error, RunDir, Tail, read, snapshot, take, verify};
+use engine::journal::{Error, RunDir, Tail, Writer, read, snapshot, take, verify};
 use engine::run::Event;
 use engine::run::event::Resumed;
 
@@ -63,6 +63,48 @@ fn without_head_a_flipped_bit_costs_at_most_the_last_frame() {
                 assert_eq!(contents.records.len(), 5);
                 let bytes = (bad.len() - last) as u64;
                 assert_eq!(contents.tail, Tail::Torn { offset: last as u64, bytes });
+            }
+        }
+    }
+}
+
+#[test]
+fn what_no_sync_has_covered_may_be_torn_anywhere_and_nothing_else() {
+    let bench = bench();
+    let (run, ownership) = bench.state.create_run(&id("r1"), &files(), &holder()).expect("a run");
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let writer = Writer::create(&run, &ownership, move |_| gate.recv().unwrap_or(())).expect("a writer");
+    let mut batches = story(&id("r1")).into_iter();
+    writer.append(batches.next().expect("a first")).expect("it lives");
+    while writer.counters().syncs == 0 {
+        std::thread::yield_now();
+    }
+    // The disk is busy with telling that from here on: no sync covers the second and the third frame.
+    for batch in batches {
+        writer.store(batch).expect("it lives");
+    }
+    let (bytes, head) = (fs::read(run.journal_path()), fs::read(run.head_path()));
+    let (bytes, head) = (bytes.expect("a journal"), head.expect("a head"));
+    drop((go, writer));
+    let frames = boundaries(&bytes[..=bytes.iter().rposition(|&byte| byte != 0).expect("frames")]);
+    assert_eq!(frames.len(), 4);
+    for has_head in [true, false] {
+        for at in (0..frames[3]).step_by(5) {
+            let mut bad = bytes.clone();
+            bad[at] ^= 0x10;
+            fs::write(run.journal_path(), &bad).expect("a journal to spoil");
+            drop(fs::remove_file(run.head_path()));
+            if has_head {
+                fs::write(run.head_path(), &head).expect("a head");
+            }
+            match read(&run) {
+                Err(Error::Damage { .. }) => assert!(at < frames[1], "byte {at} was never acknowledged"),
+                Err(other) => panic!("byte {at}: {other}"),
+                Ok(contents) => {
+                    assert!(at >= frames[1], "byte {at} was on the disk when the second frame was written");
+                    assert!(matches!(contents.tail, Tail::Torn { .. }), "byte {at}");
+                    assert_eq!(contents.records.len(), if at < frames[2] { 2 } else { 5 });
+                }
             }
         }
     }
