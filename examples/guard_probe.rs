@@ -123,6 +123,8 @@ fn start(script: &OsString, news: Sender<Heard>) -> Local {
         tag: "probe".into(),
         lifetime: Lifetime::Stage,
         pipes: None,
+        seen: 0,
+        after: 0,
     });
     local
 }

@@ -23,6 +23,8 @@ fn sleeper(key: u64) -> Spec {
         tag: format!("limits-{key}"),
         lifetime: Lifetime::Stage,
         pipes: None,
+        seen: 0,
+        after: 0,
     }
 }
 

@@ -81,5 +81,7 @@ fn spec(number: u32) -> Spec {
         tag,
         lifetime: Lifetime::Stage,
         pipes: None,
+        seen: 0,
+        after: 0,
     }
 }

@@ -10,6 +10,7 @@ impl Live {
     pub(super) fn early_starts(&mut self, events: &[(Millis, Event)]) -> (Vec<Attempt>, Vec<(NodeIx, u32, u32)>) {
         let (mut early, mut fed) = (Vec::new(), Vec::new());
         for (_, event) in events {
+            self.order.hear(event);
             if !self.horizon.takes_off(event, self.core.state()) {
                 continue;
             }

@@ -15,6 +15,7 @@ use super::helm::Helm;
 use super::keys::Keys;
 use super::live::{Ending, Live};
 use super::news::News;
+use super::order::Order;
 use super::output::Captured;
 use super::point::Point;
 use super::ports::Clock;
@@ -158,15 +159,14 @@ fn assemble(
     let state = StateDir::open(dir.state_path())?;
     let room = Workroom::of(&dir);
     make_room(&dir, &room.scripts)?;
-    let root = surroundings.root.clone();
     let told = sender.clone();
     let audience = Audience::new(manners.observers, &dir, &captured, &move || drop(told.send(News::Told)))?;
     let voice = manners.prompts.then(|| audience.voice());
     let prompter = manners.is_attended.then(|| prompter(sender.clone(), voice));
     Ok(Live {
+        checks: Checks::new(Objects::new(&state), surroundings.root.clone()),
         preparer: Preparer::new(dir.id().clone(), surroundings, room),
         point: Point::of(&state, &dir)?,
-        checks: Checks::new(Objects::new(&state), root),
         desk: Desk::new(manners.person, manners.says_yes, prompter)
             .since(journal::holder(&dir).map(|it| it.wall_ms)),
         audience,
@@ -176,6 +176,7 @@ fn assemble(
         restoring: BTreeMap::new(),
         fetching: BTreeSet::new(),
         horizon: Horizon::new(recorded_before),
+        order: Order::default(),
         early: BTreeSet::new(),
         unheard: BTreeMap::new(),
         last_beat: clock.now(),

@@ -109,7 +109,10 @@ impl Live {
             self.captured.hold(key);
         }
         let is_hosted = self.graph.nodes[attempt.node].rules.is_hosted && !is_check;
+        let (seen, after) = self.order.of(attempt, &self.graph);
         let spec = Spec {
+            seen,
+            after,
             key,
             argv: prepared.argv,
             env: prepared.env,

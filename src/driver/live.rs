@@ -17,6 +17,7 @@ use super::crews::Crews;
 use super::desk::Desk;
 use super::keys::{Keys, Purpose};
 use super::news::News;
+use super::order::Order;
 use super::output::Captured;
 use super::point::Point;
 use super::ports::Clock;
@@ -76,6 +77,8 @@ pub struct Live {
     pub(super) fetching: BTreeSet<Attempt>,
     /// What is not durable yet, and which starts need not wait for that.
     pub(super) horizon: Horizon,
+    /// In which order stages ended.
+    pub(super) order: Order,
     /// Attempts that were started before their record was durable.
     pub(super) early: BTreeSet<Attempt>,
     /// Early attempts that ended with output which nobody may see before their start.

@@ -29,6 +29,7 @@ mod launch;
 pub mod live;
 pub mod merge;
 pub mod news;
+pub mod order;
 pub mod output;
 pub mod place;
 pub mod point;

@@ -103,6 +103,11 @@ pub struct Spec {
     /// Its standard input and output, of a worker; without them it reads nothing, and what it writes to standard
     /// output is output like any other.
     pub pipes: Option<Pipes>,
+    /// How many stages had ended when this was made.
+    pub seen: u64,
+    /// How many of these had when the last one ended that this attempt comes after. Where a program was found for
+    /// an attempt that had `seen` as many, it need not be looked for again.
+    pub after: u64,
 }
 
 /// The near ends of a worker's pipes, until it has them.

@@ -198,6 +198,8 @@ mod tests {
             tag: String::new(),
             lifetime: Lifetime::Stage,
             pipes: None,
+            seen: 0,
+            after: 0,
         }
     }
 

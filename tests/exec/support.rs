@@ -77,6 +77,8 @@ pub(crate) fn argv(words: &[&str]) -> Spec {
         tag,
         lifetime: Lifetime::Stage,
         pipes: None,
+        seen: 0,
+        after: 0,
     }
 }
 

@@ -290,6 +290,9 @@ impl Keeper<'_> {
                     idle: None,
                     tag,
                     lifetime: Lifetime::Stage,
+                    // It is started for many items: a look of its own costs nothing.
+                    seen: 0,
+                    after: 1,
                     secrets: Vec::new(),
                     pipes: None,
                 });

@@ -14,7 +14,8 @@ use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Resource, WaitId, WaitIdOptions};
 
-use super::{Shared, Spec, now, program};
+use super::program::{self, Looks};
+use super::{Shared, Spec, now};
 use crate::base::limits;
 use crate::exec::strays::{self, Serial, Traces};
 use crate::exec::{Exit, guard, unix};
@@ -67,8 +68,8 @@ pub(super) struct Usage {
 
 impl Attempt {
     /// Spawns the main process, in its own group, on the `posix_spawn` path.
-    pub(super) fn spawn(mut spec: Spec, shared: &Shared) -> Result<Self, String> {
-        let (pid, pidfd, pipe, begun) = Self::try_spawn(&spec, shared)?;
+    pub(super) fn spawn(mut spec: Spec, shared: &Shared, looks: &mut Looks) -> Result<Self, String> {
+        let (pid, pidfd, pipe, begun) = Self::try_spawn(&spec, shared, looks)?;
         // It has them now; as long as we hold them too, their other ends never learn of its end.
         spec.pipes = None;
         let inode = rustix::fs::fstat(&pipe).map_or(0, |stat| stat.st_ino);
@@ -93,13 +94,24 @@ impl Attempt {
         })
     }
 
-    fn try_spawn(spec: &Spec, shared: &Shared) -> Result<(u32, OwnedFd, OwnedFd, Instant), String> {
-        let program = program::resolve(spec)?;
+    fn try_spawn(
+        spec: &Spec,
+        shared: &Shared,
+        looks: &mut Looks,
+    ) -> Result<(u32, OwnedFd, OwnedFd, Instant), String> {
+        let begun = now();
+        let (program, is_known) = looks.find(spec, begun)?;
         let (reader, writer) = pipe().map_err(|error| format!("the machine has no room for a pipe: {error}"))?;
         make_room(&reader);
-        let begun = now();
-        let pid = guard::while_open(|| spawn(spec, shared, &program, writer))
-            .map_err(|error| program::explain(&error, spec, &program))?;
+        let pid = match guard::while_open(|| spawn(spec, shared, &program, writer)) {
+            Ok(pid) => pid,
+            Err(_) if is_known => {
+                // It may be somewhere else by now; whoever looks again says what is wrong with what it finds.
+                looks.forget();
+                return Self::try_spawn(spec, shared, looks);
+            }
+            Err(error) => return Err(program::explain(&error, spec, &program)),
+        };
         let Some(pidfd) = unix::open(pid) else {
             // Without a descriptor its end would never be heard. It is our child, so its id is still its own.
             unix::signal_group(pid, rustix::process::Signal::KILL);

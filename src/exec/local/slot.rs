@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::attempt::{Attempt, Phase};
+use super::program::Looks;
 use super::{READ_BYTES, Service, Shared, now};
 use crate::base::limits;
 use crate::exec::{Ended, Exit, Key, News, Spec, StopKind, strays, unix};
@@ -50,6 +51,7 @@ pub(super) struct Slot {
     attempts: HashMap<u64, Attempt>,
     by_key: HashMap<Key, u64>,
     timers: BTreeSet<(Instant, Timer)>,
+    looks: Looks,
     next: u64,
     /// There may be work for this slot, and nobody will wake it for that.
     is_expected: bool,
@@ -66,6 +68,7 @@ impl Slot {
             attempts: HashMap::new(),
             by_key: HashMap::new(),
             timers: BTreeSet::new(),
+            looks: Looks::default(),
             next: 1,
             is_expected: false,
             is_tidying: false,
@@ -90,6 +93,10 @@ impl Slot {
                 return;
             }
             self.fire();
+            if self.is_expected && self.attempts.len() <= 1 {
+                // Nothing is to be heard of what has only just begun.
+                continue;
+            }
             self.wait(&mut ready, self.is_expected);
         }
     }
@@ -144,7 +151,7 @@ impl Slot {
 
     fn start(&mut self, spec: Spec) {
         let key = spec.key;
-        match Attempt::spawn(spec, &self.shared) {
+        match Attempt::spawn(spec, &self.shared, &mut self.looks) {
             Ok(attempt) => self.watch(attempt),
             Err(why) => self.shared.tell(News::Ended(Box::new(Ended::not_started(key, why)))),
         }
