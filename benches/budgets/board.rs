@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::dag::ABOVE_BARE;
 use crate::machine;
 
 /// What a figure has to be.
@@ -67,6 +68,15 @@ impl Board {
     /// Adds a figure that has a budget.
     pub(crate) fn judge(&mut self, what: impl Into<String>, measured: (f64, &'static str), budget: Budget) {
         self.add(what.into(), measured, budget, String::new());
+    }
+
+    /// Adds a ratio to a peer. `stated` is its budget where the bare loop leaves room for it; where a loop that only starts
+    /// the commands takes `bare` of the peer's time, and so more, the budget above that loop decides (ADR 0022).
+    pub(crate) fn judge_beside(&mut self, what: impl Into<String>, ratio: f64, (stated, bare): (f64, f64)) {
+        let possible = ABOVE_BARE * bare;
+        let note =
+            format!("the bare loop takes {} of the peer's time; {} is stated", figure(bare), figure(stated));
+        self.add(what.into(), (ratio, "×"), Budget::Most(stated.max(possible)), note);
     }
 
     /// Adds a figure that others are compared with, or that is only of interest.

@@ -5,7 +5,7 @@ use crate::board::{Board, Budget};
 use crate::dag::write;
 use crate::machine::{Log, in_turns, room, seconds};
 use crate::shape::Shape;
-use crate::tool::run_engine;
+use crate::tool::{cost, engine, run_engine};
 
 const STAGES: usize = 1_000;
 /// Flushes that a plan of one stage may cost beside its command: the run's files and folders, and its results.
@@ -48,6 +48,24 @@ pub(crate) fn one(board: &mut Board) {
     board.tell("one stage: its command and eight flushes", (bare * 1e3, "ms"), "");
     board.tell("one stage: engine", (engine * 1e3, "ms"), "");
     board.judge("one stage: engine / command and flushes", (engine / bare, "×"), Budget::Most(4.0));
+}
+
+/// What starting the program costs, beside the smallest one.
+pub(crate) fn version(board: &mut Board) {
+    let room = room("version");
+    let often = 200;
+    let each = |one: &dyn Fn()| (0..often).map(|_| seconds(one)).sum::<f64>() / f64::from(often);
+    let [bare, version] = in_turns(
+        board.rounds,
+        [&mut || each(&bare::run_true), &mut || {
+            each(&|| {
+                cost(engine(&room, &["--version"]));
+            })
+        }],
+    );
+    board.tell("`true`", (bare * 1e3, "ms"), "");
+    board.tell("`engine --version`", (version * 1e3, "ms"), "");
+    board.judge("`engine --version` / `true`", (version / bare, "×"), Budget::Most(2.0));
 }
 
 /// Seconds for so many durable appends.

@@ -18,6 +18,21 @@ pub(crate) fn seconds(work: impl FnOnce()) -> f64 {
     timed(work).0.as_secs_f64()
 }
 
+/// MiB by which the largest resident set of this process during `work` was above that before it.
+pub(crate) fn peak_mib_of(work: impl FnOnce()) -> f64 {
+    let kib = |field: &str| {
+        let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(field)?.strip_suffix(" kB")?.trim().parse().ok());
+        line.unwrap_or(0.0_f64)
+    };
+    // Forgets the largest set so far.
+    std::fs::write("/proc/self/clear_refs", "5").expect("the kernel keeps that mark");
+    let before = kib("VmRSS:");
+    work();
+    (kib("VmHWM:") - before) / 1024.0
+}
+
 /// The middle one.
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);

@@ -20,6 +20,7 @@ mod memory;
 mod plans;
 mod resume;
 mod shape;
+mod shards;
 mod tool;
 
 #[path = "../support/big_plan.rs"]
@@ -45,8 +46,17 @@ const ITEMS: &[Item] = &[
     ("memory", "spawning from an engine that holds 1 GiB", memory::measure),
     ("mask", "masking secrets in what stages print", mask::measure),
     ("env", "10,000 templates, and 5,000 keys in ten environments", environments::measure),
-    ("fold", "folding events, and a million shards through core and journal", core::measure),
+    ("fold", "folding events", core::measure),
+    ("shards-noop", "1,000,000 shards that do nothing, through core and journal", shards::noop),
+    ("growth", "how the cost of a shard grows from 1,000 to 1,000,000", shards::growth),
+    ("shards-100k", "100,000 process shards beside the bare loop", shards::processes),
+    ("wide-100k", "100,000 independent stages, two at a time, beside ninja", dag::large),
+    ("version", "`--version` beside `true`", chain::version),
+    ("shards-1m", "one recorded run of 1,000,000 process shards", shards::million),
 ];
+
+/// Measured only when they are named: they take many minutes.
+const ON_REQUEST: [&str; 1] = ["shards-1m"];
 
 fn main() -> std::process::ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -77,7 +87,7 @@ fn main() -> std::process::ExitCode {
         }
     }
     for (name, what, measure) in ITEMS {
-        if wanted.is_empty() || wanted.contains(name) {
+        if wanted.contains(name) || wanted.is_empty() && !ON_REQUEST.contains(name) {
             board::note(&format!("measuring {name}: {what}"));
             board.item = name;
             measure(&mut board);
