@@ -290,7 +290,7 @@ impl Keeper<'_> {
                     idle: None,
                     tag,
                     lifetime: Lifetime::Stage,
-                    // It is started for many items: a look of its own costs nothing.
+                    // One that starts again trusts no earlier look.
                     seen: 0,
                     after: 1,
                     secrets: Vec::new(),
