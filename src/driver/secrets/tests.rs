@@ -137,6 +137,8 @@ fn a_panic_shows_no_secret() {
         idle: None,
         tag: String::new(),
         lifetime: crate::exec::Lifetime::Stage,
+        seen: 0,
+        after: 0,
         pipes: None,
     };
     let texts = [
