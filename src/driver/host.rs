@@ -156,6 +156,7 @@ fn assemble(
     )?;
     let tell = Arc::clone(helm);
     let writer = Writer::open(&dir, &ownership, &end, move |notice| tell.post(News::Journal(notice)))?;
+    let state = StateDir::open(dir.state_path())?;
     let room = Workroom::of(&dir);
     make_room(&dir, &room.scripts)?;
     let told = sender.clone();
@@ -163,7 +164,7 @@ fn assemble(
     let voice = manners.prompts.then(|| audience.voice());
     let prompter = manners.is_attended.then(|| prompter(sender.clone(), voice));
     Ok(Live {
-        checks: Checks::new(Objects::new(&StateDir::open(dir.state_path())?), surroundings.root.clone()),
+        checks: Checks::new(Objects::new(&state), surroundings.root.clone()),
         preparer: Preparer::new(dir.id().clone(), surroundings, room),
         point: Point::of(&state, &dir)?,
         desk: Desk::new(manners.person, manners.says_yes, prompter)
