@@ -240,6 +240,9 @@ fn worker(key: crate::exec::Key, prepared: super::prepare::Prepared, process: &P
         idle: None,
         tag: prepared.tag,
         lifetime: Lifetime::Stage,
+        // A worker trusts no earlier look.
+        seen: 0,
+        after: 1,
         pipes: Some(pipes),
     }
 }
