@@ -143,9 +143,8 @@ fn assemble(
     let sink: Arc<dyn OutputSink> = captured.clone();
     let (tell, told) = (Arc::clone(helm), Arc::clone(helm));
     let gates = exec::Gates::new(captured.clone(), Box::new(move |news| told.post(News::Exec(news))));
-    let threads = usize::try_from(graph.settings.max_parallel).unwrap_or(1);
     let local = Local::new(
-        threads,
+        usize::try_from(graph.settings.max_parallel).unwrap_or(1),
         sink,
         Box::new(move |news| {
             // Nothing follows from a start.
