@@ -2,7 +2,7 @@
 
 use super::bytes::Take;
 use super::codec::{self, Context, Decoded};
-use crate::base::{Digest, Millis};
+use crate::base::{Digest, Millis, limits};
 use crate::run::Event;
 
 /// First bytes of a journal.
@@ -19,9 +19,10 @@ pub const MINOR: u16 = 0;
 pub(super) const FILE_HEADER_LEN: usize = 16;
 /// Bytes of a frame's header.
 pub(super) const FRAME_HEADER_LEN: usize = 32;
-/// Set in a frame's time when the frame before it was not on the disk yet. Times are far below it (34 years), and a
-/// reader that does not know it takes the first event's difference from it all the same.
-const LOOSE: u64 = 1 << 40;
+/// From this bit of a frame's time on stands how many of the events right before the frame were not on the disk when it
+/// was written. Times stay far below (34 years), and a reader that does not know of it takes the first event's
+/// difference from the sum all the same.
+const LAG_SHIFT: u32 = 40;
 /// Bytes of the hash that ends a frame.
 pub(super) const HASH_LEN: usize = 32;
 /// Bytes of `head`.
@@ -58,7 +59,7 @@ pub(super) struct FrameHeader {
     pub(super) first: u64,
     /// How many events.
     pub(super) count: u32,
-    /// Time that the first event's is a difference to, with [`LOOSE`] or without.
+    /// Time that the first event's is a difference to, with the lag from [`LAG_SHIFT`] on.
     pub(super) at: Millis,
 }
 
@@ -86,15 +87,18 @@ impl FrameHeader {
             at: Millis::new(u64_at(bytes, 20)),
         })
     }
+
+    /// Sequence number of the last event that was on the disk when the frame was written.
+    fn durable(&self) -> u64 {
+        self.first.saturating_sub(1).saturating_sub(self.at.raw() >> LAG_SHIFT)
+    }
 }
 
-/// Whether a whole frame header with a sequence number above `after` stands anywhere in `bytes`, of a frame that was
-/// written when all before it was on the disk.
-pub(super) fn has_later_frame(bytes: &[u8], after: u64) -> bool {
+/// Whether a whole header stands anywhere in `bytes` of a frame that was written when `event` was on the disk.
+pub(super) fn has_later_frame(bytes: &[u8], event: u64) -> bool {
     let mut rest = bytes;
     while let Some(at) = rest.windows(FRAME_MAGIC.len()).position(|window| window == FRAME_MAGIC) {
-        let is_proof = |header: FrameHeader| header.first > after && header.at.raw() & LOOSE == 0;
-        if FrameHeader::decode(&rest[at..]).is_some_and(is_proof) {
+        if FrameHeader::decode(&rest[at..]).is_some_and(|header| header.durable() >= event) {
             return true;
         }
         rest = &rest[at + 1..];
@@ -110,15 +114,15 @@ pub(super) fn chain(previous: Digest, header: &[u8], events: &[u8]) -> Digest {
 }
 
 /// Appends one frame made of as many of `records` as fit into `max` bytes of events, at least one; tells how
-/// many, and the frame's hash. It `is_loose` when what stands before it may not be on the disk.
+/// many, and the frame's hash. The `lag` is how many of the events before it may not be on the disk.
 pub(super) fn encode_frame(
     out: &mut Vec<u8>,
     (first, previous): (u64, Digest),
-    is_loose: bool,
+    lag: usize,
     (records, max): (&[(Millis, Event)], usize),
 ) -> (usize, Digest) {
     let at = records.first().map_or(Millis::ZERO, |(at, _)| *at);
-    let at = if is_loose { Millis::new(at.raw() | LOOSE) } else { at };
+    let at = Millis::new(at.raw() | (lag as u64) << LAG_SHIFT);
     let mut context = Context::starting(at);
     let begin = out.len();
     out.resize(begin + FRAME_HEADER_LEN, 0);
@@ -153,6 +157,9 @@ pub(super) fn decode_events(
     }
     if from.is_empty() { Ok(()) } else { Err("bytes follow the last event") }
 }
+
+// Twice what may wait is the most that is ever not on the disk: what is being synced, and what collects meanwhile.
+const _: () = assert!((2 * limits::MAX_QUEUED_EVENTS as u64) < 1 << (u64::BITS - LAG_SHIFT));
 
 /// How far the journal is known to be durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -191,4 +198,37 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes are eight bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::NodeIx;
+
+    fn frame(first: u64, lag: usize) -> Vec<u8> {
+        let record = (Millis::new(7), Event::NodeAdmitted { node: NodeIx::new(0) });
+        let mut out = Vec::new();
+        encode_frame(&mut out, (first, Digest::of(b"")), lag, (&[record], usize::MAX));
+        out
+    }
+
+    #[test]
+    fn a_frame_vouches_for_what_was_on_the_disk_when_it_was_written_and_for_nothing_else() {
+        let vouches = |first, lag, event| has_later_frame(&frame(first, lag), event);
+        assert!(vouches(9, 0, 8) && !vouches(9, 0, 9));
+        assert!(vouches(9, 3, 5) && !vouches(9, 3, 6));
+        assert!(!vouches(9, 8, 1) && !vouches(9, 2 * limits::MAX_QUEUED_EVENTS, 1));
+    }
+
+    #[test]
+    fn a_lag_changes_no_time() {
+        for lag in [0, 1, 2 * limits::MAX_QUEUED_EVENTS] {
+            let bytes = frame(1, lag);
+            let header = FrameHeader::decode(&bytes).expect("a header");
+            let events = &bytes[FRAME_HEADER_LEN..bytes.len() - HASH_LEN];
+            let mut times = Vec::new();
+            decode_events(header, events, &mut |_, at, _| times.push(at)).expect("events");
+            assert_eq!(times, [Millis::new(7)]);
+        }
+    }
 }

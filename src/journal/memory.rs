@@ -44,8 +44,7 @@ impl Memory {
         }
         let first = self.sequence + 1;
         let records = std::mem::take(&mut self.waiting);
-        let (count, hash) =
-            format::encode_frame(&mut self.frames, (first, self.hash), false, (&records, usize::MAX));
+        let (count, hash) = format::encode_frame(&mut self.frames, (first, self.hash), 0, (&records, usize::MAX));
         self.sequence += count as u64;
         self.hash = hash;
         self.syncs += 1;

@@ -2,8 +2,8 @@
 //!
 //! [`Writer::append`] writes its batch at once as a frame (more, one after another, when it is very much), so that
 //! whatever ends this process alone forgets nothing. The thread waits for the disk, rewrites `head`, and only then
-//! says [`Notice::Durable`]. While it waits, frames collect, and the next wait is for all of them; each says that
-//! the one before it was not on the disk yet. What was only [stored](Writer::store), because nobody waits for it,
+//! says [`Notice::Durable`]. While it waits, frames collect, and the next wait is for all of them; each says how
+//! much before it was not on the disk yet. What was only [stored](Writer::store), because nobody waits for it,
 //! shares the next wait that somebody asks for, or has its own after [`LINGER`].
 //!
 //! A failed write or sync is final. Nothing behind the last sync is acknowledged, later appends are refused, and the
@@ -83,8 +83,8 @@ struct Queue {
     log: Log,
     /// Records that were written and not synced.
     waiting: Vec<(Millis, Event)>,
-    /// The disk is waited for.
-    is_syncing: bool,
+    /// How many others the disk is waited for.
+    syncing: usize,
     /// Somebody waits for them.
     is_awaited: bool,
     /// What the thread does.
@@ -167,7 +167,7 @@ impl Writer {
         let queue = Queue {
             log,
             waiting: Vec::new(),
-            is_syncing: false,
+            syncing: 0,
             is_awaited: false,
             rest: Rest::Busy,
             is_closed: false,
@@ -332,12 +332,12 @@ fn serve(anchor: &Anchor, closing: &Closing, mut notify: impl FnMut(Notice)) {
         if records.is_empty() {
             return queue.log.trim();
         }
-        queue.is_syncing = true;
+        queue.syncing = records.len();
         drop(queue);
         let first = last.sequence + 1 - records.len() as u64;
         match anchor.settle(last, &shared.path) {
             Ok(()) => {
-                shared.queue().is_syncing = false;
+                shared.queue().syncing = 0;
                 shared.syncs.fetch_add(1, Ordering::Relaxed);
                 shared.records.fetch_add(records.len() as u64, Ordering::Relaxed);
                 notify(Notice::Durable { first, records });
@@ -371,8 +371,8 @@ impl Queue {
     fn write(&mut self, batch: Vec<(Millis, Event)>, shared: &Shared) {
         let mut written = 0;
         while written < batch.len() {
-            let is_loose = self.is_syncing || !self.waiting.is_empty() || written > 0;
-            match self.log.write(&batch[written..], is_loose, shared) {
+            let lag = self.syncing + self.waiting.len() + written;
+            match self.log.write(&batch[written..], lag, shared) {
                 Ok(count) => written += count,
                 Err(error) => {
                     self.is_closed = true;
@@ -447,12 +447,12 @@ impl Log {
         drop(self.disk.truncate(&self.file, &self.path, self.last.offset));
     }
 
-    /// Writes one frame of as many of `records` as fit; tells how many. It `is_loose` when what stands before it may
-    /// not be on the disk.
-    fn write(&mut self, records: &[(Millis, Event)], is_loose: bool, shared: &Shared) -> Result<usize, Error> {
+    /// Writes one frame of as many of `records` as fit; tells how many. The `lag` is how many before it may not be on
+    /// the disk.
+    fn write(&mut self, records: &[(Millis, Event)], lag: usize, shared: &Shared) -> Result<usize, Error> {
         self.frame.clear();
         let place = (self.last.sequence + 1, self.last.hash);
-        let (count, hash) = format::encode_frame(&mut self.frame, place, is_loose, (records, FRAME_BYTES));
+        let (count, hash) = format::encode_frame(&mut self.frame, place, lag, (records, FRAME_BYTES));
         if self.frame.len() > limits::MAX_FRAME_BYTES as usize {
             return Err(Error::malformed(&self.path, "an event is longer than limit `MAX_FRAME_BYTES`"));
         }
