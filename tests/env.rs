@@ -9,6 +9,8 @@ mod place;
 mod plans;
 #[path = "env/secrets.rs"]
 mod secrets;
+#[path = "env/sources.rs"]
+mod sources;
 mod support;
 #[path = "env/verbs.rs"]
 mod verbs;

@@ -77,6 +77,11 @@ pub const MAX_APPROVALS: u32 = 20;
 pub const MAX_LAYERS: usize = 16;
 /// Instructions one template of a file may take: a second of work, some ten thousand values.
 pub const FILE_FUEL: u64 = 5_000_000;
+/// How deep includes (10 each), blocks and recursive loops of a template lead into each other.
+pub const MAX_TEMPLATE_DEPTH: usize = 200;
+/// The stack of a thread that renders: several times what the depth above takes in a build without optimization. What is
+/// not used of it costs nothing.
+pub const RENDER_STACK_BYTES: usize = 32 << 20;
 /// Bytes one template may render: a configuration file that is larger is data.
 pub const MAX_RENDERED_BYTES: usize = 16 << 20;
 /// Bytes of a secret: the size of a generous key file. A larger one is a mistake, such as the wrong file.

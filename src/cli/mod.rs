@@ -87,7 +87,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Whether a command starts processes of stages.
+/// Whether a command starts processes of stages, or others that must not outlive it.
 fn is_guarded(verb: &Verb) -> bool {
     match verb {
         Verb::Run(args) => !args.dry_run,
@@ -95,6 +95,7 @@ fn is_guarded(verb: &Verb) -> bool {
         Verb::Supervise(args) => !(args.check || args.status || args.stop),
         Verb::Rollback(args) => rollback::is_guarded(args),
         Verb::Cancel(args) => args.rollback,
+        Verb::Env(args) => env::is_guarded(args),
         _ => false,
     }
 }

@@ -19,6 +19,7 @@ use crate::driver::begin::{self, Orders, Read};
 use crate::driver::guarded::Guarded;
 use crate::driver::host::Manners;
 use crate::driver::place;
+use crate::driver::secrets::Given;
 use crate::driver::surroundings::Surroundings;
 use crate::graph::{Graph, select};
 use crate::journal::{RunDir, StateDir, Tail};
@@ -27,11 +28,16 @@ use crate::report::hint;
 /// Continues a run.
 pub(super) fn run(args: &ResumeArgs, settings: &Settings) -> Answer {
     let guarded = Guarded::attach()?;
-    go_on(args, settings, guarded, Wanted::of(&args.show)?)
+    go_on(args, settings, (guarded, Wanted::of(&args.show)?), None)
 }
 
-/// Continues a run under a front that is connected already.
-pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded, wanted: Wanted) -> Answer {
+/// Continues a run under a front that is connected already. `lent` are secret inputs that were given once more.
+pub(super) fn go_on(
+    args: &ResumeArgs,
+    settings: &Settings,
+    (mut guarded, wanted): (Guarded, Wanted),
+    lent: Option<&Given>,
+) -> Answer {
     let time_box = TimeBox::read(args.time_box.as_deref())?;
     let state = find::state(settings)?;
     let Some(dir) = named_or_newest(&state, args.run.as_deref())? else {
@@ -62,7 +68,11 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
         time_box.refuse(&compiled.graph, &is_done)?;
     }
     let surroundings = Surroundings::read(settings.root.clone());
-    let secrets = secrets::open(compiled, &surroundings, settings)?;
+    let mut given = compiled.given.clone();
+    if let Some(lent) = lent {
+        given.borrow(lent);
+    }
+    let secrets = secrets::open(compiled, &given, &surroundings, settings)?;
     if let Some(answer) = run::take_lock(&state, compiled, (&run_id, &person), time_box)? {
         return answer;
     }
@@ -75,7 +85,6 @@ pub(super) fn go_on(args: &ResumeArgs, settings: &Settings, mut guarded: Guarded
     forecast::tell(&mut view);
     let is_attended = run::is_attended(&args.show);
     let chosen = observers::choose(wanted, settings, &view, compiled, is_attended);
-    let given = compiled.given.clone();
     let clerk = Clerk::new(&state, read.dir.clone(), view, Stored::new(&read));
     let (mut owned, mut first) = begin::resume(ownership, read, &orders, surroundings)?;
     first.extend(owned.entrust(&given, secrets));

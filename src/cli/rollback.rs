@@ -87,7 +87,7 @@ pub(super) fn undo(dir: &RunDir, show: &ShowArgs, json: bool, settings: &Setting
         undo: true,
     };
     let guarded = Guarded::attach()?;
-    let exit = resume::go_on(&args, settings, guarded, Wanted::of(show)?)?;
+    let exit = resume::go_on(&args, settings, (guarded, Wanted::of(show)?), None)?;
     // Whoever orders a rollback and gets it has what was ordered.
     let is_done = exit == Exit::Failed && summary::of(dir)?.state == Standing::RolledBack;
     Ok(if is_done { Exit::Success } else { exit })

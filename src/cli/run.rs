@@ -55,7 +55,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     if args.resume
         && let Some(id) = same_unfinished(&state, &compiled, (key.as_deref(), &settings.root))?
     {
-        return resume::go_on(&as_resume(args, &id), settings, guarded, wanted);
+        return resume::go_on(&as_resume(args, &id), settings, (guarded, wanted), Some(&compiled.given));
     }
     let launch = Launch { run_id: args.run_id.as_deref(), key, seed: args.seed, show: &args.show, time_box };
     self::launch(&compiled, &launch, (guarded, wanted), settings)
@@ -98,7 +98,7 @@ pub(super) fn launch(
     let person = settings::person();
     let new =
         New { compiled, run: run.clone(), seed: launch.seed, key: launch.key.clone(), person: person.clone() };
-    let secrets = super::secrets::open(compiled, &surroundings, settings)?;
+    let secrets = super::secrets::open(compiled, &compiled.given, &surroundings, settings)?;
     let (mut owned, mut first) = match begin_with_lock(&state, &surroundings, &new, (&mut guarded, time_box))? {
         Begun::Run(begun) => *begun,
         Begun::Not(answer) => return answer,

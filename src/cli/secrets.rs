@@ -5,17 +5,18 @@ use super::fault::Fault;
 use super::settings::Settings;
 use super::{check, print};
 use crate::driver::compile::Compiled;
-use crate::driver::secrets::Strongbox;
+use crate::driver::secrets::{Given, Strongbox};
 use crate::driver::surroundings::Surroundings;
 use crate::plan::error;
 
 /// Fetches what the stages of `compiled` may get, before anything of the run exists. What cannot be had is told.
 pub(super) fn open(
     compiled: &Compiled,
+    given: &Given,
     surroundings: &Surroundings,
     settings: &Settings,
 ) -> Result<Option<Strongbox>, Fault> {
-    match Strongbox::open(&compiled.graph, &compiled.given, surroundings) {
+    match Strongbox::open(&compiled.graph, given, surroundings) {
         Ok(None) => Ok(None),
         Ok(Some((strongbox, warnings))) => {
             check::warn(&warnings, &compiled.sources, settings);

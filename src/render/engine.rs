@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use minijinja::value::ValueKind;
+use minijinja::value::{Kwargs, StringInput, ValueKind};
 use minijinja::{Environment, ErrorKind, State, UndefinedBehavior, filters, tests};
 
 use super::Value;
@@ -53,14 +53,14 @@ pub(super) fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("first", filters::first);
     env.add_filter("float", filters::float);
     env.add_filter("int", filters::int);
-    env.add_filter("join", filters::join);
+    env.add_filter("join", join);
     env.add_filter("last", filters::last);
     env.add_filter("length", filters::length);
     env.add_filter("list", filters::list);
     env.add_filter("lower", filters::lower);
     env.add_filter("max", filters::max);
     env.add_filter("min", filters::min);
-    env.add_filter("replace", filters::replace);
+    env.add_filter("replace", replace);
     env.add_filter("reverse", filters::reverse);
     env.add_filter("round", filters::round);
     env.add_filter("sort", filters::sort);
@@ -96,6 +96,44 @@ pub(super) fn add_tests(env: &mut Environment<'static>) {
 /// `x | default(y)`: y when x is undefined or none.
 fn default(_: &State, value: &minijinja::Value, other: minijinja::Value) -> minijinja::Value {
     if value.is_undefined() || value.is_none() { other } else { value.clone() }
+}
+
+/// Refuses a text of more than `bytes`. Fuel counts steps, and one step of these filters may multiply a text.
+pub(super) fn bounded(bytes: usize) -> Result<(), minijinja::Error> {
+    if bytes <= limits::MAX_RENDERED_BYTES {
+        return Ok(());
+    }
+    let message =
+        format!("the text would be longer than {} bytes (MAX_RENDERED_BYTES)", limits::MAX_RENDERED_BYTES);
+    Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+}
+
+/// `x | join(',')`, bounded.
+fn join(
+    state: &mut State,
+    value: &minijinja::Value,
+    between: Option<StringInput<'_>>,
+    attribute: Option<&str>,
+    more: Kwargs,
+) -> Result<minijinja::Value, minijinja::Error> {
+    if let Ok(items) = value.try_iter() {
+        let gap = between.as_ref().map_or(0, |text| text.as_str().len());
+        let all = items.map(|item| item.as_str().map_or(0, str::len).saturating_add(gap));
+        bounded(all.fold(0, usize::saturating_add))?;
+    }
+    filters::join(state, value, between, attribute, more)
+}
+
+/// `x | replace('a', 'b')`, bounded.
+fn replace(
+    state: &mut State,
+    text: StringInput<'_>,
+    from: StringInput<'_>,
+    to: StringInput<'_>,
+) -> Result<minijinja::Value, minijinja::Error> {
+    let grown = text.as_str().matches(from.as_str()).count().saturating_mul(to.as_str().len());
+    bounded(text.as_str().len().saturating_add(grown))?;
+    filters::replace(state, text, from, to)
 }
 
 /// `x | tojson`: one line of JSON.

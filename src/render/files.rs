@@ -16,15 +16,15 @@ use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 
-use minijinja::value::{Object, ObjectRepr};
+use minijinja::value::{Kwargs, Object, ObjectRepr, StringInput};
 use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior};
 
-use super::engine::{add_filters, add_tests, export};
+use super::engine::{add_filters, add_tests, bounded, export};
 use super::quote::{FORMS, Form};
 use super::scope::Tree;
 use super::secret::{HIDDEN, Secret};
 use super::{Value, lex};
-use crate::base::limits::{FILE_FUEL, MAX_RENDERED_BYTES};
+use crate::base::limits::{FILE_FUEL, MAX_RENDERED_BYTES, MAX_TEMPLATE_DEPTH};
 
 /// Stands before and after the number of a secret in what is rendered.
 const MARK: char = '\u{1}';
@@ -181,6 +181,7 @@ impl Renderer {
         let mut engine = Environment::empty();
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
         engine.set_fuel(Some(FILE_FUEL));
+        engine.set_recursion_limit(MAX_TEMPLATE_DEPTH);
         engine.set_debug(true);
         engine.set_auto_escape_callback(|_| AutoEscape::None);
         engine.set_formatter(write_value);
@@ -196,7 +197,7 @@ impl Renderer {
         add_tests(&mut engine);
         engine.add_filter("items", minijinja::filters::items);
         engine.add_filter("dictsort", minijinja::filters::dictsort);
-        engine.add_filter("indent", minijinja::filters::indent);
+        engine.add_filter("indent", indent);
         engine.add_function("range", minijinja::functions::range);
         for (name, form) in FORMS {
             engine.add_filter(name, move |value: &minijinja::Value| quoted(value, form));
@@ -292,6 +293,23 @@ fn quoted(value: &minijinja::Value, form: Form) -> Result<minijinja::Value, mini
     }
     let plain = export(value, 0).map_err(|what| refuse(format!("{what} has no form here")))?;
     form.of(&plain).map(minijinja::Value::from).map_err(|what| refuse(format!("{what} has no form here")))
+}
+
+/// `x | indent(4)`, bounded.
+fn indent(
+    text: StringInput<'_>,
+    width: Option<usize>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    more: Kwargs,
+) -> Result<minijinja::Value, minijinja::Error> {
+    let wide = match width {
+        Some(width) => width,
+        None => more.get::<Option<usize>>("width")?.unwrap_or_default(),
+    };
+    let lines = text.as_str().lines().count().saturating_add(1);
+    bounded(lines.saturating_mul(wide).saturating_add(text.as_str().len()))?;
+    minijinja::filters::indent(text, width, first, blank, more)
 }
 
 /// What an `include` means: below `templates/`, or beside the file that says it when it begins with a dot.
@@ -441,8 +459,8 @@ fn translate(error: &minijinja::Error, asked: &str) -> FileError {
         ErrorKind::WriteFailure => {
             (FileFault::TooMuch, format!("{TOO_LONG}: more than {MAX_RENDERED_BYTES} bytes (MAX_RENDERED_BYTES)"))
         }
-        _ if detail().contains("recursion limit") => {
-            (FileFault::Include, "templates include each other in a circle".to_owned())
+        _ if detail().contains("recursion limit") || detail().starts_with("cycle in template inheritance") => {
+            (FileFault::Include, "templates, blocks or loops lead into each other in a circle".to_owned())
         }
         _ => (FileFault::Value, detail()),
     };

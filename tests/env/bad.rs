@@ -38,6 +38,17 @@ fn a_bad_template_is_told_by_file_line_column_and_name() {
             "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
             &["env::too-much", "FILE_FUEL", "templates/app.env.j2:1:"],
         ),
+        ("{% extends 'app.env.j2' %}", &["env::include", "circle", "templates/app.env.j2:1:"]),
+        ("{% block a %}{{ self.a() }}{% endblock %}", &["env::include", "circle", "templates/app.env.j2:1:"]),
+        ("{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}", &["env::include", "circle"]),
+        ("A={{ 'x' | indent(1000000000000) }}", &["env::bad-rendering", "MAX_RENDERED_BYTES", "app.env.j2:1:"]),
+        (
+            "{% set x = range(9999) | join('x') %}{{ x | replace('x', x) }}",
+            &["env::bad-rendering", "MAX_RENDERED_BYTES", "templates/app.env.j2:1:"],
+        ),
+        ("{{ range(9999) | join(range(9999) | join) }}", &["env::bad-rendering", "MAX_RENDERED_BYTES"]),
+        ("{% include '/etc/passwd' %}", &["env::include", "outside of the root", "templates/app.env.j2:1:"]),
+        ("{% include './../../secret' %}", &["env::include", "outside of the root", "templates/app.env.j2:1:"]),
         ("X={{ TOKEN ~ 'x' }}\n", &["env::secret-misused", "`TOKEN`", "templates/app.env.j2"]),
         (
             "X={{ 1 if TOKEN == 'a' else 2 }}\n",
@@ -60,6 +71,16 @@ fn a_bad_template_is_told_by_file_line_column_and_name() {
     }
 }
 
+/// With `text` at `path` an environment is refused.
+fn nothing_is_rendered(path: &str, text: &str, status: i32, words: &[&str]) {
+    let project = project();
+    project.write("secret", "root:x\n");
+    std::os::unix::fs::symlink(project.path("secret"), project.path("templates/linked")).expect("linked");
+    project.write(path, text);
+    refused(&project, status, words);
+    assert!(!project.has("run"), "{text}");
+}
+
 #[test]
 fn a_bad_environment_is_told_before_anything_is_rendered() {
     for (path, text, status, words) in [
@@ -68,6 +89,21 @@ fn a_bad_environment_is_told_before_anything_is_rendered() {
             "extends: staging\n",
             3,
             &["env::cycle", "environments/staging.yaml:1:10"][..],
+        ),
+        (
+            "environments/base.yaml",
+            "extends: staging\n",
+            3,
+            &["env::cycle", "base.yaml:1:10", "`staging` → `base`"],
+        ),
+        ("environments/base.yaml", "values: {PORT: eighty}\n", 9, &["env::bad-value", "base.yaml:1:16"]),
+        ("environments/base.yaml", "values: {PORTT: 80}\n", 3, &["env::unknown-key", "base.yaml:1:10", "`PORT`"]),
+        ("environments/base.yaml", "values: {TOKEN: x}\n", 3, &["env::secret-in-file", "base.yaml:1:10"]),
+        (
+            "environments/base.yaml",
+            "values: {HOST: \"a\\0b\"}\n",
+            3,
+            &["env::bad-value", "U+0000", "base.yaml:1:16"],
         ),
         (
             "environments/base.yaml",
@@ -85,10 +121,7 @@ fn a_bad_environment_is_told_before_anything_is_rendered() {
         ("environments/base.yaml", "values: {}\nnot a map\n", 3, &["environments/base.yaml:2"]),
         ("environments/base.yaml", "\u{0}", 3, &["plan::control-character"]),
     ] {
-        let project = project();
-        project.write(path, text);
-        refused(&project, status, words);
-        assert!(!project.has("run"), "{text}");
+        nothing_is_rendered(path, text, status, words);
     }
     let project = project();
     fs::remove_file(project.path("templates/app.env.j2")).expect("removed");
@@ -102,6 +135,30 @@ fn a_bad_environment_is_told_before_anything_is_rendered() {
         CATALOG.replace("PORT: {type: int, default: 8000}", "PORT: {type: int, default: x}"),
     );
     refused(&project, 9, &["env::bad-value", "environments/catalog.yaml:3"]);
+}
+
+#[test]
+fn a_file_has_a_place_of_its_own_and_a_template_below_its_folder() {
+    for (text, words) in [
+        (
+            "extends: base\nfiles: {app: {template: app.env.j2, to: ../app.env}}\n",
+            &["env::bad-place", "staging.yaml:2:41", "`../app.env` is outside of the root"][..],
+        ),
+        (
+            "extends: base\nfiles: {a: {template: app.env.j2, to: a}, b: {template: app.env.j2, to: ./x/../a}}\n",
+            &["env::bad-place", "staging.yaml:2:73", "`b` and `a` are rendered to the same place"],
+        ),
+        (
+            "extends: base\nfiles: {app: {template: ../secret, to: run/a}}\n",
+            &["env::template-unreadable", "staging.yaml:2:25", "outside of the root"],
+        ),
+        (
+            "extends: base\nfiles: {app: {template: linked, to: run/a}}\n",
+            &["env::template-unreadable", "staging.yaml:2:25", "is a link to"],
+        ),
+    ] {
+        nothing_is_rendered("environments/staging.yaml", text, 3, words);
+    }
 }
 
 #[test]
@@ -132,6 +189,35 @@ fn a_full_disk_leaves_the_old_files() {
         fs::read_dir(project.path("run")).expect("a folder").map(|it| it.expect("one").file_name()).collect();
     assert_eq!(names.len(), 2, "{names:?}");
     env(&project, &["render", "staging"]).expect(0);
+}
+
+/// A small file system of its own, where this machine lets us mount one. Elsewhere the test above stands for it.
+#[test]
+fn a_file_system_that_is_full_leaves_the_old_files() {
+    let project = project();
+    let user = if rustix::process::geteuid().is_root() { &[][..] } else { &["--user", "--map-root-user"] };
+    let private = |script: &str| {
+        let base = project.command(&[]);
+        let mut command = Command::new("unshare");
+        command.args(user).args(["--mount", "bash", "-euc", script]).current_dir(project.path("")).env_clear();
+        command.envs(base.get_envs().filter_map(|(key, value)| Some((key, value?)))).envs(SECRETS);
+        command.env("ENGINE", env!("CARGO_BIN_EXE_engine"));
+        Live::start(command).end()
+    };
+    let mount = "mkdir -p run; mount -t tmpfs -o size=128k engine-full run";
+    if private(mount).status != 0 {
+        return;
+    }
+    let big = format!("# {}\n", "x".repeat(40)).repeat(6000);
+    project.write("templates/big.j2", format!("{big}{}", super::place::APP));
+    let out = private(&format!(
+        "{mount}\n\"$ENGINE\" env render staging > /dev/null; cp run/app.env old; mv templates/big.j2 templates/app.env.j2\n\
+         code=0; \"$ENGINE\" env render staging || code=$?; cmp run/app.env old; echo $code $(ls -A run)"
+    ))
+    .expect(0);
+    assert_eq!(out.stdout, "9 app.env conf.json\n", "{}", out.stderr);
+    assert!(out.stderr.contains("run/app.env` cannot be written: No space left on device"), "{}", out.stderr);
+    assert!(project.read(".engine/environments/staging/manifest.json").contains("\"number\": 1"));
 }
 
 #[test]

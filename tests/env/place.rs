@@ -26,11 +26,22 @@ files:
 policy: {parity: {with: production}}
 ";
 
-pub(crate) const BASE: &str = "\
+/// So many days before today, or behind it.
+pub(crate) fn day(ago: i64) -> String {
+    use jiff::ToSpan as _;
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().saturating_sub(ago.days()).to_string()
+}
+
+/// The layer that both environments extend; its secret was changed `ago` days before today.
+pub(crate) fn base(ago: i64) -> String {
+    BASE.replace("DAY", &day(ago))
+}
+
+const BASE: &str = "\
 values: {LOG_LEVEL: info}
 secrets:
   TOKEN: {from: {env: TOKEN}, version: v3}
-  DATABASE_URL: {from: {env: DATABASE_URL}, rotated-at: '2026-11-01'}
+  DATABASE_URL: {from: {env: DATABASE_URL}, rotated-at: 'DAY'}
 ";
 
 pub(crate) const APP: &str = "\
@@ -43,7 +54,7 @@ pub(crate) const APP: &str = "\
 pub(crate) fn project() -> Project {
     let project = Project::new();
     project.write("environments/catalog.yaml", CATALOG);
-    project.write("environments/base.yaml", BASE);
+    project.write("environments/base.yaml", base(20));
     project.write("environments/staging.yaml", STAGING);
     project.write("environments/production.yaml", "extends: base\npolicy: {production: true}\n");
     project.write("templates/app.env.j2", APP);

@@ -102,7 +102,7 @@ fn a_run_keeps_the_environment_that_it_began_with() {
          check: {needs: [say], uses: env.check}\n",
     );
     project.engine_with(&SECRETS, &["run", "plan.yaml", "--run-id", "one", "--no-input"]).expect(5);
-    let base = super::place::BASE.replace("{LOG_LEVEL: info}", "{LOG_LEVEL: info, PORT: 9000}");
+    let base = super::place::base(20).replace("{LOG_LEVEL: info}", "{LOG_LEVEL: info, PORT: 9000}");
     project.write("environments/base.yaml", base);
     project.engine(&["approve", "one", "ok"]).expect(0);
     let out = project.engine_with(&SECRETS, &["resume", "one", "--recorded"]).expect(1);

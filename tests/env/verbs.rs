@@ -1,11 +1,11 @@
 //! `engine env` as a user meets it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use serde_json::Value;
 
-use super::place::{CATALOG, SECRETS, TOKEN, env, project};
+use super::place::{CATALOG, SECRETS, TOKEN, base, day, env, project};
 use super::support::Project;
 
 fn json(project: &Project, args: &[&str], status: i32) -> Value {
@@ -35,8 +35,17 @@ fn check_wants_every_secret_and_tells_their_age() {
 #[test]
 fn a_secret_that_is_too_old_or_too_short_stops_production_only() {
     let project = project();
-    let base = super::place::BASE.replace("2026-11-01", "2026-01-01");
-    project.write("environments/base.yaml", base);
+    for (ago, state, is_wrong) in
+        [(71, "ok", false), (72, "due", false), (91, "overdue", true), (-30, "unknown", true)]
+    {
+        project.write("environments/base.yaml", base(ago));
+        let told = json(&project, &["check", "staging"], 0);
+        assert_eq!(told["environments"][0]["rotation"][0]["state"], state, "{ago} days");
+        env(&project, &["check", "production"]).expect(if is_wrong { 9 } else { 0 });
+    }
+    let out = env(&project, &["check", "production"]).expect(9);
+    assert!(out.stderr.contains("which is still to come"), "{}", out.stderr);
+    project.write("environments/base.yaml", base(324));
     let out = env(&project, &["check", "staging"]).expect(0);
     assert!(out.stderr.contains("warning[env::rotation]"), "{}", out.stderr);
     let out = env(&project, &["check", "production"]).expect(9);
@@ -54,11 +63,19 @@ fn a_secret_that_is_too_old_or_too_short_stops_production_only() {
     project.write("environments/exceptions.yaml", exception("9999-12-31"));
     let out = env(&project, &["check", "production"]).expect(9);
     assert!(out.stderr.contains("may last 14 days"), "{}", out.stderr);
-    project.write("environments/exceptions.yaml", exception("2026-11-20"));
+    project.write("environments/exceptions.yaml", exception(&day(1)));
     let out = env(&project, &["check", "staging"]).expect(3);
-    assert!(out.stderr.contains("the exception for `DATABASE_URL` ended on 2026-11-20"), "{}", out.stderr);
+    let ended = format!("the exception for `DATABASE_URL` ended on {}", day(1));
+    assert!(
+        out.stderr.contains(&ended) && out.stderr.contains("environments/exceptions.yaml:2:"),
+        "{}",
+        out.stderr
+    );
+    project.write("environments/exceptions.yaml", exception(&day(-10)));
+    let told = json(&project, &["check", "production"], 0);
+    assert_eq!(told["environments"][0]["rotation"][0]["waived"], "OPS-7");
     fs::remove_file(project.path("environments/exceptions.yaml")).expect("removed");
-    project.write("environments/base.yaml", super::place::BASE);
+    project.write("environments/base.yaml", base(20));
     project.write("environments/catalog.yaml", CATALOG.replace(", min-length: 8", ""));
     let short = [("TOKEN", "short"), SECRETS[1]];
     let out = project.engine_with(&short, &["env", "check", "staging"]).expect(0);
@@ -120,10 +137,8 @@ fn diff_tells_what_would_change_and_what_was_changed_here() {
     assert!(out.stdout.contains("staging was never rendered here"), "{}", out.stdout);
     env(&project, &["render", "staging"]).expect(0);
     env(&project, &["diff", "staging"]).expect(0);
-    project.write(
-        "environments/base.yaml",
-        super::place::BASE.replace("{LOG_LEVEL: info}", "{LOG_LEVEL: info, PORT: 9000}"),
-    );
+    project
+        .write("environments/base.yaml", base(20).replace("{LOG_LEVEL: info}", "{LOG_LEVEL: info, PORT: 9000}"));
     let out = env(&project, &["diff", "staging"]).expect(10);
     assert!(out.stdout.contains("-PORT=8000") && out.stdout.contains("+PORT=9000"), "{}", out.stdout);
     env(&project, &["render", "staging"]).expect(0);
@@ -140,6 +155,23 @@ fn diff_tells_what_would_change_and_what_was_changed_here() {
     fs::write(&path, "{}").expect("written");
     let told = json(&project, &["diff", "staging"], 10);
     assert_eq!(told["host"][1]["state"], "changed");
+    // What is no file any more is not read, and holds nobody up.
+    for make in [["ln", "-s", "/dev/zero"], ["ln", "-s", "../copy"], ["mkfifo", "-m", "600"]] {
+        fs::remove_file(&path).expect("it was there");
+        env(&project, &["render", "staging"]).expect(0);
+        fs::rename(&path, project.path("copy")).expect("the same text elsewhere");
+        let made = std::process::Command::new(make[0]).args(&make[1..]).arg(&path).status().expect("it runs");
+        assert!(made.success());
+        let told = json(&project, &["diff", "staging"], 10);
+        assert_eq!(told["host"][1]["state"], "changed", "{make:?}");
+    }
+    env(&project, &["render", "staging"]).expect(0);
+    env(&project, &["diff", "staging"]).expect(0);
+    if fs::metadata("/proc/self").expect("/proc").uid() == 0 {
+        std::os::unix::fs::chown(&path, Some(65534), None).expect("root may");
+        let told = json(&project, &["diff", "staging"], 10);
+        assert_eq!((&told["host"][1]["state"], &told["host"][1]["detail"]), (&"owner".into(), &"65534".into()));
+    }
 }
 
 #[test]
@@ -155,6 +187,35 @@ fn parity_is_a_gate_with_tickets() {
     );
     let told = json(&project, &["parity", "staging"], 0);
     assert_eq!((&told["unexcused"], &told["differences"][0]["ticket"]), (&Value::from(0), &Value::from("OPS-9")));
+    // One that excuses nothing would excuse the next difference.
+    let exceptions = project.read("environments/exceptions.yaml");
+    let with = |from: &str, to: &str| project.write("environments/exceptions.yaml", exceptions.replace(from, to));
+    with("{key: LOG_LEVEL", "{key: HOST");
+    let out = env(&project, &["parity", "staging"]).expect(3);
+    for word in
+        ["env::unused-exception", "exceptions.yaml:2:9", "`staging` and `production` do not differ in `HOST`"]
+    {
+        assert!(out.stderr.contains(word), "{word}: {}", out.stderr);
+    }
+    // It is in use when it is there for a third one.
+    project.write("environments/lab.yaml", "extends: base\nvalues: {GREETING: lab, LOG_LEVEL: debug}\n");
+    project.write(
+        "environments/exceptions.yaml",
+        exceptions.clone()
+            + &exceptions
+                .replace("exceptions:\n", "")
+                .replace("LOG_LEVEL", "GREETING")
+                .replace("[staging,", "[lab, staging,"),
+    );
+    env(&project, &["parity", "staging"]).expect(0);
+    with("[staging,", "[stagign,");
+    for verb in ["parity", "check", "render"] {
+        let out = env(&project, &[verb, "staging"]).expect(3);
+        for word in ["env::unknown-environment", "exceptions.yaml:2:35", "did you mean `staging`?"] {
+            assert!(out.stderr.contains(word), "{word}: {}", out.stderr);
+        }
+    }
+    fs::remove_file(project.path("environments/exceptions.yaml")).expect("it was there");
     env(&project, &["parity", "production"]).expect(2);
 }
 

@@ -135,4 +135,7 @@ pub struct StageArgs {
     /// Write output values to `$ENGINE_OUTPUT`
     #[arg(long, hide = true)]
     pub outputs: bool,
+    /// An engine started this, and sees to its end
+    #[arg(long, hide = true)]
+    pub stage: bool,
 }

@@ -60,6 +60,7 @@ fn as_text(name: &str, number: Option<u64>, changes: &[(String, String)], hosts:
             Drift::Missing => "is gone".to_owned(),
             Drift::Changed => "was changed since it was rendered".to_owned(),
             Drift::Mode(mode) => format!("has mode {mode} now"),
+            Drift::Owner(user) => format!("belongs to the user {user} now"),
             Drift::Unreadable(why) => format!("cannot be read: {why}"),
         };
         let _ = writeln!(out, "{path}: {words}");
@@ -67,9 +68,10 @@ fn as_text(name: &str, number: Option<u64>, changes: &[(String, String)], hosts:
     out
 }
 
-fn detail(drift: &Drift) -> Option<&str> {
+fn detail(drift: &Drift) -> Option<String> {
     match drift {
-        Drift::Mode(text) | Drift::Unreadable(text) => Some(text),
-        _ => None,
+        Drift::Mode(text) | Drift::Unreadable(text) => Some(text.clone()),
+        Drift::Owner(user) => Some(user.to_string()),
+        Drift::Same | Drift::Missing | Drift::Changed => None,
     }
 }

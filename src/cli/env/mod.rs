@@ -22,12 +22,25 @@ use super::fault::{Answer, Fault};
 use super::print;
 use super::settings::Settings;
 use crate::driver::environments::{self, Error, Opened};
+use crate::driver::guarded::Guarded;
 use crate::driver::ports;
 use crate::plan::error::{self, Severity};
 use crate::plan::{Diagnostic, Sources};
 
+/// Whether a verb asks commands for secrets, which must end with it. One that is a stage has an engine that sees to that.
+pub(super) const fn is_guarded(args: &EnvArgs) -> bool {
+    match &args.verb {
+        EnvVerb::Check(args) => !args.declared && !args.stage.stage,
+        EnvVerb::Render(args) => !args.stage.stage,
+        EnvVerb::Diff(args) => !args.stage.stage,
+        EnvVerb::Parity(_) | EnvVerb::Explain(_) | EnvVerb::Import(_) => false,
+    }
+}
+
 /// Does what `engine env` was asked.
 pub(super) fn run(args: &EnvArgs, settings: &Settings) -> Answer {
+    // Held to the end: signals come by the front.
+    let _guarded = Guarded::attach()?;
     match &args.verb {
         EnvVerb::Check(args) => check::run(args, settings),
         EnvVerb::Render(args) => render::run(args, settings),

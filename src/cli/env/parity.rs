@@ -1,19 +1,20 @@
 //! `engine env parity`
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use super::args::ParityArgs;
-use super::{document, open, today};
+use super::{document, open, tell, today};
 use crate::cli::exit::Exit;
 use crate::cli::fault::{Answer, Fault};
 use crate::cli::print;
 use crate::cli::settings::Settings;
 use crate::driver::environments;
-use crate::plan::Sources;
-use crate::plan::environment::parity::{Comparison, Difference, compare};
-use crate::plan::environment::{Environment, share};
+use crate::plan::environment::parity::{Comparison, Difference, compare, unused};
+use crate::plan::environment::{Environment, Exception, share};
+use crate::plan::{Diagnostic, Sources};
 
 /// The limit when nobody says one, in hundredths of a percent.
 const LIMIT: u32 = 500;
@@ -32,13 +33,29 @@ pub(super) fn run(args: &ParityArgs, settings: &Settings) -> Answer {
         Some(text) => read_share(text)?,
         None => rule.map_or(LIMIT, |rule| rule.max_drift),
     };
-    // Opened together, so that both have their places in the same sources.
+    // Opened together, so that all have their places in the same sources; with those that an exception for the two names,
+    // too, because it may be there for them.
+    let mut names = vec![args.name.clone(), other];
+    let is_asked = |own: &str| names.iter().any(|name| name.rsplit('/').next() == Some(own));
+    let shared = own.exceptions.iter().filter(|one| one.environments.iter().any(|name| is_asked(&name.value)));
+    let more: BTreeSet<String> = shared
+        .flat_map(|one| &one.environments)
+        .filter(|name| !is_asked(&name.value))
+        .map(|name| own.sibling(&name.value))
+        .collect();
+    names.extend(more);
     drop(opened);
-    let opened = open(&[&args.name, &other], &args.stage, args.json, settings)?;
-    let [left, right] = &opened.environments[..] else { return Err(Fault::told(Exit::Invalid)) };
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let opened = open(&names, &args.stage, args.json, settings)?;
+    let [left, right, ..] = &opened.environments[..] else { return Err(Fault::told(Exit::Invalid)) };
     if left.folder != right.folder {
         let message = format!("`{}` and `{}` have different catalogs", left.name, right.name);
         return Err(Fault::new(Exit::Usage, message).help("environments of one folder can be compared"));
+    }
+    let stale: Vec<Diagnostic> = unused(&opened.environments, today()).into_iter().map(excuses_nothing).collect();
+    if !stale.is_empty() {
+        tell(&stale, &opened.sources, args.json, settings);
+        return Err(Fault::told(Exit::Invalid));
     }
     let found = compare(left, right, limit, today());
     if args.json {
@@ -47,6 +64,18 @@ pub(super) fn run(args: &ParityArgs, settings: &Settings) -> Answer {
         print::out(&as_text(&found, left, right, &opened));
     }
     Ok(if found.passes() { Exit::Success } else { Exit::Differs })
+}
+
+/// Says that an exception is there for nothing: the next difference would be excused by what was agreed on for another.
+fn excuses_nothing(exception: &Exception) -> Diagnostic {
+    let names: Vec<String> = exception.environments.iter().map(|name| format!("`{}`", name.value)).collect();
+    let message = format!(
+        "{} do not differ in `{}`, so this exception excuses nothing",
+        names.join(" and "),
+        exception.key.value
+    );
+    let help = format!("take it out, and close `{}`", exception.ticket.value);
+    Diagnostic::error("env::unused-exception", exception.key.at, message).help(help)
 }
 
 /// `5%` in hundredths of a percent.

@@ -11,6 +11,7 @@ use jiff::{ToSpan as _, civil};
 use rayon::prelude::*;
 
 use crate::base::sha256;
+use crate::exec::unix;
 use crate::plan::environment::parity::{Rotation, rotation};
 use crate::plan::environment::{Checker, Environment, Exception, Fetched, KeyRule, Secrets, Waives};
 use crate::plan::{Diagnostic, Place, Report};
@@ -42,6 +43,9 @@ pub type Values = BTreeMap<String, Fetched>;
 /// Fetches every declared secret, side by side; one that cannot be had is reported at its declaration.
 pub fn fetch(environment: &Environment, secrets: &dyn Secrets, report: &mut Report) -> Values {
     let declared: Vec<_> = environment.secrets().collect();
+    if !declared.is_empty() {
+        unix::forbid_dumps();
+    }
     let fetched: Vec<_> = declared.par_iter().map(|decl| secrets.fetch(decl)).collect();
     let mut values = Values::new();
     for (decl, found) in declared.into_iter().zip(fetched) {
@@ -50,13 +54,15 @@ pub fn fetch(environment: &Environment, secrets: &dyn Secrets, report: &mut Repo
             Ok(found) => {
                 values.insert(name.to_string(), found);
             }
-            Err(why) => {
-                let message = format!("the secret `{name}` cannot be had: {why}");
-                report.push(Diagnostic::error("env::no-secret", decl.at, message));
-            }
+            Err(why) => report.push(not_had(name, decl.at, &why)),
         }
     }
     values
+}
+
+/// Says that the secret `name`, which is declared at `at`, has no value.
+pub fn not_had(name: &str, at: Place, why: &str) -> Diagnostic {
+    Diagnostic::error("env::no-secret", at, format!("the secret `{name}` cannot be had: {why}"))
 }
 
 /// Checks what was fetched against the catalog; a value is never quoted.
@@ -105,8 +111,11 @@ pub fn rotations(environment: &Environment, values: &Values, today: Date, report
         let Some((state, days, most)) = rotation(rule, at, today) else { continue };
         let waiver = waiver(environment, key, today, report);
         if state > Rotation::Due && waiver.is_none() {
-            let message = match state {
-                Rotation::Unknown => format!("nobody says when the secret `{key}` was last changed"),
+            let message = match (state, at) {
+                (Rotation::Unknown, Some(at)) => {
+                    format!("the secret `{key}` was last changed on {at}, they say, which is still to come")
+                }
+                (Rotation::Unknown, None) => format!("nobody says when the secret `{key}` was last changed"),
                 _ => format!("the secret `{key}` is {days} days old, {most} are allowed"),
             };
             let found = if environment.policy.is_production() {

@@ -1,9 +1,10 @@
 //! What has changed: between two renderings, and on this machine since the last one.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::{fs, io};
 
 use super::store::{FileRecord, Key, Manifest, SecretRecord};
+use crate::base::limits::MAX_RENDERED_BYTES;
 
 /// How a file on this machine stands against its record.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,6 +17,8 @@ pub enum Drift {
     Changed,
     /// It has another mode, octal.
     Mode(String),
+    /// It belongs to this user now.
+    Owner(u32),
     /// It cannot be read.
     Unreadable(String),
 }
@@ -28,6 +31,7 @@ impl Drift {
             Self::Missing => "missing",
             Self::Changed => "changed",
             Self::Mode(_) => "mode",
+            Self::Owner(_) => "owner",
             Self::Unreadable(_) => "unreadable",
         }
     }
@@ -35,19 +39,29 @@ impl Drift {
 
 /// Looks at one file.
 pub fn host(record: &FileRecord, key: &Key) -> Drift {
-    let bytes = match fs::read(&record.path) {
-        Ok(bytes) => bytes,
+    let (about, bytes) = match read(&record.path) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Drift::Changed,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Drift::Missing,
         Err(error) => return Drift::Unreadable(error.to_string()),
     };
-    if key.mac("file", &bytes) != record.mac {
-        return Drift::Changed;
-    }
-    let mode = fs::metadata(&record.path).map(|about| format!("{:04o}", about.permissions().mode() & 0o7777));
-    match mode {
-        Ok(mode) if mode != record.mode => Drift::Mode(mode),
+    let mode = format!("{:04o}", about.mode() & 0o7777);
+    match record.owner {
+        _ if key.mac("file", &bytes) != record.mac => Drift::Changed,
+        _ if mode != record.mode => Drift::Mode(mode),
+        Some(owner) if owner != about.uid() => Drift::Owner(about.uid()),
         _ => Drift::Same,
     }
+}
+
+/// A file with what is in it; none when what stands there is no file that was rendered: a link, a pipe that would hold
+/// us up, or more than any rendering may hold.
+fn read(path: &str) -> io::Result<Option<(fs::Metadata, Vec<u8>)>> {
+    let about = fs::symlink_metadata(path)?;
+    if !about.is_file() || about.len() > MAX_RENDERED_BYTES as u64 {
+        return Ok(None);
+    }
+    Ok(Some((about, fs::read(path)?)))
 }
 
 /// The secrets whose values differ from those of the last rendering, which no redacted text can show.

@@ -31,12 +31,13 @@ pub fn open(root: &Path, names: &[&str], today: Option<Date>) -> Opened {
         let Some(environment) = library.open(name, None, &mut sources, &mut faults) else { continue };
         if let Some(today) = today {
             stale(&environment, today, &mut faults);
+            library.strangers(&environment, &mut faults);
         }
         checker.check(&environment, &mut broken);
         environments.push(environment);
     }
     // A catalog that contradicts itself is a fault of a file, whatever the values are.
-    let is_of_file = |one: &Diagnostic| matches!(one.code, "env::bad-rule" | "env::bad-policy");
+    let is_of_file = |one: &Diagnostic| matches!(one.code, "env::bad-rule" | "env::bad-policy" | "env::bad-place");
     let (of_files, broken): (Vec<_>, Vec<_>) = broken.sorted().into_iter().partition(is_of_file);
     for one in of_files {
         faults.push(one);

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::check::Values;
 use super::verify::{self, Expected, Meant};
+use crate::base::limits::RENDER_STACK_BYTES;
 use crate::base::{Digest, Text};
 use crate::plan::environment::{Entry, Environment, FileRule};
 use crate::plan::source::{Disk, File, FileIx, Loader, Place};
@@ -82,7 +83,14 @@ pub fn select<'e>(
         Some(to) if is_one && !to.is_dir() => root.join(to),
         Some(to) => root.join(to).join(Path::new(rule.to.value.as_str()).file_name().unwrap_or_default()),
     };
-    Ok(wanted.into_iter().map(|rule| (rule, place(rule))).collect())
+    let placed: Vec<(&FileRule, PathBuf)> = wanted.into_iter().map(|rule| (rule, place(rule))).collect();
+    for (at, (rule, to)) in placed.iter().enumerate() {
+        if let Some((other, _)) = placed[..at].iter().find(|(_, known)| known == to) {
+            let (one, other) = (&other.name.value, &rule.name.value);
+            return Err(format!("`{one}` and `{other}` would both be written to `{}`", to.display()));
+        }
+    }
+    Ok(placed)
 }
 
 /// Renders `files`. Whatever is wrong goes to `report`, at the template's line where that is known.
@@ -113,22 +121,20 @@ pub fn render(
         Ok(text)
     });
     let meant = meant(&bound);
-    let made: Vec<Result<Rendered, FileError>> = jobs
-        .par_iter()
-        .map(|job| {
-            let name = &job.rule.template.value;
-            let rendered = renderer.render(name, &job.text, &bindings)?;
-            let text = rendered.sealed.expose_text().expect("templates and values are UTF-8");
-            verify::check(job.rule.format, text, &meant).map_err(|message| FileError {
-                kind: FileFault::Value,
-                template: name.to_string(),
-                range: None,
-                message,
-                help: Some("quote it by a filter: `{{ KEY | dotenv }}`, `json`, `yaml`, `toml`".to_owned()),
-            })?;
-            Ok(rendered)
-        })
-        .collect();
+    let one = |job: &Job<'_>| {
+        let name = &job.rule.template.value;
+        let rendered = renderer.render(name, &job.text, &bindings)?;
+        let text = rendered.sealed.expose_text().expect("templates and values are UTF-8");
+        verify::check(job.rule.format, text, &meant).map_err(|message| FileError {
+            kind: FileFault::Value,
+            template: name.to_string(),
+            range: None,
+            message,
+            help: Some("quote it by a filter: `{{ KEY | dotenv }}`, `json`, `yaml`, `toml`".to_owned()),
+        })?;
+        Ok(rendered)
+    };
+    let made: Vec<Result<Rendered, FileError>> = deep(|| jobs.par_iter().map(one).collect());
     let mut batch = Batch::default();
     for ((job, made), (_, to)) in jobs.iter().zip(made).zip(files) {
         match made {
@@ -145,6 +151,15 @@ pub fn render(
     batch.includes = std::mem::take(&mut *noted);
     drop(noted);
     batch
+}
+
+/// Does `work` on threads with a stack for templates that lead into each other as deep as they may.
+fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    match rayon::ThreadPoolBuilder::new().stack_size(RENDER_STACK_BYTES).build() {
+        Ok(pool) => pool.install(work),
+        // A system that gives no threads of its own lets us work where we are.
+        Err(_) => work(),
+    }
 }
 
 /// The template of a rule, read into `sources`.

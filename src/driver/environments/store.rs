@@ -59,6 +59,9 @@ pub struct FileRecord {
     pub path: String,
     /// Its mode, octal.
     pub mode: String,
+    /// The user that wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
     /// The template.
     pub template: String,
     /// The template's digest.
@@ -283,6 +286,7 @@ pub fn manifest(
             name: made.rule.name.value.to_string(),
             path: made.to.display().to_string(),
             mode: format!("{:04o}", made.rule.mode),
+            owner: Some(rustix::process::geteuid().as_raw()),
             template: made.rule.template.value.to_string(),
             template_hash: made.template.to_string(),
             redacted_sha256: sha256(made.rendered.redacted.as_bytes()),

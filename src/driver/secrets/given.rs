@@ -89,6 +89,15 @@ fn refuse(input: &Input, source: &str, why: &str, help: &str, report: &mut Repor
 }
 
 impl Given {
+    /// Takes over the values of secret inputs that `other` was given and this one was not: a resume works on recorded
+    /// inputs, and these are recorded nowhere.
+    pub fn borrow(&mut self, other: &Self) {
+        for (name, own) in &mut self.inputs {
+            let lent = other.inputs.get(name).and_then(|input| input.value.clone());
+            own.value = own.value.take().or(lent);
+        }
+    }
+
     /// The caller's variables that hold secrets: no prefix in `pass-env` takes them along.
     pub fn variables(&self) -> Vec<String> {
         let declared = self.environment.iter().flat_map(|environment| environment.entries.values());

@@ -134,16 +134,14 @@ impl Strongbox {
             names.extend(declared().map(|decl| Box::from(&*decl.name.value)));
         }
         let mut report = Report::default();
-        for (name, why) in strongbox.fetch(&names, &mut report) {
+        for (name, mut fault) in strongbox.fetch(&names, &mut report) {
             let is_named = wanted.named.contains(&*name);
             let is_certain = wanted.at_once.contains(&*name) || strongbox.is_fixed(&name);
-            let at = strongbox.place(&name);
-            let message = format!("the secret `{}` cannot be had: {why}", strongbox.shown(&name));
             match (is_named && is_certain, is_named) {
-                (true, _) => report.push(Diagnostic::error("env::no-secret", at, message)),
+                (true, _) => report.push(fault),
                 (false, true) => {
-                    let help = "it is fetched again when a stage that names it starts";
-                    report.push(Diagnostic::warning("env::no-secret", at, message).help(help));
+                    fault.severity = Severity::Warning;
+                    report.push(fault.help("it is fetched again when a stage that names it starts"));
                 }
                 // The stage that checks or renders the environment says it.
                 (false, false) => {}
@@ -187,8 +185,8 @@ impl Strongbox {
         let mut report = Report::default();
         let is_named = |name: &str| process.secrets.iter().any(|(_, named)| **named == *name);
         let failed = self.fetch(&stale, &mut report);
-        if let Some((name, why)) = failed.into_iter().find(|(name, _)| is_named(name)) {
-            return Err(format!("the secret `{}` cannot be had: {why}", self.shown(&name)));
+        if let Some((_, fault)) = failed.into_iter().find(|(name, _)| is_named(name)) {
+            return Err(fault.message);
         }
         Ok(())
     }
@@ -261,9 +259,9 @@ impl Strongbox {
         }
     }
 
-    /// Fetches `names` side by side and keeps what came; tells which cannot be had. A value that breaks the
+    /// Fetches `names` side by side and keeps what came; tells which cannot be had, and why. A value that breaks the
     /// catalog's rules is one of those; what is only doubtful goes to `report`.
-    fn fetch(&self, names: &BTreeSet<Box<str>>, report: &mut Report) -> Vec<(Box<str>, String)> {
+    fn fetch(&self, names: &BTreeSet<Box<str>>, report: &mut Report) -> Vec<(Box<str>, Diagnostic)> {
         let names: Vec<&Box<str>> = names.iter().collect();
         let fetched: Vec<_> = names.par_iter().map(|name| self.fetch_one(name)).collect();
         let now = self.clock.now();
@@ -283,8 +281,8 @@ impl Strongbox {
                     };
                     (Some(found.value), fact)
                 }
-                Err(why) => {
-                    failed.push((name.clone(), why));
+                Err(fault) => {
+                    failed.push((name.clone(), *fault));
                     (None, SecretFact { name: self.shown(name).to_owned(), ..SecretFact::default() })
                 }
             };
@@ -297,17 +295,17 @@ impl Strongbox {
         failed
     }
 
-    fn fetch_one(&self, name: &str) -> Result<(String, Fetched), String> {
+    fn fetch_one(&self, name: &str) -> Result<(String, Fetched), Box<Diagnostic>> {
+        let fault = |why: String| Box::new(check::not_had(self.shown(name), self.place(name), &why));
         if let Some(decl) = self.declared(name) {
-            return Ok((decl.from.words(), self.sources.fetch(decl)?));
+            return Ok((decl.from.words(), self.sources.fetch(decl).map_err(fault)?));
         }
-        let input = key(name);
-        let value = self.given.input(input, &self.sources)?;
+        let value = self.given.input(key(name), &self.sources).map_err(fault)?;
         Ok((format!("input:{}", self.shown(name)), Fetched { value, version: None, rotated_at: None }))
     }
 
     /// Checks a value by its catalog; what is wrong is said without it.
-    fn checked(&self, name: &str, found: Fetched, report: &mut Report) -> Result<Fetched, String> {
+    fn checked(&self, name: &str, found: Fetched, report: &mut Report) -> Result<Fetched, Box<Diagnostic>> {
         let is_production =
             self.given.environment.as_ref().is_some_and(|environment| environment.policy.is_production());
         let mut own = Report::default();
@@ -321,7 +319,7 @@ impl Strongbox {
         };
         for one in own.sorted() {
             if one.severity == Severity::Error {
-                return Err(one.message);
+                return Err(Box::new(one));
             }
             report.push(one);
         }

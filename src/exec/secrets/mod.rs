@@ -124,6 +124,9 @@ fn cleaned(bytes: &[u8]) -> Result<Secret, String> {
     if value.len() > limits::MAX_SECRET_BYTES {
         return Err(too_big());
     }
+    if value.starts_with("\u{feff}".as_bytes()) {
+        return Err("it begins with a byte order mark, which is no part of a secret; save it without".to_owned());
+    }
     if value.contains(&0) {
         return Err(
             "it contains a NUL byte, which no environment variable can hold; encode it, for example in base64"

@@ -62,7 +62,7 @@ impl Builder<'_> {
         if self.loaded.plan.environment.is_none() {
             let message = "`env` is only known in a plan with an `environment`".to_owned();
             let help = "name one at the top level: `environment: staging`".to_owned();
-            return self.env_fault("plan::no-environment", name, tree, message, Some(help));
+            return self.fault("plan::no-environment", name, tree, message, Some(help));
         }
         let Some(environment) = self.environment() else { return Ok(Status::Unknown(None)) };
         let Some(key) = name.path.get(1) else { return Ok(Status::Known) };
@@ -70,7 +70,7 @@ impl Builder<'_> {
             Some(entry) if entry.secret().is_some() => {
                 let message = format!("`{key}` is a secret, so no expression can read it");
                 let help = format!("a stage gets it as a variable: `secrets: [{key}]`");
-                self.env_fault("plan::secret-outside-with", name, tree, message, Some(help))
+                self.fault("plan::secret-outside-with", name, tree, message, Some(help))
             }
             Some(_) => Ok(Status::Known),
             None if name.is_guarded => Ok(Status::Known),
@@ -81,23 +81,9 @@ impl Builder<'_> {
                 };
                 let near = nearest(key, environment.entries.keys().map(String::as_str));
                 let help = near.map(|near| format!("did you mean `{near}`?"));
-                self.env_fault("plan::unknown-env", name, tree, message, help)
+                self.fault("plan::unknown-env", name, tree, message, help)
             }
         }
-    }
-
-    fn env_fault(
-        &mut self,
-        code: &'static str,
-        name: &Name,
-        tree: &Tree,
-        message: String,
-        help: Option<String>,
-    ) -> Result<Status, ()> {
-        let mut found = Diagnostic::error(code, tree.place_of(name.range.clone()), message);
-        found.help = help;
-        self.report.push(found);
-        Err(())
     }
 
     /// The words of the process that a built-in action on an environment is.
@@ -109,7 +95,7 @@ impl Builder<'_> {
     ) -> Option<Command> {
         let word = |text: &str| Tree { at, kind: Kind::Str { text: text.into(), plain: None } };
         let given = |key: &str| with.iter().find(|(name, _)| name.value == *key).map(|(_, tree)| tree.clone());
-        let mut words = vec![word("engine"), word("env"), word(verb_word(verb))];
+        let mut words = vec![word("engine"), word("env"), word(verb_word(verb)), word("--stage")];
         match (given("environment"), self.environment(), &self.loaded.plan.environment) {
             (Some(tree), ..) => words.push(tree),
             (None, Some(environment), _) => {
@@ -139,12 +125,12 @@ impl Builder<'_> {
         Some(Command::Argv(at, words))
     }
 
-    /// Lets a process of the engine's own see the variables that secrets come from.
+    /// Lets a process of the engine's own see what the engine sees: the variables that secrets come from, by their
+    /// names, and whatever else the commands want that are asked for secrets.
     pub(super) fn lend_environment(&mut self, work: &mut Work) {
         let Work::Process(process) = work else { return };
         process.is_engine = true;
-        let mut names: BTreeSet<String> =
-            ["VAULT_ADDR", "VAULT_TOKEN", "CREDENTIALS_DIRECTORY"].map(str::to_owned).into();
+        let mut names = BTreeSet::from(["*".to_owned()]);
         let declared = self.environment().into_iter().flat_map(Environment::secrets);
         names.extend(declared.filter_map(|decl| match &decl.from {
             SecretSource::Env(name) => Some(name.clone()),

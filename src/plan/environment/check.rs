@@ -1,11 +1,11 @@
 //! Holds an environment against its catalog: every value has its type and keeps its rules, nothing that is
 //! required is missing, and the catalog does not contradict itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use regex::Regex;
 
-use super::model::{Exception, KeyRule, Pattern};
+use super::model::{Exception, FileRule, KeyRule, Pattern};
 use super::resolve::{Environment, Setting};
 use crate::base::Text;
 use crate::plan::error::{Diagnostic, Report};
@@ -48,6 +48,7 @@ impl Checker {
                 None => {}
             }
         }
+        places(environment, report);
         if let Some(parity) = &environment.policy.parity
             && parity.with.value == environment.own_name()
         {
@@ -199,6 +200,33 @@ fn missing(rule: &KeyRule, environment: &Environment, report: &mut Report) {
         format!("add `{name}` to `values`, or take it out of what the catalog requires: `required-in: []`")
     };
     report.push(Diagnostic::error("env::missing", at, message).related(rule.name.at, "required here").help(help));
+}
+
+/// Where files are rendered: each to a place of its own, below the root unless it is absolute.
+fn places(environment: &Environment, report: &mut Report) {
+    let mut known: BTreeMap<Vec<&str>, &FileRule> = BTreeMap::new();
+    for rule in &environment.files {
+        let (name, to) = (&rule.name.value, &rule.to);
+        let mut parts = vec![if to.value.starts_with('/') { "/" } else { "" }];
+        for part in to.value.split('/').filter(|part| !matches!(*part, "" | ".")) {
+            match part {
+                ".." if parts.len() > 1 => drop(parts.pop()),
+                ".." if parts == [""] => {
+                    let message = format!("`{}` is outside of the root", to.value);
+                    let help = "write an absolute path if it is meant to be";
+                    report.push(Diagnostic::error("env::bad-place", to.at, message).help(help));
+                    break;
+                }
+                ".." => {}
+                part => parts.push(part),
+            }
+        }
+        if let Some(other) = known.insert(parts, rule) {
+            let message = format!("`{name}` and `{}` are rendered to the same place", other.name.value);
+            let found = Diagnostic::error("env::bad-place", to.at, message).related(other.to.at, "also here");
+            report.push(found.help("give each file a place of its own"));
+        }
+    }
 }
 
 /// Exceptions whose last day is over on `today`, and those about keys that nobody has.

@@ -8,7 +8,7 @@ use super::resolve::{Environment, resolve};
 use crate::base::Text;
 use crate::base::limits::{MAX_FILES, MAX_LAYERS};
 use crate::plan::decode;
-use crate::plan::error::{Diagnostic, Report};
+use crate::plan::error::{Diagnostic, Report, nearest};
 use crate::plan::source::{File, FileIx, Loader, Place, Sources, Spanned};
 
 /// Where all environments lie.
@@ -74,6 +74,24 @@ impl<'a> Library<'a> {
         let exceptions = reading.exceptions();
         let Reading { folder, report, .. } = reading;
         Some(resolve(name, folder, catalog, layers, exceptions, report))
+    }
+}
+
+impl Library<'_> {
+    /// Exceptions that name environments which are not there: they would excuse nothing, and nobody would notice.
+    pub fn strangers(&self, environment: &Environment, report: &mut Report) {
+        let is_there = |own: &str| {
+            ENDINGS.iter().any(|ending| self.loader.has(&format!("{}/{own}.{ending}", environment.folder)))
+        };
+        for name in environment.exceptions.iter().flat_map(|exception| &exception.environments) {
+            if !is_there(&name.value) {
+                let message = format!("an exception names the environment `{}`, which does not exist", name.value);
+                let near = environment.layers.iter().map(|layer| layer.name.as_str());
+                let mut found = Diagnostic::error("env::unknown-environment", name.at, message);
+                found.help = nearest(&name.value, near).map(|near| format!("did you mean `{near}`?"));
+                report.push(found);
+            }
+        }
     }
 }
 

@@ -141,6 +141,27 @@ pub fn compare(left: &Environment, right: &Environment, limit: u32, today: Date)
     found
 }
 
+/// The exceptions that excuse nothing: none of the environments that they name differ in their key. Judged are those
+/// whose environments are all among `all`, which have one catalog.
+pub fn unused(all: &[Environment], today: Date) -> Vec<&Exception> {
+    let Some(first) = all.first() else { return Vec::new() };
+    let known = |name: &str| all.iter().find(|environment| environment.own_name() == name);
+    let is_unused = |exception: &&Exception| {
+        let Some(named) = exception.environments.iter().map(|name| known(&name.value)).collect::<Option<Vec<_>>>()
+        else {
+            return false;
+        };
+        let differs = |left: &Environment, right: &Environment| {
+            let found = compare(left, right, 0, today).differences;
+            found.iter().any(|one| exception.key.value == *one.key)
+        };
+        exception.waives == Waives::Parity
+            && exception.until.value >= today
+            && !named.iter().enumerate().any(|(at, left)| named[..at].iter().any(|right| differs(left, right)))
+    };
+    first.exceptions.iter().filter(is_unused).collect()
+}
+
 /// The exception that excuses a difference of `key` between two environments on `today`.
 fn excuse<'e>(all: &'e [Exception], key: &str, (left, right): (&str, &str), today: Date) -> Option<&'e Exception> {
     all.iter().find(|exception| {
@@ -179,11 +200,12 @@ impl Rotation {
 }
 
 /// The state of a secret that was last changed on `at`, with its age and greatest age in days; none when its rule
-/// does not bound its age.
+/// does not bound its age. A day that is still to come says nothing; tomorrow has begun somewhere.
 pub fn rotation(rule: &KeyRule, at: Option<Date>, today: Date) -> Option<(Rotation, i64, i64)> {
     let most = i64::try_from(rule.rotate_every.as_ref()?.value.ms() / 86_400_000).unwrap_or(i64::MAX).max(1);
+    let at = at.filter(|at| *at <= today.tomorrow().unwrap_or(today));
     let Some(at) = at else { return Some((Rotation::Unknown, 0, most)) };
-    let age = today.since(at).map_or(0, |span| i64::from(span.get_days()));
+    let age = today.since(at).map_or(0, |span| i64::from(span.get_days())).max(0);
     let state = match age {
         age if age > most => Rotation::Overdue,
         age if age * 5 >= most * 4 => Rotation::Due,

@@ -45,6 +45,22 @@ files: {app: {template: app.env.j2, to: run/app.env, mode: '0640'}}
         good: "",
     },
     Page {
+        code: "env::bad-place",
+        title: "a place that a file cannot be rendered to",
+        text: "Each file has a place of its own, and a path that climbs out of the root is written as an absolute one, so \
+               that nobody renders over another project by a typing error.",
+        bad: r"# file: environments/catalog.yaml
+keys: {}
+# file: environments/staging.yaml
+files: {app: {template: app.env.j2, to: ../app.env}}
+",
+        good: r"# file: environments/catalog.yaml
+keys: {}
+# file: environments/staging.yaml
+files: {app: {template: app.env.j2, to: /run/secrets/app.env}}
+",
+    },
+    Page {
         code: "env::bad-policy",
         title: "a policy that cannot hold",
         text: "`parity: {with: …}` names another environment of the same folder.",
@@ -131,6 +147,22 @@ extends: base
         text: "An exception is agreed on until a day. Then the difference ends, or somebody agrees on it anew; it is \
                never forgotten in silence. `engine env check` and `engine env parity` look at the date, a plan does \
                not.",
+        bad: "",
+        good: "",
+    },
+    Page {
+        code: "env::unused-exception",
+        title: "an exception that excuses nothing",
+        text: "None of the environments that it names differ in its key. Left standing, it would excuse the next difference, \
+               which nobody agreed on. `engine env parity` looks for it.",
+        bad: "",
+        good: "",
+    },
+    Page {
+        code: "env::unknown-environment",
+        title: "an exception for an environment that does not exist",
+        text: "The names under `environments` are those of files beside `exceptions.yaml`. One that has no file is a typing \
+               error, and the exception would excuse nothing.",
         bad: "",
         good: "",
     },
