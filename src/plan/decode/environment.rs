@@ -3,14 +3,14 @@
 use jiff::civil::{Date, DateTime};
 
 use super::check::{Check, is_env_name, is_key};
-use super::values::{boolean, entries, ignored, items, kind, named, span, text, texts, word, words};
-use crate::base::{Span, Text};
+use super::values::{boolean, count, entries, ignored, items, kind, named, settled, span, text, texts, word, words};
+use crate::base::Text;
 use crate::plan::environment::{
     Approvals, Catalog, Exception, FileRule, Format, Freeze, KeyRule, Layer, Parity, ParityRule, Pattern, Policy,
     SecretDecl, SecretSource, Waives,
 };
 use crate::plan::error::{Diagnostic, Report};
-use crate::plan::model::{Setting, Type};
+use crate::plan::model::Type;
 use crate::plan::schema::Table;
 use crate::plan::schema::tables::{
     CATALOG, CATALOG_KEY, ENVIRONMENT, EXCEPTION, EXCEPTIONS, FREEZE, POLICY, RENDERED, SECRET, SECRET_SOURCE,
@@ -135,7 +135,7 @@ fn rule(name: Spanned<Text>, tree: Tree, check: &mut Check<'_>) -> KeyRule {
                 let words = [("equal", Parity::Equal), ("presence", Parity::Presence), ("ignore", Parity::Ignore)];
                 rule.parity = word(&value, &words).map(|word| word.value).unwrap_or_default();
             }
-            "rotate-every" => rule.rotate_every = plain_span(value, check),
+            "rotate-every" => rule.rotate_every = settled(span(value), |at| no_template(at, check)),
             "free-port" => rule.free_port = is_on(&value),
             "owner" => rule.owner = words(value),
             _ => ignored(&key, &CATALOG_KEY),
@@ -159,26 +159,9 @@ fn pattern(tree: Tree) -> Option<Pattern> {
     }
 }
 
-/// A whole number; the files of an environment hold no templates.
+/// A whole number.
 fn number(tree: &Tree, check: &mut Check<'_>) -> Option<u32> {
-    match &tree.kind {
-        Kind::Int(number) => u32::try_from(*number).ok(),
-        Kind::Str { text, .. } if text.contains("{{") => {
-            no_template(tree.at, check);
-            None
-        }
-        _ => None,
-    }
-}
-
-fn plain_span(tree: Tree, check: &mut Check<'_>) -> Option<Spanned<Span>> {
-    match span(tree)? {
-        Setting::Value(value) => Some(value),
-        Setting::Template(tree) => {
-            no_template(tree.at, check);
-            None
-        }
-    }
+    settled(count(tree.clone()), |at| no_template(at, check)).map(|number| number.value)
 }
 
 fn no_template(at: Place, check: &mut Check<'_>) {

@@ -1,7 +1,7 @@
 //! A service that the engine supervises.
 
 use super::check::Check;
-use super::values::{count, entries, ignored, items, span, text, words};
+use super::values::{count, entries, ignored, items, settled, span, text, words};
 use crate::base::{Span, Text};
 use crate::plan::error::{Diagnostic, Report};
 use crate::plan::model::{Setting, Signal};
@@ -64,7 +64,7 @@ fn guard(tree: Tree, check: &mut Check<'_>) -> Guard {
     for (key, value) in entries(tree) {
         match &*key.text {
             "run" => guard.run = command(value, check),
-            "timeout" => set(&mut guard.timeout, value, check),
+            "timeout" => set(&mut guard.timeout, span(value), check),
             _ => ignored(&key, &SERVICE_GUARD),
         }
     }
@@ -85,11 +85,11 @@ fn health(at: Place, tree: Tree, check: &mut Check<'_>) -> Option<Health> {
         match &*key.text {
             "url" => probes.extend(url(value, check).map(Probe::Url)),
             "run" => probes.push(Probe::Run(command(value, check))),
-            "interval" => set(&mut health.interval, value, check),
-            "timeout" => set(&mut health.timeout, value, check),
-            "successes" => set_count(&mut health.successes, value, check),
-            "failures" => set_count(&mut health.failures, value, check),
-            "start-within" => set(&mut health.start_within, value, check),
+            "interval" => set(&mut health.interval, span(value), check),
+            "timeout" => set(&mut health.timeout, span(value), check),
+            "successes" => set(&mut health.successes, count(value), check),
+            "failures" => set(&mut health.failures, count(value), check),
+            "start-within" => set(&mut health.start_within, span(value), check),
             _ => ignored(&key, &SERVICE_HEALTH),
         }
     }
@@ -110,8 +110,8 @@ fn drain(tree: Tree, check: &mut Check<'_>) -> Drain {
     for (key, value) in entries(tree) {
         match &*key.text {
             "run" => drain.run = command(value, check),
-            "interval" => set(&mut drain.interval, value, check),
-            "within" => set(&mut drain.within, value, check),
+            "interval" => set(&mut drain.interval, span(value), check),
+            "within" => set(&mut drain.within, span(value), check),
             _ => ignored(&key, &SERVICE_DRAIN),
         }
     }
@@ -122,10 +122,10 @@ fn restart(tree: Tree, check: &mut Check<'_>) -> Restart {
     let mut restart = Restart::default();
     for (key, value) in entries(tree) {
         match &*key.text {
-            "max" => set_count(&mut restart.max, value, check),
-            "within" => set(&mut restart.within, value, check),
-            "delay" => set(&mut restart.delay, value, check),
-            "max-delay" => set(&mut restart.max_delay, value, check),
+            "max" => set(&mut restart.max, count(value), check),
+            "within" => set(&mut restart.within, span(value), check),
+            "delay" => set(&mut restart.delay, span(value), check),
+            "max-delay" => set(&mut restart.max_delay, span(value), check),
             _ => ignored(&key, &SERVICE_RESTART),
         }
     }
@@ -143,7 +143,7 @@ fn step(tree: Tree, check: &mut Check<'_>) -> StopStep {
     for (key, value) in entries(tree) {
         match &*key.text {
             "signal" => step.signal = super::parts::signal(&value).map_or(Signal::Term, |signal| signal.value),
-            "grace" => set(&mut step.grace, value, check),
+            "grace" => set(&mut step.grace, span(value), check),
             _ => ignored(&key, &STOP),
         }
     }
@@ -191,19 +191,9 @@ fn variables(tree: Tree, check: &mut Check<'_>) -> Vec<(String, String)> {
     entries(tree).into_iter().map(|(key, it)| (key.text.to_string(), value(it, check))).collect()
 }
 
-fn set(to: &mut Span, tree: Tree, check: &mut Check<'_>) {
-    match span(tree) {
-        Some(Setting::Value(value)) => *to = value.value,
-        Some(Setting::Template(tree)) => refuse(tree.at, check),
-        None => {}
-    }
-}
-
-fn set_count(to: &mut u32, tree: Tree, check: &mut Check<'_>) {
-    match count(tree) {
-        Some(Setting::Value(value)) => *to = value.value,
-        Some(Setting::Template(tree)) => refuse(tree.at, check),
-        None => {}
+fn set<T>(to: &mut T, setting: Option<Setting<T>>, check: &mut Check<'_>) {
+    if let Some(value) = settled(setting, |at| refuse(at, check)) {
+        *to = value.value;
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::base::{Span, Text};
 use crate::plan::model::{AllowFailed, Setting, Size, Type};
 use crate::plan::schema::Table;
-use crate::plan::source::Spanned;
+use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::{Key, Kind, Tree};
 
 /// Text.
@@ -59,6 +59,17 @@ pub(super) fn count(tree: Tree) -> Option<Setting<u32>> {
 /// A duration, or a template.
 pub(super) fn span(tree: Tree) -> Option<Setting<Span>> {
     parsed(tree, Span::parse)
+}
+
+/// A value of a file that holds no templates; `refuse` hears where one stands.
+pub(super) fn settled<T>(setting: Option<Setting<T>>, refuse: impl FnOnce(Place)) -> Option<Spanned<T>> {
+    match setting? {
+        Setting::Value(value) => Some(value),
+        Setting::Template(tree) => {
+            refuse(tree.at);
+            None
+        }
+    }
 }
 
 /// Text that `parse` reads, or a template.
