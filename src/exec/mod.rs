@@ -24,6 +24,7 @@ pub mod scripted;
 pub mod secrets;
 mod strays;
 pub mod unix;
+pub mod web;
 
 pub use capture::Capture;
 pub use crew::Crew;

@@ -25,7 +25,7 @@ use super::ports::{self, Clock};
 use super::signals;
 use super::surroundings::Surroundings;
 use crate::exec::guard::{self, Link};
-use crate::exec::{self, Executor as _, Exit, Key, Lifetime, Local, News, OutputSink, Spec, StopKind, unix};
+use crate::exec::{self, Executor as _, Exit, Key, Lifetime, Local, News, OutputSink, Spec, StopKind, unix, web};
 use crate::plan::model::Signal;
 use crate::plan::service::{Probe, Service};
 use crate::render::dotenv;
@@ -363,12 +363,8 @@ impl Keeper<'_> {
 }
 
 fn get(url: &str, timeout: Duration) -> Result<u16, String> {
-    let agent = ureq::Agent::config_builder()
-        .timeout_global(Some(timeout))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .build()
-        .new_agent();
+    // What is asked runs on this machine, so no proxy stands between.
+    let agent = web::agent(timeout).proxy(None).build().new_agent();
     agent.get(url).call().map(|response| response.status().as_u16()).map_err(|error| error.to_string())
 }
 

@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::TlsConfig;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body};
 
 use super::ask::Place;
 use crate::base::limits;
+use crate::exec::web;
 use crate::gate::Seen;
 use crate::gate::probe::{Http, Query, Reply};
 
@@ -121,13 +123,10 @@ impl Web {
             return Ok(agent.clone());
         }
         let tls = match &key.0 {
-            Some(path) => TlsConfig::builder().root_certs(roots(path)?).build(),
+            Some(path) => TlsConfig::builder().root_certs(web::roots(Path::new(path), path)?).build(),
             None => TlsConfig::default(),
         };
-        let config = Agent::config_builder()
-            .timeout_global(Some(patience))
-            .http_status_as_error(false)
-            .max_redirects(0)
+        let config = web::agent(patience)
             .proxy(None)
             .input_buffer_size(BUFFER_BYTES)
             .output_buffer_size(BUFFER_BYTES)
@@ -179,19 +178,4 @@ fn escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
-}
-
-/// The authorities in a PEM file.
-fn roots(path: &str) -> Result<RootCerts, String> {
-    let pem = std::fs::read(path).map_err(|error| format!("`{path}` cannot be read: {error}"))?;
-    let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        return Err(format!("`{path}` holds no certificate"));
-    }
-    Ok(RootCerts::from(certificates))
 }

@@ -7,11 +7,12 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use ureq::Agent;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::TlsConfig;
 use zeroize::Zeroizing;
 
 use super::Sources;
 use crate::base::limits;
+use crate::exec::web;
 
 /// A Vault server and the right to ask it.
 pub(super) struct Server {
@@ -74,16 +75,11 @@ impl Server {
             },
         };
         let tls = match text("VAULT_CACERT") {
-            Some(path) => TlsConfig::builder().root_certs(roots(sources, &path)?).build(),
+            Some(path) => TlsConfig::builder().root_certs(web::roots(&sources.root.join(&path), &path)?).build(),
             None => TlsConfig::default(),
         };
-        let agent = Agent::config_builder()
-            .timeout_global(Some(sources.patience.min(Duration::from_millis(limits::SECRET_WAIT_MS))))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .tls_config(tls)
-            .build()
-            .new_agent();
+        let patience = sources.patience.min(Duration::from_millis(limits::SECRET_WAIT_MS));
+        let agent = web::agent(patience).tls_config(tls).build().new_agent();
         Ok(Self { agent, address, token, namespace: text("VAULT_NAMESPACE") })
     }
 
@@ -138,20 +134,4 @@ impl Server {
             _ => Err(format!("`{}` answered with status {status}", self.address)),
         }
     }
-}
-
-/// The authorities in a PEM file.
-fn roots(sources: &Sources, path: &str) -> Result<RootCerts, String> {
-    let pem =
-        std::fs::read(sources.root.join(path)).map_err(|error| format!("`{path}` cannot be read: {error}"))?;
-    let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        return Err(format!("`{path}` holds no certificate"));
-    }
-    Ok(RootCerts::from(certificates))
 }

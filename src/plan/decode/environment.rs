@@ -3,7 +3,9 @@
 use jiff::civil::{Date, DateTime};
 
 use super::check::{Check, is_env_name, is_key};
-use super::values::{boolean, count, entries, ignored, items, kind, named, settled, span, text, texts, word, words};
+use super::values::{
+    boolean, count, entries, ignored, items, kind, named, settled, span, text, texts, word, words,
+};
 use crate::base::Text;
 use crate::plan::environment::{
     Approvals, Catalog, Exception, FileRule, Format, Freeze, KeyRule, Layer, Parity, ParityRule, Pattern, Policy,
