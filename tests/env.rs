@@ -7,6 +7,8 @@ mod bad;
 mod place;
 #[path = "env/plans.rs"]
 mod plans;
+#[path = "env/platform.rs"]
+mod platform;
 #[path = "env/secrets.rs"]
 mod secrets;
 #[path = "env/sources.rs"]

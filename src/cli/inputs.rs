@@ -104,6 +104,7 @@ pub(super) fn options(
         part: None,
         asks_caller: true,
         back_to: None,
+        platform: None,
         path: settings.path_from_root(plan),
         inputs: given(inputs, settings)?,
         jobs,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::disk::Disk;
-use super::secrets;
+use super::{secrets, surroundings};
 use crate::graph::Graph;
 use crate::graph::build::world::{Recorded, Recorder, World};
 use crate::graph::build::{self, Given, GivenValue, Mode, Request};
@@ -79,6 +79,9 @@ pub struct Options {
     /// The good run that this one goes back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_to: Option<String>,
+    /// What the platform gave of the environment's keys when this was compiled first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<environment::Platform>,
 }
 
 /// One input value.
@@ -292,8 +295,11 @@ fn compile(
     let request = options.request(mode);
     if let Some(name) = build::environment_name(&loaded, &request) {
         let asked = loaded.plan.environment.as_ref().map(|tree| tree.at);
-        let environment = environment::load(loader, &name, asked, &mut loaded.sources, &mut report);
-        if let Some(environment) = &environment {
+        let mut environment = environment::load(loader, &name, asked, &mut loaded.sources, &mut report);
+        if let Some(environment) = &mut environment {
+            let ask = || environment.ask_platform(surroundings::variable);
+            let given = options.platform.get_or_insert_with(ask).clone();
+            environment.inject(given, &mut loaded.sources, &mut report);
             environment::check(environment, &mut report);
         }
         loaded.environment = environment.map(Box::new);

@@ -43,6 +43,11 @@ impl Surroundings {
     }
 }
 
+/// A variable of the engine's own environment, as far as it is text.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// Whether `name` is what `pattern` says: the name itself, or a prefix that ends in `*`.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {

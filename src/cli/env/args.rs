@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::driver::surroundings;
+
 /// `engine env`
 #[derive(Args, Clone, Debug)]
 pub struct EnvArgs {
@@ -138,4 +140,18 @@ pub struct StageArgs {
     /// An engine started this, and sees to its end
     #[arg(long, hide = true)]
     pub stage: bool,
+    /// What the platform gave when the run was made
+    #[arg(long, hide = true, value_name = "KEY=VALUE")]
+    pub platform: Vec<String>,
+}
+
+impl StageArgs {
+    /// A value that the platform gives; a stage hears what was given when its run was made, and nothing else.
+    pub(super) fn platform(&self, key: &str) -> Option<String> {
+        if !self.stage {
+            return surroundings::variable(key);
+        }
+        let mut given = self.platform.iter().filter_map(|pair| pair.split_once('='));
+        given.find(|(name, _)| *name == key).map(|(_, text)| text.to_owned())
+    }
 }

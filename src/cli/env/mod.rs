@@ -65,7 +65,7 @@ fn today() -> Date {
 
 /// Reads environments. Faults of their files end the command: nothing they say can be trusted.
 fn open(names: &[&str], stage: &StageArgs, as_json: bool, settings: &Settings) -> Result<Opened, Fault> {
-    let opened = environments::open(&settings.root, names, Some(today()));
+    let opened = environments::open(&settings.root, names, Some(today()), |key| stage.platform(key));
     let is_wrong = opened.faults.iter().any(|one| one.severity == Severity::Error);
     if is_wrong || opened.environments.len() < names.len() {
         tell(&opened.faults, &opened.sources, as_json, settings);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::args::ParityArgs;
+use super::args::{ParityArgs, StageArgs};
 use super::{document, open, tell, today};
 use crate::cli::exit::Exit;
 use crate::cli::fault::{Answer, Fault};
@@ -21,7 +21,9 @@ const LIMIT: u32 = 500;
 
 /// Compares two environments.
 pub(super) fn run(args: &ParityArgs, settings: &Settings) -> Answer {
-    let opened = open(&[&args.name], &args.stage, args.json, settings)?;
+    // What the platform gives here says nothing of the files, which are what is compared.
+    let stage = StageArgs { stage: true, platform: Vec::new(), ..args.stage.clone() };
+    let opened = open(&[&args.name], &stage, args.json, settings)?;
     let own = &opened.environments[0];
     let rule = own.policy.parity.clone();
     let other = args.with.clone().or_else(|| rule.as_ref().map(|rule| own.sibling(&rule.with.value)));
@@ -46,7 +48,7 @@ pub(super) fn run(args: &ParityArgs, settings: &Settings) -> Answer {
     names.extend(more);
     drop(opened);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let opened = open(&names, &args.stage, args.json, settings)?;
+    let opened = open(&names, &stage, args.json, settings)?;
     let [left, right, ..] = &opened.environments[..] else { return Err(Fault::told(Exit::Invalid)) };
     if left.folder != right.folder {
         let message = format!("`{}` and `{}` have different catalogs", left.name, right.name);

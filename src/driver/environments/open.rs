@@ -21,14 +21,22 @@ pub struct Opened {
     pub broken: Vec<Diagnostic>,
 }
 
-/// Reads the environments `names` below `root`. With a day, exceptions that ended before it are faults.
-pub fn open(root: &Path, names: &[&str], today: Option<Date>) -> Opened {
+/// Reads the environments `names` below `root`. With a day, exceptions that ended before it are faults. `variable` tells
+/// what the platform gives.
+pub fn open(
+    root: &Path,
+    names: &[&str],
+    today: Option<Date>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Opened {
     let loader = Disk::new(root.to_path_buf());
     let (mut sources, mut faults, mut broken) = (Sources::default(), Report::default(), Report::default());
     let (mut library, mut checker) = (Library::new(&loader), Checker::default());
     let mut environments = Vec::new();
     for name in names {
-        let Some(environment) = library.open(name, None, &mut sources, &mut faults) else { continue };
+        let Some(mut environment) = library.open(name, None, &mut sources, &mut faults) else { continue };
+        let given = environment.ask_platform(&variable);
+        environment.inject(given, &mut sources, &mut broken);
         if let Some(today) = today {
             stale(&environment, today, &mut faults);
             library.strangers(&environment, &mut faults);

@@ -101,6 +101,9 @@ impl Builder<'_> {
             (None, Some(environment), _) => {
                 let digest = environment.digest(&self.loaded.sources).to_string();
                 words.extend([word(&environment.name), word("--files-digest"), word(&digest)]);
+                for (key, text) in &environment.platform {
+                    words.extend([word("--platform"), word(&format!("{key}={text}"))]);
+                }
             }
             (None, None, Some(tree)) => words.push(tree.clone()),
             (None, None, None) => {

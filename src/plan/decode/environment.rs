@@ -118,6 +118,7 @@ fn rule(name: Spanned<Text>, tree: Tree, check: &mut Check<'_>) -> KeyRule {
         parity: Parity::Equal,
         rotate_every: None,
         free_port: false,
+        is_injected: false,
         owner: None,
     };
     for (key, value) in entries(tree) {
@@ -139,6 +140,7 @@ fn rule(name: Spanned<Text>, tree: Tree, check: &mut Check<'_>) -> KeyRule {
             }
             "rotate-every" => rule.rotate_every = settled(span(value), |at| no_template(at, check)),
             "free-port" => rule.free_port = is_on(&value),
+            "injected" => rule.is_injected = is_on(&value),
             "owner" => rule.owner = words(value),
             _ => ignored(&key, &CATALOG_KEY),
         }

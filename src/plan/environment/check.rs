@@ -163,6 +163,15 @@ impl Checker {
         if rule.free_port && rule.kind != Type::Int {
             fault(rule.name.at, format!("`{name}` is a port, so its type is `int`"), "write `type: int`");
         }
+        if rule.is_injected && (rule.is_secret || matches!(rule.kind, Type::List | Type::Map)) {
+            let help =
+                "a secret comes from where an environment says: `from: {env: …}`; a list or map from its files";
+            fault(
+                rule.name.at,
+                format!("`{name}` cannot be injected: it is no plain text, number or switch"),
+                help,
+            );
+        }
         if let Some(of) = &rule.checksum_of
             && crate::plan::decode::is_key(&of.value)
             && environment.catalog.rule(&of.value).is_none()

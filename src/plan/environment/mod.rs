@@ -13,6 +13,7 @@ mod import;
 mod load;
 mod model;
 pub mod parity;
+mod platform;
 mod resolve;
 mod secrets;
 
@@ -26,5 +27,6 @@ pub use model::{
     Approvals, Catalog, Exception, FileRule, Format, Freeze, KeyRule, Layer, Parity, ParityRule, Pattern, Policy,
     SecretDecl, SecretSource, Waives, share,
 };
+pub use platform::Platform;
 pub use resolve::{Entry, Environment, Leaf, Setting};
 pub use secrets::{Fetched, Secrets};

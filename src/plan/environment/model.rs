@@ -51,6 +51,8 @@ pub struct KeyRule {
     pub rotate_every: Option<Spanned<Span>>,
     /// `free-port`.
     pub free_port: bool,
+    /// `injected`: a variable of the engine's own environment wins over all layers.
+    pub is_injected: bool,
     /// `owner`.
     pub owner: Option<String>,
 }

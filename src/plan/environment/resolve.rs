@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Platform;
 use super::model::{Catalog, Exception, FileRule, KeyRule, Layer, Policy, SecretDecl};
 use crate::base::{Digest, Text};
 
@@ -35,6 +36,8 @@ pub struct Environment {
     pub policy: Policy,
     /// Whether something in its files was wrong and is missing here.
     pub partial: bool,
+    /// What the platform gave; it is among the entries.
+    pub platform: Platform,
 }
 
 /// What a key has.
@@ -116,9 +119,10 @@ impl Environment {
         self.name.rsplit_once('/').map_or_else(|| own.to_owned(), |(folder, _)| format!("{folder}/{own}"))
     }
 
-    /// Which layer a place belongs to: a layer's name, or `catalog` for a default.
+    /// Which layer a place belongs to: a layer's name, `catalog` for a default, or `platform`.
     pub fn layer_of(&self, at: Place) -> &str {
-        self.layers.iter().find(|layer| layer.file == at.file).map_or("catalog", |layer| &layer.name)
+        let other = if at.file == self.catalog.file { "catalog" } else { "platform" };
+        self.layers.iter().find(|layer| layer.file == at.file).map_or(other, |layer| &layer.name)
     }
 
     /// Whether the catalog wants `rule` here.
@@ -189,7 +193,19 @@ pub(super) fn resolve(
     let partial = catalog.partial || layers.iter().any(|layer| layer.partial);
     let files = merge_files(&layers);
     let policy = merge_policy(&layers);
-    Environment { name: name.to_owned(), folder, catalog, layers, exceptions, entries, files, policy, partial }
+    let platform = Platform::new();
+    Environment {
+        name: name.to_owned(),
+        folder,
+        catalog,
+        layers,
+        exceptions,
+        entries,
+        files,
+        policy,
+        partial,
+        platform,
+    }
 }
 
 struct Merge<'a> {

@@ -71,6 +71,13 @@ pub static CATALOG_KEY: Table = Table {
         Key::new("rotate-every", Shape::Duration { zero: false }, "the greatest age of a secret", "90d"),
         Key::new("free-port", Shape::Bool, "`env check` wants nothing to listen on this port yet", "true")
             .or("false"),
+        Key::new(
+            "injected",
+            Shape::Bool,
+            "a variable of this name in the engine's own environment wins over all layers",
+            "true",
+        )
+        .or("false"),
         Key::new("owner", Shape::Text("a name"), "who answers for it", "team-payments"),
     ],
     open: None,
