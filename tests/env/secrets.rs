@@ -323,3 +323,60 @@ fn a_stage_that_hangs_in_fetching_can_be_cancelled() {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     assert!(stat.is_empty() || stat.contains(") Z "), "what was asked for a secret lives on: {stat}");
 }
+
+#[test]
+fn a_run_that_is_taken_up_hears_a_secret_input_from_its_file_again() {
+    let project = project();
+    project.write("in.yaml", "key: canary-of-a-file\n");
+    let plan = "version: 1\ninputs: {key: {secret: true}}\nstages:\n  a: {run: test -e go}\n  \
+                b: {needs: [a], secrets: {K: key}, run: 'echo \"b <$K> ${#K}\"'}\n";
+    project.write("plan.yaml", plan);
+    let run = ["run", "plan.yaml", "--inputs", "in.yaml"];
+    project.engine(&[&run[..], &["--run-id", "one"]].concat()).expect(1);
+    project.write("go", "");
+    let out = project.engine(&["resume", "one"]).expect(9);
+    assert!(out.stderr.contains("set `ENGINE_INPUT_KEY`"), "{}", out.stderr);
+    let out = project.engine(&[&run[..], &["--resume"]].concat()).expect(0);
+    assert!(out.stdout.contains("run one ") && out.stdout.contains("b | b <***> 16"), "{}", out.stdout);
+}
+
+#[test]
+fn workers_and_rollbacks_get_what_their_stage_names_and_are_masked() {
+    let project = project();
+    project.write("want", TOKEN);
+    project.write(
+        "worker.py",
+        "import json, os, sys\nassert os.environ['T'] == open('want').read() and 'TOKEN' not in os.environ\n\
+         for line in sys.stdin:\n    item = json.loads(line)\n    print('worker has', os.environ['T'], file=sys.stderr)\n    \
+         answer = {'id': item['id']}\n    if item['item'] == 'bad': answer['error'] = 'refused ' + os.environ['T']\n    \
+         print(json.dumps(answer), flush=True)\n",
+    );
+    let out = run(
+        &project,
+        "on-failure: rollback\nstages:\n  ship:\n    secrets: [TOKEN]\n    run: 'true'\n    \
+         rollback: {run: 'printf %s \"$TOKEN\" | cmp - want; echo \"undone with <$TOKEN>\"'}\n  \
+         pack:\n    needs: [ship]\n    secrets: {T: TOKEN}\n    shards: {items: [good, bad], protocol: lines, max-parallel: 1}\n    \
+         run: [python3, worker.py]\n",
+        1,
+    );
+    for words in
+        ["pack[worker 0] | worker has ***", "refused ***", "ship.rollback | undone with <***>", "rolled-back"]
+    {
+        assert!(out.stdout.contains(words), "{words}: {}", out.stdout);
+    }
+    // By hand, in another process, they are fetched again.
+    let plan = "version: 1\nenvironment: staging\nstages: {a: {secrets: [TOKEN], run: 'true', rollback: {run: 'echo \"back <$TOKEN>\"'}}}\n";
+    project.write("plan.yaml", plan);
+    project.engine_with(&SECRETS, &["run", "plan.yaml", "--run-id", "two"]).expect(0);
+    let out = project.engine(&["rollback", "two", "--yes"]).expect(9);
+    assert!(out.stderr.contains("the variable `TOKEN` is not set"), "{}", out.stderr);
+    let out = project.engine_with(&SECRETS, &["rollback", "two", "--yes"]).expect(0);
+    assert!(out.stdout.contains("| back <***>") && !out.stdout.contains("canary"), "{}", out.stdout);
+    for run in project.runs() {
+        let segments = fs::read_dir(project.path(format!(".engine/runs/{run}/output"))).expect("there is output");
+        for entry in segments {
+            let bytes = fs::read(entry.expect("an entry").path()).expect("readable");
+            assert!(!bytes.windows(6).any(|part| part == b"canary"), "{run} has stored a secret");
+        }
+    }
+}
