@@ -6,6 +6,8 @@ mod audience;
 mod boxes;
 #[path = "flows/clocks.rs"]
 mod clocks;
+#[path = "flows/consent.rs"]
+mod consent;
 #[path = "flows/edited.rs"]
 mod edited;
 #[path = "flows/failures.rs"]

@@ -85,6 +85,7 @@ pub(crate) fn begin(jobs: u32) -> Input {
         place: None,
         rollbacks: 0,
         back_to: None,
+        author: None,
     }))
 }
 

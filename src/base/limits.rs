@@ -73,6 +73,8 @@ pub const MAX_NOTES: usize = 100;
 pub const MAX_FILE_THREADS: usize = 8;
 /// Approvals that one environment may ask for: nobody finds more people at three in the morning.
 pub const MAX_APPROVALS: u32 = 20;
+/// Characters of a digest that people are shown and type: 48 bits, in a file of a few plans.
+pub const SUBJECT_CHARS: usize = 12;
 /// Layers of one environment: `extends` deeper than this is nobody's intent.
 pub const MAX_LAYERS: usize = 16;
 /// Instructions one template of a file may take: a second of work, some ten thousand values.

@@ -1,15 +1,17 @@
-//! Verbs that change a run: `approve`, `reject`, `resolve`, `cancel`, `pause`, `unpause`, `unlock`.
+//! Verbs that change a run: `approve`, `reject`, `attest`, `resolve`, `cancel`, `pause`, `unpause`, `unlock`.
 //!
 //! A live engine finds the request in the run's inbox and records it. With no live engine the verb takes the
 //! run's lock itself and records what a person said; nothing is started.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::args::{CancelArgs, DecideArgs, PauseArgs, ResolveArgs, ResolveAs, UnlockArgs};
+use super::args::{AttestArgs, CancelArgs, DecideArgs, PauseArgs, ResolveArgs, ResolveAs, UnlockArgs};
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::settings::{self, Settings};
 use super::{find, print};
+use crate::base::NodeIx;
 use crate::driver::{desk, host, ports, record};
 use crate::graph::Graph;
 use crate::journal::inbox::{self, Request};
@@ -18,7 +20,7 @@ use crate::journal::summary::RunState as Recorded;
 use crate::journal::{self, RunDir, StateDir};
 use crate::report::hint;
 use crate::run::RunState;
-use crate::run::event::{CancelLevel, NodeState, Resolution};
+use crate::run::event::{Answered, CancelLevel, NodeState, Resolution, Vote};
 
 /// How long a live engine may take to answer a request before we say that it is still waiting.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -28,35 +30,140 @@ const BEAT: std::time::Duration = std::time::Duration::from_millis(20);
 /// `engine approve`, `engine reject`
 pub(super) fn decide(args: &DecideArgs, approved: bool, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
-    let (dir, stage) = match args.what.as_slice() {
-        [run, stage] => (find::run(&state, run)?, stage.clone()),
-        [stage] => (newest(&state, |state| !state.is_over())?, stage.clone()),
-        _ => unreachable!("clap takes one or two"),
-    };
-    let (by, note) = (settings::person(), args.message.clone());
+    let (dir, stage) = asked(&state, &args.what)?;
+    let (by, note, subject) = (settings::person(), args.message.clone(), args.plan.clone());
     let request = if approved {
-        Request::Approve { stage: stage.clone(), by, note }
+        Request::Approve { stage: stage.clone(), by: by.clone(), note, subject: subject.clone() }
     } else {
-        Request::Reject { stage: stage.clone(), by, note }
+        Request::Reject { stage: stage.clone(), by: by.clone(), note, subject: subject.clone() }
     };
+    let said = RefCell::new(format!("rejected `{stage}`"));
     let allowed = |graph: &Graph, state: &RunState| {
-        let node = find::stage(graph, &stage)?;
-        if state.open_approvals().any(|(open, _)| open == node) {
-            return Ok(());
+        let node = open(graph, state, &stage)?;
+        about(&stage, subject.as_deref(), graph)?;
+        if approved && !graph.nodes[node].rules.consent.items.is_empty() {
+            let fault = Fault::new(Exit::Usage, format!("`{stage}` is a checklist: each item wants an answer"));
+            return Err(fault.help(hint::attest(
+                dir.id().as_str(),
+                &stage,
+                &graph.nodes[node].rules.consent.items,
+            )));
         }
-        let word = match state.state(node) {
-            NodeState::Waiting => "decided already",
-            other => other.word(),
-        };
-        let mut fault = Fault::new(Exit::NotFound, format!("`{stage}` does not wait for approval: it is {word}"));
-        for (open, _) in state.open_approvals() {
-            fault = fault.help(format!("`{}` waits for one", graph.nodes[open].id));
+        if approved {
+            state.may_agree(node, &by).map_err(refused)?;
+            said.replace(format!("approved `{stage}`{}", so_far(state, node)));
         }
-        Err(fault)
+        Ok(())
     };
-    let verb = if approved { "approved" } else { "rejected" };
-    send(&dir, &request, &allowed, args.json, &format!("{verb} `{stage}`"))?;
+    send(&dir, &request, &allowed, args.json, &|| said.borrow().clone())?;
     Ok(Exit::Success)
+}
+
+/// `engine attest`
+pub(super) fn attest(args: &AttestArgs, settings: &Settings) -> Answer {
+    let state = find::state(settings)?;
+    let (dir, stage) = asked(&state, &args.what)?;
+    let by = settings::person();
+    let read = find::read(dir.clone())?;
+    let graph = Arc::clone(read.state().graph());
+    let node = open(&graph, read.state(), &stage)?;
+    let items = &graph.nodes[node].rules.consent.items;
+    if items.is_empty() {
+        let fault = Fault::new(Exit::Usage, format!("`{stage}` has no items: it wants a yes or a no"));
+        return Err(fault.help(hint::approve(dir.id().as_str(), &stage)));
+    }
+    let answers = answers(&args.answers, items, &stage)?;
+    let is_no = answers.iter().any(|answer| !answer.is_yes);
+    let vote = Vote { by: by.clone(), note: args.message.clone(), answers };
+    let request = Request::Attest { stage: stage.clone(), vote, subject: args.plan.clone() };
+    let said = RefCell::new(String::new());
+    let allowed = |graph: &Graph, state: &RunState| {
+        let node = open(graph, state, &stage)?;
+        about(&stage, args.plan.as_deref(), graph)?;
+        state.may_agree(node, &by).map_err(refused)?;
+        let so_far = if is_no { ": not all of it is so".to_owned() } else { so_far(state, node) };
+        said.replace(format!("attested `{stage}`{so_far}"));
+        Ok(())
+    };
+    send(&dir, &request, &allowed, args.json, &|| said.borrow().clone())?;
+    Ok(Exit::Success)
+}
+
+/// The run and the stage that were named.
+fn asked(state: &StateDir, what: &[String]) -> Result<(RunDir, String), Fault> {
+    Ok(match what {
+        [run, stage] => (find::run(state, run)?, stage.clone()),
+        [stage] => (newest(state, |state| !state.is_over())?, stage.clone()),
+        _ => unreachable!("clap takes one or two"),
+    })
+}
+
+/// The stage, which must wait for a person.
+fn open(graph: &Graph, state: &RunState, stage: &str) -> Result<NodeIx, Fault> {
+    let node = find::stage(graph, stage)?;
+    if state.open_approvals().any(|(open, _)| open == node) {
+        return Ok(node);
+    }
+    let word = match state.state(node) {
+        NodeState::Waiting => "decided already",
+        other => other.word(),
+    };
+    let mut fault = Fault::new(Exit::NotFound, format!("`{stage}` does not wait for approval: it is {word}"));
+    for (open, _) in state.open_approvals() {
+        fault = fault.help(format!("`{}` waits for one", graph.nodes[open].id));
+    }
+    Err(fault)
+}
+
+/// What was decided about must be what the run goes by.
+fn about(stage: &str, subject: Option<&str>, graph: &Graph) -> Result<(), Fault> {
+    let Err(why) = desk::is_of(stage, subject, graph) else { return Ok(()) };
+    Err(Fault::new(Exit::NeedsPerson, why).help("look at what it is now: engine status; engine plan --resume RUN"))
+}
+
+/// Somebody else has to.
+fn refused(why: String) -> Fault {
+    Fault::new(Exit::NeedsPerson, why).help("somebody else has to agree; ENGINE_ACTOR says who you are")
+}
+
+/// `: 1 of 2`, where more than one has to agree.
+fn so_far(state: &RunState, node: NodeIx) -> String {
+    match state.terms(node).min as usize {
+        0 | 1 => String::new(),
+        min => format!(": {} of {min}", (state.votes(node).len() + 1).min(min)),
+    }
+}
+
+/// What was said of each item, in the order of the list.
+fn answers(given: &[String], items: &[Box<str>], stage: &str) -> Result<Vec<Answered>, Fault> {
+    let usage = |why: String| {
+        let all: Vec<String> = items.iter().map(|item| format!("`{item}`")).collect();
+        Fault::new(Exit::Usage, why).help(format!("the items of `{stage}`: {}", all.join(", ")))
+    };
+    let mut found: Vec<Answered> = Vec::new();
+    for text in given {
+        let (item, said) = text.split_once('=').ok_or_else(|| usage(format!("`{text}` is not ITEM=ANSWER")))?;
+        let (word, words) = said.split_once([',', ':']).unwrap_or((said, ""));
+        let is_yes = match word.trim() {
+            "yes" | "y" => true,
+            "no" | "n" => false,
+            _ => return Err(usage(format!("`{said}` is no answer: write `{item}=yes` or `{item}='no, WHY'`"))),
+        };
+        if !items.iter().any(|known| **known == *item) {
+            return Err(usage(format!("`{stage}` has no item `{item}`")));
+        }
+        if found.iter().any(|known| known.item == item) {
+            return Err(usage(format!("`{item}` is answered twice")));
+        }
+        found.push(Answered { item: item.to_owned(), is_yes, words: words.trim().to_owned() });
+    }
+    let find = |item: &str| found.iter().find(|answer| *answer.item == *item).cloned();
+    let lost: Vec<String> =
+        items.iter().filter(|item| find(item.as_ref()).is_none()).map(|item| format!("`{item}`")).collect();
+    if !lost.is_empty() {
+        return Err(usage(format!("without an answer: {}", lost.join(", "))));
+    }
+    Ok(items.iter().filter_map(|item| find(item)).collect())
 }
 
 /// `engine resolve`
@@ -90,7 +197,7 @@ pub(super) fn resolve(args: &ResolveArgs, settings: &Settings) -> Answer {
             }
         }
     };
-    send(&dir, &request, &allowed, args.json, &format!("resolved `{stage}`"))?;
+    send(&dir, &request, &allowed, args.json, &|| format!("resolved `{stage}`"))?;
     Ok(Exit::Success)
 }
 
@@ -120,7 +227,7 @@ pub(super) fn cancel(args: &CancelArgs, settings: &Settings) -> Answer {
         None => Ok(()),
         Some(_) => Err(Fault::new(Exit::NotFound, format!("run {} has ended already", dir.id()))),
     };
-    let told = send(&dir, &request, &allowed, args.json, &format!("cancelled run {}", dir.id()))?;
+    let told = send(&dir, &request, &allowed, args.json, &|| format!("cancelled run {}", dir.id()))?;
     if told == Told::Recorded {
         Locks::new(&state).free_all(dir.id())?;
     }
@@ -156,7 +263,7 @@ pub(super) fn pause(args: &PauseArgs, on: bool, settings: &Settings) -> Answer {
         say(&dir, is_live, args.json, &done);
         return Ok(Exit::Success);
     }
-    let told = send(&dir, &request, &allowed, args.json, &format!("{verb} run {run}"))?;
+    let told = send(&dir, &request, &allowed, args.json, &|| format!("{verb} run {run}"))?;
     if on && told == Told::Engine && !args.json {
         print::line("what runs goes on, nothing new starts");
         print::line(&format!("let it go on: {}", hint::unpause(run.as_str())));
@@ -228,7 +335,7 @@ pub(super) fn send(
     request: &Request,
     allowed: &dyn Fn(&Graph, &RunState) -> Result<(), Fault>,
     json: bool,
-    done: &str,
+    done: &dyn Fn() -> String,
 ) -> Result<Told, Fault> {
     let told = loop {
         let read = find::read(dir.clone())?;
@@ -240,7 +347,7 @@ pub(super) fn send(
             }
             continue;
         }
-        let input = desk::read(request, &graph).map_err(|why| Fault::new(Exit::NotFound, why))?;
+        let input = desk::read(request, read.state()).map_err(|why| Fault::new(Exit::NotFound, why))?;
         match record::alone(dir.clone(), vec![input]) {
             Ok(()) => break Told::Recorded,
             // An engine took the run up in this instant.
@@ -249,7 +356,7 @@ pub(super) fn send(
         }
     };
     let is_live = told == Told::Engine;
-    say(dir, is_live, json, done);
+    say(dir, is_live, json, &done());
     if !json && !is_live && !matches!(request, Request::Cancel { .. }) {
         print::line(&format!("go on with: {}", hint::resume(dir.id().as_str())));
     }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::env::args::EnvArgs;
-pub use act::{CancelArgs, DecideArgs, PauseArgs, ResolveArgs, ResolveAs, RollbackArgs, UnlockArgs};
+pub use act::{AttestArgs, CancelArgs, DecideArgs, PauseArgs, ResolveArgs, ResolveAs, RollbackArgs, UnlockArgs};
 pub use gate::{GateArgs, GateVerb, ProbeArgs, ReplayArgs};
 pub use look::{
     CheckArgs, CheckFormat, DiffArgs, GraphArgs, GraphFormat, LogsArgs, ReportArgs, ReportFormat, RunsArgs,
@@ -105,6 +105,8 @@ pub enum Verb {
     Approve(DecideArgs),
     /// Reject a stage that waits for a person
     Reject(DecideArgs),
+    /// Answer each item of a checklist that waits for a person
+    Attest(AttestArgs),
     /// Say what an unknown outcome was
     Resolve(ResolveArgs),
     /// Cancel a run

@@ -19,6 +19,14 @@ pub(super) fn checked_out(root: &Path) -> Option<String> {
     ask_git(root)
 }
 
+/// Who wrote the commit that is checked out, as git says it: `Ann Lee <ann@example.org>`.
+pub(super) fn author(root: &Path) -> Option<String> {
+    let format = ["log", "-1", "--format=%an <%ae>"];
+    let output = Command::new("git").arg("-C").arg(root).args(format).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
 fn ask_git(root: &Path) -> Option<String> {
     let output = Command::new("git").arg("-C").arg(root).args(["rev-parse", "HEAD"]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -105,6 +105,7 @@ pub(super) fn options(
         asks_caller: true,
         back_to: None,
         platform: None,
+        overrides: false,
         path: settings.path_from_root(plan),
         inputs: given(inputs, settings)?,
         jobs,

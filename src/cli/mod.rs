@@ -120,6 +120,7 @@ fn dispatch(cli: &Cli) -> Answer {
         Verb::Report(args) => look::report(args, settings),
         Verb::Approve(args) => act::decide(args, true, settings),
         Verb::Reject(args) => act::decide(args, false, settings),
+        Verb::Attest(args) => act::attest(args, settings),
         Verb::Resolve(args) => act::resolve(args, settings),
         Verb::Cancel(args) => act::cancel(args, settings),
         Verb::Rollback(args) => rollback::run(args, settings),

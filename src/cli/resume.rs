@@ -151,6 +151,7 @@ fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> 
     let mut orders =
         Orders { jobs: args.jobs, unpause: args.unpause, person: person.to_owned(), ..Orders::default() };
     orders.undo = args.undo;
+    orders.override_for = run::reason(args.break_glass.as_deref())?;
     // What is undone is what was recorded.
     let is_recorded = args.recorded || args.undo || read.state().goes_on_undoing();
     let edited = if is_recorded { Edited::No } else { change::look(read, settings)? };

@@ -68,7 +68,7 @@ pub(super) fn undo(dir: &RunDir, show: &ShowArgs, json: bool, settings: &Setting
             None => Ok(()),
             Some(_) => Err(Fault::new(Exit::NotFound, format!("run {run} has ended already"))),
         };
-        act::send(dir, &request, &allowed, json, &format!("run {run} is stopped and rolled back"))?;
+        act::send(dir, &request, &allowed, json, &|| format!("run {run} is stopped and rolled back"))?;
         return Ok(Exit::Success);
     }
     if summary::of(dir)?.state == Standing::RolledBack {
@@ -85,6 +85,7 @@ pub(super) fn undo(dir: &RunDir, show: &ShowArgs, json: bool, settings: &Setting
         recorded: true,
         unpause: false,
         undo: true,
+        break_glass: None,
     };
     let guarded = Guarded::attach()?;
     let exit = resume::go_on(&args, settings, (guarded, Wanted::of(show)?), None)?;
@@ -175,7 +176,7 @@ fn go_back(state: &StateDir, point: &str, show: &ShowArgs, settings: &Settings) 
     let key = journal::began(&dir).and_then(|began| began.key);
     let past = recorded.path().map(|path| Past::of(state, path)).unwrap_or_default();
     let compiled = recorded.compile_back(&past.expected())?;
-    let launch = Launch { run_id: None, key, seed: None, show, time_box: None };
+    let launch = Launch { run_id: None, key, seed: None, show, time_box: None, break_glass: None };
     run::launch(&compiled, &launch, (guarded, wanted), settings)
 }
 

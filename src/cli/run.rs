@@ -21,14 +21,15 @@ use crate::driver::host::{self, Manners};
 use crate::driver::live::Ending;
 use crate::driver::ports;
 use crate::driver::surroundings::Surroundings;
+use crate::graph::Graph;
 use crate::graph::build::Mode;
 use crate::graph::model::LockRule;
 use crate::journal::StateDir;
 use crate::journal::locks::{LockRecord, Locks};
 use crate::plan::model::OnBusy;
 use crate::report::View;
-use crate::run::RunState;
 use crate::run::event::{RunEnd, SuspendReason, Verdict};
+use crate::run::{Input, RunState};
 
 /// How often a busy lock is tried again.
 const LOCK_BEAT: std::time::Duration = std::time::Duration::from_millis(250);
@@ -41,8 +42,10 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     let guarded = Guarded::attach()?;
     let time_box = TimeBox::read(args.time_box.as_deref())?;
     let wanted = Wanted::of(&args.show)?;
-    let options =
+    let break_glass = reason(args.break_glass.as_deref())?;
+    let mut options =
         inputs::options(&args.plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
+    options.overrides = break_glass.is_some();
     let state = find::state(settings)?;
     let past = Past::of(&state, &options.path);
     let mut compiled = compile::from_disk(&settings.root, options, Mode::Run, &past.expected())
@@ -57,7 +60,11 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     {
         return resume::go_on(&as_resume(args, &id), settings, (guarded, wanted), Some(&compiled.given));
     }
-    let launch = Launch { run_id: args.run_id.as_deref(), key, seed: args.seed, show: &args.show, time_box };
+    if break_glass.is_none() {
+        check_freeze(&compiled.graph)?;
+    }
+    let launch =
+        Launch { run_id: args.run_id.as_deref(), key, seed: args.seed, show: &args.show, time_box, break_glass };
     self::launch(&compiled, &launch, (guarded, wanted), settings)
 }
 
@@ -73,6 +80,31 @@ pub(super) struct Launch<'a> {
     pub(super) show: &'a super::args::ShowArgs,
     /// `--time-box`.
     pub(super) time_box: Option<TimeBox>,
+    /// `--break-glass`.
+    pub(super) break_glass: Option<String>,
+}
+
+/// Why the policy is overridden; the record wants words.
+pub(super) fn reason(given: Option<&str>) -> Result<Option<String>, Fault> {
+    match given.map(str::trim) {
+        Some("") => Err(Fault::new(Exit::Usage, "`--break-glass` wants a reason, for the record")),
+        given => Ok(given.map(str::to_owned)),
+    }
+}
+
+/// Nothing is begun while the environment is frozen.
+fn check_freeze(graph: &Graph) -> Result<(), Fault> {
+    let now = ports::wall_ms();
+    match graph.settings.freezes.iter().find(|freeze| (freeze.from_ms..freeze.to_ms).contains(&now)) {
+        None => Ok(()),
+        Some(freeze) => Err(Fault::new(Exit::NeedsPerson, freeze.words.clone())
+            .help("a rollback may always be run; to run this all the same: --break-glass REASON")),
+    }
+}
+
+/// Whether some approval does not count the author.
+fn asks_for_author(graph: &Graph) -> bool {
+    graph.nodes.iter().any(|node| node.rules.consent.terms().not_author)
 }
 
 /// Begins a run of a compiled plan and works on it.
@@ -96,8 +128,15 @@ pub(super) fn launch(
         None => ports::new_run_id(ports::wall_ms()),
     };
     let person = settings::person();
-    let new =
-        New { compiled, run: run.clone(), seed: launch.seed, key: launch.key.clone(), person: person.clone() };
+    let author = if asks_for_author(&compiled.graph) { commit::author(&settings.root) } else { None };
+    let new = New {
+        compiled,
+        run: run.clone(),
+        seed: launch.seed,
+        key: launch.key.clone(),
+        person: person.clone(),
+        author,
+    };
     let secrets = super::secrets::open(compiled, &compiled.given, &surroundings, settings)?;
     let (mut owned, mut first) = match begin_with_lock(&state, &surroundings, &new, (&mut guarded, time_box))? {
         Begun::Run(begun) => *begun,
@@ -117,6 +156,8 @@ pub(super) fn launch(
         person,
         observers: clerk.among(chosen.observers),
     };
+    let overrides = launch.break_glass.clone();
+    first.extend(overrides.map(|reason| Input::BreakGlass { by: manners.person.clone(), reason }));
     first.extend(owned.entrust(&compiled.given, secrets));
     first.extend(time_box.map(|it| it.open(owned.clock.now())));
     work(owned, first, manners, guarded, &state)
@@ -125,7 +166,7 @@ pub(super) fn launch(
 /// Lets the engine work, then tidies up and tells the exit code.
 pub(super) fn work(
     owned: host::Owned,
-    first: Vec<crate::run::Input>,
+    first: Vec<Input>,
     manners: Manners,
     mut guarded: Guarded,
     state: &StateDir,
@@ -226,7 +267,7 @@ fn same_unfinished(
 /// What came of beginning a run.
 enum Begun {
     /// It exists, is ours, and has its lock.
-    Run(Box<(host::Owned, Vec<crate::run::Input>)>),
+    Run(Box<(host::Owned, Vec<Input>)>),
     /// It does not exist, and this is what to say.
     Not(Answer),
 }
@@ -350,5 +391,6 @@ fn as_resume(args: &RunArgs, id: &RunId) -> ResumeArgs {
         recorded: false,
         unpause: false,
         undo: false,
+        break_glass: args.break_glass.clone(),
     }
 }

@@ -14,19 +14,21 @@ use serde_json::json;
 use super::args::SuperviseArgs;
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
-use super::print;
 use super::settings::Settings;
-use crate::base::{Millis, Span};
+use super::{find, print};
+use crate::base::{Millis, RunId, Span};
 use crate::driver::host;
 use crate::driver::ports::{self, Clock};
 use crate::driver::supervise::machine::End;
 use crate::driver::supervise::{self, Manners, Place, record};
 use crate::driver::surroundings::Surroundings;
 use crate::exec::unix;
+use crate::journal::tickets::{Finding, Tickets};
 use crate::plan::Report;
 use crate::plan::error;
 use crate::plan::service::{self, Service};
 use crate::plan::source::{File, Sources};
+use crate::report::{clean, words};
 
 /// How often a supervisor that was asked to stop is looked at.
 const BEAT: Duration = Duration::from_millis(50);
@@ -67,6 +69,7 @@ pub(super) fn run(args: &SuperviseArgs, settings: &Settings) -> Answer {
         Ok(End::GivenUp(why)) => {
             let often = service.restart.max;
             let within = service.restart.within;
+            give_up(&service, &why, args, settings)?;
             let fault = Fault::new(Exit::Failed, format!("service `{}` was given up: {why}", service.name));
             Err(fault.help(format!("it was started again {often} times within {within}: look at what it printed")))
         }
@@ -75,6 +78,30 @@ pub(super) fn run(args: &SuperviseArgs, settings: &Settings) -> Answer {
             .help(format!("stop it: engine supervise --stop {}", args.file.display()))),
         Err(error) => Err(Fault::new(Exit::Environment, error.to_string())),
     }
+}
+
+/// Somebody must look at a service that is not started again: a ticket, the same one each time.
+fn give_up(service: &Service, why: &str, args: &SuperviseArgs, settings: &Settings) -> Result<(), Fault> {
+    let name = service.name.as_str();
+    let path = settings.path_from_root(&args.file);
+    let at = ports::wall_ms();
+    let facts = json!({
+        "kind": "given-up",
+        "severity": "critical",
+        "path": path,
+        "service": name,
+        "title": format!("service `{name}` was given up"),
+        "errors": [clean::plain(why)],
+        "suggestion": [format!("engine supervise --status {path}"), format!("engine supervise {path}")],
+    });
+    let serde_json::Value::Object(facts) = facts else { unreachable!("it was written as a map") };
+    let text = ["engine ticket 1", &path, "given-up", name].join("\n");
+    let id = blake3::hash(text.as_bytes()).to_hex()[..12].to_owned();
+    let run = RunId::parse(&format!("service-{name}")).unwrap_or_else(|| ports::new_run_id(at));
+    let seq = u64::try_from(at).unwrap_or_default();
+    let found = Finding { id, run, seq, at: words::utc(at, Millis::ZERO), facts };
+    Tickets::new(&find::state(settings)?).file(&found)?;
+    Ok(())
 }
 
 /// Reads the file; what is wrong with it has been told when nothing comes back.

@@ -47,6 +47,8 @@ pub struct New<'a> {
     pub key: Option<String>,
     /// Who starts it.
     pub person: String,
+    /// Who wrote what is run, where an approval asks for that.
+    pub author: Option<String>,
 }
 
 /// Makes the run's folder and owns it. The run begins with the inputs that come back.
@@ -95,6 +97,7 @@ pub(super) fn began(
         place: None,
         rollbacks: 0,
         back_to: new.compiled.options.back_to.as_deref().and_then(crate::base::RunId::parse),
+        author: new.author.clone(),
     }
 }
 
@@ -130,6 +133,8 @@ pub struct Orders {
     pub place: Option<Place>,
     /// Who resumes.
     pub person: String,
+    /// `--break-glass`.
+    pub override_for: Option<String>,
 }
 
 /// The inputs that a resume begins with, and the core they go to.
@@ -139,7 +144,7 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
     let core = read.core(change);
     let Some(began) = &read.began else {
         let (compiled, run) = (&read.compiled, read.dir.id().clone());
-        let new = New { compiled, run, seed: None, key: None, person: orders.person.clone() };
+        let new = New { compiled, run, seed: None, key: None, person: orders.person.clone(), author: None };
         let files = snapshot::digests(&compile::snapshot_files(compiled));
         let mut began = began(&new, &read.graphs[0], wall_ms, files);
         began.jobs = orders.jobs.unwrap_or(began.jobs);
@@ -165,7 +170,9 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
     };
     let goes_on = orders.unpause.then(|| Input::Pause { on: false, by: orders.person.clone() });
     let undo = orders.undo.then(|| desk::to_undo(orders.person.clone()));
-    (core, [recover].into_iter().chain(goes_on).chain(undo).collect())
+    let overrides = orders.override_for.clone();
+    let overrides = overrides.map(|reason| Input::BreakGlass { by: orders.person.clone(), reason });
+    (core, [recover].into_iter().chain(overrides).chain(goes_on).chain(undo).collect())
 }
 
 /// Owns an old run: takes its lock and reads its record.

@@ -82,6 +82,9 @@ pub struct Options {
     /// What the platform gave of the environment's keys when this was compiled first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<environment::Platform>,
+    /// `--break-glass`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overrides: bool,
 }
 
 /// One input value.
@@ -125,6 +128,7 @@ impl Options {
                 from: self.from.clone(),
                 to: self.to.clone(),
             },
+            overrides: self.overrides,
         }
     }
 

@@ -78,17 +78,23 @@ impl Desk {
     /// What `--yes` answers to every approval that is open, also to those that an earlier engine opened.
     pub fn answers(&self, state: &RunState) -> Vec<Input> {
         // A gate that is held is no approval: `--yes` waives no verdict.
-        let is_approval = |node: NodeIx| state.graph().nodes[node].rules.is_approval;
-        let open = state.open_approvals().filter(|&(node, _)| self.says_yes && is_approval(node));
+        let open = state.open_approvals().filter(|&(node, _)| self.may_say_yes(node, state));
         open.map(|(node, _)| self.decide(node, true, "--yes")).collect()
     }
 
+    /// Whether `--yes` is an answer. It bypasses no policy, and it has looked at no checklist.
+    fn may_say_yes(&self, node: NodeIx, state: &RunState) -> bool {
+        let rules = &state.graph().nodes[node].rules;
+        let is_plain = rules.is_approval && rules.consent.items.is_empty() && !state.is_demanded(node);
+        self.says_yes && is_plain && state.may_agree(node, &self.person).is_ok()
+    }
+
     /// An approval is open: answer it, or ask.
-    pub fn opened(&mut self, node: NodeIx, graph: &Graph) -> Option<Input> {
-        if self.says_yes && graph.nodes[node].rules.is_approval {
+    pub fn opened(&mut self, node: NodeIx, state: &RunState) -> Option<Input> {
+        if self.may_say_yes(node, state) {
             return Some(self.decide(node, true, "--yes"));
         }
-        self.ask(node, graph);
+        self.ask(node, state);
         None
     }
 
@@ -96,17 +102,20 @@ impl Desk {
         Input::Decide { node, approved, by: self.person.clone(), note: note.to_owned() }
     }
 
-    fn ask(&mut self, node: NodeIx, graph: &Graph) {
-        if self.asked.is_some() {
+    fn ask(&mut self, node: NodeIx, state: &RunState) {
+        let it = &state.graph().nodes[node];
+        // Who may not say yes, or has a list to go through, is not asked for one word.
+        let is_asked = it.rules.consent.items.is_empty() && state.may_agree(node, &self.person).is_ok();
+        if self.asked.is_some() || !is_asked {
             return;
         }
         let Some(Prompter(ask)) = &self.prompter else { return };
-        ask(&format!("{}: [y/n] ", graph.nodes[node].id));
+        ask(&format!("{}: [y/n] ", it.id));
         self.asked = Some(node);
     }
 
     /// A line was typed: the answer to the question asked last. Anything but yes or no asks again.
-    pub fn typed(&mut self, line: Option<&str>, graph: &Graph, state: &RunState) -> Option<Input> {
+    pub fn typed(&mut self, line: Option<&str>, state: &RunState) -> Option<Input> {
         let node = self.asked.take()?;
         let is_open = state.open_approvals().any(|(open, _)| open == node);
         let answer = match line.map(str::trim) {
@@ -121,13 +130,13 @@ impl Desk {
         };
         let next = state.open_approvals().map(|(open, _)| open).find(|&open| open != node || answer.is_none());
         if let Some(next) = next {
-            self.ask(next, graph);
+            self.ask(next, state);
         }
         answer
     }
 
     /// Requests of other processes that came since the last call.
-    pub fn open_mail(&mut self, dir: &RunDir, graph: &Graph) -> Vec<Input> {
+    pub fn open_mail(&mut self, dir: &RunDir, state: &RunState) -> Vec<Input> {
         let mail = match inbox::take(dir) {
             Ok(mail) => mail,
             Err(error) => {
@@ -143,7 +152,7 @@ impl Desk {
             if self.open.iter().any(|(known, _)| known.id == letter.id) {
                 continue;
             }
-            let due = match self.is_current(&letter).and_then(|()| read(&letter.request, graph)) {
+            let due = match self.is_current(&letter).and_then(|()| read(&letter.request, state)) {
                 Ok(input) => {
                     inputs.push(input);
                     None
@@ -161,8 +170,8 @@ impl Desk {
 
     /// Whoever resumes a run wants it to go on, whatever its last engine was asked and did not do any more.
     fn is_current(&self, letter: &Letter) -> Result<(), String> {
-        let is_order =
-            !matches!(letter.request, Request::Approve { .. } | Request::Reject { .. } | Request::Resolve { .. });
+        use Request::{Approve, Attest, Reject, Resolve};
+        let is_order = !matches!(letter.request, Approve { .. } | Reject { .. } | Attest { .. } | Resolve { .. });
         match self.since_ms.filter(|&since| is_order && letter.is_before(since)) {
             Some(_) => {
                 Err("a request to cancel or hold the run was meant for its last engine; ask again".to_owned())
@@ -217,16 +226,26 @@ pub fn to_undo(by: String) -> Input {
 /// A request as the core hears it.
 ///
 /// # Errors
-/// It names a stage that the plan does not have.
-pub fn read(request: &Request, graph: &Graph) -> Result<Input, String> {
+/// It names a stage that the plan does not have, or is about another plan, or its sender may not ask for it.
+pub fn read(request: &Request, state: &RunState) -> Result<Input, String> {
+    let graph = state.graph();
     let find =
         |stage: &str| graph.find(stage).ok_or_else(|| format!("a request names `{stage}`, which is no stage"));
     Ok(match request {
-        Request::Approve { stage, by, note } => {
-            Input::Decide { node: find(stage)?, approved: true, by: by.clone(), note: note.clone() }
+        Request::Approve { stage, by, note, subject } => {
+            let node = find(stage)?;
+            is_of(stage, subject.as_deref(), graph)?;
+            is_open_to(node, by, state)?;
+            Input::Decide { node, approved: true, by: by.clone(), note: note.clone() }
         }
-        Request::Reject { stage, by, note } => {
+        Request::Reject { stage, by, note, .. } => {
             Input::Decide { node: find(stage)?, approved: false, by: by.clone(), note: note.clone() }
+        }
+        Request::Attest { stage, vote, subject } => {
+            let node = find(stage)?;
+            is_of(stage, subject.as_deref(), graph)?;
+            is_open_to(node, &vote.by, state)?;
+            Input::Attest { node, vote: vote.clone() }
         }
         Request::Resolve { stage, resolution, by, note } => {
             Input::Resolve { node: find(stage)?, resolution: *resolution, by: by.clone(), note: note.clone() }
@@ -240,15 +259,43 @@ pub fn read(request: &Request, graph: &Graph) -> Result<Input, String> {
     })
 }
 
+/// Whether what was decided about is what the run goes by: the same plan, the same inputs.
+///
+/// # Errors
+/// It is not; both digests are named.
+pub fn is_of(stage: &str, subject: Option<&str>, graph: &Graph) -> Result<(), String> {
+    let Some(then) = subject else { return Ok(()) };
+    let now = graph.subject().to_string();
+    match then {
+        then if then.is_empty() || !now.starts_with(then) => {
+            let short = |digest: &str| digest.chars().take(limits::SUBJECT_CHARS).collect::<String>();
+            let (then, now) = (short(then), short(&now));
+            Err(format!(
+                "the approval of `{stage}` is for plan {then}, and this run goes by plan {now}: \
+                 the plan or its inputs were changed since"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A question that is open is not open to everybody. One that is not is answered by nothing, whoever asks.
+fn is_open_to(node: NodeIx, by: &str, state: &RunState) -> Result<(), String> {
+    let is_open = state.open_approvals().any(|(open, _)| open == node);
+    if is_open { state.may_agree(node, by) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::journal::{Holder, StateDir};
 
     struct Office {
         _dir: tempfile::TempDir,
         run: RunDir,
-        graph: Graph,
+        state: RunState,
     }
 
     fn office() -> Office {
@@ -260,7 +307,7 @@ mod tests {
             nodes: vec![crate::graph::model::Node::plain("a")],
             ..crate::graph::Parts::default()
         };
-        Office { _dir: dir, run, graph: Graph::assemble(parts).expect("no cycle") }
+        Office { _dir: dir, run, state: RunState::new(vec![Arc::new(Graph::assemble(parts).expect("no cycle"))]) }
     }
 
     fn desk() -> Desk {
@@ -275,8 +322,8 @@ mod tests {
     fn a_letter_that_cannot_be_carried_out_is_answered_at_once() {
         let (office, mut desk) = (office(), desk());
         let (by, note) = ("bob".to_owned(), String::new());
-        let id = put(&office, 6_000, &Request::Approve { stage: "nowhere".to_owned(), by, note });
-        assert_eq!(desk.open_mail(&office.run, &office.graph), Vec::new());
+        let id = put(&office, 6_000, &Request::Approve { stage: "nowhere".to_owned(), by, note, subject: None });
+        assert_eq!(desk.open_mail(&office.run, &office.state), Vec::new());
         assert!(!inbox::is_waiting(&office.run, &id), "its sender would wait for nothing");
         assert!(desk.take_notes()[0].contains("`nowhere`"));
     }
@@ -285,8 +332,8 @@ mod tests {
     fn a_letter_stays_until_its_record_is_durable_and_is_read_once() {
         let (office, mut desk) = (office(), desk());
         let id = put(&office, 6_000, &Request::Pause { by: "bob".to_owned() });
-        assert_eq!(desk.open_mail(&office.run, &office.graph), [Input::Pause { on: true, by: "bob".to_owned() }]);
-        assert_eq!(desk.open_mail(&office.run, &office.graph), Vec::new());
+        assert_eq!(desk.open_mail(&office.run, &office.state), [Input::Pause { on: true, by: "bob".to_owned() }]);
+        assert_eq!(desk.open_mail(&office.run, &office.state), Vec::new());
         desk.stamp_mail(&office.run, 7);
         desk.file_mail(&office.run, 6);
         assert!(inbox::is_waiting(&office.run, &id), "a crash now must find it again");
@@ -294,7 +341,7 @@ mod tests {
         assert!(!inbox::is_waiting(&office.run, &id));
         // The next one changes nothing, so no record will follow: what is durable is enough.
         let id = put(&office, 6_001, &Request::Pause { by: "bob".to_owned() });
-        assert_eq!(desk.open_mail(&office.run, &office.graph), [Input::Pause { on: true, by: "bob".to_owned() }]);
+        assert_eq!(desk.open_mail(&office.run, &office.state), [Input::Pause { on: true, by: "bob".to_owned() }]);
         desk.stamp_mail(&office.run, 7);
         assert!(!inbox::is_waiting(&office.run, &id));
     }
@@ -305,13 +352,14 @@ mod tests {
         let by = "bob".to_owned();
         let cancel = Request::Cancel { level: crate::run::event::CancelLevel::Stop, by: by.clone() };
         let id = put(&office, 4_999, &cancel);
-        let approve = Request::Approve { stage: "a".to_owned(), by: by.clone(), note: String::new() };
+        let approve =
+            Request::Approve { stage: "a".to_owned(), by: by.clone(), note: String::new(), subject: None };
         put(&office, 4_999, &approve);
-        let node = office.graph.find("a").expect("a stage");
+        let node = office.state.graph().find("a").expect("a stage");
         let decided = Input::Decide { node, approved: true, by, note: String::new() };
-        assert_eq!(desk.open_mail(&office.run, &office.graph), [decided]);
+        assert_eq!(desk.open_mail(&office.run, &office.state), [decided]);
         assert!(!inbox::is_waiting(&office.run, &id));
         put(&office, 5_000, &cancel);
-        assert!(matches!(desk.open_mail(&office.run, &office.graph)[..], [Input::Cancel { .. }]));
+        assert!(matches!(desk.open_mail(&office.run, &office.state)[..], [Input::Cancel { .. }]));
     }
 }

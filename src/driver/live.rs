@@ -101,7 +101,7 @@ impl Live {
     pub(super) fn begin(&mut self, first: Vec<Input>) {
         // What was put into the inbox while no engine lived is heard before this one finds nothing to do.
         let mut inputs = self.decide(first);
-        inputs.extend(self.desk.open_mail(&self.dir, &self.graph));
+        inputs.extend(self.desk.open_mail(&self.dir, self.core.state()));
         self.step(inputs);
     }
 
@@ -259,7 +259,7 @@ impl Live {
                     }
                 }
             }
-            News::Typed(line) => inputs.extend(self.desk.typed(line.as_deref(), &self.graph, self.core.state())),
+            News::Typed(line) => inputs.extend(self.desk.typed(line.as_deref(), self.core.state())),
         }
     }
 
@@ -321,12 +321,12 @@ impl Live {
         }
         match event {
             Event::GateOpened { node, .. } => {
-                inputs.extend(self.desk.opened(*node, &self.graph));
+                inputs.extend(self.desk.opened(*node, self.core.state()));
             }
             Event::RunResumed(_) => {
                 let open: Vec<_> = self.core.state().open_approvals().map(|(node, _)| node).collect();
                 for node in open {
-                    inputs.extend(self.desk.opened(node, &self.graph));
+                    inputs.extend(self.desk.opened(node, self.core.state()));
                 }
             }
             Event::CheckAnswered { node, shard, kind: CheckKind::DoneIf, .. } => {
@@ -383,7 +383,7 @@ impl Live {
 
     /// A few times a second: requests of other processes, and the live view.
     fn beat(&mut self, inputs: &mut Vec<Input>) {
-        inputs.extend(self.desk.open_mail(&self.dir, &self.graph));
+        inputs.extend(self.desk.open_mail(&self.dir, self.core.state()));
         // For who follows the stored log, and so that a killed engine takes no more than a beat of it along.
         self.captured.flush();
         let now = self.clock.now();

@@ -126,7 +126,7 @@ pub fn join(state: &StateDir, mut parts: Vec<Joining>, run: &RunId, person: &str
     files.push(("parts.json".to_owned(), sources(&parts)));
     let (dir, ownership) = state.create_run(run, &files, &holder)?;
     let key = parts.first().and_then(|first| first.read.began.as_ref()?.key.clone());
-    let new = New { compiled: &whole, run: run.clone(), seed: None, key, person: person.to_owned() };
+    let new = New { compiled: &whole, run: run.clone(), seed: None, key, person: person.to_owned(), author: None };
     let began = super::begin::began(&new, &whole.graph, ports::wall_ms(), snapshot::digests(&files));
     let segments = Segments::open(&dir)?;
     let mut joint =

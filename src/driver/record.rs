@@ -62,6 +62,8 @@ fn is_a_persons(event: &Event) -> bool {
     matches!(
         event,
         Event::GateDecided { .. }
+            | Event::VoteCast { .. }
+            | Event::GlassBroken { .. }
             | Event::NodeResolved { .. }
             | Event::CancelRaised { .. }
             | Event::PauseChanged { .. }

@@ -44,9 +44,14 @@ impl Compose {
             Self::Any => needs(found, 1, passes, refusals),
             Self::Quorum(wanted) => needs(found, *wanted, passes, refusals),
             Self::Authorities { correctness, safety } => {
+                // An authority has spoken when one of its own refuses, or all of them are known.
                 let of = |places: &[usize]| -> Option<Vec<Found>> {
-                    places.iter().map(|&place| found.get(place).cloned().flatten()).collect()
+                    let known: Vec<Found> =
+                        places.iter().filter_map(|&place| found.get(place).cloned().flatten()).collect();
+                    let refuses = known.iter().any(|it| it.verdict != Verdict::Pass);
+                    (refuses || known.len() == places.len()).then_some(known)
                 };
+                // What follows hangs on both: a refusal of one waits for the word of the other.
                 Some(authorities(&of(correctness)?, &of(safety)?))
             }
         }

@@ -223,9 +223,12 @@ pub(super) fn limit(words: &mut Words) -> Result<Option<Limit>, Error> {
     let before = words.of("before", "a number", |text| {
         if text.is_empty() { Some(None) } else { bound::number(text).map(Some) }
     })?;
-    let tolerates = words.of("preexisting", "`block` or `tolerate`", |word| match word {
+    let ticket = words.text("ticket")?;
+    let has_ticket = ticket.as_ref().is_some_and(|ticket| !ticket.trim().is_empty());
+    let tolerates = words.of("preexisting", "`block`, `tolerate` or `need-ticket`", |word| match word {
         "block" => Some(false),
         "tolerate" => Some(true),
+        "need-ticket" => Some(has_ticket),
         _ => None,
     })?;
     let ratio = words.number("worsen-ratio")?;
@@ -233,7 +236,7 @@ pub(super) fn limit(words: &mut Words) -> Result<Option<Limit>, Error> {
         return Err(Error::new("worsen-ratio", "is at least 1"));
     }
     let Some(bound) = bound else {
-        let is_alone = before.is_some() || tolerates.is_some() || ratio.is_some();
+        let is_alone = before.is_some() || tolerates.is_some() || ratio.is_some() || ticket.is_some();
         return if is_alone { Err(Error::new("pass", "is missing")) } else { Ok(None) };
     };
     if tolerates == Some(true) && before.is_none() {

@@ -71,6 +71,7 @@ impl Spec {
         }
         // Read where the plan is, for the core; here it only has to make sense.
         words.span("hold-for")?;
+        words.of("on-expire", "`fail` or `continue`", |word| matches!(word, "fail" | "continue").then_some(()))?;
         let (probes, judge) = match kind {
             "soak" | "watch" => window(kind, &mut words, interval)?,
             "canary" => canary(&mut words, interval)?,

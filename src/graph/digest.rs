@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::model::{Command, Graph, Need, Node, Process, Retry, Rules, Work};
+use super::model::{Command, Graph, Need, Node, Process, Retry, Rules, Terms, Work};
 use crate::base::{Digest, NodeIx, Span};
 use crate::plan::model::{RetryWhen, Shell};
 use crate::render::Template;
@@ -24,9 +24,18 @@ impl Graph {
         let scope = &self.scopes[body.scope];
         fields.push(("on-failure", format!("{:?} in {}", scope.policy, scope.name).to_lowercase()));
         match &body.work {
-            Work::Approval { prompt } => {
-                fields.push(("uses", "approval".to_owned()));
+            Work::Approval { prompt, items } => {
+                fields.push(("uses", if items.is_empty() { "approval" } else { "attest" }.to_owned()));
                 fields.push(("prompt", prompt.as_deref().unwrap_or_default().to_owned()));
+                let consent = &body.rules.consent;
+                // Only where it is said, so that what is known of other stages stays known.
+                if consent.terms() != Terms::default() || consent.policy.is_some() {
+                    fields.push(("approvers", consent.terms().to_string()));
+                }
+                if !items.is_empty() {
+                    let items = consent.items.iter().zip(items).map(|(name, text)| format!("{name}: {text}"));
+                    fields.push(("items", items.collect::<Vec<_>>().join("\n")));
+                }
             }
             Work::Process(process) => of_process(process, &mut fields),
         }
@@ -92,6 +101,18 @@ impl Graph {
         text
     }
 
+    /// A digest of what an approval is given for: the plan as it runs, with its inputs and its environment's values.
+    pub fn subject(&self) -> Digest {
+        let mut hash = blake3::Hasher::new();
+        hash.update(self.digest().as_bytes());
+        let inputs = self.frames.first().map(|frame| &*frame.inputs);
+        let values = self.settings.environment.as_ref().map(|environment| &environment.values);
+        for map in [inputs, values].into_iter().flatten() {
+            hash.update(&serde_json::to_vec(map).expect("a map of plain values has a JSON form"));
+        }
+        hash.finalize().into()
+    }
+
     /// A digest of everything that decides what runs: nodes, limits, scopes and pools.
     pub fn digest(&self) -> Digest {
         let mut hash = blake3::Hasher::new();
@@ -113,6 +134,9 @@ impl Graph {
         ));
         if let Some(environment) = &settings.environment {
             add(&environment.name);
+        }
+        for freeze in &settings.freezes {
+            add(&format!("{} {} {}", freeze.from_ms, freeze.to_ms, freeze.words));
         }
         for pool in &self.pools {
             add(&format!("{} {}", pool.name, pool.capacity));
@@ -234,7 +258,7 @@ fn has_templates(body: &Node) -> bool {
     let is = |text: &str| Template::is_template(text);
     let argv = |command: &Command| matches!(command, Command::Argv(words) if words.iter().any(|word| is(word)));
     match &body.work {
-        Work::Approval { prompt } => prompt.as_deref().is_some_and(is),
+        Work::Approval { prompt, items } => prompt.as_deref().is_some_and(is) || items.iter().any(|item| is(item)),
         Work::Process(process) => {
             argv(&process.command)
                 || process.done_if.as_ref().is_some_and(argv)

@@ -10,7 +10,7 @@ use crate::plan::model::{Lifetime, Shell, Signal};
 use crate::plan::{FileIx, Place};
 use crate::render::Value;
 
-pub use super::rules::{Retry, Rules, Split, Undo};
+pub use super::rules::{Consent, Frozen, Retry, Rules, Split, Terms, Undo};
 
 /// A frozen graph. Made by [`Graph::assemble`] only, so that its edges, order and priorities agree.
 #[derive(Clone, Debug)]
@@ -60,6 +60,8 @@ pub struct Settings {
     pub lock: Option<LockRule>,
     /// `environment`, resolved.
     pub environment: Option<Arc<Deployed>>,
+    /// When the environment's policy lets nothing be changed.
+    pub freezes: Vec<Frozen>,
 }
 
 /// The environment of a plan as its expressions see it.
@@ -310,6 +312,8 @@ pub enum Work {
     Approval {
         /// What to ask; may hold templates.
         prompt: Option<Box<str>>,
+        /// What each item of a checklist says, in the order of `Consent::items`; may hold templates.
+        items: Vec<Box<str>>,
     },
 }
 

@@ -10,8 +10,12 @@ pub struct Rules {
     pub shards: u32,
     /// Whether it waits for a person instead of running something.
     pub is_approval: bool,
+    /// Who must agree, of an approval.
+    pub consent: Consent,
     /// What a gate that asks by itself waits for a person when it is held; none for other stages.
     pub hold: Option<Span>,
+    /// Whether a held gate passes when nobody has decided (`on-expire: continue`).
+    pub waives_late: bool,
     /// Whether the gate host asks in its place, so that it keeps no slot.
     pub is_hosted: bool,
     /// `timeout` of one attempt, or of an approval's whole wait.
@@ -46,6 +50,80 @@ pub struct Rules {
     pub undo: Undo,
     /// How it is cut and bounded, of a sharded stage.
     pub split: Option<Box<Split>>,
+}
+
+/// Who must agree before an approval is given.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Consent {
+    /// What the stage itself asks for.
+    pub own: Terms,
+    /// What the environment's policy asks for, if it asks for any.
+    pub policy: Option<Terms>,
+    /// The items of a checklist (`uses: attest`), each with its name; none of a plain approval.
+    pub items: Vec<Box<str>>,
+}
+
+/// How many, and who does not count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Terms {
+    /// People that must agree.
+    pub min: u32,
+    /// Who works on the run does not count.
+    pub not_operator: bool,
+    /// Who wrote what is run does not count.
+    pub not_author: bool,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { min: 1, not_operator: false, not_author: false }
+    }
+}
+
+impl Terms {
+    /// Terms that hold when both of these do.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            min: self.min.max(other.min),
+            not_operator: self.not_operator || other.not_operator,
+            not_author: self.not_author || other.not_author,
+        }
+    }
+}
+
+impl Consent {
+    /// What holds, unless the policy is overridden.
+    pub fn terms(&self) -> Terms {
+        self.policy.map_or(self.own, |policy| self.own.and(policy))
+    }
+}
+
+impl std::fmt::Display for Terms {
+    /// `2 people, not the operator or the author`; `one person` when nothing more is asked.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.min {
+            1 => f.write_str("one person")?,
+            min => write!(f, "{min} people")?,
+        }
+        match (self.not_operator, self.not_author) {
+            (true, true) => f.write_str(", not the operator or the author"),
+            (true, false) => f.write_str(", not the operator"),
+            (false, true) => f.write_str(", not the author"),
+            (false, false) => Ok(()),
+        }
+    }
+}
+
+/// A time in which nothing new is started.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Frozen {
+    /// Its first moment, in milliseconds since 1970.
+    pub from_ms: i64,
+    /// The moment after its last.
+    pub to_ms: i64,
+    /// What people are told: `production is frozen until … (Europe/Berlin): holidays`.
+    pub words: String,
 }
 
 /// What `rollback` says.
@@ -138,7 +216,9 @@ impl Default for Rules {
         Self {
             shards: 1,
             is_approval: false,
+            consent: Consent::default(),
             hold: None,
+            waives_late: false,
             is_hosted: false,
             timeout: None,
             idle: None,

@@ -15,7 +15,7 @@ use super::disk::ASIDE;
 use super::state_dir::names;
 use super::{Error, RunDir};
 use crate::base::limits;
-use crate::run::event::{CancelLevel, Resolution};
+use crate::run::event::{CancelLevel, Resolution, Vote};
 
 /// Where requests go that cannot be read.
 const ASIDE_DIR: &str = "malformed";
@@ -32,6 +32,9 @@ pub enum Request {
         by: String,
         /// Their words.
         note: String,
+        /// What they saw and decided about, as [`crate::graph::Graph::subject`] in hex.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
     },
     /// No to an approval.
     Reject {
@@ -41,6 +44,19 @@ pub enum Request {
         by: String,
         /// Their words.
         note: String,
+        /// What they saw and decided about, as [`crate::graph::Graph::subject`] in hex.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
+    },
+    /// What somebody found of each item of a checklist.
+    Attest {
+        /// The stage.
+        stage: String,
+        /// Who, and what.
+        vote: Vote,
+        /// As of [`Request::Approve`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
     },
     /// What an unknown outcome was.
     Resolve {

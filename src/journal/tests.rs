@@ -33,6 +33,7 @@ pub(super) fn began(id: &RunId) -> Event {
         place: None,
         rollbacks: 0,
         back_to: None,
+        author: None,
     }))
 }
 

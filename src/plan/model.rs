@@ -3,11 +3,13 @@
 //! `plan/decode` makes it, `graph/build` reads it. Free-form parts (`vars`, `with`, default values) stay
 //! [`Tree`]s. Anything that may hold `{{ … }}` is kept as written and parsed by the builder.
 
+mod actions;
 mod inputs;
 mod more;
 
 pub use super::bounds::{AllowFailed, Items, Rate, Shards, Size};
 pub use super::promises::{Group, OnBreach, Readiness, Slo};
+pub use actions::{Asked, Distinct, EnvVerb};
 pub use inputs::{FileOutput, Input};
 
 use super::source::{FileIx, Place, Spanned};
@@ -345,26 +347,15 @@ pub enum Body {
         /// `with`.
         with: Vec<(Spanned<Text>, Tree)>,
     },
-    /// `uses: approval`.
+    /// `uses: approval` and `uses: attest`.
     Approval {
         /// Where `uses` stands.
         at: Place,
         /// `with.prompt`.
         prompt: Option<Tree>,
+        /// Who must agree, to what.
+        asked: Box<Asked>,
     },
-}
-
-/// A built-in action on an environment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum EnvVerb {
-    /// `env.check`.
-    Check,
-    /// `env.render`.
-    Render,
-    /// `env.diff`.
-    Diff,
-    /// `env.parity`.
-    Parity,
 }
 
 /// A process: a script or an argv.

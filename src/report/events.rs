@@ -198,6 +198,10 @@ fn facts_of_questions(view: &View, event: &Event) -> (&'static str, Value) {
             "approval-opened",
             json!({"stage": view.id(*node), "expires_ms": expires.map(Millis::raw), "prompt": prompt}),
         ),
+        Event::VoteCast { node, vote } => (
+            "approval-given",
+            json!({"stage": view.id(*node), "by": vote.by, "note": vote.note, "answers": vote.answers}),
+        ),
         Event::GateDecided { node, approved, by, note } => {
             ("approval-decided", json!({"stage": view.id(*node), "approved": approved, "by": by, "note": note}))
         }
@@ -224,6 +228,9 @@ fn facts_of_run(view: &View, event: &Event) -> (&'static str, Value) {
             }),
         ),
         Event::PlanChanged { version } => ("plan-changed", json!({"plan_version": version})),
+        Event::GlassBroken { by, reason } => ("policy-overridden", json!({"by": by, "reason": reason})),
+        Event::FreezeBegan { until_ms, words } => ("freeze-began", json!({"until_ms": until_ms, "words": words})),
+        Event::FreezeEnded => ("freeze-ended", json!({})),
         Event::PauseChanged { on, by } => ("pause-changed", json!({"on": on, "by": by})),
         Event::CancelRaised { level, why, by } => (
             "cancel-raised",

@@ -19,6 +19,18 @@ pub fn approve(run: &str, stage: &str) -> String {
     format!("engine approve {run} {}", word(stage))
 }
 
+/// Answers each item of a checklist.
+pub fn attest(run: &str, stage: &str, items: &[Box<str>]) -> String {
+    let answers: Vec<String> = items.iter().map(|item| format!("-a {item}=yes")).collect();
+    format!("engine attest {run} {} {}", word(stage), answers.join(" "))
+}
+
+/// What answers a question that is open to a person.
+pub fn answer(view: &View, ix: crate::base::NodeIx) -> String {
+    let (run, stage, items) = (view.run_id(), view.id(ix), &view.node(ix).rules.consent.items);
+    if items.is_empty() { approve(run, stage) } else { attest(run, stage, items) }
+}
+
 /// Says no to an approval.
 pub fn reject(run: &str, stage: &str) -> String {
     format!("engine reject {run} {}", word(stage))
@@ -41,7 +53,8 @@ pub fn next(view: &View) -> Vec<(String, String)> {
     for (ix, node) in view.nodes() {
         let id = view.id(ix);
         if node.awaits_person() {
-            hints.push((format!("`{id}` waits for an approval"), approve(run, id)));
+            let what = if view.node(ix).rules.consent.items.is_empty() { "an approval" } else { "its checklist" };
+            hints.push((format!("`{id}` waits for {what}"), answer(view, ix)));
         } else if node.state == NodeState::Unknown && !node.is_cut_off {
             hints.push((format!("nobody knows what `{id}` did"), resolve(run, id)));
         }
@@ -51,6 +64,9 @@ pub fn next(view: &View) -> Vec<(String, String)> {
     }
     if view.is_paused() && view.verdict().is_none() {
         hints.push(("the run is paused: let it go on".to_owned(), unpause(run)));
+    }
+    if let Some(words) = view.frozen().filter(|_| view.verdict().is_none()) {
+        hints.push((words.to_owned(), format!("{} --break-glass REASON", resume(run))));
     }
     let go_on = match view.state() {
         RunWord::Success | RunWord::RolledBack => None,

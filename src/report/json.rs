@@ -67,6 +67,8 @@ pub fn head(view: &View, now: Millis, is_alive: bool) -> Map<String, Value> {
         "groups": promise::groups(view),
         "slos": promise::objectives(view, now),
         "tickets": promise::tickets(view),
+        "override": view.glass().map(|glass| json!({"by": glass.by, "reason": glass.reason, "at": view.utc(glass.at)})),
+        "frozen": view.frozen(),
         "cancel": cancel,
         "sessions": sessions,
     });
@@ -115,7 +117,12 @@ fn stage(view: &View, ix: NodeIx, node: &NodeView, now: Millis) -> Value {
     if node.awaits_person() {
         out["prompt"] = json!(node.prompt);
         out["expires"] = json!(utc(node.expires));
-        out["approve"] = json!(super::hint::approve(view.run_id(), view.id(ix)));
+        out["approve"] = json!(super::hint::answer(view, ix));
+        out["subject"] = json!(view.graph().subject().to_string());
+        out["approvers"] = json!(view.node(ix).rules.consent.terms().min);
+    }
+    if !node.votes.is_empty() {
+        out["approvals"] = json!(node.votes);
     }
     if node.state == NodeState::Unknown && !node.is_cut_off {
         out["resolve"] = json!(super::hint::resolve(view.run_id(), view.id(ix)));

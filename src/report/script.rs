@@ -52,7 +52,7 @@ pub(super) fn graph() -> Arc<Graph> {
     nodes[2].rules.shards = 50;
     nodes[2].group = Some("assets".into());
     nodes[3].needs = vec![need(PACK)];
-    nodes[3].work = Work::Approval { prompt: Some("Ship it?".into()) };
+    nodes[3].work = Work::Approval { prompt: Some("Ship it?".into()), items: Vec::new() };
     nodes[3].rules.is_approval = true;
     nodes[4].needs = vec![need(TEST), need(APPROVE)];
     Arc::new(Graph::assemble(Parts::of("shop-release", nodes)).expect("no cycle"))
@@ -80,6 +80,7 @@ pub(super) fn began() -> Event {
         place: None,
         rollbacks: 0,
         back_to: None,
+        author: None,
     }))
 }
 

@@ -47,6 +47,12 @@ pub fn status(view: &View, with: &Setting<'_>) -> String {
     if let Some(why) = view.say_cancel() {
         put!(out, "\nending  {}", clean::plain(&why));
     }
+    if let Some(glass) = view.glass() {
+        put!(out, "\npolicy  overridden by {}: {}", clean::plain(&glass.by), clean::plain(&glass.reason));
+    }
+    if let Some(words) = view.frozen().filter(|_| view.verdict().is_none()) {
+        put!(out, "\nfrozen  {}", clean::plain(words));
+    }
     if view.is_paused() && view.verdict().is_none() {
         out += "\npaused  nothing new starts";
         if with.is_alive {

@@ -72,13 +72,18 @@ fn explain_waiting(view: &View, ix: NodeIx, now: Millis) -> String {
         let rest = node.expires.map(|end| format!(", {} left", words::length(end.since(now))));
         let asked = Some(super::clean::plain(&node.prompt)).filter(|prompt| !prompt.is_empty());
         let asked = asked.map_or_else(String::new, |prompt| format!(": {prompt}"));
-        return format!("waiting for an approval{}{asked}", rest.unwrap_or_default());
+        let min = view.node(ix).rules.consent.terms().min;
+        let so_far = if min > 1 { format!(" ({} of {min})", node.votes.len()) } else { String::new() };
+        return format!("waiting for an approval{so_far}{}{asked}", rest.unwrap_or_default());
     }
     if node.decided_by.is_some() && !node.reason.is_empty() {
         return format!("{}, in effect once resumed", node.reason);
     }
     if let Some(kind) = node.checking {
         return format!("asking its `{}`", words::check(kind));
+    }
+    if let Some(words) = view.frozen() {
+        return words.to_owned();
     }
     if view.is_paused() {
         return "the run is paused".to_owned();

@@ -22,6 +22,7 @@ pub fn advance(state: &RunState, at: Millis) -> Option<Event> {
         .or_else(|| reopened(state))
         .or_else(|| state.next_case())
         .or_else(|| state.next_alarm(at))
+        .or_else(|| state.next_freeze(at))
         .or_else(|| expired(state, at))
         .or_else(|| stopped(state))
         .or_else(|| cancelled(state, at))
@@ -69,7 +70,7 @@ fn expired(state: &RunState, at: Millis) -> Option<Event> {
             }
         }
         Timer::Queue(node) => Event::NodeExpired { node, clock: Clock::Queue },
-        Timer::Gate(node) => Event::NodeExpired { node, clock: Clock::Gate },
+        Timer::Gate(node) => state.undecided(node),
         Timer::Within((node, shard)) => Event::ShardExpired { node, shard, clock: Clock::Within },
         Timer::Check(key) => unanswered(state, key),
         Timer::Crew(node) => Event::CrewGone { node },
@@ -125,6 +126,10 @@ fn settled(state: &RunState, node: NodeIx) -> Event {
     if let Some(resolution) = cell.resolved {
         return resolved(state, node, resolution);
     }
+    if !it.selected && state.is_demanded(node) {
+        return state
+            .refuse(node, "the policy of the environment asks for it: no selection leaves it out".to_owned());
+    }
     if !it.selected {
         return Event::NodeSkipped { node, why: SkipReason::NotSelected };
     }
@@ -153,6 +158,8 @@ fn settled(state: &RunState, node: NodeIx) -> Event {
     }
     match state.holds(node) {
         Ok(true) => Event::NodeAdmitted { node },
+        Ok(false) if state.is_demanded(node) => state
+            .refuse(node, "the policy of the environment asks for it: its `if` cannot leave it out".to_owned()),
         Ok(false) => Event::NodeSkipped { node, why: SkipReason::Condition },
         Err(reason) => state.refuse(node, reason),
     }
@@ -207,10 +214,12 @@ fn opened(state: &RunState, at: Millis) -> Option<Event> {
 /// What an approval asks. A template that cannot be rendered is no reason not to ask: its error is shown.
 fn prompt(state: &RunState, node: NodeIx) -> String {
     match &state.node(node).work {
-        Work::Approval { prompt: Some(text) } => {
-            state.graph().text(node, 0, text, state).unwrap_or_else(|error| format!("({error})"))
+        Work::Approval { prompt, .. } => {
+            let said = prompt.as_ref().map(|text| state.graph().text(node, 0, text, state));
+            let said = said.map(|text| text.unwrap_or_else(|error| format!("({error})")));
+            said.unwrap_or_default() + &state.checklist(node)
         }
-        _ => String::new(),
+        Work::Process(_) => String::new(),
     }
 }
 

@@ -47,13 +47,23 @@ impl RunState {
         let held = if self.can_start() { self.held_starts().map(|it| it.0).min() } else { None };
         let timer = self.timers.first().map(|it| it.0);
         let (crews, objective) = (self.crew_deadline(), self.objectives.next_due());
-        let own = [timer, retry, held, crews, self.run_due(), self.finally_due(), self.box_due(), objective];
+        let own = [
+            timer,
+            retry,
+            held,
+            crews,
+            self.run_due(),
+            self.finally_due(),
+            self.box_due(),
+            objective,
+            self.freeze_due(),
+        ];
         own.into_iter().flatten().min()
     }
 
     /// Whether a slot is free and nothing holds starts back.
     pub(super) fn can_start(&self) -> bool {
-        !self.is_paused && self.suspended.is_none() && !self.is_box_over() && self.free_slots() > 0
+        !self.is_held_back() && self.suspended.is_none() && !self.is_box_over() && self.free_slots() > 0
     }
 
     /// Slots that neither an attempt nor a question has.
@@ -89,8 +99,9 @@ impl RunState {
 
     /// Lets the run's clock go on or stand; `gap` is time without an engine that just ended.
     pub(super) fn run_clock(&mut self, at: Millis, gap: Span) {
-        let is_idle = self.is_quiescent() && (self.is_paused || (self.delayed.is_empty() && !self.has_held()));
-        let waits = !self.open_gates.is_empty() || !self.unknown.is_empty() || self.is_paused;
+        let is_idle =
+            self.is_quiescent() && (self.is_held_back() || (self.delayed.is_empty() && !self.has_held()));
+        let waits = !self.open_gates.is_empty() || !self.unknown.is_empty() || self.is_held_back();
         let goes_on = self.has_begun && self.verdict.is_none() && self.suspended.is_none() && !(is_idle && waits);
         if goes_on && self.clock.since.is_some() && gap == Span::ZERO {
             return;
@@ -109,7 +120,7 @@ impl RunState {
     /// Starts the queue clock of a stage that has become ready and was never started.
     pub(super) fn run_queue_clock(&mut self, at: Millis, node: NodeIx) {
         let rules = &self.node(node).rules;
-        let (queue, holds) = (rules.queue, self.is_paused || self.suspended.is_some() || self.is_timeless());
+        let (queue, holds) = (rules.queue, self.is_held_back() || self.suspended.is_some() || self.is_timeless());
         let cell = &mut self.cells[node];
         let since = *cell.ready_at.get_or_insert(at);
         if let Some(queue) = queue
@@ -185,9 +196,14 @@ impl RunState {
         self.asking -= u32::from(self.node(key.0).rules.is_hosted);
     }
 
-    /// New starts are held back, or no longer: who waits for a pool waits from now on.
+    /// New starts are held back, or no longer.
     pub(super) fn fold_pause(&mut self, at: Millis, on: bool) {
         self.is_paused = on;
+        self.wait_from(at);
+    }
+
+    /// Who waits for a pool waits from now on.
+    pub(super) fn wait_from(&mut self, at: Millis) {
         for cell in &mut self.cells {
             cell.ready_at = cell.ready_at.map(|_| at);
         }

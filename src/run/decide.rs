@@ -8,7 +8,7 @@ use super::event::{
 };
 use super::input::Input;
 use super::shards::{Flight, Step};
-use super::state::{Cell, Gate, RunState};
+use super::state::{Cell, RunState};
 use crate::base::{Millis, NodeIx};
 use crate::graph::Graph;
 
@@ -60,8 +60,8 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
                 out.push(Event::ShardRecalled { node, shard, result });
             }
         }
-        Input::Decide { node, approved, by, note } if is_live && is_open(state, node) => {
-            out.push(Event::GateDecided { node, approved, by, note });
+        Input::Decide { .. } | Input::Attest { .. } | Input::BreakGlass { .. } if is_live => {
+            state.hear_answer(input, out);
         }
         Input::Resolve { node, resolution, by, note } if is_live => {
             let cell = state.cells.get(node);
@@ -97,10 +97,6 @@ pub(super) fn judge(flight: &Flight, outcome: Outcome) -> Outcome {
         (Some((_, StopReason::Clock(clock))), _) => Outcome::TimedOut(clock),
         (Some(_), _) => Outcome::Cancelled,
     }
-}
-
-fn is_open(state: &RunState, node: NodeIx) -> bool {
-    state.cells.get(node).is_some_and(|cell| matches!(cell.gate, Gate::Open(_)))
 }
 
 fn is_asked(state: &RunState, node: NodeIx, shard: u32, kind: CheckKind) -> bool {

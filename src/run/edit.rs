@@ -47,6 +47,7 @@ impl RunState {
         self.stops.clear();
         self.drain_for = self.drain_for.and_then(name);
         self.rename_cases(name);
+        self.consents.change_plan();
         self.change_objectives(&old);
         for (from, was) in old.nodes.pairs() {
             match name(from) {

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Digest, Millis, NodeIx, RunId, Span};
+use crate::base::{Digest, Millis, NodeIx, Span};
 use crate::graph::shards::Cut;
 
 mod case;
+mod consent;
+mod engine;
 mod words;
 
 pub use case::{Case, CaseKind, Severity};
+pub use consent::{Answered, Vote};
+pub use engine::{Began, Place, Resumed, SecretFact};
 pub use words::{
     Answer, CancelLevel, CancelReason, CheckKind, Clock, CutReason, NodeState, ReopenReason, Resolution, RunEnd,
     SkipReason, StopKind, StopReason, SuspendReason, Verdict,
@@ -227,6 +231,13 @@ pub enum Event {
         /// Their words.
         note: String,
     },
+    /// A person agreed, and others have to as well, or this is what they said of each item of a checklist.
+    VoteCast {
+        /// The stage.
+        node: NodeIx,
+        /// Who, and what.
+        vote: Box<Vote>,
+    },
     /// A clock of the stage ran out while no attempt ran (queue, an approval's wait, the clean-up's budget).
     NodeExpired {
         /// The stage.
@@ -293,6 +304,22 @@ pub enum Event {
         /// Who asked, if somebody did.
         by: String,
     },
+    /// The policy of the environment is overridden for the rest of the run.
+    GlassBroken {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// The policy of the environment lets nothing new start.
+    FreezeBegan {
+        /// Until then, in milliseconds since 1970.
+        until_ms: i64,
+        /// What people are told.
+        words: String,
+    },
+    /// It does again.
+    FreezeEnded,
     /// Secrets were fetched for the stages that name them. Nothing of a value is here.
     SecretsFetched {
         /// Which, and what is known of each.
@@ -351,92 +378,6 @@ pub enum Event {
         /// How.
         verdict: Verdict,
     },
-}
-
-/// What is known of a secret that was fetched, but for its value.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct SecretFact {
-    /// Its key in the environment, or the input's name.
-    pub name: String,
-    /// Where it came from: `env:API_KEY`, `vault:kv/app#db`, `input:token`.
-    pub source: String,
-    /// Its version, where one is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// The day it was last changed, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rotated_at: Option<String>,
-}
-
-/// What a run begins with.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Began {
-    /// The run.
-    pub run: RunId,
-    /// The plan's name.
-    pub plan: String,
-    /// The plan's path, relative to the root.
-    pub path: String,
-    /// Milliseconds since 1970 (UTC).
-    pub wall_ms: i64,
-    /// Attempts at once.
-    pub jobs: u32,
-    /// Decides jitter.
-    pub seed: u64,
-    /// Digest of the graph.
-    pub graph: Digest,
-    /// blake3 of every file under `plan/`, by path.
-    pub files: Vec<(String, Digest)>,
-    /// `--key`, or the git commit.
-    pub key: Option<String>,
-    /// Who started it.
-    pub by: String,
-    /// Version of the engine.
-    pub engine: String,
-    /// Where its stages run; none in records of earlier engines.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Place>,
-    /// How often a run of this release was rolled back without an order before.
-    #[serde(default, skip_serializing_if = "is_none")]
-    pub rollbacks: u32,
-    /// The good run that this one goes back to: its plan, its inputs, its artifacts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub back_to: Option<RunId>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-const fn is_none(count: &u32) -> bool {
-    *count == 0
-}
-
-/// Where a run's stages run.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Place {
-    /// The project's root, absolute.
-    pub root: String,
-    /// The state directory is `.engine` in it, so the two move together.
-    pub has_state: bool,
-}
-
-/// What a later engine begins with.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Resumed {
-    /// Milliseconds since 1970 (UTC).
-    pub wall_ms: i64,
-    /// How long no engine lived; it does not count for the run's timeout.
-    pub gap: Span,
-    /// Attempts at once.
-    pub jobs: u32,
-    /// Who resumed it.
-    pub by: String,
-    /// Version of the engine.
-    pub engine: String,
-    /// Where its stages run; none in records of earlier engines.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Place>,
-    /// Of an edited plan that the rest goes by (`PlanChanged` follows): blake3 of the list of its files' digests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<Digest>,
 }
 
 /// How an attempt ended.

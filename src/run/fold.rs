@@ -53,6 +53,10 @@ impl RunState {
             Event::GateDecided { node, approved, by, note } => {
                 self.fold_decision(at, *node, *approved, (by, note));
             }
+            Event::VoteCast { node, vote } => self.fold_vote(*node, vote),
+            Event::GlassBroken { by, reason } => self.fold_glass(by, reason),
+            Event::FreezeBegan { until_ms, .. } => self.fold_freeze(at, Some(*until_ms)),
+            Event::FreezeEnded => self.fold_freeze(at, None),
             Event::NodeExpired { node, clock } => self.fold_expired(at, *node, *clock),
             Event::ShardExpired { node, shard, clock } => self.fold_shard_expired(at, (*node, *shard), *clock),
             Event::NodeFinished { node, state, .. } => self.fold_node(at, *node, *state),
@@ -89,6 +93,8 @@ impl RunState {
         self.has_begun = true;
         self.set_jobs(began.jobs);
         self.seed = began.seed;
+        self.consents.note_engine(at, began.wall_ms, &began.by);
+        self.consents.note_begin(began.author.as_ref(), began.back_to.is_some());
         self.count_rollbacks(began.rollbacks);
         began.run.as_str().clone_into(&mut self.run);
         self.derive(at);
@@ -291,6 +297,7 @@ impl RunState {
 
     fn fold_gate(&mut self, at: Millis, node: NodeIx, expires: Option<Millis>) {
         self.cells[node].gate = Gate::Open(expires);
+        self.forget_votes(node);
         self.cells[node].started.get_or_insert(at);
         self.open_gates.insert(node);
         self.timers.extend(expires.map(|due| (due, Timer::Gate(node))));

@@ -3,7 +3,7 @@
 //! Such a gate is an attempt that ends with exit code 0 (go on), 1 (fail), [`HELD`] or [`HALTED`]. Held, its stage waits
 //! like an approval: a person lets it pass, which waives the verdict, or not.
 
-use super::event::{Outcome, ShardResult};
+use super::event::{Clock, Event, Outcome, ShardResult};
 use super::shards::Key;
 use super::state::{Gate, RunState};
 use crate::base::{Millis, NodeIx};
@@ -45,6 +45,15 @@ impl RunState {
             _ => rules.timeout,
         };
         wait.filter(|_| !self.is_timeless()).map(|wait| at + wait)
+    }
+
+    /// The wait for a person is over.
+    pub(super) fn undecided(&self, node: NodeIx) -> Event {
+        if !(self.has_asked(node) && self.node(node).rules.waives_late) {
+            return Event::NodeExpired { node, clock: Clock::Gate };
+        }
+        let note = "nobody decided in time, and `on-expire` says `continue`".to_owned();
+        Event::GateDecided { node, approved: true, by: "the plan".to_owned(), note }
     }
 
     /// What a person's decision is called.

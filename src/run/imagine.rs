@@ -213,5 +213,6 @@ fn began(graph: &Graph, seed: u64) -> Began {
         place: None,
         rollbacks: 0,
         back_to: None,
+        author: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::event::{
     Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, Event, Outcome, Resolution, Resumed, SecretFact,
-    ShardResult, StopKind, SuspendReason,
+    ShardResult, StopKind, SuspendReason, Vote,
 };
 use crate::base::{Millis, NodeIx, Span};
 
@@ -101,6 +101,20 @@ pub enum Input {
         by: String,
         /// Their words.
         note: String,
+    },
+    /// A person went through a checklist.
+    Attest {
+        /// The stage.
+        node: NodeIx,
+        /// Who, and what they said of each item.
+        vote: Vote,
+    },
+    /// A person overrides the policy of the environment.
+    BreakGlass {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
     },
     /// A person said what an unknown outcome was.
     Resolve {

@@ -30,6 +30,7 @@
 mod advance;
 mod case;
 mod clock;
+mod consent;
 mod core;
 mod crew;
 mod cut;

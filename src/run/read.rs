@@ -169,14 +169,14 @@ impl RunState {
     /// Whether nothing will happen before a person decides something: nothing runs, nothing can start, and no
     /// clock but a person's own runs.
     pub fn needs_person(&self) -> bool {
-        let is_asked = !self.open_gates.is_empty() || !self.unknown.is_empty();
+        let is_asked = !self.open_gates.is_empty() || !self.unknown.is_empty() || self.is_frozen();
         let can_go_on = self.ready.first().is_some()
             || !self.delayed.is_empty()
             || self.has_held()
             || !self.todo.is_empty()
             || !self.deferred.is_empty();
         let is_live = self.has_begun && self.verdict.is_none();
-        is_live && is_asked && self.is_quiescent() && (!can_go_on || self.is_paused)
+        is_live && is_asked && self.is_quiescent() && (!can_go_on || self.is_held_back())
     }
 
     /// How the run ended.

@@ -16,6 +16,7 @@ impl RunState {
         let undoes = self.goes_on_undoing();
         let is_new_try = (self.verdict.is_some() || self.cancel.is_some()) && !undoes;
         self.set_jobs(resumed.jobs);
+        self.consents.note_engine(at, resumed.wall_ms, &resumed.by);
         self.suspended = None;
         self.leave_box();
         self.verdict = None;

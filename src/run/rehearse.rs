@@ -30,6 +30,7 @@ pub fn rehearse(graph: &Arc<Graph>) -> Schedule {
         place: None,
         rollbacks: 0,
         back_to: None,
+        author: None,
     };
     play.send(Millis::ZERO, Input::Begin(Box::new(began)));
     while let Some(at) = play.next() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::clock::{RunClock, Timer};
+use super::consent::Consents;
 use super::crew::Crews;
 use super::event::{
     CancelLevel, CancelReason, Case, Clock, NodeState, Outcome, ReopenReason, Resolution, StopKind, StopReason,
@@ -103,6 +104,8 @@ pub struct RunState {
     pub(super) cases: VecDeque<Case>,
     /// Clocks that stop nothing.
     pub(super) objectives: Objectives,
+    /// Who agreed to what.
+    pub(super) consents: Consents,
 }
 
 /// How many states there are.
@@ -351,6 +354,7 @@ impl RunState {
             idle_boxes: 0,
             cases: VecDeque::new(),
             objectives: Objectives::new(&first),
+            consents: Consents::default(),
             graphs: Graphs(graphs),
         }
     }

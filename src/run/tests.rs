@@ -12,6 +12,7 @@ use crate::graph::model::{Accept, Condition, Graph, Need, Node, Phase, Policy, P
 mod cancel;
 mod checks;
 mod clocks;
+mod consent;
 mod crews;
 mod edited;
 mod held;
@@ -91,6 +92,7 @@ fn began(jobs: u32) -> Input {
         place: None,
         rollbacks: 0,
         back_to: None,
+        author: None,
     }))
 }
 

@@ -96,7 +96,7 @@ impl RunState {
         let is_held_late = self.held_starts().all(|(due, _)| due >= it.until);
         let has_rest = !self.deferred.is_empty() || !self.delayed.is_empty() || self.has_held();
         let is_late = is_held_late && self.delayed.iter().all(is_late);
-        let is_spent = has_rest && self.ready.first().is_none() && is_late && !self.is_paused;
+        let is_spent = has_rest && self.ready.first().is_none() && is_late && !self.is_held_back();
         self.suspended.is_none() && (it.is_over || is_spent)
     }
 

@@ -82,6 +82,8 @@ fn a_service_that_dies_starts_again_until_its_restarts_are_used_up() {
     rustix::process::kill_process(third, Signal::KILL).expect("it lives");
     let output = live.end().expect(1);
     assert!(output.stderr.contains("error: service `shop` was given up: ended by itself"), "{}", output.stderr);
+    let tickets = project.engine(&["tickets", "list"]).expect(0).stdout;
+    assert!(tickets.contains("critical") && tickets.contains("service `shop` was given up"), "{tickets}");
     assert_eq!(starts(&project), 3);
 }
 

@@ -21,7 +21,12 @@ fn requests_arrive_in_order_and_stay_until_they_are_done() {
     let bench = bench();
     let run = bench.run("r1");
     let requests = [
-        Request::Approve { stage: "approve".to_owned(), by: by(), note: "ok ✓".to_owned() },
+        Request::Approve {
+            stage: "approve".to_owned(),
+            by: by(),
+            note: "ok ✓".to_owned(),
+            subject: Some("4f2a".to_owned()),
+        },
         Request::Resolve {
             stage: "migrate".to_owned(),
             resolution: Resolution::Rerun,

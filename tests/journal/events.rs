@@ -8,9 +8,9 @@ use engine::graph::shards::Cut;
 use engine::journal::{Memory, Notice, decode_events};
 use engine::run::Event;
 use engine::run::event::{
-    Answer, Attempt, CancelLevel, CancelReason, Case, CaseKind, CheckKind, Clock, CutReason, NodeState, Outcome,
-    OutputRef, ReopenReason, Resolution, Resumed, RunEnd, SecretFact, Severity, ShardResult, SkipReason, StopKind,
-    StopReason, SuspendReason, Verdict,
+    Answer, Answered, Attempt, CancelLevel, CancelReason, Case, CaseKind, CheckKind, Clock, CutReason, NodeState,
+    Outcome, OutputRef, ReopenReason, Resolution, Resumed, RunEnd, SecretFact, Severity, ShardResult, SkipReason,
+    StopKind, StopReason, SuspendReason, Verdict, Vote,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -243,6 +243,7 @@ fn of_stages() -> impl Strategy<Value = Event> {
         }),
         (node(), any::<bool>(), any::<String>(), any::<String>())
             .prop_map(|(node, approved, by, note)| Event::GateDecided { node, approved, by, note }),
+        of_consent(),
         (node(), clock()).prop_map(|(node, clock)| Event::NodeExpired { node, clock }),
         (node(), any::<u32>(), clock()).prop_map(|(node, shard, clock)| Event::ShardExpired {
             node,
@@ -292,8 +293,31 @@ fn of_runs() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn of_consent() -> impl Strategy<Value = Event> {
+    let answer = (any::<String>(), any::<bool>(), any::<String>()).prop_map(|(item, is_yes, words)| Answered {
+        item,
+        is_yes,
+        words,
+    });
+    let vote = (any::<String>(), any::<String>(), vec(answer, 0..3))
+        .prop_map(|(by, note, answers)| Box::new(Vote { by, note, answers }));
+    prop_oneof![
+        (node(), vote).prop_map(|(node, vote)| Event::VoteCast { node, vote }),
+        (any::<String>(), any::<String>()).prop_map(|(by, reason)| Event::GlassBroken { by, reason }),
+        (any::<i64>(), any::<String>()).prop_map(|(until_ms, words)| Event::FreezeBegan { until_ms, words }),
+        Just(Event::FreezeEnded),
+    ]
+}
+
 fn of_promises() -> impl Strategy<Value = Event> {
-    let kinds = vec![CaseKind::Contained, CaseKind::Items, CaseKind::Late, CaseKind::Dead, CaseKind::Halted];
+    let kinds = vec![
+        CaseKind::Contained,
+        CaseKind::Items,
+        CaseKind::Late,
+        CaseKind::Dead,
+        CaseKind::Halted,
+        CaseKind::Override,
+    ];
     let severities = vec![Severity::Minor, Severity::Major, Severity::Critical];
     let case = (select(kinds), select(severities), option::of(node()), any::<String>());
     prop_oneof![

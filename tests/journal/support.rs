@@ -42,6 +42,7 @@ pub(crate) fn began(run: &RunId, wall_ms: i64) -> Event {
         place: None,
         rollbacks: 0,
         back_to: None,
+        author: None,
     }))
 }
 

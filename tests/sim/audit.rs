@@ -122,7 +122,13 @@ fn cancels_reach_everybody(book: &Book) {
 fn no_slot_is_idle(book: &Book, state: &RunState) {
     let slots = book.running.len() + book.checks.len();
     let is_over = book.box_is_over() && book.cancel.is_none();
-    if is_over || book.is_paused || book.is_suspended || book.cancel.is_some() || slots >= state.jobs() as usize {
+    if is_over
+        || book.is_paused
+        || book.is_frozen
+        || book.is_suspended
+        || book.cancel.is_some()
+        || slots >= state.jobs() as usize
+    {
         return;
     }
     let waits: Option<NodeIx> = book.graph.nodes.indexes().find(|&node| is_startable(book, state, node));

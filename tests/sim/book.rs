@@ -76,6 +76,7 @@ pub(crate) struct Book {
     pub(crate) cancel: Option<(CancelLevel, CancelReason)>,
     pub(crate) timed_out: bool,
     pub(crate) is_paused: bool,
+    pub(crate) is_frozen: bool,
     pub(crate) is_suspended: bool,
     pub(crate) has_begun: bool,
     pub(crate) is_over: bool,
@@ -115,6 +116,7 @@ impl Book {
             cancel: None,
             timed_out: false,
             is_paused: false,
+            is_frozen: false,
             is_suspended: false,
             has_begun: false,
             is_over: false,
@@ -226,8 +228,11 @@ impl Book {
         }
         let states = &self.states;
         self.due.retain(|key, _| !states.contains_key(&key.0));
-        let waits = self.is_paused || self.stages.iter().any(|(node, stage)| self.waits(*node, stage));
-        let is_delayed = !self.is_paused && self.due.iter().any(|(key, &due)| due > at && self.is_open(key.0));
+        let waits =
+            self.is_paused || self.is_frozen || self.stages.iter().any(|(node, stage)| self.waits(*node, stage));
+        let is_delayed = !self.is_paused
+            && !self.is_frozen
+            && self.due.iter().any(|(key, &due)| due > at && self.is_open(key.0));
         let is_busy = !self.running.is_empty() || !self.checks.is_empty() || is_delayed;
         self.ticks = self.has_begun && !self.is_over && !self.is_suspended && (is_busy || !waits);
     }
@@ -434,6 +439,7 @@ impl Book {
         match event {
             Event::RunBegan(_) => self.has_begun = true,
             Event::PauseChanged { on, .. } => self.is_paused = *on,
+            Event::FreezeBegan { .. } | Event::FreezeEnded => self.is_frozen = *event != Event::FreezeEnded,
             Event::CancelRaised { level, why, .. } => {
                 self.cancel = Some((*level, *why));
                 self.timed_out |= *why == CancelReason::Timeout;

@@ -156,6 +156,11 @@ impl Late {
                 let node = it.nodes.first().copied().filter(|_| is_of_one(it));
                 self.owed.push(Case { kind: CaseKind::Late, severity, node, words });
             }
+            Event::GlassBroken { by, reason } => {
+                let words = format!("{by} overrode the policy of the environment: {reason}");
+                let (kind, severity) = (CaseKind::Override, Severity::Critical);
+                self.owed.push(Case { kind, severity, node: None, words });
+            }
             Event::TicketRaised { case } if case.kind == CaseKind::Items => {}
             Event::TicketRaised { .. } => drop(self.owed.remove(0)),
             Event::NodeFinished { node, state, .. } => self.owe(book, *node, *state),

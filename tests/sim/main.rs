@@ -5,6 +5,7 @@
 
 mod audit;
 mod book;
+mod consent;
 mod disk;
 mod edited;
 mod imagined;

@@ -28,6 +28,7 @@ fn begin(graph: &Graph) -> Input {
         place: None,
         rollbacks: 0,
         back_to: None,
+        author: None,
     }))
 }
 

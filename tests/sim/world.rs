@@ -13,6 +13,7 @@ use engine::run::event::{
 use engine::run::{Command, Core, Event, Input, Outcome, input};
 
 use crate::book::Book;
+use crate::consent::{self, Consents};
 use crate::disk::Disk;
 use crate::items::Items;
 use crate::plan::{Dice, Kind, versions};
@@ -47,6 +48,7 @@ pub(crate) struct World {
     started: BTreeSet<(NodeIx, u32)>,
     book: Book,
     items: Items,
+    consents: Consents,
     pub(crate) disk: Disk,
     /// Where the facts are shown, with `SIM_LOG`.
     told: Option<std::io::Stderr>,
@@ -65,7 +67,13 @@ impl World {
             Mode::Calm | Mode::Mended => Kind::Calm,
             Mode::Fixed => Kind::Fixed,
         };
-        let mut world = Self::bare(seed, mode, versions(seed, kind));
+        let mut plans = versions(seed, kind);
+        if mode == Mode::Hostile {
+            for graph in &mut plans {
+                consent::strew(seed, Arc::make_mut(graph));
+            }
+        }
+        let mut world = Self::bare(seed, mode, plans);
         let began = Began {
             run: RunId::parse("sim").expect("an id"),
             plan: "sim".to_owned(),
@@ -81,6 +89,7 @@ impl World {
             place: None,
             rollbacks: 0,
             back_to: None,
+            author: None,
         };
         world.show_plan();
         world.send(0, Input::Begin(Box::new(began)));
@@ -97,6 +106,7 @@ impl World {
             mode,
             book: Book::new(&versions),
             items: Items::default(),
+            consents: Consents::default(),
             disk: Disk::new(seed, &versions),
             takeovers: 0,
             time_box: None,
@@ -124,6 +134,7 @@ impl World {
         for (at, event) in &whole.log[..count] {
             world.show(&format_args!("({} {event:?})", at.raw()));
             let items = world.items.clone();
+            world.consents.check(world.core.state(), *at, event);
             world.items.hear(&world.book, world.core.state(), *at, event);
             world.core.replay(*at, event);
             world.book.hear(*at, event, &items);
@@ -149,7 +160,7 @@ impl World {
         self.at = self.at + gap;
         let (by, engine) = ("sim".to_owned(), "sim".to_owned());
         let resumed = Resumed {
-            wall_ms: 0,
+            wall_ms: i64::try_from(self.at.raw()).expect("a short run"),
             gap,
             jobs: self.graph().settings.max_parallel,
             by,
@@ -278,7 +289,7 @@ impl World {
         }
         for node in gates {
             let approved = self.approves(node);
-            self.send(1, Input::Decide { node, approved, by: by.clone(), note: note.clone() });
+            consent::answers(node, approved).for_each(|answer| self.send(1, answer));
         }
         self.send(2, Input::Pause { on: false, by: String::new() });
         self.run();
@@ -305,6 +316,7 @@ impl World {
                 self.send(0, Input::Cancel { level, why: CancelReason::Person, by: "sim".to_owned() });
             }
             1 => self.send(0, Input::Pause { on: true, by: String::new() }),
+            398 => self.send(0, Input::BreakGlass { by: "sim".to_owned(), reason: "why".to_owned() }),
             2..5 if self.takeovers < 6 => self.hostile_takeover(),
             5 if self.takeovers < 6 => self.send(0, Input::Suspend(SuspendReason::HandOver)),
             399 => {
@@ -324,6 +336,7 @@ impl World {
             assert!(*at >= self.at, "time goes back");
             self.show(&format_args!("{} {event:?}", at.raw()));
             laws::check(&self.book, &replayed, *at, event);
+            self.consents.check(&replayed, *at, event);
             self.items.check(&self.book, &replayed, *at, event);
             // The items know best what an edit leaves of a stage.
             let items = self.items.clone();
@@ -380,7 +393,7 @@ impl World {
         let approved = self.approves(node);
         if self.mode != Mode::Hostile || self.dice.chance(80) {
             let after = self.dice.below(300);
-            self.send(after, Input::Decide { node, approved, by: String::new(), note: String::new() });
+            consent::answers(node, approved).for_each(|answer| self.send(after, answer));
         }
     }
 

@@ -11,6 +11,29 @@ pub struct DecideArgs {
     /// Words for the record
     #[arg(short, long, default_value = "")]
     pub message: String,
+    /// Only if the run goes by this plan with these inputs: its digest, as `status --json` tells it
+    #[arg(long, value_name = "DIGEST")]
+    pub plan: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `engine attest`
+#[derive(Args, Clone, Debug)]
+pub struct AttestArgs {
+    /// A stage of the latest unfinished run, or `RUN STAGE`
+    #[arg(num_args = 1..=2, value_names = ["RUN", "STAGE"])]
+    pub what: Vec<String>,
+    /// What is so of an item: `docs=yes`, `tests='no, two are red'`
+    #[arg(short = 'a', long = "answer", value_name = "ITEM=ANSWER", required = true)]
+    pub answers: Vec<String>,
+    /// Words for the record
+    #[arg(short, long, default_value = "")]
+    pub message: String,
+    /// Only if the run goes by this plan with these inputs: its digest, as `status --json` tells it
+    #[arg(long, value_name = "DIGEST")]
+    pub plan: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -111,6 +111,9 @@ pub struct RunArgs {
     /// Work no longer than this: start only what is known to fit, then hand the rest over (exit 75)
     #[arg(long, env = "ENGINE_TIME_BOX", value_name = "LENGTH")]
     pub time_box: Option<String>,
+    /// Override the policy of the environment, and say why: its approvals, its freezes; recorded, with a ticket
+    #[arg(long, env = "ENGINE_BREAK_GLASS", value_name = "REASON")]
+    pub break_glass: Option<String>,
     /// Decides the jitter of delays [default: from the run's id]
     #[arg(long, env = "ENGINE_SEED")]
     pub seed: Option<u64>,
@@ -139,6 +142,9 @@ pub struct ResumeArgs {
     /// Go on with the plan as it was recorded, whatever the files say now
     #[arg(long, env = "ENGINE_RECORDED")]
     pub recorded: bool,
+    /// Override the policy of the environment, and say why: its approvals, its freezes; recorded, with a ticket
+    #[arg(long, env = "ENGINE_BREAK_GLASS", value_name = "REASON")]
+    pub break_glass: Option<String>,
     /// Let a paused run go on (as `engine unpause`)
     #[arg(long, env = "ENGINE_UNPAUSE")]
     pub unpause: bool,

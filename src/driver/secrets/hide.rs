@@ -23,6 +23,14 @@ pub fn input(masker: &Masker, input: &mut Input) {
             text(masker, by);
             text(masker, note);
         }
+        Input::Attest { vote, .. } => {
+            let said = vote.answers.iter_mut().map(|answer| &mut answer.words);
+            said.chain([&mut vote.by, &mut vote.note]).for_each(|words| text(masker, words));
+        }
+        Input::BreakGlass { by, reason } => {
+            text(masker, by);
+            text(masker, reason);
+        }
         Input::WorkerLost { why: Some(why), .. } => text(masker, why),
         Input::Cancel { by, .. } | Input::Pause { by, .. } => text(masker, by),
         Input::Begin(_)

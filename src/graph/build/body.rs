@@ -67,9 +67,9 @@ impl<'a> Builder<'a> {
         rules.pools.extend(around.pools.iter().copied());
         rules.group = around.number;
         let work = match &body.body {
-            Body::Approval { prompt, .. } => Work::Approval {
-                prompt: prompt.as_ref().map(|prompt| self.text(prompt, layers.body_cx, &layers, site)),
-            },
+            Body::Approval { prompt, asked, .. } => {
+                self.approval(prompt.as_ref(), asked, &layers, (site, &mut rules))
+            }
             Body::Run(command) => self.process(&layers, (command, body_cx), site, &mut rules, &id),
             Body::Env { at, verb, with } => {
                 let command = self.env_words(*at, *verb, with)?;
@@ -164,7 +164,7 @@ impl<'a> Builder<'a> {
     }
 
     /// A text of a node: rendered when that can be done now, else as written.
-    fn text(&mut self, tree: &Tree, cx: &Context, layers: &Layers<'_>, site: Site<'_>) -> Box<str> {
+    pub(super) fn text(&mut self, tree: &Tree, cx: &Context, layers: &Layers<'_>, site: Site<'_>) -> Box<str> {
         let raw: Box<str> = tree.as_str().unwrap_or_default().into();
         if tree.as_str().is_some() && !Template::is_template(&raw) {
             return raw;

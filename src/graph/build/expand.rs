@@ -480,7 +480,9 @@ fn has_templates(stage: &Stage) -> bool {
     };
     let is_plain_body = match &stage.body {
         Body::Run(command) => argv(command),
-        Body::Approval { prompt, .. } => prompt.as_ref().is_none_or(is_plain),
+        Body::Approval { prompt, asked, .. } => {
+            prompt.as_ref().is_none_or(is_plain) && asked.items.iter().all(|(_, text)| is_plain(text))
+        }
         Body::File { .. } | Body::Action { .. } | Body::Env { .. } | Body::Gate { .. } => false,
     };
     !(is_plain_body

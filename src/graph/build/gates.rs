@@ -45,9 +45,9 @@ impl Builder<'_> {
         process.is_engine = true;
         process.is_gate = true;
         rules.is_hosted = !Spec::starts_processes(kind, settings.iter().map(|word| &**word));
-        let hold = settings.iter().position(|word| **word == *"--hold-for");
-        let hold = hold.and_then(|key| Span::parse(settings.get(key + 1)?));
-        rules.hold = Some(hold.unwrap_or(HOLD));
+        let said = |key: &str| settings.get(settings.iter().position(|word| **word == *key)? + 1);
+        rules.hold = Some(said("--hold-for").and_then(|text| Span::parse(text)).unwrap_or(HOLD));
+        rules.waives_late = said("--on-expire").is_some_and(|word| **word == *"continue");
         if settings.iter().any(|word| Template::is_template(word)) || self.report.has_errors() {
             return;
         }

@@ -23,6 +23,7 @@ pub(crate) mod items;
 mod lines;
 mod matrix;
 mod objectives;
+mod policy;
 mod secrets;
 mod settings;
 mod undo;
@@ -88,6 +89,8 @@ pub struct Request {
     pub keep_going: bool,
     /// `--only`, `--skip`, `--from`, `--to`.
     pub selection: Selection,
+    /// `--break-glass`: the policy of the environment asks for nothing.
+    pub overrides: bool,
 }
 
 impl Default for Request {
@@ -99,6 +102,7 @@ impl Default for Request {
             processors: 2,
             keep_going: false,
             selection: Selection::default(),
+            overrides: false,
         }
     }
 }
@@ -183,6 +187,7 @@ impl Builder<'_> {
         if !self.report.has_errors() {
             self.check_finally(&settings);
         }
+        self.check_policy();
         self.mark_read();
         self.gather_objectives();
         let parts = Parts {
@@ -211,6 +216,7 @@ impl Builder<'_> {
             self.report.push(found);
         }
         self.check_selection(&graph);
+        self.check_demanded(&graph);
         (!self.report.has_errors()).then_some(graph)
     }
 

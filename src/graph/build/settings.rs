@@ -119,6 +119,7 @@ impl Builder<'_> {
                 Some(LockRule { name, on_busy: lock.on_busy, wait })
             }),
             environment: self.deployed(),
+            freezes: self.freezes(),
         }
     }
 

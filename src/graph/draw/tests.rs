@@ -45,7 +45,7 @@ fn release(cells: usize) -> Graph {
     nodes[1].group = Some("bootstrap".into());
     nodes[1].fold = Some(0);
     nodes[1].rules.timeout = None;
-    nodes[2].work = Work::Approval { prompt: Some("Ship {{ inputs.tag }}?".into()) };
+    nodes[2].work = Work::Approval { prompt: Some("Ship {{ inputs.tag }}?".into()), items: Vec::new() };
     nodes[2].rules.is_approval = true;
     let place = nodes[2].place;
     let text = "inputs.environment == 'production'".into();

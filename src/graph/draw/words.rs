@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::base::{NodeIx, Span};
-use crate::graph::model::{Command, Items, Node, Split, Work};
+use crate::graph::model::{Command, Items, Node, Split, Terms, Work};
 use crate::graph::{Foreseen, Graph};
 
 /// Columns of `text`.
@@ -51,10 +51,7 @@ pub(super) fn purpose(graph: &Graph, node: NodeIx) -> String {
 /// only known while the plan runs stands in it by name: `./ship <needs.build.outputs.image>`.
 pub(super) fn work(graph: &Graph, node: NodeIx) -> String {
     match &graph.nodes[node].work {
-        Work::Approval { prompt } => match prompt {
-            Some(prompt) => format!("asks: {}", joined(&graph.foresee(node, prompt))),
-            None => "asks a person".to_owned(),
-        },
+        Work::Approval { prompt, items } => asks(graph, node, prompt.as_deref(), items.len()),
         Work::Process(process) => match &process.command {
             Command::Argv(words) => {
                 let words = words.iter().map(|word| quoted(&graph.foresee(node, word)));
@@ -62,6 +59,24 @@ pub(super) fn work(graph: &Graph, node: NodeIx) -> String {
             }
             Command::Script { text, .. } => script(text),
         },
+    }
+}
+
+/// `asks: Ship v2? (2 people, not the operator)`
+fn asks(graph: &Graph, node: NodeIx, prompt: Option<&str>, items: usize) -> String {
+    let terms = graph.nodes[node].rules.consent.terms();
+    let who = if terms == Terms::default() { "a person".to_owned() } else { terms.to_string() };
+    let what = match items {
+        0 => String::new(),
+        1 => ", a checklist of 1 item".to_owned(),
+        count => format!(", a checklist of {count} items"),
+    };
+    match prompt {
+        Some(prompt) if terms == Terms::default() => {
+            format!("asks: {}{what}", joined(&graph.foresee(node, prompt)))
+        }
+        Some(prompt) => format!("asks: {}{what} ({who})", joined(&graph.foresee(node, prompt))),
+        None => format!("asks {who}{what}"),
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn holds(event: &Event) -> bool {
             | Event::CancelRaised { why: CancelReason::Rollback, .. }
             | Event::NodeReopened { why: ReopenReason::Restart, .. }
     ) || super::crews::has(event)
+        || super::consent::has(event)
 }
 
 /// Appends one of them.
@@ -156,7 +157,7 @@ fn put_later(out: &mut Vec<u8>, event: &Event) -> u64 {
             put_bytes(out, by.as_bytes());
             tag::ROLLBACK_ORDERED
         }
-        _ => super::crews::put(out, event),
+        _ => super::consent::put(out, event).unwrap_or_else(|| super::crews::put(out, event)),
     }
 }
 
@@ -261,9 +262,9 @@ fn take_later(tag: u64, from: &mut Take<'_>) -> Result<Decoded, Fault> {
             let (level, by) = (Stored::take(from)?, from.text()?);
             Event::CancelRaised { level, why: CancelReason::Rollback, by }
         }
-        _ => match super::crews::take(tag, from)? {
-            Some(event) => event,
-            None => return Ok(Decoded::Unknown { tag }),
+        _ => match (super::crews::take(tag, from)?, super::consent::take(tag, from)?) {
+            (Some(event), _) | (None, Some(event)) => event,
+            (None, None) => return Ok(Decoded::Unknown { tag }),
         },
     };
     Ok(Decoded::Known(event))

@@ -1,15 +1,16 @@
 //! What a stage does: `run` or `uses`, and which keys may stand beside it.
 
 use super::check::Check;
-use super::values::{entries, named, text};
+use super::values::{count, entries, named, text, texts};
 use crate::base::Text;
 use crate::plan::error::{Diagnostic, nearest};
-use crate::plan::model::{Body, Command, EnvVerb};
-use crate::plan::schema::tables::{APPROVAL, ENV_ACTION, GATES};
+use crate::plan::model::{Asked, Body, Command, Distinct, EnvVerb};
+use crate::plan::schema::Table;
+use crate::plan::schema::tables::{APPROVAL, ATTEST, ENV_ACTION, GATES};
 use crate::plan::source::{Place, Spanned};
-use crate::plan::tree::{Key, Kind, Tree};
+use crate::plan::tree::{Kind, Tree};
 
-/// The actions that are built in; all but `approval` come with the feature `gates`.
+/// The actions that are built in.
 pub(in crate::plan) const BUILT_INS: &[&str] = &[
     "approval",
     "http",
@@ -39,7 +40,7 @@ const ENV_ACTIONS: [(&str, EnvVerb, &[&str]); 4] = [
 
 /// Keys that every stage may have.
 const ALWAYS: &[&str] = &["description", "group", "needs", "if", "matrix"];
-/// Keys that `uses: approval` may have besides.
+/// Keys that `uses: approval` and `uses: attest` may have besides.
 const GATE: &[&str] = &["uses", "with", "timeout", "allow-failure"];
 /// Keys that a gate that asks by itself may have besides.
 const ASKS: &[&str] = &["uses", "with", "timeout", "allow-failure", "pools", "env", "pass-env", "cwd", "secrets"];
@@ -119,8 +120,8 @@ fn uses_body(uses: Spanned<Text>, with: Option<Tree>, keys: &[Written], check: &
         let with = with.map(named).unwrap_or_default();
         return Some(Body::File { uses, action: usize::MAX, with });
     }
-    if name == "approval" {
-        return Some(approval(uses.at, with, keys, check));
+    if let Some((_, table)) = [("approval", &APPROVAL), ("attest", &ATTEST)].into_iter().find(|it| it.0 == name) {
+        return Some(approval(uses.at, table, with, keys, check));
     }
     refuse(keys, "on-failure", NO_SCOPE, check);
     if let Some((_, verb, allowed)) = ENV_ACTIONS.iter().find(|(known, ..)| *known == name) {
@@ -128,10 +129,6 @@ fn uses_body(uses: Spanned<Text>, with: Option<Tree>, keys: &[Written], check: &
     }
     if let Some(gate) = gate(&uses, with.as_ref(), keys, check) {
         return Some(gate);
-    }
-    if BUILT_INS.contains(&name) {
-        check.not_yet(uses.at, &format!("the built-in action `{name}`"), "gates");
-        return None;
     }
     if let Some(help) = looks_like_file(name) {
         let message = format!("`{name}` is no action's name");
@@ -158,18 +155,55 @@ fn looks_like_file(name: &str) -> Option<String> {
     (ends || name.contains('/')).then(|| format!("a file begins with `./`: write `./{name}`"))
 }
 
-fn approval(at: Place, with: Option<Tree>, keys: &[Written], check: &mut Check<'_>) -> Body {
-    only(keys, &[ALWAYS, GATE], "an approval", check);
-    let mut prompt = None;
-    if let Some(with) = with
-        && matches!(with.kind, Kind::Map(_))
-    {
-        let place = with.at;
-        let written = entries(with);
-        check.table(place, &written, &APPROVAL);
-        prompt = written.into_iter().find(|(key, _)| is_prompt(key)).map(|(_, value)| value);
+/// `uses: approval`, or with `table` of a checklist `uses: attest`.
+fn approval(
+    at: Place,
+    table: &'static Table,
+    with: Option<Tree>,
+    keys: &[Written],
+    check: &mut Check<'_>,
+) -> Body {
+    let is_attest = table.name == ATTEST.name;
+    only(keys, &[ALWAYS, GATE], if is_attest { "a checklist" } else { "an approval" }, check);
+    let (mut prompt, mut asked) = (None, Asked::default());
+    let written = match with {
+        Some(with) if matches!(with.kind, Kind::Map(_)) => {
+            let place = with.at;
+            let written = entries(with);
+            check.table(place, &written, table);
+            written
+        }
+        _ => {
+            if is_attest {
+                check.table(at, &[], table);
+            }
+            Vec::new()
+        }
+    };
+    for (key, value) in written {
+        match &*key.text {
+            "prompt" => prompt = Some(value).filter(|prompt| prompt.as_str().is_some()),
+            "min" => asked.min = count(value),
+            "distinct-from" => asked.distinct_from = texts(value).iter().filter_map(distinct).collect(),
+            "items" if is_attest => {
+                asked.items = named(value).into_iter().filter(|(_, text)| text.as_str().is_some()).collect();
+                if asked.items.is_empty() {
+                    let message = "a checklist has at least one item";
+                    check.push(Diagnostic::error("plan::missing-key", key.at, message));
+                }
+            }
+            _ => {}
+        }
     }
-    Body::Approval { at, prompt: prompt.filter(|prompt| prompt.as_str().is_some()) }
+    Body::Approval { at, prompt, asked: Box::new(asked) }
+}
+
+fn distinct(who: &Spanned<Text>) -> Option<Distinct> {
+    match who.value.as_str() {
+        "operator" => Some(Distinct::Operator),
+        "author" => Some(Distinct::Author),
+        _ => None,
+    }
 }
 
 /// `uses: env.check` and its like.
@@ -211,10 +245,6 @@ fn gate(uses: &Spanned<Text>, with: Option<&Tree>, keys: &[Written], check: &mut
     check.table(with.at, &written, table);
     let with = written.into_iter().map(|(key, value)| (super::values::name(key), value)).collect();
     Some(Body::Gate { at: uses.at, kind, with })
-}
-
-fn is_prompt(key: &Key) -> bool {
-    &*key.text == "prompt"
 }
 
 /// Refuses every key that is not in one of `sets`.

@@ -199,7 +199,7 @@ fn a_stage_does_one_thing_and_has_only_what_fits_it() {
         ("stages: {a: {uses: /lib/b.yaml}}", "plan::bad-uses", "/lib/b.yaml", "from the file that uses it"),
         ("stages: {a: {uses: 'actions/checkout@v4'}}", "plan::bad-uses", "'actions/checkout@v4'", "not fetched"),
         ("stages: {a: {uses: './{{ inputs.x }}.yaml'}}", "plan::bad-uses", "'./{{ inputs.x }}.yaml'", "`matrix`"),
-        ("stages: {a: {uses: attest}}", "plan::not-yet", "attest", "nothing in a plan is ever ignored"),
+        ("stages: {a: {uses: attest}}", "plan::missing-key", "attest", "add `items:"),
         ("stages: {a: {uses: http, with: {url: x, statuss: 200}}}", "plan::unknown-key", "statuss", ""),
         (
             "stages: {a: {uses: prometheus, with: {url: http://x, query: up, pass: '== 1'}}}",

@@ -111,6 +111,7 @@ impl Story {
                 self.line(NodeState::Waiting, "done-if", view.id(*node), &said)
             }
             Event::GateOpened { node, expires, .. } => self.tell_gate(view, *node, *expires, at),
+            Event::VoteCast { node, vote } => self.tell_vote(view, *node, vote),
             Event::GateDecided { node, approved, .. } => {
                 let (state, word) =
                     if *approved { (NodeState::Success, "approved") } else { (NodeState::Failed, "rejected") };
@@ -185,6 +186,7 @@ impl Story {
             Event::RunSuspended { why: SuspendReason::HandOver } => {
                 self.line(NodeState::Waiting, "handover", "", "the rest is for another time box")
             }
+            Event::GlassBroken { .. } | Event::FreezeBegan { .. } | Event::FreezeEnded => self.tell_policy(event),
             _ => promise::told(view, event)
                 .map_or_else(String::new, |it| self.line(it.tone, it.word, &it.name, &it.said)),
         }
@@ -295,15 +297,6 @@ impl Story {
         self.tell_bounded(view, attempt, "stop", words::stop_reason(why))
     }
 
-    /// Somebody has to decide.
-    fn tell_gate(&self, view: &View, ix: NodeIx, expires: Option<Millis>, at: Millis) -> String {
-        let asked = Some(view.get(ix).prompt.as_str()).filter(|prompt| !prompt.is_empty());
-        let until = expires.map(|end| format!(" (within {})", words::length(end.since(at))));
-        let said = format!("{}{}", asked.unwrap_or("needs an approval"), until.unwrap_or_default());
-        self.line(NodeState::Waiting, "approve?", view.id(ix), &said)
-            + &self.command(&hint::approve(view.run_id(), view.id(ix)))
-    }
-
     /// A stage's end.
     fn tell_end(&self, view: &View, ix: NodeIx, state: NodeState) -> String {
         let node = view.get(ix);
@@ -355,7 +348,7 @@ impl Story {
     }
 
     /// A command to copy, on a line of its own.
-    fn command(&self, command: &str) -> String {
+    pub(super) fn command(&self, command: &str) -> String {
         format!("{}{}\n", " ".repeat(WORD + 2), self.look.bold(command))
     }
 

@@ -39,18 +39,6 @@ impl View {
             Event::CheckAnswered { node, kind, answer, .. } => {
                 self.edit(*node, |node| answer_check(node, *kind, answer));
             }
-            Event::GateOpened { node, expires, prompt } => self.edit(*node, |node| {
-                node.state = NodeState::Waiting;
-                node.is_open = true;
-                node.started.get_or_insert(at);
-                node.expires = *expires;
-                node.prompt.clone_from(prompt);
-            }),
-            Event::GateDecided { node, approved, by, note } => self.edit(*node, |node| {
-                node.is_open = false;
-                node.decided_by = Some((by.clone(), note.clone()));
-                node.reason = say_decision(if *approved { "approved" } else { "rejected" }, by, note);
-            }),
             Event::NodeExpired { node, clock } => {
                 self.edit(*node, |node| node.reason = format!("{} ran out", words::clock(*clock)));
             }
@@ -117,7 +105,7 @@ impl View {
             Event::BoxClosed => self.is_box_closed = true,
             Event::RunSuspended { why } => (self.suspended, self.ended) = (Some(*why), Some(at)),
             Event::RunFinished { verdict } => (self.verdict, self.ended) = (Some(verdict.clone()), Some(at)),
-            _ => {}
+            _ => self.record_consent(at, event),
         }
     }
 
@@ -294,7 +282,9 @@ impl View {
             SkipReason::NotSelected => "left out on the command line".to_owned(),
             SkipReason::Blocked { by } => {
                 let state = self.nodes.get(*by).map_or(NodeState::Blocked, |node| node.state);
-                format!("needs `{}`, which {}", self.id(*by), words::what_became(state))
+                let is_need = self.node(ix).needs.iter().any(|need| need.node == *by);
+                let said = if is_need { "needs" } else { "nothing new starts after" };
+                format!("{said} `{}`, which {}", self.id(*by), words::what_became(state))
             }
         };
         self.edit(ix, |node| {
@@ -418,6 +408,7 @@ const fn stage_of(event: &Event) -> Option<NodeIx> {
         | Event::CheckAnswered { node, .. }
         | Event::GateOpened { node, .. }
         | Event::GateDecided { node, .. }
+        | Event::VoteCast { node, .. }
         | Event::NodeExpired { node, .. }
         | Event::ShardExpired { node, .. }
         | Event::NodeDeferred { node, .. }
@@ -493,7 +484,7 @@ fn answer_check(node: &mut NodeView, kind: CheckKind, answer: &Answer) {
 }
 
 /// `approved by ana: ship it`.
-fn say_decision(what: &str, by: &str, note: &str) -> String {
+pub(super) fn say_decision(what: &str, by: &str, note: &str) -> String {
     let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
     let note = if note.is_empty() { String::new() } else { format!(": {note}") };
     format!("{what}{by}{note}")

@@ -4,6 +4,7 @@
 //! event about a stage that the graph does not have is left out, because a newer engine may know more.
 //! Shards are counts here, never objects; only what is in flight has an entry of its own.
 
+mod consent;
 mod crews;
 mod fold;
 mod node;
@@ -23,6 +24,7 @@ use crate::graph::model::Phase;
 use crate::graph::{Graph, Node};
 use crate::run::event::{Began, CancelLevel, CancelReason, Event, NodeState, SuspendReason, Verdict};
 
+pub use consent::Glass;
 pub(crate) use crews::say_lost;
 pub use node::{Bar, MAX_BARS, NodeView, Shards};
 pub use promise::{Goal, GroupState, Raised};
@@ -50,6 +52,8 @@ pub struct View {
     now: Millis,
     seq: u64,
     paused: bool,
+    glass: Option<Glass>,
+    frozen: Option<String>,
     is_laid_down: bool,
     cleaning: bool,
     undoing: Option<CancelReason>,
@@ -184,6 +188,8 @@ impl View {
             now: Millis::ZERO,
             seq: 0,
             paused: false,
+            glass: None,
+            frozen: None,
             is_laid_down: false,
             cleaning: false,
             undoing: None,

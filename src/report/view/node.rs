@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::base::{Millis, NodeIx, Span};
 use crate::graph::Node;
-use crate::run::event::{CheckKind, NodeState, Outcome, OutputRef, StopReason};
+use crate::run::event::{CheckKind, NodeState, Outcome, OutputRef, StopReason, Vote};
 
 /// A stage so far.
 #[derive(Clone, PartialEq, Debug)]
@@ -41,6 +41,8 @@ pub struct NodeView {
     pub prompt: String,
     /// Its approval was opened and not decided yet.
     pub is_open: bool,
+    /// Who agreed so far, and to what.
+    pub votes: Vec<Vote>,
     /// Who decided or resolved it, with their words.
     pub decided_by: Option<(String, String)>,
     /// Declared outputs of its last good attempt.
@@ -117,6 +119,7 @@ impl NodeView {
             expires: None,
             prompt: String::new(),
             is_open: false,
+            votes: Vec::new(),
             decided_by: None,
             outputs: Vec::new(),
             output: None,

@@ -40,6 +40,8 @@ pub enum CaseKind {
     /// An automatic step stopped where only a person may go on: a rollback before a `forward-only` stage, healing at
     /// its limit.
     Halted,
+    /// The policy of the environment was overridden.
+    Override,
 }
 
 /// How bad it is.
@@ -73,6 +75,7 @@ impl CaseKind {
             Self::Late => "late",
             Self::Dead => "dead",
             Self::Halted => "halted",
+            Self::Override => "override",
         }
     }
 }

@@ -57,6 +57,16 @@ fn a_held_gate_waits_like_an_approval_and_what_a_person_says_counts() {
 }
 
 #[test]
+fn a_gate_that_nobody_decided_about_passes_only_if_its_plan_says_so() {
+    let mut lenient = gate("gate");
+    lenient.rules.waives_late = true;
+    let mut story = Story::of(vec![lenient, after("next", &[0])]);
+    told(&mut story, HELD);
+    let said = "waived by the plan: nobody decided in time, and `on-expire` says `continue`";
+    story.wait(60_000).has(&ended(NodeState::Success, said)).starts(&[(1, 0)]);
+}
+
+#[test]
 fn a_halt_waits_without_end() {
     let mut story = Story::of(vec![gate("gate")]);
     told(&mut story, HALTED);

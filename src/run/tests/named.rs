@@ -1,7 +1,7 @@
 //! Every kind of news and every kind of fact is named by a test of this folder: what is added needs one.
 
 /// News, and a test in which it decides something.
-const NEWS: [(&str, &str); 18] = [
+const NEWS: [(&str, &str); 20] = [
     ("Begin", "a_run_starts_what_needs_nothing_and_ends_when_all_has_ended"),
     ("Recover", "a_lost_attempt_runs_again_and_costs_no_retry"),
     ("Tick", "the_ladder_is_stop_then_force_then_lost"),
@@ -14,6 +14,8 @@ const NEWS: [(&str, &str); 18] = [
     ("Checked", "done_if_is_asked_after_a_timeout_and_after_a_signal_but_not_after_an_exit"),
     ("Recalled", "results_that_are_known_start_nothing"),
     ("Decide", "approvals_wait_for_a_person"),
+    ("Attest", "each_item_of_a_checklist_is_answered_and_one_no_fails_it"),
+    ("BreakGlass", "a_broken_glass_lifts_the_policy_and_not_the_plan"),
     ("Resolve", "a_person_resolves_what_nobody_knows"),
     ("Pause", "a_pause_holds_starts_back_and_nothing_else"),
     ("Cancel", "a_cancel_only_rises"),
@@ -23,7 +25,7 @@ const NEWS: [(&str, &str); 18] = [
 ];
 
 /// Facts, and a test that shows why one is decided or what it changes.
-const FACTS: [(&str, &str); 42] = [
+const FACTS: [(&str, &str); 46] = [
     ("RunBegan", "nothing_moves_before_the_run_has_begun"),
     ("RunResumed", "a_failed_run_tries_again_what_had_not_succeeded"),
     ("PlanChanged", "the_rest_of_a_run_goes_by_the_new_plan"),
@@ -47,6 +49,7 @@ const FACTS: [(&str, &str); 42] = [
     ("CheckAnswered", "a_question_without_an_answer_does_not_hold_the_run_for_ever"),
     ("GateOpened", "approvals_wait_for_a_person"),
     ("GateDecided", "an_approval_above_a_change_is_asked_again"),
+    ("VoteCast", "the_last_of_so_many_people_decides"),
     ("NodeExpired", "an_approval_expires"),
     ("ShardExpired", "within_is_the_time_of_one_shard_and_ends_only_that_one"),
     ("NodeFinished", "a_stage_whose_within_ran_out_says_so"),
@@ -55,6 +58,9 @@ const FACTS: [(&str, &str); 42] = [
     ("NodeResolved", "a_handler_is_placed_anew_when_what_it_needs_is_resolved_during_the_drain"),
     ("PauseChanged", "a_pause_outlives_its_engine_but_not_its_run"),
     ("CancelRaised", "a_failure_drains_the_run_and_blocks_the_rest"),
+    ("GlassBroken", "a_broken_glass_lifts_the_policy_and_not_the_plan"),
+    ("FreezeBegan", "a_freeze_holds_starts_back_until_it_is_over"),
+    ("FreezeEnded", "a_freeze_holds_starts_back_until_it_is_over"),
     ("SecretsFetched", "what_is_known_of_secrets_is_recorded_while_the_run_lives"),
     ("RollbackBegan", "a_rollback_begins_when_the_run_has_drained_and_goes_backwards"),
     ("FinallyBegan", "the_clean_up_runs_after_success_and_after_failure"),
@@ -71,7 +77,8 @@ const FACTS: [(&str, &str); 42] = [
 /// Facts that only tests of other folders show so far: this list may only shrink.
 const ELSEWHERE: [&str; 1] = ["ItemsFrozen"];
 
-const TESTS: [&str; 14] = [
+const TESTS: [&str; 15] = [
+    include_str!("consent.rs"),
     include_str!("cancel.rs"),
     include_str!("checks.rs"),
     include_str!("clocks.rs"),

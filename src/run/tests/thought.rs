@@ -73,7 +73,7 @@ fn who_reads_how_a_doubtful_stage_ends_is_in_doubt_whatever_that_is_thought_to_b
 fn the_clean_up_hangs_on_an_approval_that_may_be_skipped() {
     let mut ask = asks(after("ask", &[0]), "needs.a.outputs.n == 1");
     ask.rules.is_approval = true;
-    ask.work = Work::Approval { prompt: None };
+    ask.work = Work::Approval { prompt: None, items: Vec::new() };
     let stages = vec![telling(Node::plain("a")), ask, stage("tidy", |node| node.phase = Phase::Finally)];
     let told = foreseen(parts(stages));
     assert_eq!(told[1], (Fate::Asked, Some(HangsOn::Condition)));

@@ -374,6 +374,24 @@ finally:
 ",
     },
     Page {
+        code: "plan::needs-approval",
+        title: "an approval that the policy asks for is not there",
+        text: "`policy: {approvals: …}` of an environment asks people before anything is changed there. A plan for it has a \
+               stage that asks them, and no selection leaves that stage out. `--break-glass REASON` overrides the policy for \
+               one run, is recorded, and opens a ticket.",
+        bad: r"version: 1
+environment: production
+stages:
+  ship: {run: ./ship}
+",
+        good: r"version: 1
+environment: production
+stages:
+  approve: {uses: approval, timeout: 4h}
+  ship: {needs: [approve], run: ./ship}
+",
+    },
+    Page {
         code: "plan::no-environment",
         title: "a plan without an environment",
         text: "`env.…` and the actions `env.check`, `env.render`, `env.diff` and `env.parity` work on the environment that the \

@@ -1,6 +1,7 @@
 //! What `with` of each gate may hold. Tables say names and types; what the values mean together is read by `gate::Spec`.
 
-use super::words::{COMPOSE, PREEXISTING, REDUCE, WHAT_FOLLOWS, WORSE};
+use super::judges::{AUTHORITIES, IDENTITY};
+use super::words::{AT_THE_END, COMPOSE, PREEXISTING, REDUCE, WHAT_FOLLOWS, WORSE};
 use crate::base::limits::MAX_GATE_STREAK;
 use crate::plan::schema::{Key, NameRule, Named, Shape, Table};
 
@@ -22,7 +23,7 @@ const STATUS: Shape = Shape::Either(&[
 /// What only this gate has, and what every gate has; the first word is what the gate says of `on-no-data`.
 macro_rules! gate_keys {
     ($no_data:ident; $($own:expr),* $(,)?) => {
-        &[$($own,)* INTERVAL, PATIENCE, ON_FAIL, ON_INCONCLUSIVE, $no_data, ON_ERROR, HOLD_FOR]
+        &[$($own,)* INTERVAL, PATIENCE, ON_FAIL, ON_INCONCLUSIVE, $no_data, ON_ERROR, HOLD_FOR, ON_EXPIRE]
     };
 }
 
@@ -50,6 +51,15 @@ const NEEDS_NO_DATA: Key = ON_NO_DATA.required();
 const ON_ERROR: Key =
     Key::new("on-error", Shape::Word(WHAT_FOLLOWS), "what follows when it cannot be asked", "hold").or("fail");
 const HOLD_FOR: Key = Key::new("hold-for", TIME, "how long a held gate waits for a person", "4h").or("24h");
+const ON_EXPIRE: Key = Key::new(
+    "on-expire",
+    Shape::Word(AT_THE_END),
+    "what follows when nobody decided about a held gate",
+    "continue",
+)
+.or("fail");
+const TICKET: Key =
+    Key::new("ticket", Shape::Template, "who looks at a fault that was there before, for `need-ticket`", "OPS-12");
 const PASSES: Key = Key::new("consecutive", COUNT, "good answers in a row that pass", "3").or("1");
 const FAILS: Key = Key::new("consecutive-fail", COUNT, "other answers in a row that end it", "5")
     .or("it asks until the stage's `timeout`");
@@ -106,6 +116,7 @@ pub static HTTP: Table = Table {
         PASS,
         BEFORE,
         PREEXISTING_KEY,
+        TICKET,
         RATIO,
         PASSES,
         FAILS,
@@ -136,6 +147,7 @@ pub static COMMAND: Table = Table {
         PASS,
         BEFORE,
         PREEXISTING_KEY,
+        TICKET,
         RATIO,
         PASSES,
         FAILS,
@@ -155,6 +167,7 @@ pub static GATE_FILE: Table = Table {
         PASS,
         BEFORE,
         PREEXISTING_KEY,
+        TICKET,
         RATIO,
         PASSES,
         FAILS,
@@ -177,6 +190,7 @@ pub static PROMETHEUS: Table = Table {
         PASS.required(),
         BEFORE,
         PREEXISTING_KEY,
+        TICKET,
         RATIO,
         PASSES,
         QUERY_FAILS,
@@ -196,6 +210,7 @@ pub static LOG: Table = Table {
         Key::new("pass", Shape::Template, "how many there may be", "'>= 1'").or("== 0"),
         BEFORE,
         PREEXISTING_KEY,
+        TICKET,
         RATIO,
         Key::new("for", TIME, "how long", "10m"),
         COVERAGE,
@@ -313,18 +328,6 @@ pub static EXPECT: Table = Table {
     open: None,
 };
 
-/// Which version answers.
-pub static IDENTITY: Table = Table {
-    name: "gate-identity",
-    doc: "Which version has to answer, and where the answer says it: one of `json` and `header`.",
-    keys: &[
-        Key::new("json", Shape::Template, "a JSON pointer", "/version"),
-        Key::new("header", Shape::Template, "a header", "X-Version"),
-        Key::new("is", Shape::Template, "the version", r#""{{ inputs.tag }}""#).required(),
-    ],
-    open: None,
-};
-
 /// One metric of a soak or a watch.
 pub static METRIC: Table = Table {
     name: "gate-metric",
@@ -335,6 +338,7 @@ pub static METRIC: Table = Table {
         PASS.required(),
         BEFORE,
         PREEXISTING_KEY,
+        TICKET,
         RATIO,
     ),
     open: None,
@@ -370,17 +374,6 @@ pub static SOURCE: Table = Table {
     name: "gate-source",
     doc: "Where a number comes from: one of the first six keys, and what belongs to it.",
     keys: source_keys!(),
-    open: None,
-};
-
-/// Who judges what.
-pub static AUTHORITIES: Table = Table {
-    name: "gate-authorities",
-    doc: "Two authorities, each of which needs all of its own metrics.",
-    keys: &[
-        Key::new("correctness", TEXTS, "metrics about what is right", "[errors]").required(),
-        Key::new("safety", TEXTS, "metrics about what is safe", "[memory, depth]").required(),
-    ],
     open: None,
 };
 

@@ -1,8 +1,8 @@
 //! A stage, an action, and what `defaults` may hold.
 
 use super::parts::{ALLOWED_EXITS, CACHE, DONE_IF, MATRIX, NEED, RETRY, SHARDS, SLO_SHAPE, STOP};
-use super::words::{FAILURE, LIFETIME, SHELL, TYPE, UNDO};
-use crate::base::limits::MAX_PARALLEL;
+use super::words::{APPROVER, FAILURE, LIFETIME, SHELL, TYPE, UNDO};
+use crate::base::limits::{MAX_APPROVALS, MAX_PARALLEL};
 use crate::plan::schema::{Key, NameRule, Named, Shape, Table};
 
 /// A script or an argv.
@@ -256,7 +256,43 @@ pub static ACTION: Table = Table {
 pub static APPROVAL: Table = Table {
     name: "approval",
     doc: "`with` of `uses: approval`: the run waits until a person approves or rejects.",
-    keys: &[Key::new("prompt", Shape::Template, "the question", r#""Ship {{ inputs.tag }}?""#)],
+    keys: &[PROMPT, APPROVERS, DISTINCT],
+    open: None,
+};
+
+const PROMPT: Key = Key::new("prompt", Shape::Template, "the question", r#""Ship {{ inputs.tag }}?""#);
+const APPROVERS: Key = Key::new(
+    "min",
+    Shape::Count { min: 1, max: MAX_APPROVALS },
+    "how many people must agree; more when the environment's policy says so",
+    "2",
+)
+.or("1");
+const PEOPLE: Shape = Shape::List { of: &Shape::Word(APPROVER), empty: false };
+const DISTINCT: Key = Key::new(
+    "distinct-from",
+    PEOPLE,
+    "who does not count, besides those whom the environment's policy names",
+    "[operator, author]",
+);
+
+/// What `uses: attest` takes.
+pub static ATTEST: Table = Table {
+    name: "attest",
+    doc: "`with` of `uses: attest`: the run waits until a person has said of each item whether it is so \
+          (`engine attest`). One no, and the stage fails.",
+    keys: &[
+        Key::new(
+            "items",
+            Shape::Named(Named { what: "item", rule: NameRule::Id, of: &Shape::Template }),
+            "what has to be so, each under a name",
+            "{tests: the full test script has passed, docs: the changelog names the version}",
+        )
+        .required(),
+        PROMPT,
+        APPROVERS,
+        DISTINCT,
+    ],
     open: None,
 };
 

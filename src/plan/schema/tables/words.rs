@@ -123,6 +123,10 @@ pub static WHAT_FOLLOWS: &[Choice] = &[
     Choice::new("fail", "the stage fails, and the failure policy of its scope decides the rest"),
 ];
 
+/// What follows when nobody decided about a held gate.
+pub(super) static AT_THE_END: &[Choice] =
+    &[Choice::new("fail", "the stage fails"), Choice::new("continue", "the verdict is waived, by nobody")];
+
 /// How samples become one number.
 pub static REDUCE: &[Choice] = &[
     Choice::new("avg", "the mean"),
@@ -144,6 +148,7 @@ pub static COMPOSE: &[Choice] = &[Choice::new("all", "each must pass"), Choice::
 pub static PREEXISTING: &[Choice] = &[
     Choice::new("block", "it counts like any other"),
     Choice::new("tolerate", "it may stay, at most `worsen-ratio` times as bad"),
+    Choice::new("need-ticket", "as `tolerate`, if `ticket` names who looks at it; else as `block`"),
 ];
 
 /// Which difference is for the worse.
