@@ -10,7 +10,7 @@ use crate::plan::model::{Lifetime, Shell, Signal};
 use crate::plan::{FileIx, Place};
 use crate::render::Value;
 
-pub use super::rules::{Consent, Frozen, Retry, Rules, Split, Terms, Undo};
+pub use super::rules::{Consent, Frozen, LockRule, Retry, Rules, Split, Terms, Undo};
 
 /// A frozen graph. Made by [`Graph::assemble`] only, so that its edges, order and priorities agree.
 #[derive(Clone, Debug)]
@@ -75,17 +75,6 @@ pub struct Deployed {
     pub secrets: usize,
     /// Its policy in words.
     pub policy: Vec<String>,
-}
-
-/// The run lock, resolved.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LockRule {
-    /// The lock's name.
-    pub name: String,
-    /// What to do when it is held.
-    pub on_busy: crate::plan::model::OnBusy,
-    /// How long to wait; without end when absent.
-    pub wait: Option<Span>,
 }
 
 /// A failure scope.

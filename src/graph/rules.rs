@@ -126,6 +126,17 @@ pub struct Frozen {
     pub words: String,
 }
 
+/// The run lock, resolved.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LockRule {
+    /// The lock's name.
+    pub name: String,
+    /// What to do when it is held.
+    pub on_busy: crate::plan::model::OnBusy,
+    /// How long to wait; without end when absent.
+    pub wait: Option<Span>,
+}
+
 /// What `rollback` says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Undo {
