@@ -122,9 +122,10 @@ pub(super) fn report(args: &ReportArgs, settings: &Settings) -> Answer {
     forecast::foresee(&mut view);
     let stored = logs::Stored::new(&read);
     let text = if args.json {
-        let mut status = json::status(&view, read.last_at(), is_alive);
-        status["expected_ms"] = serde_json::json!(view.foreseen().map(Span::ms));
-        status["forecast_error_percent"] = serde_json::json!(view.forecast_error());
+        let mut status = json::Status::new(&view, read.last_at(), is_alive);
+        status.more.insert("expected_ms".to_owned(), serde_json::json!(view.foreseen().map(Span::ms)));
+        let error = serde_json::json!(view.forecast_error());
+        status.more.insert("forecast_error_percent".to_owned(), error);
         serde_json::to_string_pretty(&status).expect("a JSON value is always written") + "\n"
     } else {
         match args.format {

@@ -44,7 +44,7 @@ pub(super) fn run(args: &StatusArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
     let Standing { view, is_alive, now } = standing(find::run_or_latest(&state, args.run.as_deref())?)?;
     if args.json {
-        print::json(&json::status(&view, now, is_alive));
+        print::json(&json::Status::new(&view, now, is_alive));
     } else {
         let zone = TimeZone::system();
         print::out(&table::status(&view, &Setting { now, is_alive, zone: &zone, look: look(settings) }));

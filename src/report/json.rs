@@ -1,5 +1,6 @@
 //! `status --json`, `runs --json`: documented in `docs/json.md`, versioned, and only ever added to.
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::base::{Millis, NodeIx};
@@ -11,12 +12,49 @@ use super::{promise, why, words};
 /// Version of the shapes of this file.
 pub const VERSION: u32 = 1;
 
-/// The run as `status --json` shows it at `now`. `is_alive`: whether an engine holds its lock.
-pub fn status(view: &View, now: Millis, is_alive: bool) -> Value {
-    let mut out = head(view, now, is_alive);
-    let stages = view.nodes().map(|(ix, node)| stage(view, ix, node, now)).collect();
-    out.insert("stages".to_owned(), Value::Array(stages));
-    Value::Object(out)
+/// The run as `status --json` shows it. Its stages are made one by one while they are written: of 100,000, all at
+/// once would take half a gigabyte.
+#[derive(Debug)]
+pub struct Status<'a> {
+    /// The run.
+    pub view: &'a View,
+    /// The present moment, in the run's time.
+    pub now: Millis,
+    /// Whether an engine holds its lock.
+    pub is_alive: bool,
+    /// What stands behind the stages.
+    pub more: Map<String, Value>,
+}
+
+impl<'a> Status<'a> {
+    /// With nothing behind the stages.
+    pub fn new(view: &'a View, now: Millis, is_alive: bool) -> Self {
+        Self { view, now, is_alive, more: Map::new() }
+    }
+}
+
+impl Serialize for Status<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut out = to.serialize_map(None)?;
+        for (name, value) in &head(self.view, self.now, self.is_alive) {
+            out.serialize_entry(name, value)?;
+        }
+        out.serialize_entry("stages", &Stages(self))?;
+        for (name, value) in &self.more {
+            out.serialize_entry(name, value)?;
+        }
+        out.end()
+    }
+}
+
+/// The stages of a run, in order.
+struct Stages<'a>(&'a Status<'a>);
+
+impl Serialize for Stages<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Status { view, now, .. } = self.0;
+        to.collect_seq(view.nodes().map(|(ix, node)| stage(view, ix, node, *now)))
+    }
 }
 
 /// The run as one item of `runs --json`: all but the stages.

@@ -253,7 +253,7 @@ fn status_fits_80_columns() {
 #[test]
 fn status_as_json() {
     let view = script::view(&script::waiting());
-    let value = json::status(&view, Millis::new(27_000), false);
+    let value = serde_json::to_value(json::Status::new(&view, Millis::new(27_000), false)).expect("JSON");
     let stages = value["stages"].as_array().expect("an array");
     let mut lines: Vec<String> = stages.iter().map(ToString::to_string).collect();
     let mut head = value.clone();

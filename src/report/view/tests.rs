@@ -245,6 +245,7 @@ proptest! {
         junit::render(&view, &tail::NoLogs);
         html::render(&view, &tail::NoLogs, &TimeZone::UTC);
         markdown::render(&view, &tail::NoLogs);
-        crate::report::json::status(&view, view.now(), true);
+        let status = crate::report::json::Status::new(&view, view.now(), true);
+        prop_assert!(serde_json::to_writer(std::io::sink(), &status).is_ok());
     }
 }
