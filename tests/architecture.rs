@@ -36,7 +36,7 @@ const FILE_LINES: usize = 500;
 const FUNCTION_LINES: usize = 70;
 
 /// What may lie at the top.
-const TOP: [&str; 20] = [
+const TOP: [&str; 21] = [
     ".ci",
     ".gitignore",
     "CHANGELOG.md",
@@ -45,6 +45,7 @@ const TOP: [&str; 20] = [
     "LICENSE",
     "README.md",
     "benches",
+    "build.rs",
     "clippy.toml",
     "deny.toml",
     "docs",

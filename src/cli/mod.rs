@@ -56,6 +56,10 @@ pub fn main() -> ExitCode {
     if let Some(code) = guard::stand_watch() {
         return ExitCode::from(code);
     }
+    if asks_for_version_alone(std::env::args_os().skip(1)) {
+        print::out(VERSION_LINE);
+        return Exit::Success.into();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -85,6 +89,13 @@ pub fn main() -> ExitCode {
                 .into()
         }
     }
+}
+
+/// What `--version` answers, for which nobody should wait until every verb and flag is described.
+const VERSION_LINE: &str = concat!("engine ", env!("CARGO_PKG_VERSION"), "\n");
+
+fn asks_for_version_alone(mut words: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    words.next().is_some_and(|word| word == "--version" || word == "-V") && words.next().is_none()
 }
 
 /// Whether a command starts processes of stages, or others that must not outlive it.
@@ -158,6 +169,15 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::args::Cli;
+    use super::{VERSION_LINE, asks_for_version_alone};
+
+    #[test]
+    fn the_short_way_to_the_version_says_what_the_long_one_says() {
+        assert_eq!(VERSION_LINE, Cli::command().render_version());
+        let asks = |words: &[&str]| asks_for_version_alone(words.iter().map(Into::into));
+        assert!(asks(&["--version"]) && asks(&["-V"]));
+        assert!(!asks(&[]) && !asks(&["run", "--version"]) && !asks(&["--version", "run"]));
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {
