@@ -22,6 +22,8 @@ mod language;
 mod lines;
 #[path = "flows/locks.rs"]
 mod locks;
+#[path = "flows/misfits.rs"]
+mod misfits;
 #[path = "flows/odd.rs"]
 mod odd;
 #[path = "flows/parts.rs"]

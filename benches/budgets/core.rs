@@ -86,6 +86,7 @@ pub(crate) fn begin(jobs: u32) -> Input {
         rollbacks: 0,
         back_to: None,
         author: None,
+        waited: Span::ZERO,
     }))
 }
 

@@ -83,8 +83,9 @@ fn record(room: &Path, plan: &str, last: impl Fn(&Event) -> bool) {
     let state = StateDir::open(room.join(".engine")).expect("a state folder");
     let run = RunId::parse(RUN).expect("the word is an id");
     let new = New { compiled: &compiled, run, seed: Some(7), key: None, person: "bench".to_owned(), author: None };
-    let (mut owned, mut inputs) = begin::create(&state, Surroundings::read(room.to_path_buf()), &new)
-        .unwrap_or_else(|error| panic!("the run cannot be made: {error}"));
+    let (mut owned, mut inputs) =
+        begin::create(&state, Surroundings::read(room.to_path_buf()), &new, engine::base::Span::ZERO)
+            .unwrap_or_else(|error| panic!("the run cannot be made: {error}"));
     let (tell, told) = channel();
     let notify = move |notice| tell.send(notice).unwrap_or(());
     let writer = Writer::open(&owned.dir, &owned.ownership, &owned.end, notify).expect("a writer");

@@ -64,7 +64,7 @@ pub(super) fn choose(
                 look,
                 Box::new(|| Tty::<std::io::Stdout>::size_of(std::io::stdout())),
             );
-            Box::new(tty.asking(asks))
+            Box::new(tty.asking(asks).in_zone(jiff::tz::TimeZone::system()))
         }
         Kind::Plain => Box::new(Plain::new(view.clone(), out(), look)),
         Kind::GitHub => {

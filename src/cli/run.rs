@@ -295,7 +295,7 @@ fn begin_with_lock(
             }
         }
         guarded.begin()?;
-        let begun = begin::create(state, surroundings.clone(), new)?;
+        let begun = begin::create(state, surroundings.clone(), new, wait.waited())?;
         let Some(rule) = rule else { return Ok(Begun::Run(Box::new(begun))) };
         match begin::take_lock(state, &rule.name, &new.run, &new.person)? {
             Locked::Held => return Ok(Begun::Run(Box::new(begun))),
@@ -333,6 +333,11 @@ struct LockWait {
 impl LockWait {
     fn begin(time_box: Option<TimeBox>) -> Self {
         Self { clock: ports::Clock::begin(), time_box, is_told: false }
+    }
+
+    /// How long it was, if it was one.
+    fn waited(&self) -> Span {
+        if self.is_told { self.clock.now().since(crate::base::Millis::ZERO) } else { Span::ZERO }
     }
 
     /// The lock is held by another run: waits a moment as the plan allows, or says how this ends.

@@ -119,6 +119,10 @@ fn as_json(graph: &Graph, found: &Simulation, assumed: &Assumptions) -> serde_js
     let timeout = graph.settings.timeout.map(
         |limit| json!({"limit_ms": limit.ms(), "chance": percent(all - found.timed_out as usize, all) / 100.0}),
     );
+    let slos = graph.objectives.iter().zip(&found.missed).map(|(slo, &missed)| {
+        let chance = percent(all - missed as usize, all) / 100.0;
+        json!({"of": slo.subject.word(), "name": slo.name, "limit_ms": slo.limit.ms(), "chance": chance})
+    });
     json!({
         "version": 1, "plan": graph.name, "samples": all, "seed": assumed.seed, "runs": found.runs,
         "jobs": graph.settings.max_parallel,
@@ -128,7 +132,7 @@ fn as_json(graph: &Graph, found: &Simulation, assumed: &Assumptions) -> serde_js
         "holdups": holdups.collect::<Vec<_>>(),
         "success": percent(found.succeeded as usize, all) / 100.0,
         "timeout": timeout,
-        "slos": [],
+        "slos": slos.collect::<Vec<_>>(),
         "failures": found.failures.iter().map(|(node, count)| json!({"stage": id(node), "runs": count})).collect::<Vec<_>>(),
         "guessed": found.guessed.iter().map(id).collect::<Vec<_>>(),
         "stages": stages.collect::<Vec<_>>(),
@@ -212,6 +216,10 @@ fn as_text(graph: &Graph, found: &Simulation, assumed: &Assumptions) -> String {
     if let Some(limit) = graph.settings.timeout {
         let kept = percent(all - found.timed_out as usize, all);
         put(format!("timeout    {kept:.1} % end within {}", words::length(limit)));
+    }
+    for (slo, &missed) in graph.objectives.iter().zip(&found.missed) {
+        let (kept, limit) = (percent(all - missed as usize, all), words::length(slo.limit));
+        put(format!("slo        {kept:.1} % of {} within {limit}", slo.title()));
     }
     let mut failures: Vec<_> = found.failures.iter().collect();
     failures.sort_by_key(|(node, count)| (std::cmp::Reverse(**count), **node));

@@ -15,7 +15,7 @@ use super::prepare::tag;
 pub use super::recorded::{Read, Recorded};
 use super::secrets::{Given, Strongbox};
 use super::surroundings::Surroundings;
-use crate::base::{Millis, NodeIx, RunId};
+use crate::base::{Millis, NodeIx, RunId, Span};
 use crate::exec::{guard, unix};
 use crate::graph::Graph;
 use crate::graph::model::Work;
@@ -51,11 +51,16 @@ pub struct New<'a> {
     pub author: Option<String>,
 }
 
-/// Makes the run's folder and owns it. The run begins with the inputs that come back.
+/// Makes the run's folder and owns it. The run begins with the inputs that come back; it has `waited` for its lock.
 ///
 /// # Errors
 /// The id is taken, or the state folder cannot be written.
-pub fn create(state: &StateDir, surroundings: Surroundings, new: &New<'_>) -> Result<(Owned, Vec<Input>), Error> {
+pub fn create(
+    state: &StateDir,
+    surroundings: Surroundings,
+    new: &New<'_>,
+    waited: Span,
+) -> Result<(Owned, Vec<Input>), Error> {
     let wall_ms = ports::wall_ms();
     let files = compile::snapshot_files(new.compiled);
     let holder = Holder { pid: std::process::id(), wall_ms };
@@ -63,6 +68,7 @@ pub fn create(state: &StateDir, surroundings: Surroundings, new: &New<'_>) -> Re
     let end = journal::Reader::open(&dir)?.end();
     let graph = Arc::clone(&new.compiled.graph);
     let mut began = began(new, &graph, wall_ms, snapshot::digests(&files));
+    began.waited = waited;
     began.place = place::record(&surroundings.root, state.path());
     began.rollbacks = point::earlier_rollbacks(state, &began)?;
     let core = Core::new(vec![graph]);
@@ -98,6 +104,7 @@ pub(super) fn began(
         rollbacks: 0,
         back_to: new.compiled.options.back_to.as_deref().and_then(crate::base::RunId::parse),
         author: new.author.clone(),
+        waited: Span::ZERO,
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Simulation {
     pub succeeded: u32,
     /// Runs that the run's timeout ended.
     pub timed_out: u32,
+    /// How often each objective of the graph was missed.
+    pub missed: Vec<u32>,
     /// How often each stage made a run fail.
     pub failures: BTreeMap<NodeIx, u32>,
     /// How often each stage ended in which state.
@@ -70,6 +72,7 @@ pub fn simulate(graph: &Arc<Graph>, history: &History, assumed: &Assumptions) ->
         holdups: Vec::new(),
         succeeded: 0,
         timed_out: 0,
+        missed: vec![0; graph.objectives.len()],
         failures: BTreeMap::new(),
         states: graph.nodes.indexes().map(|_| BTreeMap::new()).collect(),
         guessed: graph.nodes.indexes().filter(needs_history).collect(),
@@ -87,6 +90,7 @@ pub fn simulate(graph: &Arc<Graph>, history: &History, assumed: &Assumptions) ->
         run.causes.iter().for_each(|(cause, span)| add(&mut held, Holdup::Run(*cause), *span));
         found.succeeded += u32::from(run.verdict.state == RunEnd::Success);
         found.timed_out += u32::from(run.verdict.timed_out);
+        run.missed.iter().for_each(|&objective| found.missed[objective as usize] += 1);
         for node in &run.verdict.failed {
             *found.failures.entry(*node).or_default() += 1;
         }
@@ -202,6 +206,7 @@ mod tests {
     use super::*;
     use crate::graph::Parts;
     use crate::graph::model::{Accept, Need, Node, Phase, Pool};
+    use crate::graph::objective::{Objective, OnBreach, Subject};
     use crate::plan::model::AllowFailure;
 
     fn node(id: &str, seconds: u64, needs: &[u32]) -> Node {
@@ -268,6 +273,28 @@ mod tests {
         let plan = graph(4, |parts| parts.settings.timeout = Some(Span::from_secs(4)));
         let run = found(&plan, slower(A, 3.0));
         assert_eq!((run.timed_out, run.succeeded), (3, 0));
+    }
+
+    #[test]
+    fn objectives_are_met_in_the_runs_that_are_quick_enough() {
+        let slo = |subject, name: &str, secs, nodes: &[NodeIx]| Objective {
+            subject,
+            name: name.into(),
+            limit: Span::from_secs(secs),
+            on_breach: OnBreach::Warn,
+            nodes: nodes.to_vec(),
+        };
+        let plan = graph(4, |parts| {
+            let of_run = [slo(Subject::Run, "", 4, &[]), slo(Subject::Run, "", 3, &[])];
+            let of_stages = [slo(Subject::Group, "g", 3, &[B, C]), slo(Subject::Stage, "c", 2, &[C])];
+            parts.objectives = of_run.into_iter().chain(of_stages).collect();
+        });
+        let run = found(&plan, |_| {});
+        assert_eq!(
+            (run.missed, run.succeeded),
+            (vec![0, 3, 0, 3], 3),
+            "at the limit is in time, and none stops a run"
+        );
     }
 
     #[test]

@@ -230,7 +230,7 @@ impl<'a> Folding<'a> {
         self.summary.took = at.since(Millis::ZERO);
         match event {
             Event::RunBegan(began) => {
-                self.summary.waited = at.since(Millis::ZERO);
+                self.summary.waited = began.waited;
                 self.summary.run = Some(began.run);
                 self.summary.plan = began.plan;
                 self.summary.path = began.path;

@@ -34,6 +34,7 @@ pub(super) fn began(id: &RunId) -> Event {
         rollbacks: 0,
         back_to: None,
         author: None,
+        waited: Span::ZERO,
     }))
 }
 

@@ -176,6 +176,22 @@ fn the_live_region_shows_what_runs() {
 }
 
 #[test]
+fn the_live_region_says_until_when() {
+    let out = Shared::default();
+    let mut view = View::new(vec![script::graph()]);
+    for ix in script::graph().nodes.indexes() {
+        view.expect(ix, crate::base::Span::from_secs(40));
+    }
+    let tty = Tty::new(view, out.clone(), Look::PLAIN, Box::new(|| Some(Size { columns: 80, rows: 24 })));
+    let mut tty = tty.in_zone(jiff::tz::TimeZone::fixed(jiff::tz::offset(1)));
+    feed(&up_to_tick(1), &mut tty);
+    let mut screen = Screen::new(80);
+    screen.show(&out.0.borrow());
+    // It began at 04:47:25.
+    assert!(screen.text().contains(" left, until 04:"), "{}", screen.text());
+}
+
+#[test]
 fn the_live_region_leaves_no_trace() {
     for (columns, rows) in [(80, 24), (30, 5), (44, 3), (200, 60), (1, 1)] {
         let out = Shared::default();

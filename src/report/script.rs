@@ -81,6 +81,7 @@ pub(super) fn began() -> Event {
         rollbacks: 0,
         back_to: None,
         author: None,
+        waited: Span::ZERO,
     }))
 }
 

@@ -259,6 +259,11 @@ pub fn local(wall_ms: i64, at: Millis, zone: &TimeZone) -> String {
     moment(wall_ms, at).to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
+/// The hour and minute of it in `zone`: `04:31`.
+pub fn hour(wall_ms: i64, at: Millis, zone: &TimeZone) -> String {
+    moment(wall_ms, at).to_zoned(zone.clone()).strftime("%H:%M").to_string()
+}
+
 /// The time stamp; the ends of jiff's calendar stand for what lies beyond them.
 fn moment(wall_ms: i64, at: Millis) -> Timestamp {
     let ms = wall_ms.saturating_add(i64::try_from(at.raw()).unwrap_or(i64::MAX));

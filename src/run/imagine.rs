@@ -33,6 +33,8 @@ pub struct Imagined {
     pub verdict: Verdict,
     /// What became of each stage.
     pub states: IdVec<NodeIx, NodeState>,
+    /// Objectives that were missed, by their number in the graph.
+    pub missed: Vec<u32>,
     /// What its time went to.
     pub causes: BTreeMap<Cause, Span>,
 }
@@ -143,7 +145,9 @@ impl World {
         // A run that only a person can go on with, an outcome that nobody knows for one, is no good run.
         let verdict = state.verdict().cloned().unwrap_or(stuck);
         let causes = causes(graph, &self.past, state.now());
-        Imagined { took: state.now().since(Millis::ZERO), verdict, states, causes }
+        let missed =
+            (0..).take(graph.objectives.len()).filter(|&objective| state.is_breached(objective)).collect();
+        Imagined { took: state.now().since(Millis::ZERO), verdict, states, missed, causes }
     }
 }
 
@@ -214,5 +218,6 @@ fn began(graph: &Graph, seed: u64) -> Began {
         rollbacks: 0,
         back_to: None,
         author: None,
+        waited: Span::ZERO,
     }
 }

@@ -31,6 +31,7 @@ pub fn rehearse(graph: &Arc<Graph>) -> Schedule {
         rollbacks: 0,
         back_to: None,
         author: None,
+        waited: Span::ZERO,
     };
     play.send(Millis::ZERO, Input::Begin(Box::new(began)));
     while let Some(at) = play.next() {

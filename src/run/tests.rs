@@ -93,6 +93,7 @@ fn began(jobs: u32) -> Input {
         rollbacks: 0,
         back_to: None,
         author: None,
+        waited: Span::ZERO,
     }))
 }
 

@@ -115,6 +115,23 @@ fn parts_that_do_not_go_together_are_refused_by_name() {
     refused(&[&one, &two], 8, &["journal"]);
 }
 
+/// One machine knew how long items take and the other did not, so both took some of the same.
+#[test]
+fn parts_that_overlap_are_refused_by_the_shard() {
+    let plan =
+        PLAN.replace("cat out/built;", "cat out/built; if [ -e slow ] && [ \"$item\" = g ]; then sleep 2; fi;");
+    let knows = Project::with_plan(&plan);
+    knows.write("slow", "");
+    knows.engine(&["run", "plan.yaml"]).expect(0);
+    knows.engine(&["run", "plan.yaml", "--shard", "2/2"]).expect(0);
+    let done = log(&knows).into_iter().rev().take_while(|line| line != "build").filter(|line| line.len() == 1);
+    assert_eq!(done.count(), 6, "the slow item is a part of its own");
+    let (project, output) = join(&[&machine("1/2", &plan, 0), &knows], &plan);
+    let output = output.expect(2);
+    assert!(output.stderr.contains("`pack`") && output.stderr.contains("both"), "{}", output.stderr);
+    assert!(project.runs().is_empty(), "nothing is joined");
+}
+
 #[test]
 fn a_part_that_is_none_and_a_plan_without_parts_are_refused() {
     let project = Project::with_plan(PLAN);

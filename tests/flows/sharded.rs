@@ -162,6 +162,24 @@ fn unchanged_items_are_taken_from_an_earlier_run() {
 }
 
 #[test]
+fn a_changed_item_repeats_its_shard_only_also_when_that_has_several() {
+    let body = "    run: 'cat \"$ENGINE_SHARD_FILE\" >> log'\n    cache: {sources: [plan.yaml]}\n";
+    let project = Project::with_plan(&plan("{items: {glob: 'in/*'}, size: 2}", body));
+    for name in ["a", "b", "c", "d", "e"] {
+        project.write(format!("in/{name}"), name);
+    }
+    run(&project, 0);
+    project.write("in/d", "changed");
+    run(&project, 0);
+    assert_eq!(log(&project)[5..], ["in/c", "in/d"]);
+    // An item more at the front moves all that are behind it into other shards.
+    project.write("in/aa", "");
+    run(&project, 0);
+    assert_eq!(log(&project)[7..].iter().filter(|item| *item == "in/aa").count(), 1);
+    assert_eq!(log(&project).len(), 7 + 6);
+}
+
+#[test]
 fn a_changed_artifact_of_a_shard_is_named() {
     let body = "    run: 'mkdir -p out; echo $ENGINE_SHARD > out/$ENGINE_SHARD'\n    artifacts: ['out/*']\n";
     let project = Project::with_plan(&plan("{items: {range: 3}, max-parallel: 1}", body));

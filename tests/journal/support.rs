@@ -43,6 +43,7 @@ pub(crate) fn began(run: &RunId, wall_ms: i64) -> Event {
         rollbacks: 0,
         back_to: None,
         author: None,
+        waited: Span::ZERO,
     }))
 }
 

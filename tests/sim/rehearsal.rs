@@ -29,6 +29,7 @@ fn begin(graph: &Graph) -> Input {
         rollbacks: 0,
         back_to: None,
         author: None,
+        waited: Span::ZERO,
     }))
 }
 

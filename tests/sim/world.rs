@@ -90,6 +90,7 @@ impl World {
             rollbacks: 0,
             back_to: None,
             author: None,
+            waited: Span::ZERO,
         };
         world.show_plan();
         world.send(0, Input::Begin(Box::new(began)));

@@ -182,11 +182,10 @@ impl History {
         let Ok(summary) = summary::of(dir) else { return };
         let Some(run) = summary.run.as_ref().map(ToString::to_string) else { return };
         let is_whole = summary.state == summary::RunState::Success && summary.resumes == 0;
-        let took = summary.took - summary.waited;
         self.runs.push(RunNote {
             run: run.clone(),
             wall_ms: summary.wall_ms,
-            took,
+            took: summary.took,
             waited: summary.waited,
             is_whole,
         });

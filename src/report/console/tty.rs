@@ -9,6 +9,8 @@
 
 use std::io::Write;
 
+use jiff::tz::TimeZone;
+
 use crate::base::{Millis, NodeIx, Span};
 use crate::run::event::NodeState;
 use crate::run::{Attempt, Event};
@@ -63,6 +65,7 @@ pub struct Tty<W: Write> {
     frame: Vec<String>,
     left: Option<(Millis, Option<Span>)>,
     is_asking: bool,
+    zone: Option<TimeZone>,
     /// Whether somebody's Enter has moved the cursor below the region.
     is_below: bool,
 }
@@ -84,6 +87,7 @@ impl<W: Write> Tty<W> {
             frame: Vec::new(),
             left: None,
             is_asking: false,
+            zone: None,
             is_below: false,
         }
     }
@@ -92,6 +96,13 @@ impl<W: Write> Tty<W> {
     #[must_use]
     pub fn asking(mut self, is_asking: bool) -> Self {
         self.is_asking = is_asking;
+        self
+    }
+
+    /// Says when the run will be over by a clock of this zone, too.
+    #[must_use]
+    pub fn in_zone(mut self, zone: TimeZone) -> Self {
+        self.zone = Some(zone);
         self
     }
 
@@ -279,7 +290,9 @@ impl<W: Write> Tty<W> {
         parts.push(words::length(self.view.elapsed(now)));
         let left = self.left.and_then(|(then, left)| Some(left? - now.since(then)));
         if let Some(left) = left.filter(|left| left.ms() > 0) {
-            parts.push(format!("about {} left", words::length(left)));
+            let zone = self.zone.as_ref();
+            let end = zone.map(|zone| format!(", until {}", words::hour(self.view.wall_ms(), now + left, zone)));
+            parts.push(format!("about {} left{}", words::length(left), end.unwrap_or_default()));
         }
         if self.view.is_paused() {
             parts.push("paused".to_owned());

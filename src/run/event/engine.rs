@@ -56,6 +56,14 @@ pub struct Began {
     /// Who wrote what is run, as git says it: `Ann Lee <ann@example.org>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
+    /// How long it waited for its lock before it began.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waited: Span,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(span: &Span) -> bool {
+    *span == Span::ZERO
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
