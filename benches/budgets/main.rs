@@ -14,6 +14,8 @@ mod core;
 mod cpu;
 mod dag;
 mod environments;
+mod forecast;
+mod lines;
 mod machine;
 mod mask;
 mod memory;
@@ -47,6 +49,8 @@ const ITEMS: &[Item] = &[
     ("mask", "masking secrets in what stages print", mask::measure),
     ("env", "10,000 templates, and 5,000 keys in ten environments", environments::measure),
     ("fold", "folding events", core::measure),
+    ("lines", "1,000,000 items by `protocol: lines` with one worker, beside plain pipes", lines::measure),
+    ("simulate", "imagined runs beside 200 real ones", forecast::simulate),
     ("shards-noop", "1,000,000 shards that do nothing, through core and journal", shards::noop),
     ("growth", "how the cost of a shard grows from 1,000 to 1,000,000", shards::growth),
     ("shards-100k", "100,000 process shards beside the bare loop", shards::processes),
@@ -56,7 +60,7 @@ const ITEMS: &[Item] = &[
 ];
 
 /// Measured only when they are named: they take many minutes.
-const ON_REQUEST: [&str; 1] = ["shards-1m"];
+const ON_REQUEST: [&str; 2] = ["shards-1m", "simulate"];
 
 fn main() -> std::process::ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
