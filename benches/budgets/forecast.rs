@@ -57,7 +57,7 @@ fn runs(room: &Path, count: usize) {
 
 /// How long each run took, the newest first.
 fn lengths(room: &Path) -> Vec<f64> {
-    let all = answer(room, &["runs", "--json"]);
+    let all = answer(room, &["runs", "--limit", "1000", "--json"]);
     let runs = all["runs"].as_array().expect("a list of runs").iter();
     runs.map(|run| run["duration_ms"].as_f64().expect("each ended")).collect()
 }

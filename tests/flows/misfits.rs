@@ -66,7 +66,7 @@ fn items_of_a_megabyte_go_by_file_and_not_by_word() {
     let failures = stage(&project, "pack")["shards"]["failures"].clone();
     assert_eq!((failures.as_array().map(Vec::len), log(&project)), (Some(2), vec!["5".to_owned()]));
     let outcome = failures[0]["outcome"].as_str().expect("an outcome").to_owned();
-    assert!(outcome.contains("not started"), "{outcome}");
+    assert!(outcome.contains("could not start"), "{outcome}");
 }
 
 #[test]
