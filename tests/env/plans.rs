@@ -1,5 +1,8 @@
 //! Environments in plans: `env.*` in expressions, the actions as stages, and the router for real.
 
+use std::fs;
+use std::path::Path;
+
 use super::place::{SECRETS, project};
 use super::support::{Output, Project, free_port};
 
@@ -199,4 +202,91 @@ fn a_guard_that_refuses_starts_nothing() {
         out.stdout
     );
     assert!(out.stdout.contains("failed  check-env") && !out.stdout.contains("healthy |"), "{}", out.stdout);
+}
+
+#[test]
+fn a_secret_that_has_leaked_is_replaced_and_the_record_names_the_incident() {
+    let project = router();
+    let memory = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
+    let dir = format!("dir={}", memory.path().join("router").display());
+    let run = |secrets: &[(&str, &str)], id: &str| {
+        let args = ["run", "plans/router/leak.yaml", "--run-id", id, "--no-input", "--set", &dir];
+        let more = ["--set", "incident=INC-41", "--set", "secret=TELEGRAM_BOT_TOKEN"];
+        project.engine_with(secrets, &[&args[..], &more].concat()).expect(5);
+        project.engine(&["approve", id, "revoked"]).expect(0);
+        project.engine_with(secrets, &["resume", id])
+    };
+    project.engine_with(&ROUTER_SECRETS, &["run", "plans/router/staging.yaml", "--set", &dir]).expect(0);
+    let out =
+        run(&[("TELEGRAM_BOT_TOKEN", "654321:canary-another-token"), ROUTER_SECRETS[1]], "replaced").expect(0);
+    for words in ["~TELEGRAM_BOT_TOKEN=***", "INC-41: configuration 2 has another secret"] {
+        assert!(out.stdout.contains(words) && !out.stdout.contains("canary"), "no `{words}` in\n{}", out.stdout);
+    }
+    assert!(project.read("artifacts/router/INC-41.json").contains("\"number\": 2"));
+    // The same value once more is no replacement.
+    let out = run(&[("TELEGRAM_BOT_TOKEN", "654321:canary-another-token"), ROUTER_SECRETS[1]], "same").expect(1);
+    assert!(out.stdout.contains("TELEGRAM_BOT_TOKEN is still the one that has leaked"), "{}", out.stdout);
+}
+
+/// The dates of what was rotated pass; everything else that the files say must hold.
+#[test]
+fn every_environment_of_the_repository_is_as_its_catalog_wants() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut names = Vec::new();
+    for folder in fs::read_dir(root.join("environments")).expect("a folder") {
+        let folder = folder.expect("an entry").path();
+        for file in fs::read_dir(&folder).expect("a folder of environments") {
+            let file = file.expect("an entry").path();
+            let own = file.file_stem().expect("a name").to_string_lossy().into_owned();
+            if !["catalog", "exceptions", "base"].contains(&&*own) {
+                names.push(format!("{}/{own}", folder.file_name().expect("a name").to_string_lossy()));
+            }
+        }
+    }
+    assert!(names.len() >= 9, "{names:?}");
+    let project = Project::new();
+    for name in &names {
+        let mut command = project.command(&["env", "check", name, "--declared", "--json"]);
+        command.current_dir(root);
+        let out = super::support::Live::start(command).end();
+        let told: serde_json::Value = serde_json::from_str(&out.stdout).expect("JSON");
+        let codes = told["findings"].as_array().expect("a list").iter().map(|one| one["code"].as_str());
+        let others: Vec<_> = codes.flatten().filter(|code| *code != "env::rotation").collect();
+        assert!(others.is_empty(), "{name}: {others:?}\n{}", out.stdout);
+    }
+}
+
+#[test]
+fn each_place_of_chrono_has_rules_of_its_own() {
+    let project = Project::new();
+    for folder in ["environments/chrono", "templates/chrono"] {
+        project.bring(folder);
+    }
+    let local = [
+        ("DATABASE_URL", "postgresql://dev:canary-1f@localhost/chrono"),
+        ("REDIS_URL", "redis://localhost:6379/0"),
+    ];
+    let remote = [
+        ("DATABASE_URL", "postgresql://chrono:canary-2e@db.staging.internal/chrono?sslmode=verify-full"),
+        ("REDIS_URL", "rediss://:canary-3d@redis.internal:6380/0"),
+    ];
+    let render = |name: &str, secrets: &[(&str, &str)], status: i32| {
+        project.engine_with(secrets, &["env", "render", &format!("chrono/{name}")]).expect(status)
+    };
+    for (name, right, wrong) in
+        [("development", &local, &remote), ("staging", &remote, &local), ("production", &remote, &local)]
+    {
+        render(name, right, 0);
+        let text = project.read(format!(".env.{name}"));
+        assert!(text.contains(&format!("NODE_ENV={name}\n")) && text.contains("canary"), "{text}");
+        let out = render(name, wrong, 9);
+        assert_eq!(out.stderr.matches("error[env::bad-value]").count(), 2, "{}", out.stderr);
+        assert!(
+            !out.stderr.contains("canary") && out.stderr.contains("environments/chrono/base.yaml:3:"),
+            "{}",
+            out.stderr
+        );
+        assert_eq!(project.read(format!(".env.{name}")), text, "the file of before stands");
+    }
+    project.engine(&["env", "parity", "chrono/staging"]).expect(0);
 }
