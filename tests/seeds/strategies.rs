@@ -22,8 +22,18 @@ stages:
     outputs: {url: url}
     lifetime: run
     rollback: none
+  metrics:
+    env: {PLACE: "{{ inputs.place }}"}
+    run: |
+      rm -f "$PLACE/metrics.port"
+      plans/lib/metrics "$PLACE/nginx/access.log" "$PLACE/metrics.port" &
+      until [ -s "$PLACE/metrics.port" ]; do sleep 0.05; done
+      echo "url=http://127.0.0.1:$(cat "$PLACE/metrics.port")" >> "$ENGINE_OUTPUT"
+    outputs: {url: url}
+    lifetime: run
+    rollback: none
   release:
-    needs: [load]
+    needs: [load, metrics]
     uses: ./plans/lib/STRATEGY.yaml
     on-failure: rollback
     with:
@@ -70,9 +80,12 @@ fn shown(lab: &Lab, slot: &str) -> String {
     lab.tool("examples/slots/slot", &[place.to_str().expect("text"), "show", slot])
 }
 
+/// Ten figures of each version: eight are needed, and two may be missing.
+const STEPS: &str = "metrics: \"{{ needs.metrics.outputs.url }}\"\n      step: 10s";
+
 #[test]
 fn a_canary_gets_a_tenth_then_half_then_all() {
-    let lab = serving("canary", "step: 4", false);
+    let lab = serving("canary", STEPS, false);
     let out = run(&lab, "v2").expect(0);
     for stage in ["compare-tenth", "compare-half"] {
         assert!(out.stdout.contains(&format!("release/{stage} | pass: ")), "{}", out.stdout);
@@ -83,7 +96,7 @@ fn a_canary_gets_a_tenth_then_half_then_all() {
 
 #[test]
 fn a_slow_canary_loses_its_traffic_after_the_first_step() {
-    let lab = serving("canary", "step: 4", false);
+    let lab = serving("canary", STEPS, false);
     let out = run(&lab, "v3").expect(1);
     assert!(out.stdout.contains("release/compare-tenth | fail: "), "{}", out.stdout);
     assert!(out.stdout.contains("rolled-back  run v3"), "{}", out.stdout);

@@ -120,6 +120,17 @@ fn three_groups_side_by_side_and_it_serves_when_the_engine_is_gone() {
 }
 
 #[test]
+fn a_release_that_is_taken_back_takes_its_migrations_along() {
+    let tdex = Tdex::new();
+    tdex.lab.engine(&DEPLOY).expect(0);
+    assert_eq!(tdex.query("select max(number) from schema_migrations"), "3");
+    let out = tdex.lab.engine(&["rollback", "one"]).expect(0);
+    assert!(out.stdout.contains("undone 003_task_state"), "{}", out.stdout);
+    assert_eq!(tdex.query("select count(*) from schema_migrations"), "0");
+    assert_eq!(tdex.lab.stage("one", "migrate")["state"], "undone");
+}
+
+#[test]
 fn a_broken_migration_stays_in_its_group_and_fails_the_run() {
     let tdex = Tdex::new();
     let broken = "examples/tdex/migrations/003_task_state.sql";
