@@ -1,6 +1,6 @@
 //! A project with two environments, for the tests beside it.
 
-use super::support::{Output, Project};
+use super::support::{Output, PATIENCE, Project};
 
 /// Secrets that never may be seen.
 pub(crate) const TOKEN: &str = "canary-7f3a $x \"quoted\"";
@@ -60,6 +60,20 @@ pub(crate) fn project() -> Project {
     project.write("templates/app.env.j2", APP);
     project.write("templates/conf.json.j2", "{\"PORT\": {{ PORT }}, \"token\": {{ TOKEN | json }}}\n");
     project
+}
+
+/// A pipe by the name of `path`, for a process to tell something.
+pub(crate) fn pipe(project: &Project, path: &str) {
+    let made = std::process::Command::new("mkfifo").arg(project.path(path)).status().expect("mkfifo runs");
+    assert!(made.success());
+}
+
+/// What a process tells through the pipe at `path`, waited for as long as a slow machine may need.
+pub(crate) fn told(project: &Project, path: &str) -> String {
+    let (path, (sender, heard)) = (project.path(path), std::sync::mpsc::channel());
+    std::thread::spawn(move || sender.send(std::fs::read_to_string(path)));
+    let text = heard.recv_timeout(PATIENCE).expect("somebody tells").expect("it is text");
+    text.trim().to_owned()
 }
 
 /// Runs the engine with the secrets in its environment.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::place::{SECRETS, TOKEN, project};
+use super::place::{SECRETS, TOKEN, pipe, project, told};
 use super::support::{Live, Output, Project};
 
 /// Writes a plan for `staging` and runs it with the secrets in the engine's environment.
@@ -310,17 +310,15 @@ fn a_stage_that_hangs_in_fetching_can_be_cancelled() {
         "#!/bin/sh\nif [ -e asked ]; then echo $$ > pid; exec sleep 1000; fi\ntouch asked; exit 1\n",
     );
     project.write("plan.yaml", "version: 1\nenvironment: staging\nstages:\n  first: {run: 'echo hello'}\n  a: {needs: [first], secrets: [SLOW], run: x}\n");
+    pipe(&project, "pid");
     let live = Live::start(project.command(&["run", "plan.yaml"]));
     live.line("start  a");
-    while !project.has("pid") {
-        std::thread::yield_now();
-    }
+    let pid = told(&project, "pid");
     live.signal(rustix::process::Signal::TERM);
     let out = live.end();
     assert_eq!(out.status, 143, "{out:?}");
     assert!(!out.stdout.contains("success  a") && out.stdout.contains("engine resume"), "{}", out.stdout);
-    let pid = project.read("pid");
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     assert!(stat.is_empty() || stat.contains(") Z "), "what was asked for a secret lives on: {stat}");
 }
 

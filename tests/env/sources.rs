@@ -3,11 +3,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::place::project;
+use super::place::{pipe, project, told};
 use super::support::Project;
 
 /// A project whose `TOKEN` comes from `source`, and where that stands.
@@ -58,7 +57,7 @@ fn a_source_that_gives_nothing_of_use_is_told_at_its_place() {
         }
         project.script("say", "#!/bin/sh\necho canary-4c1d\necho canary-4c1d >&2\neval \"$1\"\n");
         private(&project, "marked", "\u{feff}canary-4c1d\n");
-        assert!(Command::new("mkfifo").arg(project.path("pipe")).status().expect("mkfifo runs").success());
+        pipe(&project, "pipe");
         for args in [&["env", "check", "staging"][..], &["env", "render", "staging"], &["run", "plan.yaml"]] {
             let out = project.engine(args).expect(9);
             for word in ["env::no-secret", "the secret `TOKEN` cannot be had", words, &place] {
@@ -86,19 +85,17 @@ fn a_value_that_breaks_its_rule_is_told_once_without_it() {
 #[test]
 fn a_command_that_hangs_ends_with_whoever_asked_it() {
     let (project, _) = from("command: [./slow]");
-    project.script("slow", "#!/bin/sh\nsleep 1000 &\necho $! > half\nmv half pid\nwait\n");
+    project.script("slow", "#!/bin/sh\nsleep 1000 &\necho $! > pid\nwait\n");
+    pipe(&project, "pid");
     for args in [&["env", "check", "staging"][..], &["env", "render", "staging"], &["env", "diff", "staging"]] {
         for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
             let live = project.start(args);
-            while !project.has("pid") {
-                std::thread::yield_now();
-            }
+            let pid = told(&project, "pid");
             live.signal(signal);
             let out = live.end().expect(status);
             assert_eq!((&*out.stdout, &*out.stderr), ("", ""), "whoever ends it knows that they did");
-            let stat = fs::read_to_string(format!("/proc/{}/stat", project.read("pid").trim()));
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
             assert!(stat.as_ref().map_or(true, |stat| stat.contains(") Z ")), "{args:?}: it lives on: {stat:?}");
-            fs::remove_file(project.path("pid")).expect("it was there");
         }
     }
     assert!(!project.has("run"));
