@@ -34,6 +34,21 @@ impl RunState {
         }
     }
 
+    /// Whether nobody knows of some shard of a stage what its last attempt did.
+    pub(super) fn has_doubts(&self, node: NodeIx) -> bool {
+        self.forced.range((node, 0)..=(node, u32::MAX)).next().is_some()
+    }
+
+    /// A stage ended well although it is not known what all of it did, and was cut anew since: it stays done, but should
+    /// it ever be opened again any of its slices may be the one.
+    pub(super) fn doubt_all(&mut self, node: NodeIx, total: u32) {
+        self.cells[node].cursor = total;
+        for shard in 0..total {
+            self.shards.set((node, shard), Phase::Success);
+            self.forced.insert((node, shard));
+        }
+    }
+
     /// Whether a shard that is between attempts, or had failed, must not simply start again.
     pub(super) fn is_doubted(&self, key: Key) -> bool {
         !self.node(key.0).rules.idempotent && self.forced.contains(&key)

@@ -48,14 +48,14 @@ impl RunState {
         self.drain_for = self.drain_for.and_then(name);
         self.rename_cases(name);
         self.consents.change_plan();
-        self.change_objectives(&old);
         for (from, was) in old.nodes.pairs() {
             match name(from) {
-                Some(to) if is_kept.contains(&to) => self.go_on(to),
+                Some(to) if is_kept.contains(&to) => self.go_on(to, was),
                 Some(to) => self.fit(to, moved.phases(from).len(), was),
                 None => {}
             }
         }
+        self.change_objectives(&old);
         self.recount_checks();
         self.derive(at);
         self.judge_again(at);
@@ -127,7 +127,12 @@ impl RunState {
     }
 
     /// A stage goes on with the slices that it has, and only the rest of it is cut by its new text.
-    fn go_on(&mut self, node: NodeIx) {
+    fn go_on(&mut self, node: NodeIx, was: &Node) {
+        let is_back = self.cells[node].state == NodeState::Skipped && !was.selected && self.node(node).selected;
+        if is_back {
+            let cell = &mut self.cells[node];
+            (cell.state, cell.ended, cell.is_released) = (NodeState::Pending, None, false);
+        }
         let known = self.begun(node);
         let first = std::mem::replace(&mut self.cells[node].cursor, known);
         for shard in first..known {
@@ -172,22 +177,28 @@ impl RunState {
         let cell = &mut self.cells[to];
         // Which of the slices have had their turn, as part of another one, nobody can tell: any of them may have.
         let is_mixed = !cell.state.is_success() && (cell.is_mixed || (cell.cursor > 0 && !is_same_split));
-        let is_doubted = is_mixed && !now.rules.idempotent;
+        // A question runs nothing, but what it was before may come back.
+        let is_doubted = is_mixed && !now.rules.idempotent && !now.rules.is_approval;
         if is_same_split && !is_doubted {
             cell.cursor = cell.cursor.min(total);
             return self.goes_by_new_text(to);
         }
         cell.cursor = if is_doubted { total } else { cell.cursor.min(total) };
         cell.is_mixed = is_mixed && !is_doubted;
+        let keeps_doubt = state.is_success() && self.has_doubts(to);
         self.trust_all(to);
+        if keeps_doubt {
+            self.doubt_all(to, total);
+        }
         if has_ended { self.recount_ended(to) } else { self.recut(to) }
     }
 
     /// A stage that has not ended has other slices now: what was done of the old ones says nothing about them.
     fn recut(&mut self, node: NodeIx) {
         let cell = &mut self.cells[node];
-        let (cursor, is_mixed) = (cell.cursor, cell.is_mixed);
-        *cell = Cell { cursor, is_mixed, ..cell.emptied() };
+        // However it is cut, a service that comes up again was done.
+        let (cursor, is_mixed, is_restart) = (cell.cursor, cell.is_mixed, cell.is_restart);
+        *cell = Cell { cursor, is_restart, is_mixed, ..cell.emptied() };
         self.forget(node);
         for shard in 0..cursor {
             self.recut_slice((node, shard));
@@ -258,8 +269,9 @@ impl RunState {
     /// their word then holds for all of it.
     fn recount_ended(&mut self, node: NodeIx) {
         let it = &self.graphs.0[self.version as usize - 1].nodes[node];
-        let (total, is_idempotent) = (self.shards_of(node), it.rules.idempotent);
-        let is_settled = it.selected && (is_idempotent || it.rules.has_done_if);
+        let total = self.shards_of(node);
+        let is_safe = it.rules.idempotent || it.rules.is_approval;
+        let is_settled = it.selected && (is_safe || it.rules.has_done_if);
         let (state, cursor) = (self.cells[node].state, self.cells[node].cursor);
         if state.is_success() {
             let cell = &mut self.cells[node];
@@ -268,7 +280,7 @@ impl RunState {
         }
         self.left.remove(&node);
         for shard in 0..cursor {
-            let phase = self.recut_ended((node, shard), is_idempotent);
+            let phase = self.recut_ended((node, shard), is_safe);
             self.shards.set((node, shard), phase);
         }
         let phases = self.shards.phases(node);
@@ -286,10 +298,11 @@ impl RunState {
     }
 
     /// What a slice of an ended stage is once it has other items. `reopen_shard` asks about a cancelled one.
-    fn recut_ended(&self, key: Key, is_idempotent: bool) -> Phase {
+    fn recut_ended(&self, key: Key, is_safe: bool) -> Phase {
         let is_suspect = self.shards.between.get(&key).is_some_and(|between| between.step == Step::Suspect);
         match self.shards.phase(key) {
-            _ if !is_idempotent => Phase::Unknown,
+            _ if !is_safe => Phase::Unknown,
+            _ if self.node(key.0).rules.is_approval => Phase::Failed,
             Phase::Cancelled | Phase::Unknown => Phase::Cancelled,
             Phase::Between if is_suspect => Phase::Cancelled,
             _ => Phase::Failed,

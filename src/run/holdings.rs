@@ -12,6 +12,7 @@ use super::event::NodeState;
 use super::state::{Cell, RunState};
 use crate::base::{Millis, NodeIx};
 use crate::graph::Graph;
+use crate::graph::model::Phase;
 
 /// Which stages wait for which service to be started again.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -58,6 +59,8 @@ impl RunState {
     /// The stages below `node` that have not ended, at any distance: what is between may have ended.
     fn open_below(&self, graph: &Graph, node: NodeIx) -> BTreeSet<NodeIx> {
         let (mut seen, mut open, mut next) = (BTreeSet::new(), BTreeSet::new(), vec![node]);
+        // Of what is undone nothing goes on, whatever a person may still say about it.
+        let goes_on = !self.is_undoing();
         while let Some(node) = next.pop() {
             for &other in graph.dependents(node) {
                 // What is left out on the command line waits for nobody, and nobody for others through it.
@@ -66,7 +69,8 @@ impl RunState {
                 }
                 if seen.insert(other) {
                     next.push(other);
-                    open.extend((!self.cells[other].state.is_final()).then_some(other));
+                    let is_open = goes_on || graph.nodes[other].phase != Phase::Main;
+                    open.extend((is_open && !self.cells[other].state.is_final()).then_some(other));
                     // What undoes a stage may count on what the stage did.
                     let undo = graph.undone_by(other).filter(|&undo| self.cells[undo].is_awake);
                     open.extend(undo.filter(|&undo| !self.cells[undo].state.is_final()));
@@ -100,7 +104,9 @@ impl RunState {
 
     /// A service was started again, or can't be.
     pub(super) fn restarted(&mut self, at: Millis, service: NodeIx) {
-        if self.cells[service].state.is_success() {
+        // One that handles a failure which a new try has mended is not needed any more, and missed by nobody.
+        let is_mended = self.cells[service].state == NodeState::Skipped;
+        if is_mended || self.cells[service].state.is_success() {
             self.cells[service].is_restart = false;
             return self.let_go(at, service);
         }

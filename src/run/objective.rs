@@ -296,7 +296,8 @@ impl RunState {
                 (goal.since, goal.is_risky) = (before.since, before.is_risky);
                 (goal.is_breached, goal.is_excused) = (before.is_breached, before.is_excused);
             }
-            let ended = |node: &NodeIx| self.cells[*node].state.is_final();
+            // What only comes up again was done.
+            let ended = |node: &NodeIx| self.cells[*node].state.is_final() || self.cells[*node].is_restart;
             let goal = &mut self.objectives.goals[ix as usize];
             goal.open.retain(|node| !ended(node));
             goal.is_over = objective.subject != Subject::Run && goal.open.is_empty();

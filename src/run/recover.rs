@@ -14,7 +14,8 @@ impl RunState {
     /// is reopened. One that was only interrupted goes on as it was; a pause lasts until a person ends it.
     pub(super) fn fold_resumed(&mut self, at: Millis, resumed: &Resumed) {
         let undoes = self.goes_on_undoing();
-        let is_new_try = (self.verdict.is_some() || self.cancel.is_some()) && !undoes;
+        let was_over = self.verdict.is_some();
+        let is_new_try = (was_over || self.cancel.is_some()) && !undoes;
         self.set_jobs(resumed.jobs);
         self.consents.note_engine(at, resumed.wall_ms, &resumed.by);
         self.suspended = None;
@@ -30,6 +31,9 @@ impl RunState {
         self.finally_due = self.finally_due.map(|due| due + resumed.gap);
         for cell in &mut self.cells {
             cell.ready_at = cell.ready_at.map(|_| at);
+        }
+        if was_over || is_new_try {
+            self.excuse_objectives();
         }
         if undoes {
             self.undo_again();
@@ -69,7 +73,6 @@ impl RunState {
         self.forget_rollback();
         self.leave_finally();
         self.reset_run_clock();
-        self.excuse_objectives();
         for &node in &self.unknown {
             self.cells[node].is_released = false;
         }
@@ -146,9 +149,11 @@ impl RunState {
             ReopenReason::Upstream => false,
         };
         self.cells[node].is_restart = is_restart;
-        // It is known what became of what was undone.
+        // It is known what became of what was undone; and who said that it is to be done again, before whatever else
+        // opens it did, is not asked once more.
         let is_clear = self.cells[node].is_undone && why == ReopenReason::Resume;
-        self.open_again(at, node, is_whole, if is_clear { ReopenReason::Ordered } else { why });
+        let is_told = is_clear || by_person;
+        self.open_again(at, node, is_whole, if is_told { ReopenReason::Ordered } else { why });
     }
 
     /// The failed shards of an ended stage are pending again, by order of a person.
@@ -219,6 +224,13 @@ impl RunState {
             Phase::Success if why == ReopenReason::Restart && !is_idempotent => {
                 return self
                     .make_unknown(key, "what it keeps running ended with its engine, and it is not idempotent");
+            }
+            Phase::Success if is_whole && !is_ordered && self.is_doubted(key) => {
+                if !has_done_if {
+                    return self
+                        .make_unknown(key, "its last attempt was ended by force, and it is not idempotent");
+                }
+                Step::Suspect
             }
             Phase::Success if is_whole => Step::Ready,
             Phase::Success | Phase::Fresh | Phase::Running => return,

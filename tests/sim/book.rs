@@ -74,6 +74,8 @@ pub(crate) struct Book {
     /// Ran when their engine died.
     orphans: BTreeSet<Key>,
     pub(crate) cancel: Option<(CancelLevel, CancelReason)>,
+    /// When that was said last.
+    pub(crate) cancelled_at: Option<Millis>,
     pub(crate) timed_out: bool,
     pub(crate) is_paused: bool,
     pub(crate) is_frozen: bool,
@@ -114,6 +116,7 @@ impl Book {
             orphans: BTreeSet::new(),
             restarting: BTreeSet::new(),
             cancel: None,
+            cancelled_at: None,
             timed_out: false,
             is_paused: false,
             is_frozen: false,
@@ -264,8 +267,8 @@ impl Book {
             Event::ShardRetried { attempt } => self.start(at, *attempt),
             Event::RetryScheduled { attempt, at } => {
                 let key = (attempt.node, attempt.shard);
-                *self.retries.entry(key).or_default() += 1;
-                self.due.insert(key, *at);
+                let is_new = self.due.insert(key, *at).is_none();
+                *self.retries.entry(key).or_default() += u32::from(is_new);
             }
             Event::ShardFinished { attempt, outcome, .. } => self.end(*attempt, outcome),
             Event::ShardLost { attempt } => {
@@ -376,6 +379,10 @@ impl Book {
                 stage.opened = None;
                 self.down.remove(&node);
                 let is_blocked = matches!(why, SkipReason::Blocked { .. });
+                if !is_blocked {
+                    // Nobody misses what is not needed.
+                    self.restarting.remove(&node);
+                }
                 self.states.insert(node, if is_blocked { NodeState::Blocked } else { NodeState::Skipped });
             }
             Event::NodeReopened { why, .. } => self.reopen(node, *why),
@@ -402,13 +409,13 @@ impl Book {
         self.states.remove(&node);
         let old = self.stages.remove(&node).unwrap_or_default();
         let rules = &self.graph.nodes[node].rules;
-        if why != ReopenReason::Ordered && !is_clear && !rules.idempotent && !rules.has_done_if {
+        if why != ReopenReason::Ordered && !is_clear && !by_person && !rules.idempotent && !rules.has_done_if {
             self.stages.entry(node).or_default().unknown = old.unknown;
         }
         self.retries.retain(|key, _| of(key));
         self.due.retain(|key, _| of(key));
         self.first.retain(|key, _| of(key));
-        if why == ReopenReason::Ordered || is_clear {
+        if why == ReopenReason::Ordered || is_clear || by_person {
             self.forced.retain(of);
             self.doubt.retain(of);
         }
@@ -441,7 +448,7 @@ impl Book {
             Event::PauseChanged { on, .. } => self.is_paused = *on,
             Event::FreezeBegan { .. } | Event::FreezeEnded => self.is_frozen = *event != Event::FreezeEnded,
             Event::CancelRaised { level, why, .. } => {
-                self.cancel = Some((*level, *why));
+                (self.cancel, self.cancelled_at) = (Some((*level, *why)), Some(at));
                 self.timed_out |= *why == CancelReason::Timeout;
             }
             Event::FinallyBegan => (self.finally_since, self.finally_over) = (Some(at), false),

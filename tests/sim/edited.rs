@@ -79,6 +79,10 @@ impl Book {
         self.doubt.retain(|key| !is_gone(key));
         self.forced.retain(|key| !is_gone(key));
         self.due.retain(|key, _| !is_gone(key));
+        if recut == Recut::Over && self.forced.iter().any(|key| key.0 == node) {
+            // It stays done, but nobody knows which of its new slices was in doubt.
+            self.forced.extend((0..now.rules.shards).map(|shard| (node, shard)));
+        }
         if is_same || recut == Recut::Over {
             return;
         }

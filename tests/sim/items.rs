@@ -250,6 +250,8 @@ impl Items {
                 let has_ended = known.items.values().filter(|fate| matches!(fate, Fate::Failed | Fate::Doubt));
                 let is_plain = stage.resolved.is_none() && stage.expired.is_none() && book.cancel.is_none();
                 let is_plain = is_plain && !book.finally_over && it.rules.allow_failure == AllowFailure::No;
+                // One that is done within what may fail, but too late, fails all the same.
+                let is_plain = is_plain && !book.late.fails(book, node);
                 let is_run = state.progress(node).failed > 0;
                 let bad = has_ended.count() as u64;
                 assert!(!is_plain || !is_run || bad > spare, "{} fails with {bad} bad items of {spare}", it.id);
@@ -353,7 +355,7 @@ impl Items {
             } else if is_whole {
                 it.items.retain(|_, fate| *fate != Fate::Done);
             }
-            if why == ReopenReason::Ordered || is_clear {
+            if why == ReopenReason::Ordered || is_clear || by_person {
                 it.items.retain(|_, fate| *fate != Fate::Doubt);
             }
         });
@@ -378,6 +380,7 @@ impl Items {
                 Recut::Over => {
                     it = Sharded::default();
                     it.set(all, Fate::Done);
+                    it.slices = over(book, from, now);
                 }
                 Recut::Doubted => {
                     it = Sharded::default();
@@ -389,6 +392,18 @@ impl Items {
         }
         self.stages = stages;
     }
+}
+
+/// The slices of a stage that had succeeded and is cut anew: as many as it had, should it be opened again.
+fn over(book: &Book, from: NodeIx, now: &Node) -> BTreeMap<u32, Range<u64>> {
+    let Some(split) = split_of(now).filter(|split| split.target.is_none()) else { return BTreeMap::new() };
+    let last = book.highest.range((from, 0)..=(from, u32::MAX)).next_back().map(|(key, _)| key.1);
+    let had = last.map_or(0, |last| last + 1).min(now.rules.shards);
+    let range = |shard: u32| {
+        let first = u64::from(shard) * u64::from(split.size);
+        first..(first + u64::from(split.size)).min(split.items)
+    };
+    (0..had).map(|shard| (shard, range(shard))).collect()
 }
 
 impl Sharded {

@@ -168,7 +168,8 @@ impl Late {
             Event::ShardsReopened { node } => self.reopen(book, *node, ReopenReason::Ordered),
             Event::RunFinished { .. } => self.run_over = true,
             Event::RunResumed(_) => {
-                if book.is_over || book.cancel.is_some() {
+                // Whoever goes on with a rollback in the middle has not seen it fail.
+                if book.is_over || book.cancel.is_some() && !book.goes_on_undoing() {
                     self.clocks.iter_mut().filter(|it| it.is_breached).for_each(|it| it.is_excused = true);
                 }
                 self.run_over = false;

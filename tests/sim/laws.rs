@@ -236,7 +236,8 @@ fn longest_way_first(book: &Book, state: &RunState, node: NodeIx) {
 fn retry_within_budget(book: &Book, at: Millis, attempt: Attempt, due: Millis) {
     let key = (attempt.node, attempt.shard);
     let retry = book.graph.nodes[attempt.node].rules.retry.clone().expect("re-tried without `retry`");
-    let used = book.retries.get(&key).copied().unwrap_or_default();
+    // One that was scheduled and had not begun when the plan was edited is still the same.
+    let used = book.retries.get(&key).copied().unwrap_or_default() - u32::from(book.due.contains_key(&key));
     assert!(used < retry.max, "{attempt:?}: more re-tries than {}", retry.max);
     let ideal = retry.delay.ms() << used.min(30);
     let full = ideal.min(retry.max_delay.map_or(u64::MAX, Span::ms));
@@ -407,7 +408,9 @@ fn tried_enough(book: &Book, node: NodeIx) {
     let is_plain =
         it.rules.shards == 1 && it.rules.split.is_none() && book.cancel.is_none() && stage.expired.is_none();
     let used = book.retries.get(&(node, 0)).copied().unwrap_or_default();
-    let is_over = book.finally_over || stage.resolved.is_some();
+    // What is done and fails all the same took too long; another attempt would take longer.
+    let is_late = book.late.fails(book, node) && book.done.contains(&(node, 0));
+    let is_over = book.finally_over || stage.resolved.is_some() || is_late;
     if is_plain && !is_over && covers(retry, last) {
         assert!(used >= retry.max, "{node:?} gives up after {used} re-tries of {}", retry.max);
     }

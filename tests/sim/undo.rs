@@ -199,7 +199,11 @@ pub(crate) fn restart_is_needed(book: &Book, service: NodeIx) {
     let it = &book.graph.nodes[service];
     assert!(it.rules.is_service && it.selected && book.state(service) == NodeState::Success, "{service:?} serves");
     let is_open = |node: NodeIx| !has_ended(book, node) || book.state(node) == NodeState::Unknown;
-    let is_for = |node: NodeIx| book.is_awake(node) && is_open(node) && counts_on(book, node).contains(&service);
+    // Of what is undone nothing goes on.
+    let goes_on = |node: NodeIx| book.undos.why.is_none() || book.graph.nodes[node].phase != Phase::Main;
+    let is_for = |node: NodeIx| {
+        book.is_awake(node) && goes_on(node) && is_open(node) && counts_on(book, node).contains(&service)
+    };
     let undoes = |node: NodeIx| book.undos.awake.contains(&node) && is_open(node);
     let is_for_undo = |node: NodeIx| {
         let stage = book.graph.nodes[node].undoes;

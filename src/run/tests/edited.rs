@@ -224,3 +224,59 @@ fn a_stage_that_was_an_approval_for_a_while_goes_on_with_new_numbers() {
     edited(&mut story).is(0, NodeState::Waiting).starts(&[]);
     edited(&mut story).has(&retried(0, 2)).succeeds(0).run_ends(RunEnd::Success);
 }
+
+#[test]
+fn a_question_is_in_no_doubt_though_what_it_was_before_is() {
+    let once = stage("a", |node| node.rules.idempotent = false);
+    let asks = stage("a", |node| (node.rules.is_approval, node.rules.idempotent) = (true, false));
+    let mut story = Story::versions(8, vec![graph(parts(vec![once.clone()])), graph(parts(vec![asks.clone()]))]);
+    story.ends(0, Outcome::Signal(9)).is(0, NodeState::Unknown);
+    edited(&mut story).is(0, NodeState::Waiting).decides(0, true).run_ends(RunEnd::Success);
+    // What had not run because of it is a question now too, and is asked.
+    let again = vec![graph(parts(vec![once.clone()])), graph(parts(vec![asks])), graph(parts(vec![once]))];
+    let mut story = Story::versions(8, again);
+    story.fails(0).run_ends(RunEnd::Failed);
+    edited(&mut story).is(0, NodeState::Waiting);
+    // Once it runs something again, what it did before counts.
+    edited(&mut story).is(0, NodeState::Unknown).starts(&[]);
+}
+
+#[test]
+fn what_was_in_doubt_and_allowed_stays_in_doubt_when_it_is_cut_anew() {
+    let version = |size: u32, is_safe: bool| {
+        let pack = listed(&SIX, size, |node| {
+            node.rules.allow_failure = crate::plan::model::AllowFailure::Any;
+            node.rules.idempotent = is_safe;
+            node.needs = after("pack", &[1]).needs;
+        });
+        graph(parts(vec![pack, Node::plain("a"), Node::plain("other")]))
+    };
+    let mut story = Story::versions(8, vec![version(3, true), version(2, true), version(2, false)]);
+    story.succeeds(1).shard(0, 0, Outcome::Success).shard(0, 1, Outcome::Signal(9));
+    story.is(0, NodeState::AllowedFailure);
+    edited(&mut story).is(0, NodeState::AllowedFailure).starts(&[(2, 0)]);
+    edited(&mut story).is(0, NodeState::AllowedFailure).starts(&[(2, 0)]);
+    // Run again only because what it needs is: any of the new slices may be the one that was cut off.
+    story.rerun(&[1]).starts(&[(1, 0), (2, 0)]).succeeds(1).starts(&[]).is(0, NodeState::Unknown);
+}
+
+#[test]
+fn what_an_edit_left_out_half_done_and_another_takes_in_goes_on_with_its_slices() {
+    let out = listed(&SIX, 2, |node| (ASKED(node), node.selected = false).1);
+    let versions = [listed(&SIX, 2, ASKED), out, listed(&SIX, 1, ASKED)];
+    let mut story = Story::versions(1, versions.map(|node| graph(parts(vec![node]))).into());
+    story.shard(0, 0, Outcome::Success).starts(&[(0, 1)]);
+    edited(&mut story).is(0, NodeState::Skipped).run_ends(RunEnd::Success);
+    edited(&mut story).has(&Event::CheckStarted { node: n(0), shard: 1, kind: CheckKind::DoneIf });
+    story.tell(Input::Checked {
+        node: n(0),
+        shard: 1,
+        kind: CheckKind::DoneIf,
+        answer: Answer::Yes(Box::default()),
+    });
+    story
+        .shard(0, 2, Outcome::Success)
+        .shard(0, 3, Outcome::Success)
+        .is(0, NodeState::Success)
+        .run_ends(RunEnd::Success);
+}

@@ -108,3 +108,18 @@ fn a_service_that_an_edit_leaves_out_is_waited_for_by_nobody() {
     });
     story.is(1, NodeState::Skipped).starts(&[(2, 0)]);
 }
+
+#[test]
+fn a_service_that_handles_a_failure_is_missed_by_nobody_once_that_is_mended() {
+    let handles = Accept { success: false, skipped: false, failed: true };
+    let mut mirror = Node { needs: after("mirror", &[0]).needs, ..service("mirror") };
+    mirror.needs[0].accept = handles;
+    // `test` runs with the mirror where there is one.
+    let mut parts = parts(vec![Node::plain("fetch"), mirror, after("test", &[1]), after("ship", &[0, 2])]);
+    parts.scopes[0].policy = Policy::Continue;
+    let mut story = Story::with(8, parts);
+    story.fails(0).starts(&[(1, 0)]).succeeds(1).fails(2).run_ends(RunEnd::Failed);
+    story.resume().has(&restart(1)).starts(&[(0, 0)]);
+    story.succeeds(0).is(1, NodeState::Skipped).starts(&[(2, 0)]);
+    story.succeeds(2).starts(&[(3, 0)]).succeeds(3).run_ends(RunEnd::Success);
+}

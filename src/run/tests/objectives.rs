@@ -1,5 +1,6 @@
 //! Objectives on time, readiness, and what becomes a ticket.
 
+use super::recover::edited;
 use super::*;
 use crate::graph::forecast::Expected;
 use crate::graph::objective::{Group, Objective, OnBreach, Readiness, Subject};
@@ -205,4 +206,28 @@ fn a_required_stage_that_an_optional_one_blocks_is_not_ready() {
     let mut story = Story::with(8, optional(vec![extra, after("b", &[0])]));
     story.fails(0).is(1, NodeState::Blocked).run_ends(RunEnd::Failed);
     assert!(!story.verdict().only_late);
+}
+
+#[test]
+fn a_service_that_only_comes_up_again_is_not_late_by_an_edit() {
+    let version = |shards: u32| {
+        let db = stage("db", |node| (node.rules.is_service, node.rules.shards) = (true, shards));
+        graph(with(vec![db, after("use", &[0])], vec![objective(Subject::Stage, 60, OnBreach::Fail, &[0])]))
+    };
+    let mut story = Story::versions(8, vec![version(1), version(2)]);
+    story.succeeds(0).wait(70_000).resume().starts(&[(0, 0)]);
+    edited(&mut story).starts(&[(0, 0), (0, 1)]);
+    story.shard(0, 0, Outcome::Success).shard(0, 1, Outcome::Success).is(0, NodeState::Success);
+    story.succeeds(1).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn a_stage_that_an_edit_takes_in_has_its_objective() {
+    let version = |selected: bool| {
+        let a = stage("a", |node| node.selected = selected);
+        graph(with(vec![a, Node::plain("b")], vec![objective(Subject::Stage, 60, OnBreach::Warn, &[0])]))
+    };
+    let mut story = Story::versions(8, vec![version(false), version(true)]);
+    story.is(0, NodeState::Skipped);
+    edited(&mut story).starts(&[(0, 0), (1, 0)]).wait(60_000).has(&breached(0));
 }

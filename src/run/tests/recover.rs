@@ -291,3 +291,14 @@ fn a_retry_that_was_not_scheduled_yet_goes_by_the_new_budget() {
     edited(&mut story).has(&Event::NodeReopened { node: n(0), why: ReopenReason::Resume }).has(&retried(0, 2));
     story.fails(0).run_ends(RunEnd::Failed);
 }
+
+#[test]
+fn a_persons_order_is_kept_when_the_engine_dies_before_it_is_followed() {
+    let once = Node { needs: after("b", &[0]).needs, ..stage("b", |node| node.rules.idempotent = false) };
+    let mut story = Story::of(vec![Node::plain("a"), once]);
+    story.succeeds(0).ends(1, Outcome::Signal(9)).is(1, NodeState::Unknown);
+    story.resolves(1, Resolution::Rerun).starts(&[(1, 0)]);
+    let mut story = story.without_last(2);
+    story.is(1, NodeState::Unknown).rerun(&[0]).starts(&[(0, 0)]);
+    story.succeeds(0).starts(&[(1, 0)]).succeeds(1).run_ends(RunEnd::Success);
+}

@@ -185,3 +185,40 @@ fn order_is_kept_around_what_has_nothing_to_undo() {
     story.has(&Event::RollbackBegan { why, nodes: vec![n(5), n(3)], between: vec![n(4)] }).starts(&[(5, 0)]);
     story.succeeds(5).is(4, NodeState::Skipped).is(1, NodeState::Cached).starts(&[(3, 0)]);
 }
+
+/// A run that is rolled back, with a clean-up that has to be done within a minute.
+fn late_clean_up() -> Story {
+    use crate::graph::objective::{Objective, OnBreach, Subject};
+    let clean = stage("notify", |node| node.phase = Phase::Finally);
+    let (subject, on_breach, limit) = (Subject::Stage, OnBreach::Fail, Span::from_secs(60));
+    let own = Objective { subject, name: "notify".into(), limit, on_breach, nodes: vec![n(2)] };
+    let parts = rollback(vec![Node::plain("a"), undo(0), clean]);
+    Story::with(4, Parts { objectives: vec![own], ..parts })
+}
+
+#[test]
+fn whoever_resumes_a_rollback_that_failed_accepts_what_was_late() {
+    let mut story = late_clean_up();
+    story.fails(0).fails(1).starts(&[(2, 0)]).wait(60_000).succeeds(2).is(2, NodeState::Failed);
+    story.run_ends_as(RunEnd::RollbackFailed);
+    story.resume().succeeds(1).starts(&[(2, 0)]).succeeds(2).is(2, NodeState::Success);
+    story.run_ends_as(RunEnd::RolledBack);
+}
+
+#[test]
+fn an_engine_that_goes_on_with_a_rollback_accepts_nothing_that_was_late() {
+    let mut story = late_clean_up();
+    story.fails(0).succeeds(1).starts(&[(2, 0)]).wait(60_000);
+    story.resume().starts(&[(2, 0)]).succeeds(2).is(2, NodeState::Failed).run_ends_as(RunEnd::RolledBack);
+}
+
+#[test]
+fn a_service_is_not_started_again_for_what_is_undone() {
+    let db = stage("db", |node| node.rules.is_service = true);
+    let once = Node { needs: after("once", &[0]).needs, ..stage("once", |node| node.rules.idempotent = false) };
+    let mut story = Story::with(4, rollback(vec![db, once, undo(0)]));
+    story.succeeds(0).ends(1, Outcome::Signal(9)).is(1, NodeState::Unknown);
+    let (level, why) = (CancelLevel::Stop, CancelReason::Rollback);
+    story.tell(Input::Cancel { level, why, by: "ann".to_owned() }).starts(&[(2, 0)]);
+    story.resume().starts(&[(2, 0)]).succeeds(2).is(0, NodeState::Undone);
+}
