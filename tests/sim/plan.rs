@@ -268,6 +268,8 @@ fn settle(node: &mut Node) {
         process.items = Items::Range { count: split.items, size: split.size };
         rules.shards = u32::try_from(process.items.shard_count()).expect("few");
     }
+    // A plan that keeps shards running is refused.
+    rules.is_service &= rules.split.is_none() && rules.shards == 1;
 }
 
 /// The versions of a plan, the first one first; only a wild one is edited.

@@ -275,9 +275,20 @@ impl<'a> Builder<'a> {
         let lifetime = either(layers, |stage| stage.lifetime.as_ref());
         process.lifetime = lifetime.map(|(lifetime, _)| lifetime.value).unwrap_or_default();
         rules.is_service = process.lifetime == Lifetime::Run;
+        let has_items = rules.split.as_ref().is_some_and(|split| split.in_flight.is_none());
+        if let Some((lifetime, _)) = lifetime.filter(|_| rules.is_service && has_items) {
+            self.no_service(lifetime.at);
+        }
         let signal = layers.common.iter().find_map(|(common, _)| common.stop.as_ref()?.signal.as_ref());
         process.stop = (signal.map_or(Signal::Term, |signal| signal.value), rules.grace);
         Work::Process(Box::new(process))
+    }
+
+    /// What a run keeps ends with its engine, also when only some of the shards were up.
+    fn no_service(&mut self, at: Place) {
+        let message = "`lifetime: run` does not fit `shards`: a shard that is done is not started again";
+        let found = Diagnostic::error("plan::misplaced-key", at, message);
+        self.report.push(found.help("write a `matrix`: each cell is a stage, and is started again by itself"));
     }
 
     /// Results are kept by shard, so a cache needs shards that are the same in every run.

@@ -376,3 +376,12 @@ fn two_faults_are_told_both() {
     let codes: Vec<&str> = found.iter().map(|one| one.code).collect();
     assert_eq!(codes, ["plan::bad-matrix", "plan::unquoted", "plan::cycle", "plan::unknown-stage"]);
 }
+
+#[test]
+fn what_a_run_keeps_has_no_shards() {
+    let (code, message, help) = wrong("stages: {a: {shards: {items: [x, y]}, lifetime: run, run: make}}");
+    assert_eq!(code, "plan::misplaced-key");
+    assert!(message.contains("`lifetime: run` does not fit `shards`") && help.contains("`matrix`"), "{message}");
+    let _ = graph("stages: {a: {matrix: {of: [x, y]}, lifetime: run, run: make}}");
+    let _ = graph("stages: {a: {shards: {items: [x, y]}, lifetime: host, run: make}}");
+}
