@@ -14,6 +14,8 @@ mod edited;
 mod failures;
 #[path = "flows/files.rs"]
 mod files;
+#[path = "flows/heal.rs"]
+mod heal;
 #[path = "flows/kept.rs"]
 mod kept;
 #[path = "flows/language.rs"]

@@ -30,6 +30,12 @@ pub const MAX_ERRORS: usize = 200;
 pub const MAX_ATTEMPTS: u16 = 100;
 /// Attempts at once in one engine.
 pub const MAX_PARALLEL: u32 = 4096;
+
+/// Bodies of `heal` that are tried for one failure, unless the plan says otherwise: the reference systems' own limit.
+pub const HEAL_DEPTH: u32 = 5;
+
+/// The largest `heal-depth`: more than a person would read through before they ask what is really wrong.
+pub const MAX_HEAL_DEPTH: u32 = 100;
 /// Bytes a stage may write to `$ENGINE_OUTPUT`.
 pub const MAX_OUTPUT_VALUES_BYTES: u64 = 1 << 20;
 /// Bytes of the items that an earlier stage gives: they are one record, and a frame holds four of them.

@@ -50,8 +50,8 @@ impl Checks {
     pub fn missing_artifacts(&self, graph: &Graph, node: NodeIx, state: &RunState) -> Vec<Missing> {
         let in_place = self.in_place.lock().unwrap_or_else(PoisonError::into_inner);
         let mut missing = Vec::new();
-        // What undoes a stage finds what the stage found, and what it left.
-        let undoes = graph.nodes[node].undoes;
+        // What undoes or heals a stage finds what the stage found, and what it left.
+        let undoes = graph.nodes[node].beside();
         let mut needs: Vec<NodeIx> = graph.nodes[undoes.unwrap_or(node)]
             .needs
             .iter()

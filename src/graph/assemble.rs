@@ -3,6 +3,7 @@
 //! Everything here is iterative and linear in nodes and edges, so that a cycle of 100,000 stages is an
 //! error like any other.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use petgraph::algo::kosaraju_scc;
@@ -61,6 +62,10 @@ impl Graph {
         let nodes: IdVec<NodeIx, Node> = parts.nodes.into();
         let (dependents, dependent_offsets) = reverse(&nodes);
         let undone_by = nodes.pairs().filter_map(|(ix, node)| Some((node.undoes?, ix))).collect();
+        let mut ladders = BTreeMap::<NodeIx, Vec<NodeIx>>::new();
+        for (ix, stage) in nodes.pairs().filter_map(|(ix, node)| Some((ix, node.heals?))) {
+            ladders.entry(stage).or_default().push(ix);
+        }
         let mut graph = Self {
             name: parts.name,
             scopes: IdVec::<ScopeIx, _>::from(parts.scopes),
@@ -73,6 +78,7 @@ impl Graph {
             dependents,
             dependent_offsets,
             undone_by,
+            ladders,
             order: Vec::new(),
             priority: IdVec::filled(0, nodes.len()),
             by_id: OnceLock::new(),

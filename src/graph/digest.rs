@@ -74,6 +74,9 @@ impl Graph {
         fields.push(("pools", pools.join(", ")));
         fields.push(("allow-failure", format!("{:?}", rules.allow_failure).to_lowercase()));
         fields.push(("idempotent", rules.idempotent.to_string()));
+        if rules.cool_down > Span::ZERO {
+            fields.push(("cool-down", rules.cool_down.to_string()));
+        }
         // Only where it is said, so that what is known of other stages stays known.
         if let Some(most) = rules.split.as_ref().and_then(|split| split.in_flight) {
             fields.push(("protocol", format!("lines, {most} in flight")));
@@ -137,6 +140,9 @@ impl Graph {
         }
         for freeze in &settings.freezes {
             add(&format!("{} {} {}", freeze.from_ms, freeze.to_ms, freeze.words));
+        }
+        if let Some(depth) = settings.heal_depth {
+            add(&format!("heal-depth {depth}"));
         }
         for pool in &self.pools {
             add(&format!("{} {}", pool.name, pool.capacity));

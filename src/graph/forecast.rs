@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Graph, Node, Phase, Retry};
+use super::model::{Graph, Phase};
 use crate::base::{IdVec, NodeIx, PoolIx, Span, limits};
 
 mod path;
@@ -63,9 +63,9 @@ pub struct StageForecast {
     pub is_critical: bool,
     /// Attempts of one shard at most: 1 + `retry.max`.
     pub attempts_each: u32,
-    /// `attempts_each` × shards.
+    /// `attempts_each` × shards, again for each body of `heal` that may be tried, and the attempts of those.
     pub attempts: u64,
-    /// Longest time of one shard from its first start: see [`worst`]; none when unbounded.
+    /// Longest time of one shard from its first start, healing included: see [`worst`]; none when unbounded.
     pub worst: Option<Span>,
     /// From history, when there are [`MIN_SAMPLES`].
     pub expected: Option<Expected>,
@@ -120,7 +120,7 @@ impl Forecast {
     pub fn of(graph: &Graph, schedule: Option<&Schedule>, expected: &dyn Fn(NodeIx) -> Option<Expected>) -> Self {
         let (waves, closing, depth) = waves(graph);
         let mut stages: IdVec<NodeIx, StageForecast> =
-            graph.nodes.pairs().map(|(ix, node)| stage(node, depth[ix], expected(ix))).collect();
+            graph.nodes.indexes().map(|ix| stage(graph, ix, depth[ix], expected(ix))).collect();
         let critical = path::critical(graph, schedule, &mut stages);
         let selected = || graph.stages().filter(|(_, node)| node.selected);
         // A handler of a failure that is not expected takes no time, and so does what has nothing to do.
@@ -170,8 +170,9 @@ fn bounded(ms: u128) -> Span {
     Span::from_ms(u64::try_from(ms).unwrap_or(u64::MAX).min(limits::MAX_SPAN_MS))
 }
 
-fn stage(node: &Node, wave: u32, expected: Option<Expected>) -> StageForecast {
-    let each = node.rules.retry.as_ref().map_or(1, |retry: &Retry| retry.max.saturating_add(1));
+fn stage(graph: &Graph, ix: NodeIx, wave: u32, expected: Option<Expected>) -> StageForecast {
+    let node = &graph.nodes[ix];
+    let each = u32::try_from(worst::each(node)).unwrap_or(u32::MAX);
     let selected = node.selected;
     StageForecast {
         wave,
@@ -180,8 +181,8 @@ fn stage(node: &Node, wave: u32, expected: Option<Expected>) -> StageForecast {
         slack: Span::ZERO,
         is_critical: false,
         attempts_each: if selected { each } else { 0 },
-        attempts: if selected { u64::from(each).saturating_mul(u64::from(node.rules.shards)) } else { 0 },
-        worst: if selected { worst::of_shard(node) } else { Some(Span::ZERO) },
+        attempts: if selected { worst::attempts(graph, ix) } else { 0 },
+        worst: if selected { worst::of_stage(graph, ix) } else { Some(Span::ZERO) },
         expected: expected.filter(|seen| selected && seen.samples >= MIN_SAMPLES),
     }
 }

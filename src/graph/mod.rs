@@ -3,6 +3,7 @@
 //! `build` makes it from a loaded plan and its inputs. `run` schedules it, `draw` shows it, `driver` asks it
 //! how to start a node. It never changes while a run uses it.
 
+mod aside;
 mod assemble;
 pub mod build;
 mod compare;

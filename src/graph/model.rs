@@ -41,6 +41,8 @@ pub struct Graph {
     pub(super) order: Vec<NodeIx>,
     /// What undoes a node.
     pub(super) undone_by: BTreeMap<NodeIx, NodeIx>,
+    /// What heals a node, in the order in which it is tried.
+    pub(super) ladders: BTreeMap<NodeIx, Vec<NodeIx>>,
     /// Critical-path weight: longest expected time from a node's start to the end of the run, in ms.
     pub(super) priority: IdVec<NodeIx, u64>,
     /// Nodes by id, sorted when first asked for.
@@ -56,6 +58,8 @@ pub struct Settings {
     pub timeout: Option<Span>,
     /// `finally.budget`.
     pub finally_budget: Option<Span>,
+    /// `heal-depth`, when the plan has one.
+    pub heal_depth: Option<u32>,
     /// `lock`, resolved.
     pub lock: Option<LockRule>,
     /// `environment`, resolved.
@@ -205,6 +209,8 @@ pub struct Node {
     pub frame: FrameIx,
     /// The stage that it undoes, of a node of the rollback.
     pub undoes: Option<NodeIx>,
+    /// The stage that it heals, of a body of `heal`.
+    pub heals: Option<NodeIx>,
 }
 
 /// Main stages, the clean-up, or what sleeps until something went wrong.
@@ -216,13 +222,8 @@ pub enum Phase {
     Finally,
     /// `rollback` of a stage: sleeps until a rollback begins that undoes the stage.
     Rollback,
-}
-
-impl Phase {
-    /// Whether its nodes are stages that somebody wrote down as such; the others sleep until they are called.
-    pub const fn is_stage(self) -> bool {
-        matches!(self, Self::Main | Self::Finally)
-    }
+    /// A body of a stage's `heal`: sleeps until the stage has failed and it is its turn.
+    Heal,
 }
 
 /// One edge.
@@ -427,6 +428,7 @@ impl Node {
             rules: Rules::default(),
             frame: 0,
             undoes: None,
+            heals: None,
         }
     }
 }
@@ -468,11 +470,6 @@ impl Graph {
     /// The stages, in written order: all nodes but those that sleep until they are called.
     pub fn stages(&self) -> impl Iterator<Item = (NodeIx, &Node)> {
         self.nodes.pairs().filter(|(_, node)| node.phase.is_stage())
-    }
-
-    /// The node that undoes `node`.
-    pub fn undone_by(&self, node: NodeIx) -> Option<NodeIx> {
-        self.undone_by.get(&node).copied()
     }
 
     /// Critical-path weight of `node`, in ms: the larger, the sooner it should start.

@@ -48,6 +48,8 @@ pub struct Rules {
     pub group: Option<u32>,
     /// What its `rollback` says.
     pub undo: Undo,
+    /// `cool-down`, of a body of `heal`.
+    pub cool_down: Span,
     /// How it is cut and bounded, of a sharded stage.
     pub split: Option<Box<Split>>,
 }
@@ -246,6 +248,7 @@ impl Default for Rules {
             usual: None,
             group: None,
             undo: Undo::Unsaid,
+            cool_down: Span::ZERO,
             split: None,
         }
     }

@@ -6,6 +6,7 @@
 mod actions;
 mod inputs;
 mod more;
+mod remedy;
 
 pub use super::bounds::{AllowFailed, Items, Rate, Shards, Size};
 pub use super::promises::{Group, OnBreach, Readiness, Slo};
@@ -15,6 +16,7 @@ pub use inputs::{FileOutput, Input};
 use super::source::{FileIx, Place, Spanned};
 use super::tree::Tree;
 use crate::base::{Span, Text};
+pub use remedy::{Remedy, Rollback};
 
 /// One plan or action file.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub struct Plan {
     pub slo: Option<Slo>,
     /// `on-failure` of the plan; `drain` when absent.
     pub on_failure: Option<Spanned<OnFailure>>,
+    /// `heal-depth`.
+    pub heal_depth: Option<Setting<u32>>,
     /// `defaults`: laid under every stage that is not a gate.
     pub defaults: Common,
     /// `allow-outside: true`.
@@ -295,17 +299,8 @@ pub struct MoreStage {
     pub slo: Option<Slo>,
     /// `rollback`.
     pub rollback: Option<Rollback>,
-}
-
-/// How a stage is undone.
-#[derive(Clone, Debug)]
-pub enum Rollback {
-    /// `none`: there is nothing to undo.
-    Nothing,
-    /// `forward-only`: it can't be undone.
-    Never,
-    /// A body, as a stage that has the id of the one that it undoes.
-    Body(Box<Stage>),
+    /// `heal`.
+    pub heal: Vec<Remedy>,
 }
 
 /// What a stage does.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::base::{Millis, NodeIx};
 use crate::graph::objective::OnBreach;
 use crate::run::event::{
-    Answer, Attempt, CutReason, Event, Outcome, RunEnd, ShardResult, SkipReason, StopKind, SuspendReason,
+    Answer, Attempt, CutReason, Event, HealStep, Outcome, RunEnd, ShardResult, SkipReason, StopKind, SuspendReason,
 };
 
 use super::view::View;
@@ -283,6 +283,19 @@ fn facts_of_promises(view: &View, event: &Event) -> (&'static str, Value) {
                 "why": case.words,
             }),
         ),
+        Event::Healing { node, step } => {
+            let stage = view.id(*node);
+            match step {
+                HealStep::Began { body, level } => {
+                    ("heal-began", json!({"stage": stage, "body": view.id(*body), "level": level}))
+                }
+                HealStep::Ended { due } => ("heal-ended", json!({"stage": stage, "again_at_ms": due.raw()})),
+                HealStep::Halted { level } => (
+                    "heal-halted",
+                    json!({"stage": stage, "level": level, "alert": "guardian.halt", "severity": "critical"}),
+                ),
+            }
+        }
         Event::ObjectiveRisked { objective, forecast } => {
             let mut facts = of(*objective);
             facts["forecast_ms"] = json!(forecast.map(crate::base::Span::ms));

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::view::{Goal, GroupState, View};
 use super::{hint, words};
-use crate::base::{Millis, Span};
+use crate::base::{Millis, NodeIx, Span};
 use crate::graph::objective::{Objective, OnBreach, Readiness};
 use crate::run::Event;
-use crate::run::event::NodeState;
+use crate::run::event::{HealStep, NodeState};
 
 /// One line: its tone, a word, what it is about, what there is to say.
 pub(super) struct Line {
@@ -71,6 +71,7 @@ pub(super) fn told(view: &View, event: &Event) -> Option<Line> {
             let it = of(*objective)?;
             Line { tone: NodeState::Failed, word: "late", name: it.title(), said: breach(it) }
         }
+        Event::Healing { node, step } => heal(view, *node, *step),
         Event::TicketRaised { .. } => {
             let raised = view.tickets().last()?;
             let said = format!("{}: {}", raised.case.severity.word(), hint::ticket(&view.ticket_id(raised)));
@@ -79,6 +80,29 @@ pub(super) fn told(view: &View, event: &Event) -> Option<Line> {
         }
         _ => return None,
     })
+}
+
+/// What is said about the healing of a stage.
+fn heal(view: &View, ix: NodeIx, step: HealStep) -> Line {
+    let all = view.graph().ladder(ix).len();
+    let name = view.id(ix).to_owned();
+    match step {
+        HealStep::Began { level, .. } => {
+            let why = view.get(ix).outcome.as_ref().map_or_else(String::new, words::outcome);
+            let said = [why, format!("tries to heal it, {level} of {all}")];
+            let said: Vec<&str> = said.iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
+            Line { tone: NodeState::Retrying, word: "heal", name, said: said.join("; ") }
+        }
+        HealStep::Ended { due } => {
+            let wait = due.since(view.now());
+            let when = if wait == Span::ZERO { String::new() } else { format!(" in {}", words::length(wait)) };
+            Line { tone: NodeState::Retrying, word: "again", name, said: format!("is tried again{when}") }
+        }
+        HealStep::Halted { level } => {
+            let said = format!("guardian.halt: {level} tries to heal it did not help, and nothing new starts");
+            Line { tone: NodeState::Failed, word: "halted", name, said }
+        }
+    }
 }
 
 /// What is said when an objective is at risk.

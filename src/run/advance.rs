@@ -29,7 +29,7 @@ pub fn advance(state: &RunState, at: Millis) -> Option<Event> {
         .or_else(|| finally_over(state, at))
         .or_else(|| state.box_due().filter(|&due| due <= at).map(|_| Event::BoxClosed))
         .or_else(|| state.dismissed())
-        .or_else(|| state.todo.first().map(|&node| settled(state, node)))
+        .or_else(|| state.todo.first().map(|&node| settled(state, at, node)))
         .or_else(|| rescheduled(state, at))
         .or_else(|| if state.suspended.is_some() { None } else { next_phase(state) })
         .or_else(|| if state.is_paused || state.suspended.is_some() { None } else { opened(state, at) })
@@ -121,7 +121,7 @@ fn finally_over(state: &RunState, at: Millis) -> Option<Event> {
 }
 
 /// What there is to say about a stage that needs no slot for it.
-fn settled(state: &RunState, node: NodeIx) -> Event {
+fn settled(state: &RunState, at: Millis, node: NodeIx) -> Event {
     let (cell, it) = (&state.cells[node], state.node(node));
     if let Some(resolution) = cell.resolved {
         return resolved(state, node, resolution);
@@ -137,6 +137,9 @@ fn settled(state: &RunState, node: NodeIx) -> Event {
         Needs::Met => {}
         Needs::NotNeeded => return Event::NodeSkipped { node, why: SkipReason::NotNeeded },
         Needs::Blocked(by) => return Event::NodeSkipped { node, why: SkipReason::Blocked { by } },
+    }
+    if let Some(step) = state.healing(at, node) {
+        return step;
     }
     if state.is_complete(node) {
         return state.unsealed(node).unwrap_or_else(|| state.finish(node));

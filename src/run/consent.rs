@@ -199,7 +199,7 @@ impl RunState {
 
     /// Whether nothing new starts until somebody, or a date, lets it.
     pub(super) fn is_held_back(&self) -> bool {
-        self.is_paused || self.is_frozen()
+        self.is_paused || self.is_frozen() || self.is_guarded()
     }
 
     fn knows_no_freeze(&self) -> bool {

@@ -236,9 +236,10 @@ impl RunState {
         self.spend(at, node, count);
     }
 
-    /// Takes in what became of workers and their items.
+    /// Takes in what became of workers and their items, and of what heals a stage.
     pub(super) fn fold_crew(&mut self, at: Millis, event: &Event) {
         match event {
+            Event::Healing { node, step } => self.fold_healing(at, *node, step),
             Event::CrewHired { node, count } => self.fold_hired(at, *node, *count),
             Event::CrewDismissed { node, how } => self.fold_dismissed(at, *node, *how),
             Event::CrewGone { node } => self.fold_gone(at, *node),

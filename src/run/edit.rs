@@ -40,6 +40,7 @@ impl RunState {
         self.failed = self.failed.iter().filter_map(|&node| name(node)).collect();
         self.left = rename(&mut self.left, name);
         self.paces = rename(&mut self.paces, name);
+        self.heals = rename(&mut self.heals, name);
         self.causes = rename(&mut self.causes, name);
         self.words = rename(&mut self.words, name);
         self.reopen = rename(&mut self.reopen, name);
@@ -56,6 +57,7 @@ impl RunState {
             }
         }
         self.change_objectives(&old);
+        self.forget_all_healing();
         self.recount_checks();
         self.derive(at);
         self.judge_again(at);

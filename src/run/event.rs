@@ -16,8 +16,8 @@ pub use case::{Case, CaseKind, Severity};
 pub use consent::{Answered, Vote};
 pub use engine::{Began, Place, Resumed, SecretFact};
 pub use words::{
-    Answer, CancelLevel, CancelReason, CheckKind, Clock, CutReason, NodeState, ReopenReason, Resolution, RunEnd,
-    SkipReason, StopKind, StopReason, SuspendReason, Verdict,
+    Answer, CancelLevel, CancelReason, CheckKind, Clock, CutReason, HealStep, NodeState, ReopenReason, Resolution,
+    RunEnd, SkipReason, StopKind, StopReason, SuspendReason, Verdict,
 };
 
 /// One try of one shard; the fence: an answer counts only for the attempt that runs now.
@@ -333,6 +333,13 @@ pub enum Event {
         nodes: Vec<NodeIx>,
         /// Nodes that wake only to keep the order of those around them: their stages have nothing to undo.
         between: Vec<NodeIx>,
+    },
+    /// How far the healing of a stage is that has failed.
+    Healing {
+        /// The stage.
+        node: NodeIx,
+        /// How far.
+        step: HealStep,
     },
     /// The main phase is over and the clean-up begins.
     FinallyBegan,

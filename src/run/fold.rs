@@ -143,6 +143,7 @@ impl RunState {
         self.leave(key);
         self.start(at, key, attempt.number);
         self.has_started(at, attempt.node, 1);
+        self.end_cool_down(at, attempt.node);
     }
 
     fn fold_finished(&mut self, at: Millis, attempt: Attempt, outcome: &Outcome, result: &ShardResult) {
@@ -347,6 +348,9 @@ impl RunState {
         self.end(at, node, state);
         self.raise_end(node, state);
         self.undone(node, state);
+        if self.node(node).phase == Part::Heal {
+            return self.healed(at, node);
+        }
         if !matches!(state, NodeState::Failed | NodeState::TimedOut) {
             return;
         }
@@ -367,7 +371,7 @@ impl RunState {
         let scope = graph.nodes[node].scope;
         let is_inside = |other: NodeIx| {
             let chain = std::iter::successors(Some(graph.nodes[other].scope), |&it| graph.scopes[it].parent);
-            graph.nodes[other].phase == Part::Main && chain.into_iter().any(|it| it == scope)
+            graph.nodes[other].phase.is_forward() && chain.into_iter().any(|it| it == scope)
         };
         let runs = self.flights.all().iter().filter(|flight| flight.stop.is_none() && is_inside(flight.key.0));
         let why = StopReason::Scope(Policy::Kill);
@@ -380,6 +384,7 @@ impl RunState {
         self.close_gate(node);
         self.unplace(node);
         self.reopen.remove(&node);
+        self.end_halt(at, node);
         let cell = &mut self.cells[node];
         cell.ended = Some(at);
         cell.is_down &= state != NodeState::Success;

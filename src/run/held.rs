@@ -59,6 +59,7 @@ impl RunState {
     /// What a person's decision is called.
     pub(super) fn decision_word(&self, node: NodeIx, approved: bool) -> &'static str {
         match (approved, self.has_asked(node)) {
+            (true, _) if self.is_heal_halted(node) => "released",
             (true, true) => "waived",
             (true, false) => "approved",
             (false, _) => "rejected",
@@ -73,6 +74,9 @@ impl RunState {
     /// What the person is asked about a gate that is held.
     pub(super) fn held_prompt(&self, node: NodeIx) -> Option<String> {
         let Gate::Held { is_halt } = self.cells[node].gate else { return None };
+        if self.is_heal_halted(node) {
+            return Some(format!("guardian.halt: {}; try again?", self.halt_words(node)));
+        }
         let found = self.words.get(&node).map_or("no verdict", String::as_str);
         let word = if is_halt { "guardian.halt" } else { "held" };
         Some(format!("{word}: {found}; go on all the same?"))

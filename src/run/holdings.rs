@@ -71,9 +71,10 @@ impl RunState {
                     next.push(other);
                     let is_open = goes_on || graph.nodes[other].phase != Phase::Main;
                     open.extend((is_open && !self.cells[other].state.is_final()).then_some(other));
-                    // What undoes a stage may count on what the stage did.
+                    // What undoes or heals a stage may count on what the stage counts on.
                     let undo = graph.undone_by(other).filter(|&undo| self.cells[undo].is_awake);
-                    open.extend(undo.filter(|&undo| !self.cells[undo].state.is_final()));
+                    let heals = graph.ladder(other).iter().copied().filter(|&body| self.cells[body].is_awake);
+                    open.extend(undo.into_iter().chain(heals).filter(|&it| !self.cells[it].state.is_final()));
                 }
             }
         }

@@ -42,6 +42,7 @@ mod facts;
 mod fold;
 mod foresee;
 mod frozen;
+mod heal;
 mod held;
 mod holdings;
 mod horizon;

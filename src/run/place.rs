@@ -62,11 +62,14 @@ impl RunState {
 
     /// Whether nothing of `node` may start any more in this try of the run.
     pub(super) fn is_closing(&self, node: NodeIx) -> bool {
+        if let Some(stage) = self.node(node).heals {
+            return self.is_closing(stage);
+        }
         match (self.node(node).phase, self.cancel) {
             (Phase::Finally, Some((CancelLevel::Kill, _))) => true,
             (Phase::Finally, _) => self.finally_expired,
             (Phase::Rollback, cancel) => cancel.is_none_or(|(level, _)| level >= CancelLevel::Stop),
-            (Phase::Main, None) => false,
+            (Phase::Main | Phase::Heal, None) => false,
             // What ran before the engine died would run on.
             (Phase::Main, Some((CancelLevel::Drain, CancelReason::Failure(_)))) => {
                 !self.handles_failure(node) && !self.cells[node].is_restart
@@ -76,7 +79,7 @@ impl RunState {
                 !self.cells[node].is_restart
             }
             (Phase::Main, Some((CancelLevel::Drain, _))) if self.is_undoing() => !self.cells[node].is_restart,
-            (Phase::Main, Some(_)) => true,
+            (Phase::Main | Phase::Heal, Some(_)) => true,
         }
     }
 
@@ -84,7 +87,7 @@ impl RunState {
     pub(super) fn policy(&self, node: NodeIx) -> Policy {
         match self.node(node).phase {
             Phase::Main => self.graph().scopes[self.node(node).scope].policy,
-            Phase::Finally | Phase::Rollback => Policy::Continue,
+            Phase::Finally | Phase::Rollback | Phase::Heal => Policy::Continue,
         }
     }
 
@@ -101,7 +104,7 @@ impl RunState {
     /// Whether `node` ends without another question: the run is stopped, or the clean-up's time is over.
     pub(super) fn is_leaving(&self, node: NodeIx) -> bool {
         match self.node(node).phase {
-            Phase::Main => self.cancel.is_some_and(|(level, _)| level >= CancelLevel::Stop),
+            Phase::Main | Phase::Heal => self.cancel.is_some_and(|(level, _)| level >= CancelLevel::Stop),
             Phase::Finally | Phase::Rollback => self.is_closing(node),
         }
     }
@@ -139,6 +142,9 @@ impl RunState {
         let is_held = cell.needs_left > 0 || self.is_held(node);
         if is_held || (it.phase == Phase::Finally && !self.in_finally && !self.is_closing(node)) {
             return Lane::Idle;
+        }
+        if let Some(lane) = self.heal_lane(node) {
+            return lane;
         }
         if self.needs(node) != Needs::Met || self.is_complete(node) {
             return when_idle;
@@ -199,7 +205,7 @@ impl RunState {
 
     fn open_shards(&mut self, node: NodeIx) {
         let is_open = self.cells[node].lane == Lane::Open;
-        if is_open && self.cells[node].cursor < self.shards_of(node) {
+        if is_open && self.cells[node].cursor < self.shards_of(node) && !self.is_cooling(node) {
             self.ready.add(node, Slot::Fresh);
         }
         for (shard, step) in self.steps_of(node) {
@@ -310,8 +316,9 @@ impl RunState {
         let is_approval = self.node(node).rules.is_approval;
         let state = if cell.flights > 0 {
             NodeState::Running
-        } else if !is_approval
-            && self.shards.between_of(node).any(|(_, it)| it.failure.is_some() && it.step != Step::Suspect)
+        } else if self.is_being_healed(node)
+            || !is_approval
+                && self.shards.between_of(node).any(|(_, it)| it.failure.is_some() && it.step != Step::Suspect)
         {
             NodeState::Retrying
         } else if is_asked

@@ -163,6 +163,7 @@ impl RunState {
 
     fn open_again(&mut self, at: Millis, node: NodeIx, is_whole: bool, why: ReopenReason) {
         self.reopen.remove(&node);
+        self.forget_healing(node);
         self.drain_for = self.drain_for.filter(|&failed| failed != node);
         self.close_gate(node);
         self.unplace(node);
@@ -212,7 +213,7 @@ impl RunState {
         }
     }
 
-    fn reopen_shard(&mut self, key: Key, is_whole: bool, why: ReopenReason) {
+    pub(super) fn reopen_shard(&mut self, key: Key, is_whole: bool, why: ReopenReason) {
         let is_ordered = why == ReopenReason::Ordered;
         let rules = &self.node(key.0).rules;
         let (has_done_if, is_idempotent) = (rules.has_done_if, rules.idempotent);

@@ -10,6 +10,7 @@ use super::event::{
     CancelLevel, CancelReason, Case, Clock, NodeState, Outcome, ReopenReason, Resolution, StopKind, StopReason,
     SuspendReason, Verdict,
 };
+use super::heal::Healing;
 use super::holdings::Holdings;
 use super::objective::Objectives;
 use super::ready::Ready;
@@ -77,6 +78,8 @@ pub struct RunState {
     /// Stages of each phase whose dependents still wait.
     pub(super) open: [u32; 3],
     pub(super) undos: Undos,
+    /// Stages that are being healed, or were for the failure that they have or had last.
+    pub(super) heals: BTreeMap<NodeIx, Healing>,
     pub(super) left: BTreeMap<NodeIx, Left>,
     /// The failure that decides a stage's end: shard and outcome.
     pub(super) causes: BTreeMap<NodeIx, (u32, Outcome)>,
@@ -335,6 +338,7 @@ impl RunState {
             counts: [0; STATES],
             open: [0; 3],
             undos: Undos::default(),
+            heals: BTreeMap::new(),
             left: BTreeMap::new(),
             causes: BTreeMap::new(),
             words: BTreeMap::new(),
@@ -441,7 +445,7 @@ impl RunState {
 /// Place of a phase in `RunState::open`.
 pub(super) const fn phase_ix(phase: Phase) -> usize {
     match phase {
-        Phase::Main => 0,
+        Phase::Main | Phase::Heal => 0,
         Phase::Finally => 1,
         Phase::Rollback => 2,
     }

@@ -15,6 +15,7 @@ mod clocks;
 mod consent;
 mod crews;
 mod edited;
+mod heal;
 mod held;
 mod holdings;
 mod named;

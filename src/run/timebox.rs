@@ -12,7 +12,7 @@ use super::event::{Answer, CancelLevel, Event, Outcome, StopKind, StopReason, Su
 use super::shards::{Flight, Key, Step};
 use super::state::RunState;
 use crate::base::{Millis, NodeIx, Span};
-use crate::graph::model::{Phase, Rules};
+use crate::graph::model::Rules;
 
 /// How often a box may be left without any progress before that is called a failure.
 const MAX_IDLE_BOXES: u32 = 2;
@@ -128,7 +128,7 @@ impl RunState {
     fn fold_box_end(&mut self, at: Millis) {
         let Some(it) = &mut self.time_box else { return };
         it.is_over = true;
-        let spares = |node: NodeIx| !self.is_boxed() && self.node(node).phase != Phase::Main;
+        let spares = |node: NodeIx| !self.is_boxed() && !self.node(node).phase.is_forward();
         let runs = self.flights.all().iter().filter(|flight| flight.stop.is_none() && !spares(flight.key.0));
         let stops: Vec<_> = runs.map(|flight| (flight.key, (StopKind::Terminate, StopReason::HandOver))).collect();
         for (key, stop) in stops {

@@ -16,7 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::event::{CancelLevel, CancelReason, Event, NodeState, ReopenReason};
-use super::shards::{Phase as At, Step};
 use super::state::{Cell, RunState};
 use crate::base::{Millis, NodeIx, ScopeIx};
 use crate::graph::model::{Phase, Policy, Undo};
@@ -69,8 +68,13 @@ impl RunState {
 
     /// Nodes of the rollback that were woken and have not ended well.
     pub fn left_to_undo(&self) -> impl Iterator<Item = NodeIx> {
-        let awake = self.cells.pairs().filter(|(_, cell)| cell.is_awake);
-        awake.filter(|(_, cell)| !has_ended_well(cell.state)).map(|it| it.0)
+        self.awake().filter(|&node| !has_ended_well(self.cells[node].state))
+    }
+
+    /// Nodes of the rollback that were woken.
+    fn awake(&self) -> impl Iterator<Item = NodeIx> {
+        let awake = self.cells.pairs().filter(|(_, cell)| cell.is_awake).map(|it| it.0);
+        awake.filter(|&node| self.node(node).phase == Phase::Rollback)
     }
 
     /// An earlier run of the same release was rolled back without an order.
@@ -233,7 +237,10 @@ impl RunState {
         let Some(Undoing { why }) = self.undos.begun else { return };
         self.cancel = Some((CancelLevel::Drain, why));
         let awake = self.cells.pairs().filter(|(ix, cell)| {
-            let is_left = cell.is_awake && cell.state != NodeState::Unknown && !has_ended_well(cell.state);
+            let is_left = cell.is_awake
+                && self.node(*ix).phase == Phase::Rollback
+                && cell.state != NodeState::Unknown
+                && !has_ended_well(cell.state);
             let has_begun = cell.state.is_final() || cell.expired.is_some() || cell.cancelled + cell.failed > 0;
             let is_clean_up = self.node(*ix).phase == Phase::Finally && self.node(*ix).selected;
             has_begun && (is_left || is_clean_up)
@@ -246,21 +253,9 @@ impl RunState {
     /// A run that was rolled back is tried again: the rollback sleeps again.
     pub(super) fn forget_rollback(&mut self) {
         self.undos.begun = None;
-        let awake: Vec<NodeIx> = self.cells.pairs().filter(|(_, cell)| cell.is_awake).map(|it| it.0).collect();
+        let awake: Vec<NodeIx> = self.awake().collect();
         for node in awake {
-            let old = &self.cells[node];
-            let (cursor, generation) = (old.cursor, old.generation.saturating_add(1));
-            self.cells[node] = Cell { cursor, generation, is_released: true, ..Cell::new() };
-            for shard in 0..cursor {
-                self.shards.forgive_all((node, shard));
-                if self.shards.phase((node, shard)) != At::Fresh {
-                    self.shards.wait((node, shard), Step::Ready, None);
-                }
-            }
-            self.failed.retain(|&failed| failed != node);
-            self.left.remove(&node);
-            self.causes.remove(&node);
-            self.words.remove(&node);
+            self.lull(node);
         }
     }
 

@@ -36,6 +36,8 @@ impl RunState {
             return (self.failure(node, NodeState::Failed), self.words(node));
         }
         match cell.gate {
+            // What a person decided is whether the failed attempts count.
+            _ if self.is_heal_halted(node) => return self.end_of_shards(node),
             Gate::Approved => return (NodeState::Success, self.words(node)),
             Gate::Rejected => return (self.failure(node, NodeState::Failed), self.words(node)),
             Gate::Closed | Gate::Open(_) | Gate::Held { .. } => {}

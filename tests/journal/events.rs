@@ -8,9 +8,9 @@ use engine::graph::shards::Cut;
 use engine::journal::{Memory, Notice, decode_events};
 use engine::run::Event;
 use engine::run::event::{
-    Answer, Answered, Attempt, CancelLevel, CancelReason, Case, CaseKind, CheckKind, Clock, CutReason, NodeState,
-    Outcome, OutputRef, ReopenReason, Resolution, Resumed, RunEnd, SecretFact, Severity, ShardResult, SkipReason,
-    StopKind, StopReason, SuspendReason, Verdict, Vote,
+    Answer, Answered, Attempt, CancelLevel, CancelReason, Case, CaseKind, CheckKind, Clock, CutReason, HealStep,
+    NodeState, Outcome, OutputRef, ReopenReason, Resolution, Resumed, RunEnd, SecretFact, Severity, ShardResult,
+    SkipReason, StopKind, StopReason, SuspendReason, Verdict, Vote,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -236,6 +236,7 @@ fn of_stages() -> impl Strategy<Value = Event> {
             }),
         (cancel_reason(), vec(node(), 0..4), vec(node(), 0..2))
             .prop_map(|(why, nodes, between)| Event::RollbackBegan { why, nodes, between }),
+        (node(), heal_step()).prop_map(|(node, step)| Event::Healing { node, step }),
         (node(), option::of(any::<u64>()), any::<String>()).prop_map(|(node, at, prompt)| Event::GateOpened {
             node,
             expires: at.map(Millis::new),
@@ -426,4 +427,12 @@ fn an_event_of_a_newer_engine_is_skipped_by_its_length() {
     let events = decode_events(&[0, 127, 3, 1, 2, 3, 0, 23], 2).expect("two events");
     assert_eq!(events, [(Millis::ZERO, Event::FinallyBegan)]);
     assert!(decode_events(&[0, 63], 1).is_err(), "no engine writes tag 63");
+}
+
+fn heal_step() -> impl Strategy<Value = HealStep> {
+    prop_oneof![
+        (node(), any::<u32>()).prop_map(|(body, level)| HealStep::Began { body, level }),
+        any::<u64>().prop_map(|due| HealStep::Ended { due: Millis::new(due) }),
+        any::<u32>().prop_map(|level| HealStep::Halted { level }),
+    ]
 }

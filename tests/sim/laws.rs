@@ -156,8 +156,8 @@ fn may_act(book: &Book, node: NodeIx) {
             let goes_on = cancel.is_some_and(|(level, _)| level == CancelLevel::Drain);
             assert!(book.undos.why.is_some() && goes_on, "{node:?} is undone out of its time");
         }
-        (Phase::Main, None) => {}
-        (Phase::Main, Some((level, why))) => {
+        (Phase::Main | Phase::Heal, None) => {}
+        (Phase::Main | Phase::Heal, Some((level, why))) => {
             let drains = level == CancelLevel::Drain && matches!(why, CancelReason::Failure(_));
             let is_ordered = why == CancelReason::Rollback && level < CancelLevel::Kill;
             let is_up = (is_ordered || book.undos.why.is_some()) && book.restarting.contains(&node);

@@ -8,6 +8,7 @@ mod book;
 mod consent;
 mod disk;
 mod edited;
+mod heal;
 mod imagined;
 mod items;
 mod late;

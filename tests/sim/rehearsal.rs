@@ -12,7 +12,7 @@ use engine::run::{Command, Core, Event, Input, Outcome, input};
 /// News on their way, by the moment of their arrival and then as sent.
 type Mail = BTreeMap<(Millis, u64), Input>;
 
-fn begin(graph: &Graph) -> Input {
+pub(crate) fn begin(graph: &Graph) -> Input {
     Input::Begin(Box::new(Began {
         run: RunId::parse("sim").expect("an id"),
         plan: String::new(),

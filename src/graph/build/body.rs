@@ -104,11 +104,13 @@ impl<'a> Builder<'a> {
             rules,
             frame: layers.body_cx.frame,
             undoes: None,
+            heals: None,
             id: id.into(),
         };
         let node = self.push_node(node)?;
         let undone = Undone { node, stage: (stage, &around.cx), body: (body, body_cx), common: &layers.common };
         self.undo(&undone, site);
+        self.heal(&undone, site);
         Some((node, late))
     }
 

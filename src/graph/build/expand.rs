@@ -486,6 +486,7 @@ fn has_templates(stage: &Stage) -> bool {
         Body::File { .. } | Body::Action { .. } | Body::Env { .. } | Body::Gate { .. } => false,
     };
     !(is_plain_body
+        && stage.heal.is_empty()
         && !matches!(stage.rollback, Some(Rollback::Body(_)))
         && stage.condition.is_none()
         && !matches!(&stage.shards, Some(shards) if matches!(shards.items, crate::plan::model::Items::From(_)))

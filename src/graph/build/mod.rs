@@ -139,7 +139,7 @@ pub(super) struct Builder<'a> {
     used: BTreeSet<Box<str>>,
     /// A limit was passed and has been reported; nothing more is made.
     is_full: bool,
-    /// What undoes stages: they follow all of these.
+    /// What undoes and heals stages: they follow all of these.
     undos: Vec<Node>,
 }
 

@@ -118,6 +118,10 @@ impl Builder<'_> {
                 }
                 Some(LockRule { name, on_busy: lock.on_busy, wait })
             }),
+            heal_depth: plan
+                .heal_depth
+                .as_ref()
+                .and_then(|depth| self.bounded(depth, cx, (1, limits::MAX_HEAL_DEPTH), "`heal-depth`")),
             environment: self.deployed(),
             freezes: self.freezes(),
         }

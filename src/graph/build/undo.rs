@@ -1,4 +1,4 @@
-//! What undoes stages becomes nodes behind all of them, in the reverse order.
+//! What undoes stages, and what heals them, becomes nodes behind all of them; what undoes them in the reverse order.
 
 use super::Builder;
 use super::body::Layers;
@@ -59,17 +59,28 @@ impl Builder<'_> {
         undone: &Undone<'l>,
         site: Site<'_>,
     ) {
-        let Body::Run(command) = &body.body else { return };
-        let mut common = vec![(&body.common, cx)];
-        common.extend(undone.common.iter().copied());
-        let layers = Layers { common, body, body_cx: undone.body.1, own: body, own_cx: cx };
         let outputs: Vec<Box<str>> = match &node.work {
             Work::Process(process) if node.rules.split.is_none() => {
                 process.outputs.iter().map(|(name, _)| crate::graph::scope::under(name).into()).collect()
             }
             _ => Vec::new(),
         };
-        let site = Site { own: Some(&outputs), shard: None, ..site };
+        self.body_beside(node, (body, cx), undone, Site { own: Some(&outputs), ..site });
+    }
+
+    /// Makes `node` run a body that stands beside a stage, with the stage's words where the body has none.
+    fn body_beside<'l>(
+        &mut self,
+        node: &mut Node,
+        (body, cx): (&'l Stage, &'l Context),
+        of: &Undone<'l>,
+        site: Site<'_>,
+    ) {
+        let Body::Run(command) = &body.body else { return };
+        let mut common = vec![(&body.common, cx)];
+        common.extend(of.common.iter().copied());
+        let layers = Layers { common, body, body_cx: of.body.1, own: body, own_cx: cx };
+        let site = Site { shard: None, ..site };
         let mut rules = self.rules(&layers, false);
         rules.pools.clone_from(&node.rules.pools);
         // What makes a stage worth another try says nothing of what undoes it, and nobody waits for a place to undo.
@@ -86,6 +97,29 @@ impl Builder<'_> {
             process.secrets = secrets;
         }
         node.rules = rules;
+    }
+
+    /// Keeps the nodes that heal a stage for the end.
+    pub(super) fn heal<'l>(&mut self, of: &Undone<'l>, site: Site<'_>) {
+        let (action, action_cx) = of.body;
+        let (stage, cx): (&'l Stage, &'l Context) = of.stage;
+        let (ladder, cx) = if stage.heal.is_empty() { (&action.heal, action_cx) } else { (&stage.heal, cx) };
+        let healed = &self.nodes[of.node.raw() as usize];
+        if let (Some(first), Phase::Finally) = (ladder.first(), healed.phase) {
+            let message = format!("`heal` does not fit `{}`, which belongs to `finally`", healed.id);
+            return self.error("plan::misplaced-key", first.body.id.at, message);
+        }
+        for (at, remedy) in ladder.iter().enumerate() {
+            let healed = &self.nodes[of.node.raw() as usize];
+            let mut node = Node { phase: Phase::Heal, heals: Some(of.node), ..healed.clone() };
+            node.id = format!("{}.heal-{}", healed.id, at + 1).into();
+            node.conditions.clear();
+            node.fold = None;
+            node.description = None;
+            self.body_beside(&mut node, (&remedy.body, cx), of, site);
+            node.rules.cool_down = self.maybe(remedy.cool_down.as_ref(), cx).unwrap_or_default();
+            self.undos.push(node);
+        }
     }
 
     /// `self.id`; in a rollback also `self.state` and `self.outputs.x`, which the stage may not have written.
@@ -117,7 +151,7 @@ impl Builder<'_> {
     /// Lays the nodes that undo stages behind all others, and ties them. What they see is what their stages see.
     pub(super) fn lay_undos(&mut self) {
         for mut node in std::mem::take(&mut self.undos) {
-            if let Some(stage) = node.undoes {
+            if let Some(stage) = node.beside() {
                 node.views.clone_from(&self.nodes[stage.raw() as usize].views);
             }
             if self.push_node(node).is_none() {

@@ -58,6 +58,7 @@ fn node(subject: Subject, ix: NodeIx) -> Value {
         "fold": node.fold,
         "selected": node.selected,
         "rollback": undo_word(node.rules.undo),
+        "heal": subject.graph.ladder(ix).iter().map(|&body| words::work(subject.graph, body)).collect::<Vec<_>>(),
         "does": words::work(subject.graph, ix),
         "is_approval": node.rules.is_approval,
         "if": node.conditions.iter().map(|condition| &*condition.text).collect::<Vec<_>>(),
@@ -103,6 +104,7 @@ fn limits(graph: &Graph) -> Value {
     let pools = graph.pools.iter().map(|pool| json!({"name": pool.name, "capacity": pool.capacity}));
     json!({
         "max_parallel": settings.max_parallel,
+        "heal_depth": graph.heal_depth(),
         "timeout_ms": settings.timeout.map(Span::ms),
         "finally_budget_ms": settings.finally_budget.map(Span::ms),
         "pools": pools.collect::<Vec<_>>(),

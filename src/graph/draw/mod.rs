@@ -6,6 +6,7 @@
 //! inside a box, is a link between boxes, or follows from a way of links; links lead from a lower layer to a
 //! higher one; nothing a plan says can break out of the format it is written into.
 
+mod care;
 mod dot;
 mod fold;
 mod html;

@@ -353,7 +353,8 @@ impl Out<'_> {
         };
         self.total("on failure", policy);
         let arrow = self.mark(" → ", " -> ");
-        for (name, text) in super::undo::rows(self.graph(), arrow) {
+        let rows = super::care::rows(self.graph()).into_iter().chain(super::undo::rows(self.graph(), arrow));
+        for (name, text) in rows {
             self.total(name, &text);
         }
     }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::graph::Parts;
 use crate::graph::model::{Accept, Need, Pool};
+use crate::graph::model::{Node, Retry};
 
 fn node(id: &str, needs: &[u32], seconds: u64) -> Node {
     let mut node = Node::plain(id);

@@ -17,6 +17,31 @@ pub enum Worst {
     Unbounded(Vec<NodeIx>),
 }
 
+/// Longest time of one shard with all that its stage's `heal` may do, from its first start: it and every body that is
+/// tried, each with its cool-down, and the shard once more after each. Waiting for a person at `heal-depth` is not counted.
+pub(super) fn of_stage(graph: &Graph, ix: NodeIx) -> Option<Span> {
+    let own = u128::from(of_shard(&graph.nodes[ix])?.ms());
+    let mut all = own;
+    for &body in graph.tried(ix) {
+        let node = &graph.nodes[body];
+        all += own + u128::from(of_shard(node)?.ms()) + u128::from(node.rules.cool_down.ms());
+    }
+    Some(bounded(all))
+}
+
+/// Most attempts of a stage: of each shard with all re-tries, again after every body that is tried, and those of the bodies.
+pub(super) fn attempts(graph: &Graph, ix: NodeIx) -> u64 {
+    let node = &graph.nodes[ix];
+    let tried = graph.tried(ix);
+    let own = each(node).saturating_mul(u64::from(node.rules.shards)).saturating_mul(tried.len() as u64 + 1);
+    tried.iter().fold(own, |sum, &body| sum.saturating_add(each(&graph.nodes[body])))
+}
+
+/// Attempts of one shard with its re-tries.
+pub(super) fn each(node: &Node) -> u64 {
+    node.rules.retry.as_ref().map_or(1, |retry: &Retry| u64::from(retry.max.saturating_add(1)))
+}
+
 /// Longest time of one shard, from its first start:
 /// `min(attempts × (timeout + grace) + Σ delays, within + grace)`. None without a `timeout` and `within`.
 /// An approval waits for its `timeout` once. Waiting for a slot or a pool is not counted.

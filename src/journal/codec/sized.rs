@@ -8,7 +8,7 @@ use crate::base::{Digest, Millis, NodeIx, Span};
 use crate::graph::shards::Cut;
 use crate::journal::bytes::{Fault, Take, put_bytes, put_var};
 use crate::journal::codes::Stored;
-use crate::run::event::{Attempt, CancelReason, Event, ReopenReason, SecretFact};
+use crate::run::event::{Attempt, CancelReason, Event, HealStep, ReopenReason, SecretFact};
 
 /// Whether `event` is one of them. `ShardFinished` with a digest is one, too.
 pub(super) fn holds(event: &Event) -> bool {
@@ -30,6 +30,7 @@ pub(super) fn holds(event: &Event) -> bool {
             | Event::RollbackBegan { .. }
             | Event::CancelRaised { why: CancelReason::Rollback, .. }
             | Event::NodeReopened { why: ReopenReason::Restart, .. }
+            | Event::Healing { .. }
     ) || super::crews::has(event)
         || super::consent::has(event)
 }
@@ -152,6 +153,11 @@ fn put_later(out: &mut Vec<u8>, event: &Event) -> u64 {
             }
             tag::ROLLBACK_BEGAN
         }
+        Event::Healing { node, step } => {
+            node.put(out);
+            put_heal_step(out, *step);
+            tag::HEALING
+        }
         Event::CancelRaised { level, by, .. } => {
             level.put(out);
             put_bytes(out, by.as_bytes());
@@ -159,6 +165,33 @@ fn put_later(out: &mut Vec<u8>, event: &Event) -> u64 {
         }
         _ => super::consent::put(out, event).unwrap_or_else(|| super::crews::put(out, event)),
     }
+}
+
+fn put_heal_step(out: &mut Vec<u8>, step: HealStep) {
+    match step {
+        HealStep::Began { body, level } => {
+            out.push(0);
+            body.put(out);
+            put_var(out, u64::from(level));
+        }
+        HealStep::Ended { due } => {
+            out.push(1);
+            put_var(out, due.raw());
+        }
+        HealStep::Halted { level } => {
+            out.push(2);
+            put_var(out, u64::from(level));
+        }
+    }
+}
+
+fn take_heal_step(from: &mut Take<'_>) -> Result<HealStep, Fault> {
+    Ok(match from.byte()? {
+        0 => HealStep::Began { body: Stored::take(from)?, level: from.u32()? },
+        1 => HealStep::Ended { due: Millis::new(from.var()?) },
+        2 => HealStep::Halted { level: from.u32()? },
+        _ => return Err("an unknown step of healing"),
+    })
 }
 
 fn put_secrets(out: &mut Vec<u8>, secrets: &[SecretFact]) {
@@ -258,6 +291,7 @@ fn take_later(tag: u64, from: &mut Take<'_>) -> Result<Decoded, Fault> {
             let why = Stored::take(from)?;
             Event::RollbackBegan { why, nodes: take_nodes(from)?, between: take_nodes(from)? }
         }
+        tag::HEALING => Event::Healing { node: Stored::take(from)?, step: take_heal_step(from)? },
         tag::ROLLBACK_ORDERED => {
             let (level, by) = (Stored::take(from)?, from.text()?);
             Event::CancelRaised { level, why: CancelReason::Rollback, by }

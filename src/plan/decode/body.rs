@@ -43,7 +43,8 @@ const ALWAYS: &[&str] = &["description", "group", "needs", "if", "matrix"];
 /// Keys that `uses: approval` and `uses: attest` may have besides.
 const GATE: &[&str] = &["uses", "with", "timeout", "allow-failure"];
 /// Keys that a gate that asks by itself may have besides.
-const ASKS: &[&str] = &["uses", "with", "timeout", "allow-failure", "pools", "env", "pass-env", "cwd", "secrets"];
+const ASKS: &[&str] =
+    &["uses", "with", "timeout", "allow-failure", "pools", "env", "pass-env", "cwd", "secrets", "heal"];
 /// Keys that `uses: ./file` may have besides.
 const FILE: &[&str] = &["uses", "with", "on-failure", "secrets"];
 

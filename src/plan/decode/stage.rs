@@ -3,11 +3,11 @@
 use super::body::{self, Parts, Written};
 use super::check::Check;
 use super::parts;
-use super::values::{boolean, entries, ignored, items, kind, named, template, text, texts, word, words};
+use super::values::{boolean, entries, ignored, items, kind, named, span, template, text, texts, word, words};
 use crate::base::Text;
 use crate::plan::error::Diagnostic;
-use crate::plan::model::{Body, Command, Common, EnvVerb, Lifetime, Output, Rollback, Stage, Type};
-use crate::plan::schema::tables::{ACTION, ROLLBACK_BODY, STAGE};
+use crate::plan::model::{Body, Command, Common, EnvVerb, Lifetime, Output, Remedy, Rollback, Stage, Type};
+use crate::plan::schema::tables::{ACTION, HEAL_BODY, ROLLBACK_BODY, STAGE};
 use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::{Key, Kind, Tree};
 
@@ -98,6 +98,7 @@ fn work(stage: &mut Stage, key: &Key, value: Tree) -> Option<Tree> {
         "artifacts" => stage.artifacts = texts(value),
         "secrets" => stage.secrets = parts::secrets(value),
         "rollback" => stage.rollback = rollback(&stage.id, value),
+        "heal" => stage.heal = items(value).into_iter().filter_map(|body| remedy(&stage.id, body)).collect(),
         "cache" => stage.cache = matches!(value.kind, Kind::Map(_)).then(|| parts::cache(value)),
         _ => return Some(value),
     }
@@ -129,6 +130,21 @@ fn rollback(id: &Spanned<Text>, tree: Tree) -> Option<Rollback> {
         }
     }
     Some(Rollback::Body(Box::new(body)))
+}
+
+/// One item of `heal`: a body, which is read as a stage of the same name.
+fn remedy(id: &Spanned<Text>, tree: Tree) -> Option<Remedy> {
+    let mut body = empty(Spanned::new(id.value.clone(), tree.at));
+    let mut cool_down = None;
+    for (key, value) in entries(tree) {
+        let Some(value) = parts::shared(&mut body.common, &key, value) else { continue };
+        match &*key.text {
+            "run" => body.body = Body::Run(parts::command(value)?),
+            "cool-down" => cool_down = span(value),
+            _ => ignored(&key, &HEAL_BODY),
+        }
+    }
+    Some(Remedy { body: Box::new(body), cool_down })
 }
 
 /// The keys of a stage and where they stand.

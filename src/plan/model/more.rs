@@ -36,6 +36,7 @@ static NO_STAGE: MoreStage = MoreStage {
     secrets: Vec::new(),
     slo: None,
     rollback: None,
+    heal: Vec::new(),
 };
 
 static NO_TERMS: Terms = Terms { accept: None, same: Vec::new() };

@@ -73,6 +73,7 @@ pub(super) const fn stage_of(event: &Event) -> Option<NodeIx> {
         | Event::CrewDismissed { node, .. }
         | Event::CrewGone { node }
         | Event::WorkerLost { node, .. }
+        | Event::Healing { node, .. }
         | Event::ShardsFinished { node, .. } => Some(*node),
         _ => None,
     }

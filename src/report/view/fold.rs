@@ -300,7 +300,7 @@ impl View {
 
     /// An ended stage is pending again. Shards that are done stay so when the run is merely resumed.
     pub(super) fn reopen(&mut self, ix: NodeIx, why: ReopenReason) {
-        self.forget(ix);
+        self.sleep_ladder(ix);
         self.edit(ix, |node| {
             let done = if why == ReopenReason::Resume { node.shards.done } else { 0 };
             node.shards = Shards { all: node.shards.all, done, ..Shards::default() };
@@ -334,8 +334,8 @@ impl View {
         });
     }
 
-    /// Nothing of this stage is in flight any more.
-    fn forget(&mut self, ix: NodeIx) {
+    /// Nothing of this stage is in flight.
+    pub(super) fn forget(&mut self, ix: NodeIx) {
         let all = (ix, 0)..=(ix, u32::MAX);
         let flying: Vec<_> = self.inflight.range(all.clone()).map(|(&key, _)| key).collect();
         for key in &flying {

@@ -7,6 +7,7 @@
 mod consent;
 mod crews;
 mod fold;
+mod heal;
 mod node;
 mod promise;
 mod sharded;

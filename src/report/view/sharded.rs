@@ -75,6 +75,7 @@ impl View {
     /// Records about the shards of a stage.
     pub(super) fn record_of_shards(&mut self, at: Millis, event: &Event) {
         match event {
+            Event::Healing { node, step } => self.heal(*node, step),
             Event::ShardsCut { node, cut, why, p95 } => self.edit_shards(*node, |it| it.cut(*cut, *why, *p95)),
             Event::ItemsFrozen { node, items } => {
                 let size = self.node(*node).rules.split.as_ref().map_or(1, |split| split.size);

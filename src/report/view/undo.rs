@@ -87,13 +87,7 @@ impl View {
         self.undoing = None;
         let awake = self.nodes().map(|(ix, _)| ix).filter(|&ix| self.node(ix).undoes.is_some());
         for ix in awake.collect::<Vec<_>>() {
-            self.edit(ix, |node| {
-                node.state = NodeState::Pending;
-                (node.started, node.ended, node.outcome) = (None, None, None);
-                node.reason = String::new();
-            });
-            self.nodes[ix].is_awake = false;
-            self.counts[NodeState::Pending as usize] -= 1;
+            self.sleep_on(ix);
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ShardResult;
-use crate::base::NodeIx;
+use crate::base::{Millis, NodeIx};
 use crate::graph::model::Policy;
 
 /// How hard an attempt is asked to stop.
@@ -145,6 +145,28 @@ pub enum ReopenReason {
     Changed,
     /// What it had started for the rest of the run (`lifetime: run`) ended with its engine, and is needed.
     Restart,
+}
+
+/// How far the healing of a stage is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum HealStep {
+    /// A body of its `heal` has its turn.
+    Began {
+        /// The body's node.
+        body: NodeIx,
+        /// How many have had it for this failure, with this one.
+        level: u32,
+    },
+    /// The body has succeeded, or a person has released the stage: what failed of it is tried again.
+    Ended {
+        /// From when on, for the body's `cool-down`.
+        due: Millis,
+    },
+    /// There is another body, but so many were tried that only a person may go on.
+    Halted {
+        /// How many.
+        level: u32,
+    },
 }
 
 /// What an unknown outcome was.

@@ -25,7 +25,7 @@ const NEWS: [(&str, &str); 20] = [
 ];
 
 /// Facts, and a test that shows why one is decided or what it changes.
-const FACTS: [(&str, &str); 46] = [
+const FACTS: [(&str, &str); 47] = [
     ("RunBegan", "nothing_moves_before_the_run_has_begun"),
     ("RunResumed", "a_failed_run_tries_again_what_had_not_succeeded"),
     ("PlanChanged", "the_rest_of_a_run_goes_by_the_new_plan"),
@@ -63,6 +63,7 @@ const FACTS: [(&str, &str); 46] = [
     ("FreezeEnded", "a_freeze_holds_starts_back_until_it_is_over"),
     ("SecretsFetched", "what_is_known_of_secrets_is_recorded_while_the_run_lives"),
     ("RollbackBegan", "a_rollback_begins_when_the_run_has_drained_and_goes_backwards"),
+    ("Healing", "at_the_limit_the_run_halts_and_a_person_releases_it"),
     ("FinallyBegan", "the_clean_up_runs_after_success_and_after_failure"),
     ("BoxOpened", "what_fits_goes_past_what_does_not"),
     ("NodeDeferred", "what_history_says_does_not_fit_is_left_and_the_run_handed_over"),
@@ -77,12 +78,13 @@ const FACTS: [(&str, &str); 46] = [
 /// Facts that only tests of other folders show so far: this list may only shrink.
 const ELSEWHERE: [&str; 1] = ["ItemsFrozen"];
 
-const TESTS: [&str; 15] = [
+const TESTS: [&str; 16] = [
     include_str!("consent.rs"),
     include_str!("cancel.rs"),
     include_str!("checks.rs"),
     include_str!("clocks.rs"),
     include_str!("crews.rs"),
+    include_str!("heal.rs"),
     include_str!("holdings.rs"),
     include_str!("needs.rs"),
     include_str!("objectives.rs"),

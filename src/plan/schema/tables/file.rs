@@ -3,7 +3,7 @@
 use super::parts::SLO_SHAPE;
 use super::words::{FAILURE, ON_BUSY, READINESS, TYPE};
 use super::{ACTION, DEFAULTS, STAGE};
-use crate::base::limits::MAX_PARALLEL;
+use crate::base::limits::{MAX_HEAL_DEPTH, MAX_PARALLEL};
 use crate::plan::schema::{Key, NameRule, Named, Shape, Table};
 
 /// A count of at least one.
@@ -59,7 +59,13 @@ pub static FILE: Table = Table {
         Key::new("timeout", Shape::Duration { zero: false }, "how long the run may take in all", "2h"),
         Key::new("slo", SLO_SHAPE, "how long the run should take, from its begin to its verdict", "{duration: 20m, on-breach: warn}"),
         Key::new("on-failure", Shape::Word(FAILURE), "what a failure does to the rest of the run", "continue").or("drain"),
-        Key::new("heal-depth", Shape::Any, "how deep healing may nest", "5").since("healing"),
+        Key::new(
+            "heal-depth",
+            Shape::Count { min: 1, max: MAX_HEAL_DEPTH },
+            "how many bodies of `heal` are tried for one failure before only a person may go on",
+            "5",
+        )
+        .or("5"),
         Key::new("defaults", Shape::Map(&DEFAULTS), "laid under every stage that is not a gate", "{timeout: 15m}")
             .in_action_file(),
         Key::new("allow-outside", Shape::Bool, "lets paths leave the project's root", "true").or("false").in_action_file(),

@@ -111,8 +111,12 @@ const SECRETS: Key = Key::new(
     "the secrets it gets, each as the variable of its name or of another one; what a file is lent",
     "{TOKEN: KUBE_TOKEN}",
 );
-const HEAL: Key =
-    Key::new("heal", Shape::Any, "bodies tried when the re-tries are used up", "[{run: ./fix}]").since("healing");
+const HEAL: Key = Key::new(
+    "heal",
+    Shape::List { of: &HEALS, empty: false },
+    "what is tried, one after the other, when the re-tries are used up; after each the stage is tried again",
+    "[{run: [./restart], cool-down: 30s}]",
+);
 const SLO: Key =
     Key::new("slo", SLO_SHAPE, "how long it should take, from its first start to its end with all re-tries", "5m");
 
@@ -186,6 +190,9 @@ pub static STAGE: Table = Table {
     open: None,
 };
 
+/// One body of `heal`.
+const HEALS: Shape = Shape::Map(&HEAL_BODY);
+
 /// What undoes a stage.
 pub static ROLLBACK_BODY: Table = Table {
     name: "rollback",
@@ -210,6 +217,39 @@ pub static ROLLBACK_BODY: Table = Table {
         CWD,
         IDEMPOTENT,
         DONE_IF_KEY,
+    ],
+    open: None,
+};
+
+/// What is tried to mend what a stage failed for.
+pub static HEAL_BODY: Table = Table {
+    name: "heal",
+    doc: "What is tried to mend what a stage failed for. It has the stage's `env`, `secrets`, `pools`, `cwd`, `timeout`, \
+          `shell` and `stop` where it does not say otherwise, and may be run again after a crash. When it succeeds the stage \
+          is tried again; when it fails the next one is tried.",
+    keys: &[
+        Key::new(
+            "run",
+            RUN,
+            "a script for the shell (never interpolated), or a list of words without a shell",
+            "[./restart]",
+        )
+        .required(),
+        Key::new(
+            "cool-down",
+            Shape::Duration { zero: true },
+            "how long to wait after it before the stage is tried again",
+            "30s",
+        )
+        .or("0s"),
+        Key::new("timeout", LENGTH, "of one attempt", "15m").or("the stage's"),
+        IDLE,
+        STOP_KEY,
+        RETRY_KEY,
+        SHELL_KEY,
+        ENV,
+        PASS_ENV,
+        CWD,
     ],
     open: None,
 };

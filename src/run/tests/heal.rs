@@ -1,0 +1,137 @@
+//! Healing: bodies are tried in order, each at most once for a failure, and a person is asked at the limit.
+
+use crate::run::event::{CaseKind, HealStep};
+
+use super::*;
+
+/// A body that heals stage `of`, with a cool-down in ms.
+fn body(at: u32, of: u32, cool_down: u64) -> Node {
+    stage(&format!("{of}.heal-{at}"), |node| {
+        (node.phase, node.heals) = (Phase::Heal, Some(n(of)));
+        node.rules.cool_down = Span::from_ms(cool_down);
+    })
+}
+
+/// a, and b which needs it; a has `bodies` bodies, nodes 2 and following, each with a cool-down of 100 ms.
+fn ladder(bodies: u32, depth: u32) -> Story {
+    let mut nodes = vec![Node::plain("a"), after("b", &[0])];
+    nodes.extend((0..bodies).map(|at| body(at + 1, 0, 100)));
+    let mut parts = parts(nodes);
+    parts.settings.heal_depth = Some(depth);
+    Story::with(4, parts)
+}
+
+fn healing(step: HealStep) -> Event {
+    Event::Healing { node: n(0), step }
+}
+
+#[test]
+fn a_failed_stage_is_healed_and_tried_again_after_the_cool_down() {
+    let mut story = ladder(2, 5);
+    story.fails(0).has(&healing(HealStep::Began { body: n(2), level: 1 })).starts(&[(2, 0)]);
+    story.is(0, NodeState::Retrying).succeeds(2);
+    let due = Millis::new(story.at.raw() + 100);
+    story.has(&healing(HealStep::Ended { due })).starts(&[]);
+    assert_eq!(story.core.next_deadline(), Some(due));
+    story.wait(100).starts(&[(0, 0)]).succeeds(0).is(0, NodeState::Success).starts(&[(1, 0)]);
+    story.succeeds(1);
+    assert_eq!(story.verdict().state, RunEnd::Success);
+    assert!(!story.core.state().is_awake(n(3)), "the second body was never called");
+}
+
+#[test]
+fn when_no_body_is_left_the_failure_counts() {
+    let mut story = ladder(2, 5);
+    story.fails(0).fails(2);
+    story.has(&healing(HealStep::Began { body: n(3), level: 2 })).starts(&[(3, 0)]);
+    story.succeeds(3).wait(100).fails(0).is(0, NodeState::Failed).is(1, NodeState::Blocked);
+    assert_eq!(story.verdict().state, RunEnd::Failed);
+    assert_eq!(story.verdict().failed, [n(0)], "a body that failed is none that made the run fail");
+}
+
+#[test]
+fn at_the_limit_the_run_halts_and_a_person_releases_it() {
+    let mut story = ladder(3, 2);
+    for body in [2, 3] {
+        story.fails(0).succeeds(body).wait(100);
+    }
+    story.fails(0).has(&healing(HealStep::Halted { level: 2 })).starts(&[]);
+    let raised = story.last.iter().any(
+        |event| matches!(event, Event::TicketRaised { case } if case.kind == CaseKind::Halted && case.words.starts_with("guardian.halt")),
+    );
+    assert!(raised, "{:?}", story.last);
+    assert!(story.core.state().is_guarded() && story.core.state().needs_person());
+    let due = story.at;
+    story.decides(0, true).has(&healing(HealStep::Ended { due })).starts(&[(0, 0)]);
+    assert!(!story.core.state().is_guarded());
+    story.fails(0).has(&healing(HealStep::Began { body: n(2), level: 1 })).succeeds(2).wait(100).succeeds(0);
+    story.succeeds(1);
+    assert_eq!(story.verdict().state, RunEnd::Success);
+}
+
+#[test]
+fn a_person_who_does_not_release_it_lets_the_failure_count() {
+    let mut story = ladder(2, 1);
+    story.fails(0).succeeds(2).wait(100).fails(0).decides(0, false);
+    story.is(0, NodeState::Failed).is(1, NodeState::Blocked);
+    assert_eq!(story.verdict().state, RunEnd::Failed);
+}
+
+#[test]
+fn while_it_is_halted_nothing_else_starts() {
+    let mut nodes = vec![Node::plain("a"), Node::plain("c"), after("d", &[1])];
+    nodes.extend([body(1, 0, 0), body(2, 0, 0)]);
+    let mut parts = parts(nodes);
+    parts.settings.heal_depth = Some(1);
+    let mut story = Story::with(4, parts);
+    story.fails(0).succeeds(3).fails(0).succeeds(1).starts(&[]).is(2, NodeState::Waiting);
+    story.decides(0, true).starts(&[(0, 0), (2, 0)]);
+}
+
+#[test]
+fn a_run_that_drains_heals_nothing() {
+    let nodes = vec![Node::plain("a"), Node::plain("c"), body(1, 0, 0)];
+    let mut story = Story::with(4, parts(nodes));
+    story.fails(1).fails(0).is(0, NodeState::Failed);
+    assert_eq!(story.verdict().state, RunEnd::Failed);
+    assert!(!story.core.state().is_awake(n(2)));
+}
+
+#[test]
+fn a_cancel_stops_a_body_and_the_stage_counts_as_failed() {
+    let mut story = ladder(2, 5);
+    story.fails(0).starts(&[(2, 0)]);
+    story.cancel(CancelLevel::Stop);
+    story.shard(2, 0, Outcome::Signal(15)).is(2, NodeState::Cancelled).is(0, NodeState::Failed);
+    assert_eq!(story.verdict().state, RunEnd::Cancelled);
+}
+
+#[test]
+fn a_body_that_was_lost_with_its_engine_is_run_again_and_healing_goes_on() {
+    let mut story = ladder(2, 5);
+    story.fails(0).starts(&[(2, 0)]).gap(5_000).starts(&[(2, 0)]).succeeds(2).wait(100).succeeds(0);
+    story.succeeds(1);
+    assert_eq!(story.verdict().state, RunEnd::Success);
+}
+
+#[test]
+fn a_new_try_of_the_run_begins_with_the_first_body() {
+    let mut story = ladder(1, 5);
+    story.fails(0).succeeds(2).wait(100).fails(0);
+    assert_eq!(story.verdict().state, RunEnd::Failed);
+    story.gap(1_000).starts(&[(0, 0)]).is(2, NodeState::Pending);
+    assert!(!story.core.state().is_awake(n(2)));
+    story.fails(0).has(&healing(HealStep::Began { body: n(2), level: 1 })).succeeds(2).wait(100).succeeds(0);
+    story.succeeds(1);
+    assert_eq!(story.verdict().state, RunEnd::Success);
+}
+
+#[test]
+fn only_what_failed_of_a_sharded_stage_is_tried_again() {
+    let sharded = stage("a", |node| node.rules.shards = 3);
+    let mut story = Story::with(4, parts(vec![sharded, body(1, 0, 0)]));
+    story.shard(0, 0, Outcome::Success).shard(0, 1, Outcome::Exit(1)).shard(0, 2, Outcome::Success);
+    story.starts(&[(1, 0)]).succeeds(1).starts(&[(0, 1)]);
+    story.shard(0, 1, Outcome::Success);
+    assert_eq!(story.verdict().state, RunEnd::Success);
+}
