@@ -22,14 +22,14 @@ fn objectives(graph: &Graph) -> Vec<String> {
     said.collect()
 }
 
-/// `restart: 3 tries, at most 2 before a person is asked`.
+/// `serve: 3 tries before it fails, halts after 2`.
 fn ladders(graph: &Graph) -> Vec<String> {
     let healed = graph.stages().filter(|(ix, node)| node.selected && !graph.ladder(*ix).is_empty());
     let said = healed.map(|(ix, node)| {
         let (all, tried) = (graph.ladder(ix).len(), graph.tried(ix).len());
-        let halts = if tried < all { format!(", halts after {tried} for a person") } else { String::new() };
+        let halts = if tried < all { format!(", halts after {tried}") } else { String::new() };
         let tries = if all == 1 { "1 try".to_owned() } else { format!("{all} tries") };
-        format!("{}: {tries} to heal it before it fails{halts}", node.id)
+        format!("{}: {tries} before it fails{halts}", node.id)
     });
     said.collect()
 }
