@@ -3,6 +3,8 @@
 
 #[path = "env/bad.rs"]
 mod bad;
+#[path = "env/keepers.rs"]
+mod keepers;
 #[path = "env/place.rs"]
 mod place;
 #[path = "env/plans.rs"]

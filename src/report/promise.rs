@@ -99,7 +99,8 @@ fn heal(view: &View, ix: NodeIx, step: HealStep) -> Line {
             Line { tone: NodeState::Retrying, word: "again", name, said: format!("is tried again{when}") }
         }
         HealStep::Halted { level } => {
-            let said = format!("guardian.halt: {level} tries to heal it did not help, and nothing new starts");
+            let tries = if level == 1 { "1 try".to_owned() } else { format!("{level} tries") };
+            let said = format!("guardian.halt: {tries} to heal it did not help, and nothing new starts");
             Line { tone: NodeState::Failed, word: "halted", name, said }
         }
     }
