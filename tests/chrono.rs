@@ -1,10 +1,14 @@
 //! The git-flow of Project Chrono (`plans/chrono`) on real repositories: a bare remote with its hooks, a clone,
-//! a staging folder. Each test has its own, far from the network and from the caller's git configuration.
+//! a staging folder; and its production, with a real database and front. Each test has its own, far from the network and from the caller's git configuration.
 
+#[path = "chrono/deploy.rs"]
+mod deploy;
 #[path = "chrono/hotfix.rs"]
 mod hotfix;
 #[path = "chrono/killed.rs"]
 mod killed;
+#[path = "seeds/lab.rs"]
+mod lab;
 #[path = "chrono/release.rs"]
 mod release;
 #[path = "chrono/revert.rs"]

@@ -50,3 +50,30 @@ version_in() {
     package.json) git show "$1:$2" | awk -F'"' '/^  "version" *:/ && !n++ {print $4}' ;;
   esac
 }
+
+# Of the database: DATABASE_URL says which; PLACE/postgres/sockets is where its server listens.
+query() {
+  PGCONNECT_TIMEOUT=5 psql -XAtq -v ON_ERROR_STOP=1 "$@"
+}
+
+# Statements on standard input, as whoever runs the server of the place `$1`. Further arguments are psql's.
+as_owner() {
+  local as=()
+  if [ "$(id -u)" = 0 ]; then as=(setpriv --reuid=postgres --regid=postgres --init-groups); fi
+  (cd / && PGCONNECT_TIMEOUT=5 "${as[@]}" psql -Xq -v ON_ERROR_STOP=1 -h "$1/postgres/sockets" -d postgres "${@:2}")
+}
+
+# Sets `role`, `database` and, for the database `$1` of the same server, `url`.
+read_url() {
+  [[ $DATABASE_URL =~ ^(postgresql://([^:@/]+)[^?]*/)([^/?]+)(\?.*)?$ ]] || fail "DATABASE_URL is no postgresql://USER:…@…/NAME"
+  # shellcheck disable=SC2034
+  role=${BASH_REMATCH[2]} database=${BASH_REMATCH[3]} url=${BASH_REMATCH[1]}$1${BASH_REMATCH[4]}
+}
+
+# A query that tells each table with the number of its rows and a sum over the hashes of what they hold.
+# shellcheck disable=SC2034
+census="select coalesce(string_agg(format('%s: %s', table_name, (xpath('/row/told/text()', query_to_xml(format(
+  'select format(''%%s rows, %%s'', count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)) as told from %I.%I t',
+  table_schema, table_name), false, true, '')))[1]), '; ' order by table_schema, table_name), 'no tables')
+  from information_schema.tables
+  where table_type = 'BASE TABLE' and table_schema not in ('pg_catalog', 'information_schema');"
