@@ -5,11 +5,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use engine::base::RunId;
-use engine::journal::{Reader, StateDir, Step};
+use engine::journal::{Reader, RunDir, StateDir, Step};
 
 use crate::board::{Board, Budget};
 use crate::dag::write;
-use crate::machine::{median, room};
+use crate::machine::{median, rest, room};
 use crate::shape::Shape;
 use crate::tool::{ENGINE, engine, forget_runs, is_here};
 
@@ -46,19 +46,15 @@ fn spent_by_run(room: &Path, jobs: u32) -> f64 {
         if let Some(status) = front.try_wait().expect("it is our child") {
             break status;
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "another process is sampled, which tells nobody when it works"
-        )]
-        std::thread::sleep(LOOK);
+        rest(LOOK);
     };
     assert!(status.success(), "the run ended with {status}");
     assert!(seen.len() >= 2, "both the front and the worker were seen");
     seen.iter().map(|(_, spent)| spent).sum()
 }
 
-/// Notes what the front and those of its children that are engines have used so far.
-fn look(front: &Child, seen: &mut Vec<(u32, f64)>) {
+/// Notes what the front and those of its children that are engines have used so far, seconds by process.
+pub(crate) fn look(front: &Child, seen: &mut Vec<(u32, f64)>) {
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", front.id())).unwrap_or_default();
     let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
     for pid in std::iter::once(front.id()).chain(children) {
@@ -119,11 +115,16 @@ fn calls(line: &str) -> Option<f64> {
     line.split_whitespace().nth(3)?.parse().ok()
 }
 
-fn frames(room: &Path) -> f64 {
+/// The only run in `room`.
+pub(crate) fn only_run(room: &Path) -> RunDir {
     let state = StateDir::open(room.join(".engine")).expect("the run left a state folder");
     let runs = state.runs().expect("it can be listed");
     let run: RunId = runs.first().expect("there is one run").dir.id().clone();
-    let mut reader = Reader::open(&state.run(&run).expect("it is listed")).expect("it has a journal");
+    state.run(&run).expect("it is listed")
+}
+
+fn frames(room: &Path) -> f64 {
+    let mut reader = Reader::open(&only_run(room)).expect("it has a journal");
     let mut frames = 0.0;
     while let Step::Frame = reader.next_frame(&mut |_, _, _| ()).expect("the journal is whole") {
         frames += 1.0;

@@ -15,12 +15,14 @@ mod cpu;
 mod dag;
 mod environments;
 mod forecast;
+mod gates;
 mod lines;
 mod machine;
 mod mask;
 mod memory;
 mod plans;
 mod resume;
+mod server;
 mod shape;
 mod shards;
 mod tool;
@@ -50,6 +52,9 @@ const ITEMS: &[Item] = &[
     ("env", "10,000 templates, and 5,000 keys in ten environments", environments::measure),
     ("fold", "folding events", core::measure),
     ("lines", "1,000,000 items by `protocol: lines` with one worker, beside plain pipes", lines::measure),
+    ("gates-http", "1,000 gates that each ask a server once a second", gates::http),
+    ("gates-file", "1,000 gates that each look at a file once a second", gates::file),
+    ("gate-lag", "from the last answers of 1,000 gates to their decisions", gates::lag),
     ("simulate", "imagined runs beside 200 real ones", forecast::simulate),
     ("shards-noop", "1,000,000 shards that do nothing, through core and journal", shards::noop),
     ("growth", "how the cost of a shard grows from 1,000 to 1,000,000", shards::growth),

@@ -188,6 +188,23 @@ fn files_and_commands_are_asked_too() {
 }
 
 #[test]
+fn gates_of_the_host_ask_side_by_side_while_a_process_has_the_only_slot() {
+    const GATES: usize = 40;
+    let project = Project::new();
+    let gate =
+        |number| format!("  a{number}: {{uses: file, timeout: 60s, with: {{path: flag, interval: 20ms}}}}\n");
+    let gates: String = (0..GATES).map(gate).collect::<Vec<_>>().concat();
+    // It ends when every gate has asked in vain, and each of them ends after it.
+    let work = format!(
+        "  work:\n    timeout: 60s\n    run: |\n      \
+         asked() {{ grep -ls 'is not there' .engine/runs/one/gates/*.jsonl | wc -l; }}\n      \
+         until [ $(asked) -eq {GATES} ]; do :; done\n      touch flag\n"
+    );
+    project.write("plan.yaml", format!("version: 1\nstages:\n{gates}{work}"));
+    project.engine(&["run", "plan.yaml", "--run-id", "one", "-j", "1"]).expect(0);
+}
+
+#[test]
 fn a_held_gate_waits_for_a_person_who_waives_or_refuses_it() {
     let project = Project::with_plan(
         "version: 1\nstages:\n  gate: {uses: file, with: {path: never, interval: 20ms, consecutive-fail: 1, on-fail: hold}}\n\
