@@ -188,6 +188,9 @@ fn unless(hangs_on: HangsOn, fate: &Fate, graph: &Graph, node: NodeIx) -> String
         }
         HangsOn::Condition | HangsOn::Need => ", unless what it needs is skipped".to_owned(),
         HangsOn::Drain => ", if that comes before a failure drains the run".to_owned(),
+        HangsOn::Rest => ", all of it if that comes before a failure drains the run".to_owned(),
+        HangsOn::Undo if matches!(fate, Fate::Kept) => ", if the failure that is foreseen comes".to_owned(),
+        HangsOn::Undo => ", and is undone if the failure that is foreseen comes".to_owned(),
     }
 }
 

@@ -2,9 +2,10 @@
 //! memory and played on to the point where nothing is left but to wait for a person.
 //!
 //! Whatever starts is taken to succeed at once, `done-if` to say no, and the cache to have nothing; no person says
-//! a word. Time passes only where a recorded re-try waits for its moment, so a clock is foreseen to run out only if
-//! it had run out before, or does so during such a wait. What a stage will leave is not known: a condition that
-//! reads it counts as true, and its stage and all that hangs on that are marked as conditional.
+//! a word. Time passes only where a recorded re-try or the `cool-down` of what healed a stage waits for its moment, so
+//! a clock is foreseen to run out only if it had run out before, or does so during such a wait. What a stage will
+//! leave is not known: a condition that reads it counts as true, and its stage and all that hangs on that are marked as
+//! conditional. A failure that is foreseen may come earlier, later or not at all, and so what it stops or undoes is too.
 
 use std::sync::Arc;
 
@@ -43,6 +44,10 @@ pub enum HangsOn {
     Need,
     /// Whether it comes to its turn before a failure that is foreseen drains the run.
     Drain,
+    /// Whether all of what starts of it does so before a failure that is foreseen drains the run.
+    Rest,
+    /// Whether the failure comes because of which it is foreseen to be undone.
+    Undo,
 }
 
 /// A stage's part in a resume.
@@ -117,8 +122,22 @@ struct Seen {
     skipped: Option<SkipReason>,
     /// It ended just now, with these words.
     ended: Option<String>,
-    /// It had started or ended before anything had the time to end.
-    is_settled: bool,
+    /// What was certain before anything had the time to end.
+    settled: Settled,
+}
+
+/// How far a stage is when all that takes no time has happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Settled {
+    /// Nothing of it has started.
+    #[default]
+    Open,
+    /// Some of it has started, and the rest may be left out.
+    Begun,
+    /// All of it has started, or it has ended.
+    Whole,
+    /// It was undone.
+    Undone,
 }
 
 struct Sight {
@@ -161,8 +180,27 @@ impl Sight {
     fn settle(&mut self, core: &Core) {
         self.drains = false;
         for node in self.stages.indexes() {
-            let seen = &mut self.stages[node];
-            seen.is_settled = seen.starts || core.state().state(node).is_final();
+            let (seen, state) = (&mut self.stages[node], core.state().state(node));
+            let it = core.state().progress(node);
+            seen.settled = match state {
+                NodeState::Undone => Settled::Undone,
+                _ if state.is_final() || (seen.starts && it.success + it.failed + it.running == it.total) => {
+                    Settled::Whole
+                }
+                _ if seen.starts => Settled::Begun,
+                _ => Settled::Open,
+            };
+        }
+    }
+
+    /// What hangs on a failure that is foreseen, after something had the time to end.
+    fn drained(&self, node: NodeIx, state: NodeState) -> Option<HangsOn> {
+        match self.stages[node].settled {
+            _ if !self.drains => None,
+            Settled::Open => Some(HangsOn::Drain),
+            Settled::Begun => Some(HangsOn::Rest),
+            Settled::Whole => (state == NodeState::Undone).then_some(HangsOn::Undo),
+            Settled::Undone => None,
         }
     }
 
@@ -177,12 +215,11 @@ impl Sight {
             let is_last = graph.nodes[node].phase == Phase::Finally;
             prospects[node] = Some(Prospect {
                 fate: self.fate_of(node, core, &prospects),
-                hangs_on: match state.doubt(node) {
-                    _ if self.drains && !seen.is_settled => Some(HangsOn::Drain),
+                hangs_on: self.drained(node, state.state(node)).or_else(|| match state.doubt(node) {
                     Some(_) if state.is_conditional(node) => Some(HangsOn::Condition),
                     Some(_) => Some(HangsOn::Need),
                     None => (is_last && may_wait).then_some(HangsOn::Need),
-                },
+                }),
                 again: seen.again,
                 was_lost: seen.was_lost,
                 asks_cache: seen.asks_cache,
@@ -208,7 +245,9 @@ impl Sight {
                 Fate::Waits(on) => on,
                 _ => None,
             });
-            return Fate::Waits(waits);
+            // A run that healing has halted starts nothing.
+            let is_last = state.graph().nodes[node].phase == Phase::Finally;
+            return Fate::Waits(waits.or_else(|| state.halted().filter(|_| !is_last)));
         }
         match (&seen.skipped, &seen.ended) {
             _ if seen.is_checked => Fate::Checked,

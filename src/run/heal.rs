@@ -52,7 +52,13 @@ impl RunState {
 
     /// Whether healing has reached its limit, so that nothing starts before a person decides.
     pub fn is_guarded(&self) -> bool {
-        self.cancel.is_none() && self.heals.values().any(|it| it.turn == Turn::Person)
+        self.halted().is_some()
+    }
+
+    /// The first stage at whose limit of healing the run has halted.
+    pub(super) fn halted(&self) -> Option<NodeIx> {
+        let mut halted = self.heals.iter().filter(|(_, it)| it.turn == Turn::Person).map(|it| *it.0);
+        halted.next().filter(|_| self.cancel.is_none())
     }
 
     /// Whether a person decides what becomes of a stage that could not be healed.

@@ -13,6 +13,7 @@ use engine::run::event::{
 use engine::run::{Attempt, Command, Core, Event, Input, Outcome, input};
 
 use crate::plan::Dice;
+use crate::preview::agree;
 use crate::rehearsal::begin;
 use crate::{each, seeds};
 
@@ -72,6 +73,21 @@ fn fate(seed: u64, attempt: Attempt) -> (Span, Outcome) {
     (took, outcome)
 }
 
+/// Another engine takes over, a second later.
+fn recover(graph: &Graph) -> Input {
+    let resumed = Resumed {
+        wall_ms: 0,
+        gap: Span::from_ms(1_000),
+        jobs: graph.settings.max_parallel,
+        by: String::new(),
+        engine: String::new(),
+        place: None,
+        plan: None,
+    };
+    let (changed, rerun, failed) = (Vec::new(), Vec::new(), Vec::new());
+    Input::Recover { resumed: Box::new(resumed), plan_version: None, changed, rerun, failed }
+}
+
 struct World {
     seed: u64,
     graph: Arc<Graph>,
@@ -113,17 +129,7 @@ impl World {
             world.core.replay(*at, event);
         }
         world.log = log;
-        let resumed = Resumed {
-            wall_ms: 0,
-            gap: Span::from_ms(1_000),
-            jobs: world.graph.settings.max_parallel,
-            by: String::new(),
-            engine: String::new(),
-            place: None,
-            plan: None,
-        };
-        let (changed, rerun, failed) = (Vec::new(), Vec::new(), Vec::new());
-        let recover = Input::Recover { resumed: Box::new(resumed), plan_version: None, changed, rerun, failed };
+        let recover = recover(&world.graph);
         world.step(vec![recover]);
         // Whoever is asked is asked again.
         let open: Vec<NodeIx> = world.core.state().open_approvals().map(|it| it.0).collect();
@@ -355,6 +361,20 @@ fn a_crash_while_healing_changes_no_law() {
             let mut cut = World::cut(&whole, count);
             cut.run();
             check(&cut.graph, &cut.log);
+        }
+    });
+}
+
+/// What the preview of a resume says of the stages and of what heals them is what the resume does.
+#[test]
+fn healing_is_foreseen() {
+    each("healing_is_foreseen", seeds(60, 6_000), |seed| {
+        let mut whole = World::new(seed);
+        whole.run();
+        let mut core = Core::new(vec![Arc::clone(&whole.graph)]);
+        for (at, event) in &whole.log {
+            core.replay(*at, event);
+            agree(&core, *at + Span::from_ms(1_000), &recover(&whole.graph), &whole.graph);
         }
     });
 }

@@ -1,5 +1,6 @@
 //! Healing: bodies are tried in order, each at most once for a failure, and a person is asked at the limit.
 
+use crate::run::Fate;
 use crate::run::event::{CaseKind, HealStep};
 
 use super::*;
@@ -134,4 +135,27 @@ fn only_what_failed_of_a_sharded_stage_is_tried_again() {
     story.starts(&[(1, 0)]).succeeds(1).starts(&[(0, 1)]);
     story.shard(0, 1, Outcome::Success);
     assert_eq!(story.verdict().state, RunEnd::Success);
+}
+
+#[test]
+fn the_preview_of_a_resume_foresees_the_body_its_cool_down_and_the_stage() {
+    let mut story = ladder(2, 5);
+    let fates = |story: &Story| story.foreseen().iter().map(|it| it.fate.clone()).collect::<Vec<_>>();
+    story.fails(0).starts(&[(2, 0)]);
+    assert_eq!(fates(&story)[..3], [Fate::Starts, Fate::Starts, Fate::Starts]);
+    assert!(!story.foreseen()[n(3)].is_awake, "the second body is not called");
+    story.succeeds(2);
+    assert_eq!(fates(&story)[..3], [Fate::Starts, Fate::Starts, Fate::Kept]);
+}
+
+#[test]
+fn the_preview_of_a_halted_run_says_for_whom_all_waits() {
+    let mut nodes = vec![Node::plain("a"), Node::plain("c"), after("d", &[1])];
+    nodes.extend([body(1, 0, 0), body(2, 0, 0), stage("tidy", |node| node.phase = Phase::Finally)]);
+    let mut parts = parts(nodes);
+    parts.settings.heal_depth = Some(1);
+    let mut story = Story::with(4, parts);
+    story.fails(0).succeeds(3).fails(0).succeeds(1).starts(&[]);
+    let told = [0, 2, 5].map(|raw| story.foreseen()[n(raw)].fate.clone());
+    assert_eq!(told, [Fate::Asked, Fate::Waits(Some(n(0))), Fate::Waits(None)]);
 }

@@ -1,9 +1,10 @@
 //! Runs that are only thought through: what they can't know, and what hangs on that.
 
 use super::*;
+use crate::base::IdVec;
 use crate::graph::model::{Process, Target, View, Work};
 use crate::plan::model::Type;
-use crate::run::{Fate, HangsOn, foresee, rehearse};
+use crate::run::{Fate, HangsOn, Prospect, foresee, rehearse};
 
 /// A stage that leaves an output `n`.
 fn telling(mut node: Node) -> Node {
@@ -19,17 +20,19 @@ fn asks(mut node: Node, text: &str) -> Node {
     node
 }
 
+impl Story {
+    /// What is foreseen if another engine takes the run over now.
+    pub(super) fn foreseen(&self) -> IdVec<NodeIx, Prospect> {
+        let resumed = Box::new(resumed(0));
+        let (changed, rerun, failed) = (vec![], vec![], vec![]);
+        let again = Input::Recover { resumed, plan_version: None, changed, rerun, failed };
+        foresee(self.core.clone(), self.at, vec![again])
+    }
+}
+
 /// What is foreseen of a run of these stages that an engine left before anything had ended.
 fn foreseen(parts: Parts) -> Vec<(Fate, Option<HangsOn>)> {
-    let core = Story::with(8, parts).core;
-    let again = Input::Recover {
-        resumed: Box::new(resumed(0)),
-        plan_version: None,
-        changed: vec![],
-        rerun: vec![],
-        failed: vec![],
-    };
-    foresee(core, Millis::ZERO, vec![again]).iter().map(|it| (it.fate.clone(), it.hangs_on)).collect()
+    Story::with(8, parts).foreseen().iter().map(|it| (it.fate.clone(), it.hangs_on)).collect()
 }
 
 #[test]
@@ -98,6 +101,29 @@ fn a_failure_that_is_foreseen_makes_what_comes_to_its_turn_later_uncertain() {
 }
 
 #[test]
+fn a_failure_that_is_foreseen_may_stop_the_rest_of_a_stage_that_has_begun() {
+    let bad = asks(after("b", &[0]), "needs.nobody.state == 'success'");
+    let wide = stage("d", |node| node.rules.shards = 9);
+    // The longest way starts first.
+    let narrow = stage("c", |node| (node.rules.shards, node.rules.expected) = (2, Span::from_secs(3600)));
+    let told = foreseen(parts(vec![Node::plain("a"), bad, narrow, wide]));
+    assert!(matches!(&told[1], (Fate::Ends(_), Some(HangsOn::Drain))), "{told:?}");
+    assert_eq!(told[2], (Fate::Starts, None), "all of it has started by then");
+    assert_eq!(told[3], (Fate::Starts, Some(HangsOn::Rest)));
+}
+
+#[test]
+fn what_a_foreseen_failure_undoes_hangs_on_that_failure() {
+    let bad = asks(after("b", &[0]), "needs.nobody.state == 'success'");
+    let undo = stage("a.rollback", |node| {
+        (node.phase, node.undoes) = (Phase::Rollback, Some(n(0)));
+    });
+    let mut parts = parts(vec![Node::plain("a"), bad, undo]);
+    parts.scopes[0].policy = Policy::Rollback;
+    assert_eq!(foreseen(parts)[0], (Fate::Starts, Some(HangsOn::Undo)));
+}
+
+#[test]
 fn a_clock_that_runs_out_while_a_retry_waits_is_foreseen() {
     let mut parts = parts(vec![
         stage("a", |node| node.rules.retry = Some(retry(1, 5000))),
@@ -109,14 +135,7 @@ fn a_clock_that_runs_out_while_a_retry_waits_is_foreseen() {
     parts.scopes[0].policy = Policy::Continue;
     let mut story = Story::with(8, parts);
     story.fails(0);
-    let again = Input::Recover {
-        resumed: Box::new(resumed(0)),
-        plan_version: None,
-        changed: vec![],
-        rerun: vec![],
-        failed: vec![],
-    };
-    let told = foresee(story.core, Millis::ZERO, vec![again]);
+    let told = story.foreseen();
     assert_eq!(told[n(1)].fate, Fate::Ends("nobody decided in time".to_owned()));
     assert_eq!((told[n(0)].fate.clone(), told[n(1)].state), (Fate::Starts, NodeState::TimedOut));
 }
