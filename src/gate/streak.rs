@@ -23,6 +23,10 @@ impl Streak {
         let is_good = verdict == Verdict::Pass;
         let wanted = if is_good { self.passes } else { self.fails? };
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        if samples.len() < wanted {
+            // A long streak is not put in words again in each of its rounds.
+            return None;
+        }
         let run =
             samples.iter().rev().take(wanted).take_while(|it| (self.class(it).0 == Verdict::Pass) == is_good);
         let classes: Vec<Verdict> = run.map(|sample| self.class(sample).0).collect();
