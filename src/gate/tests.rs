@@ -194,6 +194,26 @@ fn a_soak_ends_at_its_end_or_as_soon_as_its_bound_is_lost() {
 }
 
 #[test]
+fn one_sample_past_the_bound_of_a_least_or_largest_value_is_enough() {
+    for (reduce, pass, usual, odd, count, verdict) in [
+        ("min", "== 1", 1.0, 0.0, 3, Verdict::Fail),
+        ("min", "== 1", 1.0, 2.0, 20, Verdict::Pass),
+        ("max", "== 1", 1.0, 2.0, 3, Verdict::Fail),
+        ("max", "== 1", 1.0, 0.0, 20, Verdict::Pass),
+        ("min", "> 1", 5.0, 1.0, 3, Verdict::Fail),
+        ("min", ">= 1", 5.0, 1.0, 20, Verdict::Pass),
+        ("max", "< 5", 1.0, 5.0, 3, Verdict::Fail),
+        ("max", "<= 5", 1.0, 5.0, 20, Verdict::Pass),
+    ] {
+        let gate = good("soak", &format!("{SOAK}{reduce}|--metrics.p.pass|{pass}"));
+        let mut samples = [usual; 20];
+        samples[2] = odd;
+        let found = first(&gate, &values(&samples)).map(|(count, it)| (count, it.verdict));
+        assert_eq!(found, Some((count, verdict)), "{reduce} {pass} with {odd}");
+    }
+}
+
+#[test]
 fn missing_samples_end_a_soak_without_passing() {
     let gate = good("soak", &format!("{SOAK}avg|--metrics.p.pass|< 100"));
     let mut samples = values(&[1.0; 20]);

@@ -130,21 +130,18 @@ fn doom(metric: &Metric, points: &[(u64, f64)], expected: usize) -> Option<Strin
     let bound = metric.limit.bound;
     let breaks = |value: f64| !metric.limit.judge(value).0;
     let bad = points.iter().filter(|point| breaks(point.1)).count();
+    let is_equal = bound.compare == Compare::Equal;
+    let is_above = |value: f64| breaks(value) && (bound.is_ceiling() || (is_equal && value > bound.limit));
+    let is_below = |value: f64| breaks(value) && (bound.is_floor() || (is_equal && value < bound.limit));
     let is_doomed = match metric.reduce {
-        Reducer::Max => {
-            (bound.is_ceiling() || bound.compare == Compare::Equal)
-                && points.iter().any(|point| point.1 > bound.limit && breaks(point.1))
-        }
-        Reducer::Min => bound.is_floor() && bad > 0,
+        Reducer::Max => points.iter().any(|point| is_above(point.1)),
+        Reducer::Min => points.iter().any(|point| is_below(point.1)),
         Reducer::Percentile(percent) if bound.is_ceiling() => {
             bad > expected - rank(percent, expected).min(expected)
         }
         Reducer::Percentile(percent) if bound.is_floor() => bad >= rank(percent, expected),
         // These only grow.
-        Reducer::Increase | Reducer::Resets => {
-            (bound.is_ceiling() || bound.compare == Compare::Equal)
-                && metric.reduce.over(points).is_some_and(|value| value > bound.limit && breaks(value))
-        }
+        Reducer::Increase | Reducer::Resets => metric.reduce.over(points).is_some_and(is_above),
         _ => false,
     };
     let last = points.last()?.1;
