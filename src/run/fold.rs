@@ -354,6 +354,7 @@ impl RunState {
         if !matches!(state, NodeState::Failed | NodeState::TimedOut) {
             return;
         }
+        self.think_failed(node);
         if !self.graph().is_optional(node) {
             self.failed.push(node);
         }

@@ -2,7 +2,7 @@
 //! memory and played on to the point where nothing is left but to wait for a person.
 //!
 //! Whatever starts is taken to succeed at once, `done-if` to say no, and the cache to have nothing; no person says
-//! a word. Time passes only where a recorded re-try or the `cool-down` of what healed a stage waits for its moment, so
+//! a word, but a freeze counts as over, as a pause does. Time passes only where a recorded re-try or the `cool-down` of what healed a stage waits for its moment, so
 //! a clock is foreseen to run out only if it had run out before, or does so during such a wait. What a stage will
 //! leave is not known: a condition that reads it counts as true, and its stage and all that hangs on that are marked as
 //! conditional. A failure that is foreseen may come earlier, later or not at all, and so what it stops or undoes is too.
@@ -179,11 +179,16 @@ impl Sight {
     /// All that has happened so far took no time.
     fn settle(&mut self, core: &Core) {
         self.drains = false;
+        // Into how many shards a stage with a target is cut is a guess, and so is what finds a slot beside them.
+        let is_cut =
+            |node| core.state().graph().nodes[node].rules.split.as_ref().is_some_and(|it| it.target.is_some());
+        let is_guess = self.stages.pairs().any(|(node, seen)| seen.starts && is_cut(node));
         for node in self.stages.indexes() {
             let (seen, state) = (&mut self.stages[node], core.state().state(node));
             let it = core.state().progress(node);
             seen.settled = match state {
                 NodeState::Undone => Settled::Undone,
+                _ if is_guess && !state.is_final() => Settled::Open,
                 _ if state.is_final() || (seen.starts && it.success + it.failed + it.running == it.total) => {
                     Settled::Whole
                 }

@@ -86,10 +86,23 @@ impl RunState {
         if let Some(thought) = &mut self.thought {
             thought.conditional.insert(node);
         }
+        let own = if holds { Doubt::Skipped } else { Doubt::Need };
+        let asks = self.node(node).rules.is_approval;
+        self.spread(node, if asks { Doubt::Waits } else { own });
+    }
+
+    /// A stage that may be skipped is thought to fail, so that more hangs on it.
+    pub(super) fn think_failed(&mut self, node: NodeIx) {
+        if self.doubt(node) == Some(Doubt::Skipped) {
+            self.spread(node, Doubt::Need);
+        }
+    }
+
+    /// A stage is in doubt, and so is all that hangs on it.
+    fn spread(&mut self, node: NodeIx, doubt: Doubt) {
         let graph = Arc::clone(self.graph());
         let asks = |node: NodeIx| graph.nodes[node].rules.is_approval;
-        let own = if holds { Doubt::Skipped } else { Doubt::Need };
-        let mut next = vec![(node, if asks(node) { Doubt::Waits } else { own })];
+        let mut next = vec![(node, doubt)];
         while let Some((node, doubt)) = next.pop() {
             let thought = self.thought.as_mut().expect("a run does not become real");
             if thought.doubts.get(&node).is_some_and(|&old| old >= doubt) {

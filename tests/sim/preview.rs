@@ -13,9 +13,10 @@ use crate::world::{Mode, World};
 use crate::{each, seeds_with};
 
 /// Seeds that found clocks that run out while a re-try waits, failures that come of a condition, and what hangs on
-/// them: 1317 and 15604 the rest of a stage that has begun, 7422 what is undone.
-const FOUND: [u64; 15] =
-    [324, 793, 794, 1034, 1317, 4028, 4184, 4224, 4425, 5371, 6585, 7422, 12184, 15604, 28754];
+/// them: 1317 and 15604 the rest of a stage that has begun, 7422 what is undone, 22171 what finds a slot beside a stage
+/// that is cut as it runs, 2820 who needs a doubtful stage that fails, 5829 a freeze.
+const FOUND: [u64; 18] =
+    [324, 793, 794, 1034, 1317, 2820, 4028, 4184, 4224, 4425, 5371, 5829, 6585, 7422, 12184, 15604, 22171, 28754];
 
 /// Random runs, cut after a random record, some with another plan or a stage that is run again on purpose: each
 /// stage has the fate that was foreseen.
@@ -153,6 +154,10 @@ fn live(mut core: Core, at: Millis, recover: Vec<Input>, n: u64) -> Lived {
                 Command::Stop(..) | Command::Hire(..) => {}
                 Command::Dismiss(node, _) => inputs.push(Input::CrewGone { node }),
             });
+        }
+        // The preview shows what starts once a freeze is over.
+        if core.state().is_frozen() {
+            inputs.push(Input::BreakGlass { by: String::new(), reason: String::new() });
         }
         if inputs.is_empty() {
             // Only what waits for its moment may make time pass, not what waits for a person.

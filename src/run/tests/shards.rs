@@ -6,7 +6,7 @@ use crate::plan::model::{AllowFailed, Rate};
 use crate::run::{Flight, seal};
 
 /// A stage over `items` numbers.
-fn sharded(items: u64, mut split: Split) -> Node {
+pub(super) fn sharded(items: u64, mut split: Split) -> Node {
     split.items = items;
     stage("pack", |node| {
         let work = Process { items: Items::Range { count: items, size: split.size }, ..Process::default() };
@@ -17,7 +17,7 @@ fn sharded(items: u64, mut split: Split) -> Node {
 }
 
 /// `size: auto` with this target.
-fn auto(target_ms: u64) -> Split {
+pub(super) fn auto(target_ms: u64) -> Split {
     Split { size: 1, grows: true, target: Some(Span::from_ms(target_ms)), ..Split::default() }
 }
 

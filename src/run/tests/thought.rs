@@ -1,8 +1,10 @@
 //! Runs that are only thought through: what they can't know, and what hangs on that.
 
+use super::shards::{auto, sharded};
 use super::*;
 use crate::base::IdVec;
 use crate::graph::model::{Process, Target, View, Work};
+use crate::graph::objective::{Objective, OnBreach, Subject};
 use crate::plan::model::Type;
 use crate::run::{Fate, HangsOn, Prospect, foresee, rehearse};
 
@@ -23,8 +25,13 @@ fn asks(mut node: Node, text: &str) -> Node {
 impl Story {
     /// What is foreseen if another engine takes the run over now.
     pub(super) fn foreseen(&self) -> IdVec<NodeIx, Prospect> {
+        self.foreseen_with(vec![])
+    }
+
+    /// The same, with stages that are to run again.
+    fn foreseen_with(&self, rerun: Vec<NodeIx>) -> IdVec<NodeIx, Prospect> {
         let resumed = Box::new(resumed(0));
-        let (changed, rerun, failed) = (vec![], vec![], vec![]);
+        let (changed, failed) = (vec![], vec![]);
         let again = Input::Recover { resumed, plan_version: None, changed, rerun, failed };
         foresee(self.core.clone(), self.at, vec![again])
     }
@@ -110,6 +117,37 @@ fn a_failure_that_is_foreseen_may_stop_the_rest_of_a_stage_that_has_begun() {
     assert!(matches!(&told[1], (Fate::Ends(_), Some(HangsOn::Drain))), "{told:?}");
     assert_eq!(told[2], (Fate::Starts, None), "all of it has started by then");
     assert_eq!(told[3], (Fate::Starts, Some(HangsOn::Rest)));
+}
+
+#[test]
+fn what_finds_a_slot_beside_a_stage_that_is_cut_as_it_runs_is_no_certain_start() {
+    let bad = asks(after("b", &[0]), "needs.nobody.state == 'success'");
+    let told = foreseen(parts(vec![Node::plain("a"), bad, sharded(4, auto(1000)), Node::plain("d")]));
+    assert_eq!(told[3], (Fate::Starts, Some(HangsOn::Drain)));
+}
+
+#[test]
+fn who_needs_a_doubtful_stage_that_will_be_too_late_hangs_on_its_condition() {
+    let stages =
+        vec![telling(Node::plain("a")), asks(after("b", &[0]), "needs.a.outputs.n == 1"), after("c", &[1])];
+    let slo = Objective {
+        subject: Subject::Stage,
+        name: "b".into(),
+        limit: Span::from_secs(60),
+        on_breach: OnBreach::Fail,
+        nodes: vec![n(1)],
+    };
+    let mut parts = Parts { objectives: vec![slo], ..parts(stages) };
+    parts.scopes[0].policy = Policy::Continue;
+    let mut story = Story::with(8, parts);
+    let attempt = Attempt { node: n(0), shard: 0, number: 1 };
+    let result = Box::new(ShardResult { outputs: vec![("n".to_owned(), 1.into())], ..ShardResult::default() });
+    story.tell(Input::Done { attempt, outcome: Outcome::Success, took: Span::ZERO, result }).starts(&[(1, 0)]);
+    story.at = story.at + Span::from_secs(100);
+    let told = story.foreseen_with(vec![n(0)]);
+    assert_eq!((told[n(1)].state, told[n(1)].hangs_on), (NodeState::Failed, Some(HangsOn::Condition)));
+    let blocked = Fate::Skipped(SkipReason::Blocked { by: n(1) });
+    assert_eq!((told[n(2)].fate.clone(), told[n(2)].hangs_on), (blocked, Some(HangsOn::Need)));
 }
 
 #[test]
