@@ -53,11 +53,34 @@ fn steps(document: &str) -> Vec<Step> {
     steps
 }
 
+/// What the documents' commands become here: the engine under test for `cargo run`, and a kill at the line after
+/// which the document shows it (`$SHOWN_LAST`), however long a busy machine takes to get there.
+const STAND_INS: &str = r#"exec 2>&1
+cargo() { while [ "$1" != -- ]; do shift; done; shift; engine "$@"; }
+timeout() {
+  [ "$1 $2" = '-s KILL' ] || { command timeout "$@"; return; }
+  shift 3
+  coproc TOLD { exec "$@" 2>&1; }
+  local pid=$TOLD_PID line
+  exec {told}<&"${TOLD[0]}"
+  while IFS= read -r line <&"$told"; do
+    echo "$line"
+    [ "$line" != "$SHOWN_LAST" ] || kill -KILL "$pid"
+  done
+  exec {told}<&-
+  wait "$pid" 2>/dev/null || echo Killed
+}
+"#;
+
 /// Runs all steps in one shell and gives what each printed.
 fn run(steps: &[Step], project: &Project, home: &Path) -> Vec<Vec<String>> {
-    let mut script =
-        String::from("exec 2>&1\ncargo() { while [ \"$1\" != -- ]; do shift; done; shift; engine \"$@\"; }\n");
+    let mut script = String::from(STAND_INS);
     for step in steps {
+        if let [.., last, killed] = &step.shown[..]
+            && killed == "Killed"
+        {
+            put(&mut script, format_args!("SHOWN_LAST='{last}'\n"));
+        }
         put(&mut script, format_args!("{}\necho \"{END} $?\"\n", step.command));
     }
     fs::write(home.join("steps.sh"), script).expect("a script");
