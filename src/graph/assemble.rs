@@ -91,6 +91,13 @@ impl Graph {
         graph.priority = priority::critical_path(&graph);
         Ok(graph)
     }
+
+    /// Works out anew who depends on whom, after needs that make no cycle were added.
+    pub(super) fn tie_again(&mut self) {
+        (self.dependents, self.dependent_offsets) = reverse(&self.nodes);
+        self.order = order(self);
+        self.priority = priority::critical_path(self);
+    }
 }
 
 /// Who needs whom, as one list with offsets; a node that needs another twice is listed once.

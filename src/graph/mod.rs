@@ -10,6 +10,7 @@ mod compare;
 mod digest;
 pub mod draw;
 pub mod forecast;
+mod gaps;
 pub mod model;
 pub mod objective;
 pub mod outlook;

@@ -200,8 +200,8 @@ pub struct Node {
     pub conditions: Vec<Condition>,
     /// What it does.
     pub work: Work,
-    /// Selected by `--only`, `--skip`, `--from`, `--to`. An unselected node is skipped at once and its
-    /// dependents take it as accepted.
+    /// Selected by `--only`, `--skip`, `--from`, `--to`. An unselected node is skipped at once, and its
+    /// dependents take it as accepted: they also need what it would have waited for.
     pub selected: bool,
     /// The rules `run` goes by.
     pub rules: Rules,

@@ -1,8 +1,9 @@
 //! `--only`, `--skip`, `--from`, `--to`: which stages run.
 
 use super::build::nearest;
+use super::gaps;
 use super::model::{Graph, Phase};
-use crate::base::{IdVec, NodeIx};
+use crate::base::{IdVec, NodeIx, limits};
 
 /// What a person selected; empty lists select everything. A name is a node's id, a matrix (all its cells),
 /// a `uses` stage (all its sub-stages), or a group (`group:NAME`).
@@ -34,8 +35,9 @@ impl Selection {
     }
 }
 
-/// Marks the nodes of `graph` that `selection` leaves out. Stages of `finally` always run, unless `--skip`
-/// or `--only` names stages among them. The refusals are empty when the selection makes sense.
+/// Marks the nodes of `graph` that `selection` leaves out, and keeps the order over them. Stages of `finally` always
+/// run, unless `--skip` or `--only` names stages among them; what handles the failure of a stage that is left out is
+/// left out, too, unless it is named itself. The refusals are empty when the selection makes sense.
 pub fn apply(graph: &mut Graph, selection: &Selection) -> Vec<Refusal> {
     if selection.is_all() {
         return Vec::new();
@@ -50,10 +52,10 @@ pub fn apply(graph: &mut Graph, selection: &Selection) -> Vec<Refusal> {
     let to = resolve(graph, "--to", &selection.to);
     let downward = reach(graph, &from, |node| graph.dependents(node).to_vec());
     let upward = reach(graph, &to, |node| graph.nodes[node].needs.iter().map(|need| need.node).collect());
+    let named = marks(graph, &[&only[..], &from, &to].concat());
     let only = marks(graph, &only);
     let skip = marks(graph, &skip);
     let is_finally_named = graph.nodes.pairs().any(|(ix, node)| node.phase == Phase::Finally && only[ix]);
-    let mut is_any = false;
     for ix in graph.stages().map(|it| it.0).collect::<Vec<_>>() {
         let node = &mut graph.nodes[ix];
         let is_main = node.phase == Phase::Main;
@@ -61,11 +63,20 @@ pub fn apply(graph: &mut Graph, selection: &Selection) -> Vec<Refusal> {
             && (selection.only.is_empty() || only[ix] || (!is_main && !is_finally_named))
             && (selection.from.is_empty() || downward[ix] || !is_main)
             && (selection.to.is_empty() || upward[ix] || !is_main);
-        is_any |= node.selected && (is_main || is_finally_named);
     }
+    gaps::drop_idle_handlers(graph, &named);
+    let is_any = graph.stages().any(|(_, node)| node.selected && (node.phase == Phase::Main || is_finally_named));
     if refusals.is_empty() && !is_any {
         let help = Some("`engine graph PLAN` shows the stages and what they need".to_owned());
         refusals.push(Refusal { text: "the selection leaves no stage to run".to_owned(), help });
+    }
+    if gaps::bridge(graph).is_err() {
+        let text = format!(
+            "to keep the order over what is left out takes more than {} edges (MAX_EDGES)",
+            limits::MAX_EDGES
+        );
+        let help = Some("leave out less at once, or select what lies between, too".to_owned());
+        refusals.push(Refusal { text, help });
     }
     refusals
 }

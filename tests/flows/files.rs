@@ -102,15 +102,39 @@ fn only_skip_from_and_to_choose_stages() {
     ] {
         let project = Project::with_plan(CHAIN);
         project.engine(&["run", "plan.yaml", flags[0], flags[1]]).expect(0);
-        let mut found = log(&project);
-        found.sort();
-        assert_eq!(found, expected, "{flags:?}");
+        assert_eq!(log(&project), expected, "{flags:?}");
         assert_eq!(stage(&project, "other")["state"], "skipped", "{flags:?}");
     }
     let project = Project::with_plan(CHAIN);
     // What is left out needs nothing; what is chosen keeps its order.
     project.engine(&["run", "plan.yaml", "--from", "b", "--to", "c"]).expect(0);
     assert_eq!(log(&project), ["b", "c"]);
+}
+
+#[test]
+fn what_comes_after_a_stage_that_is_left_out_still_waits_for_what_comes_before_it() {
+    let project = Project::with_plan(
+        "version: 1\nstages:\n  build: {run: exit 1}\n  test: {needs: [build], run: 'true'}\n  \
+         ship: {needs: [test], run: echo ship >> log}\n",
+    );
+    let plan = project.engine(&["plan", "plan.yaml", "--skip", "test"]).expect(0);
+    assert!(plan.stdout.contains("after build, test (not selected)"), "{}", plan.stdout);
+    project.engine(&["run", "plan.yaml", "--skip", "test"]).expect(1);
+    assert_eq!(stage(&project, "test")["reason"], "left out on the command line");
+    assert_eq!(stage(&project, "ship")["reason"], "needs `build`, which failed");
+    assert_eq!(log(&project), [""; 0]);
+}
+
+#[test]
+fn a_handler_of_what_is_left_out_is_left_out_unless_it_is_named() {
+    let plan = "version: 1\nstages:\n  ship: {run: exit 1}\n  next: {run: echo next >> log}\n  \
+                alarm: {needs: [{stage: ship, accept: [failed]}], run: echo alarm >> log}\n";
+    let project = Project::with_plan(plan);
+    project.engine(&["run", "plan.yaml", "--skip", "ship"]).expect(0);
+    assert_eq!(log(&project), ["next"], "nothing failed");
+    let project = Project::with_plan(plan);
+    project.engine(&["run", "plan.yaml", "--only", "alarm"]).expect(0);
+    assert_eq!(log(&project), ["alarm"], "a person tries it");
 }
 
 #[test]
