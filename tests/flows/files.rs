@@ -126,6 +126,17 @@ fn what_comes_after_a_stage_that_is_left_out_still_waits_for_what_comes_before_i
 }
 
 #[test]
+fn a_stage_reads_what_is_needed_by_what_it_needs() {
+    let plan = "version: 1\nstages:\n  build-it: {run: 'echo id=7 >> \"$ENGINE_OUTPUT\"', outputs: {id: int}}\n  \
+                handled: {needs: [{stage: build-it, accept: [success, failed]}], run: 'true'}\n  \
+                test: {needs: [build-it, handled], run: 'true'}\n  check: {needs: [test], if: 'false', run: 'true'}\n  \
+                ship: {needs: [check], env: {ID: '{{ needs.build_it.outputs.id + 1 }}'}, run: 'echo \"$ID\" >> log'}\n";
+    let project = Project::with_plan(plan);
+    project.engine(&["run", "plan.yaml"]).expect(0);
+    assert_eq!(log(&project), ["8"]);
+}
+
+#[test]
 fn a_handler_of_what_is_left_out_is_left_out_unless_it_is_named() {
     let plan = "version: 1\nstages:\n  ship: {run: exit 1}\n  next: {run: echo next >> log}\n  \
                 alarm: {needs: [{stage: ship, accept: [failed]}], run: echo alarm >> log}\n";

@@ -1,5 +1,6 @@
 //! What the names of a text mean while the graph is built, and the checks of every name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -240,12 +241,13 @@ impl Builder<'_> {
             return Ok(Status::Late);
         };
         self.used.insert(stage.clone());
-        let Some(needed) = needs.get(&**stage) else {
+        let direct = needs.get(&**stage).map(Cow::Borrowed);
+        let Some(needed) = direct.or_else(|| self.needed_afar(stage, needs, site).map(Cow::Owned)) else {
             return self.not_needed(name, tree, stage, needs, site);
         };
         match name.path.get(2).map(|part| &**part) {
             Some("state") | None => Ok(Status::Late),
-            Some("outputs") => self.output(name, tree, needed, site),
+            Some("outputs") => self.output(name, tree, &needed, site),
             Some(part) => {
                 let message = format!("`needs.{stage}` has no `{part}`, only `state` and `outputs`");
                 let help = match needed.outputs.iter().find(|output| ***output == *part) {
@@ -267,7 +269,7 @@ impl Builder<'_> {
     ) -> Result<Status, ()> {
         if let Some(beside) = site.beside.and_then(|beside| beside.get(stage)) {
             let id = &beside.id.value;
-            let message = format!("`{id}` is not among the `needs` of this stage");
+            let message = format!("this stage does not wait for `{id}`");
             return self.fault("plan::unknown-need", name, tree, message, Some(format!("add `{id}` to `needs`")));
         }
         if self.is_partial {

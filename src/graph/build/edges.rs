@@ -46,6 +46,10 @@ impl<'a> Builder<'a> {
                 views.push(view(target, &tied, is_one));
             }
         }
+        let is_near = |id: &str| made.stage.needs.iter().any(|need| need.stage.value == id);
+        for far in cell.used.iter().filter(|id| !is_near(id)).filter_map(|id| table.get(id)) {
+            views.push(view(far, &far.cells.iter().collect::<Vec<_>>(), false));
+        }
         for other in main.into_iter().flat_map(Table::iter) {
             if is_used(&cell.used, &other.stage.id.value) {
                 views.push(view(other, &other.cells.iter().collect::<Vec<_>>(), false));

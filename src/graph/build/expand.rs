@@ -9,13 +9,13 @@ use std::sync::Arc;
 use serde_json::Map;
 
 use super::Builder;
-use super::context::{Context, Declared, HAS_CONDITION, MAY_FAIL, Needed, Site, Status};
+use super::context::{Context, Declared, Needed, Site, Status};
 use super::matrix::{CellPlan, axis_names};
 use crate::base::{NodeIx, PoolIx, ScopeIx, Text, limits};
 use crate::graph::model::{Condition, Fold, FoldKind, FrameIx, Phase, View};
 use crate::graph::scope::under;
 use crate::plan::Diagnostic;
-use crate::plan::model::{Accept, Body, Plan, Rollback, Stage};
+use crate::plan::model::{Body, Plan, Rollback, Stage};
 use crate::render::{Tree as Prepared, Value};
 
 /// What surrounds the stages of one file, or of `finally`.
@@ -397,70 +397,6 @@ impl<'a> Builder<'a> {
             .map(|made| super::edges::view(made, &made.cells.iter().collect::<Vec<_>>(), false))
             .collect();
         FileView { roots: Vec::new(), leaves: Vec::new(), outputs, frame: cx.frame, views }
-    }
-
-    /// What `needs.…` of `stage` may read.
-    fn needed(&self, stage: &Stage, beside: &Beside<'a>, main: Option<&Table<'a>>) -> BTreeMap<String, Needed> {
-        let mut all: BTreeMap<String, Needed> = BTreeMap::new();
-        for made in main.into_iter().flat_map(Table::iter) {
-            let mut needed = self.describe(made.stage);
-            needed.may_miss = Some("may not have run when the clean-up starts");
-            needed.condition = None;
-            all.insert(under(&made.stage.id.value), needed);
-        }
-        for need in &stage.needs {
-            let key = under(&need.stage.value);
-            let Some(target) = beside.get(&key) else { continue };
-            let mut needed = self.describe(target);
-            if let Some(matrix) = target.matrix.as_ref().filter(|_| !need.terms().same.is_empty()) {
-                needed.has_cells = need.terms().same.len() < axis_names(matrix).len();
-            }
-            let accepts = |word| match &need.terms().accept {
-                Some(words) => words.iter().any(|given| given.value == word),
-                None => word != Accept::Failed,
-            };
-            if accepts(Accept::Failed) {
-                needed.may_miss = Some(MAY_FAIL);
-                needed.condition = None;
-            } else if !accepts(Accept::Skipped) {
-                needed.may_miss = None;
-            }
-            all.insert(key, needed);
-        }
-        all
-    }
-
-    /// Whether `stage`, or the action that it uses, has shards.
-    fn is_sharded(&self, stage: &Stage) -> bool {
-        let of_action = match &stage.body {
-            Body::Action { uses, .. } => self.action(&uses.value).is_some_and(|action| action.shards.is_some()),
-            _ => false,
-        };
-        stage.shards.is_some() || of_action
-    }
-
-    /// The outputs of a stage, and whether they may be missing.
-    fn describe(&self, stage: &Stage) -> Needed {
-        let names = |outputs: &[crate::plan::model::Output]| -> Vec<Box<str>> {
-            outputs.iter().map(|output| under(&output.name.value).into()).collect()
-        };
-        let outputs = match &stage.body {
-            Body::File { action, .. } => self.loaded.actions.get(*action).map_or_else(Vec::new, |file| {
-                file.outputs.iter().map(|output| under(&output.name.value).into()).collect()
-            }),
-            Body::Action { uses, .. } if stage.outputs.is_empty() => {
-                self.action(&uses.value).map_or_else(Vec::new, |action| names(&action.outputs))
-            }
-            _ => names(&stage.outputs),
-        };
-        let condition = stage.condition.as_ref().and_then(|tree| tree.as_str()).map(Into::into);
-        Needed {
-            outputs,
-            has_cells: stage.matrix.is_some(),
-            has_shards: self.is_sharded(stage),
-            may_miss: stage.condition.as_ref().map(|_| HAS_CONDITION),
-            condition,
-        }
     }
 }
 

@@ -22,6 +22,7 @@ mod inputs;
 pub(crate) mod items;
 mod lines;
 mod matrix;
+mod needed;
 mod objectives;
 mod policy;
 mod secrets;

@@ -291,6 +291,16 @@ fn wrong_plans_are_refused_with_their_code() {
             "inputs:\n  e: {type: bool, default: true}\nstages:\n  a: {if: inputs.e, run: [x], outputs: {o: string}}\n  b: {needs: [a], run: [x, \"{{ needs.a.outputs.o }}\"]}\n",
         ),
         (
+            "plan::output-may-miss",
+            "stages:\n  a: {run: [x], outputs: {o: string}}\n  b: {needs: [{stage: a, accept: [success, failed]}], run: [x]}\n  \
+             c: {needs: [b], run: [x, \"{{ needs.a.outputs.o }}\"]}\n",
+        ),
+        (
+            "plan::unknown-need",
+            "stages:\n  a: {matrix: {r: [e, w]}, run: [x]}\n  b: {matrix: {r: [e, w]}, needs: [{stage: a, same: [r]}], run: [x]}\n  \
+             c: {matrix: {r: [e, w]}, needs: [{stage: b, same: [r]}], run: [x, \"{{ needs.a.state }}\"]}\n",
+        ),
+        (
             "plan::budget",
             "stages:\n  a: {run: [x]}\nfinally:\n  budget: 1m\n  stages:\n    n: {run: [x], timeout: 2m}\n",
         ),
