@@ -65,6 +65,18 @@ pub(super) fn look(read: &Read, settings: &Settings) -> Result<Edited, Fault> {
     Ok(Edited::Yes(Box::new(Edit { compiled: Box::new(compiled), changes, approvals })))
 }
 
+/// Why a run cannot go on by an edited plan: it would leave stages that have done something without a way back.
+pub(super) fn strands(edit: &Edit, read: &Read) -> Option<String> {
+    let (state, old) = (read.state(), &read.compiled.graph);
+    let gone = edit.changes.iter().filter_map(|change| match change.kind {
+        ChangeKind::Removed(ix) => old.nodes[ix].undoes,
+        _ => None,
+    });
+    let lost = gone.filter(|&stage| state.is_dirty(stage)).map(|stage| format!("`{}`", old.nodes[stage].id));
+    let lost: Vec<String> = lost.collect();
+    (!lost.is_empty()).then(|| format!("the edit drops what undoes {}, and what that did stands", lost.join(", ")))
+}
+
 /// Approvals on which something changed or new depends: they were given for another plan.
 fn approvals_above(compiled: &Compiled, changes: &[Change]) -> Vec<NodeIx> {
     let graph = &compiled.graph;

@@ -52,6 +52,9 @@ pub(super) fn run(id: &str, args: &PlanArgs, settings: &Settings) -> Answer {
     if let Edited::Yes(found) = edited {
         if !args.json {
             print::line(&change::describe(&found, &read, settings.color));
+            if let Some(why) = change::strands(&found, &read) {
+                print::line(&format!("a resume refuses it: {why}"));
+            }
             print::line("");
         }
         orders.changed.clone_from(&found.approvals);

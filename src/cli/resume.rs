@@ -161,6 +161,19 @@ fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> 
         Edited::Yes(edit) => {
             rerun(&edit.compiled.graph, &args.rerun)?;
             print::note(&change::describe(&edit, read, settings.color_err));
+            if let Some(why) = change::strands(&edit, read) {
+                let undo = hint::rollback(read.dir.id().as_str());
+                print::note(&format!("error: nothing was started: {why}"));
+                print::note(
+                    "help: keep the stage and its `rollback` until the run is over: what is done stays done",
+                );
+                print::note(&format!("help: or undo all of the run first: {undo}"));
+                print::note(&format!(
+                    "help: or go on with the plan as recorded: {} --recorded",
+                    again(args, read)
+                ));
+                return Ok(None);
+            }
             if !(args.accept_changes || args.show.yes || confirm(args)) {
                 print::note("error: nothing was started: the edited plan was not accepted");
                 let again = again(args, read);

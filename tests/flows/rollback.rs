@@ -198,3 +198,32 @@ finally: {stages: {e: {run: "true", rollback: {run: "true"}}}}
         assert!(out.stderr.contains(code) || out.stdout.contains(code), "{code}: {}{}", out.stdout, out.stderr);
     }
 }
+
+#[test]
+fn an_edit_that_drops_a_way_back_is_refused_until_there_is_nothing_to_go_back_from() {
+    let project = Project::with_plan(&CHAIN.replace("on-failure: rollback\n", ""));
+    project.engine(&["run", "plan.yaml", "--run-id", "one"]).expect(1);
+    let edits = [
+        // The stage is gone, with all that it had.
+        "version: 1\nstages:\n  c: {run: 'echo mended >> log'}\n",
+        // It is there, and only what undoes it is not.
+        "version: 1\nstages:\n  a: {run: 'true', rollback: {run: 'true'}}\n  b: {needs: [a], run: 'true'}\n  c: {needs: [b], run: 'echo mended >> log', rollback: {run: 'true'}}\n",
+    ];
+    for (plan, lost) in edits.into_iter().zip(["`a`, `b`, `c`", "`b`"]) {
+        project.write("plan.yaml", plan);
+        let why = format!("the edit drops what undoes {lost}, and what that did stands");
+        let shown = project.engine(&["plan", "--resume", "one"]).expect(0);
+        assert!(shown.stdout.contains(&format!("a resume refuses it: {why}")), "{}", shown.stdout);
+        for words in [vec!["resume", "one", "--accept-changes"], vec!["resume", "one", "--yes"]] {
+            let refused = project.engine(&words).expect(5);
+            assert!(refused.stderr.contains(&why), "{}", refused.stderr);
+            assert!(refused.stderr.contains("engine rollback one"), "{}", refused.stderr);
+        }
+    }
+    assert_eq!(log(&project), ["a", "b", "c", "tidy"], "nothing was started");
+    // Undone, there is nothing left to go back from.
+    project.engine(&["rollback", "one"]).expect(0);
+    project.write("plan.yaml", edits[0]);
+    project.engine(&["resume", "one", "--accept-changes"]).expect(0);
+    assert_eq!(log(&project).last().map(String::as_str), Some("mended"));
+}
