@@ -48,6 +48,8 @@ mod services;
 mod sharded;
 #[path = "flows/signals.rs"]
 mod signals;
+#[path = "flows/signed.rs"]
+mod signed;
 #[path = "flows/supervised.rs"]
 mod supervised;
 mod support;

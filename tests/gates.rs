@@ -1,5 +1,7 @@
 //! Gates through the real binary, against real servers, ports, files, processes and Prometheus.
 
+#[path = "gates/held.rs"]
+mod held;
 #[path = "gates/metrics.rs"]
 mod metrics;
 #[path = "gates/plain.rs"]

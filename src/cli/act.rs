@@ -10,7 +10,7 @@ use super::args::{AttestArgs, CancelArgs, DecideArgs, PauseArgs, ResolveArgs, Re
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::settings::{self, Settings};
-use super::{find, print};
+use super::{find, keys, print};
 use crate::base::NodeIx;
 use crate::driver::{desk, host, ports, record};
 use crate::graph::Graph;
@@ -31,8 +31,14 @@ const BEAT: std::time::Duration = std::time::Duration::from_millis(20);
 pub(super) fn decide(args: &DecideArgs, approved: bool, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
     let (dir, stage) = asked(&state, &args.what)?;
-    let (by, note, subject) = (settings::person(), args.message.clone(), args.plan.clone());
-    let request = if approved {
+    let (mut by, note, subject) = (settings::person(), args.message.clone(), args.plan.clone());
+    let signed = if approved { args.sign_with.as_deref() } else { None };
+    let request = if let Some(file) = signed {
+        let vote = Vote { note, ..Vote::default() };
+        let vote = sign(file, (&dir, &stage), vote)?;
+        by.clone_from(&vote.by);
+        Request::Attest { stage: stage.clone(), vote, subject: subject.clone() }
+    } else if approved {
         Request::Approve { stage: stage.clone(), by: by.clone(), note, subject: subject.clone() }
     } else {
         Request::Reject { stage: stage.clone(), by: by.clone(), note, subject: subject.clone() }
@@ -51,6 +57,9 @@ pub(super) fn decide(args: &DecideArgs, approved: bool, settings: &Settings) -> 
         }
         if approved {
             state.may_agree(node, &by).map_err(refused)?;
+            if signed.is_none() {
+                state.is_proven(node, &Vote::default()).map_err(unsigned)?;
+            }
             said.replace(format!("approved `{stage}`{}", so_far(state, node)));
         }
         Ok(())
@@ -74,13 +83,20 @@ pub(super) fn attest(args: &AttestArgs, settings: &Settings) -> Answer {
     }
     let answers = answers(&args.answers, items, &stage)?;
     let is_no = answers.iter().any(|answer| !answer.is_yes);
-    let vote = Vote { by: by.clone(), note: args.message.clone(), answers };
+    let mut vote = Vote { by, note: args.message.clone(), answers, signature: None };
+    if let Some(file) = &args.sign_with {
+        vote = sign(file, (&dir, &stage), vote)?;
+    }
+    let (by, is_signed) = (vote.by.clone(), vote.signature.is_some());
     let request = Request::Attest { stage: stage.clone(), vote, subject: args.plan.clone() };
     let said = RefCell::new(String::new());
     let allowed = |graph: &Graph, state: &RunState| {
         let node = open(graph, state, &stage)?;
         about(&stage, args.plan.as_deref(), graph)?;
         state.may_agree(node, &by).map_err(refused)?;
+        if !is_signed {
+            state.is_proven(node, &Vote::default()).map_err(unsigned)?;
+        }
         let so_far = if is_no { ": not all of it is so".to_owned() } else { so_far(state, node) };
         said.replace(format!("attested `{stage}`{so_far}"));
         Ok(())
@@ -119,6 +135,33 @@ fn open(graph: &Graph, state: &RunState, stage: &str) -> Result<NodeIx, Fault> {
 fn about(stage: &str, subject: Option<&str>, graph: &Graph) -> Result<(), Fault> {
     let Err(why) = desk::is_of(stage, subject, graph) else { return Ok(()) };
     Err(Fault::new(Exit::NeedsPerson, why).help("look at what it is now: engine status; engine plan --resume RUN"))
+}
+
+/// Signs a yes: its name is the one by which the policy knows the key.
+fn sign(file: &std::path::Path, (dir, stage): (&RunDir, &str), vote: Vote) -> Result<Vote, Fault> {
+    let key = keys::read(file)?;
+    let read = find::read(dir.clone())?;
+    let graph = Arc::clone(read.state().graph());
+    let node = open(&graph, read.state(), stage)?;
+    let (signers, public) = (read.state().signers(node), key.public());
+    if signers.is_empty() {
+        let why = format!("`{stage}` asks for no signature: the policy of its environment names no keys");
+        return Err(Fault::new(Exit::Usage, why).help("leave `--sign-with` and ENGINE_SIGN_WITH away"));
+    }
+    let Some((name, _)) = signers.iter().find(|(_, known)| *known == public) else {
+        let names: Vec<String> = signers.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let why = format!("{public} is not among the keys that may agree to `{stage}`: {}", names.join(", "));
+        return Err(Fault::new(Exit::NeedsPerson, why).help("the keys are those of `policy` when the run began"));
+    };
+    let vote = Vote { by: name.to_string(), ..vote };
+    let signature = Some(key.sign(&vote.statement(dir.id().as_str(), stage, &graph.subject().to_string())));
+    Ok(Vote { signature, ..vote })
+}
+
+/// A yes that proves nothing.
+fn unsigned(why: String) -> Fault {
+    Fault::new(Exit::NeedsPerson, why)
+        .help("sign it: --sign-with FILE, with the key file that `engine keys new` made")
 }
 
 /// Somebody else has to.
@@ -178,10 +221,22 @@ pub(super) fn resolve(args: &ResolveArgs, settings: &Settings) -> Answer {
     };
     let request =
         Request::Resolve { stage: stage.clone(), resolution, by: settings::person(), note: args.message.clone() };
+    let is_asked_again = std::cell::Cell::new(false);
     let allowed = |graph: &Graph, state: &RunState| {
         let node = find::stage(graph, &stage)?;
         match state.state(node) {
             NodeState::Unknown => Ok(()),
+            NodeState::Waiting if resolution == Resolution::Rerun && state.may_ask_again(node) => {
+                is_asked_again.set(true);
+                Ok(())
+            }
+            NodeState::Waiting if state.may_ask_again(node) => {
+                let fault =
+                    Fault::new(Exit::NotFound, format!("`{stage}` is held: it has a verdict, which stands"));
+                let run = dir.id().as_str();
+                let (yes, no) = (hint::approve(run, &stage), hint::reject(run, &stage));
+                Err(fault.help(format!("let it pass: {yes}; refuse it: {no}; {}", hint::ask_again(run, &stage))))
+            }
             other => {
                 let why = format!("the outcome of `{stage}` is not unknown: it is {}", other.word());
                 let fault = Fault::new(Exit::NotFound, why);
@@ -197,7 +252,9 @@ pub(super) fn resolve(args: &ResolveArgs, settings: &Settings) -> Answer {
             }
         }
     };
-    send(&dir, &request, &allowed, args.json, &|| format!("resolved `{stage}`"))?;
+    send(&dir, &request, &allowed, args.json, &|| {
+        if is_asked_again.get() { format!("`{stage}` asks again") } else { format!("resolved `{stage}`") }
+    })?;
     Ok(Exit::Success)
 }
 

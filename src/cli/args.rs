@@ -19,7 +19,7 @@ pub use look::{
     CheckArgs, CheckFormat, DiffArgs, GraphArgs, GraphFormat, LogsArgs, ReportArgs, ReportFormat, RunsArgs,
     SimulateArgs, StatusArgs, VerifyArgs,
 };
-pub use nouns::{SloArgs, TicketArgs, TicketVerb, TicketsArgs, TicketsListArgs};
+pub use nouns::{KeyVerb, KeysArgs, SloArgs, TicketArgs, TicketVerb, TicketsArgs, TicketsListArgs};
 pub use run::{CiArgs, CiHost, InputArgs, MergeArgs, Output, PlanArgs, ResumeArgs, RunArgs, SelectArgs, ShowArgs};
 pub use tool::{
     CompletionsArgs, DoctorArgs, ExplainArgs, GcArgs, InitArgs, ManArgs, SchemaArgs, SchemaOf, SuperviseArgs,
@@ -123,6 +123,8 @@ pub enum Verb {
     Slo(SloArgs),
     /// What runs left for somebody to look at
     Tickets(TicketsArgs),
+    /// Make and show the keys that approvals are signed with
+    Keys(KeysArgs),
     /// Check that a run's record is whole, in order and unaltered
     Verify(VerifyArgs),
     /// Delete old runs and what nothing refers to

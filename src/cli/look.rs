@@ -37,14 +37,20 @@ pub(super) fn verify(args: &VerifyArgs, settings: &Settings) -> Answer {
             "torn_bytes": torn, "damage": damage,
             "deep": deep.as_ref().map(|deep| serde_json::json!({
                 "results": deep.results, "roots": deep.roots, "files": deep.files,
+                "signatures": deep.signatures,
             })),
         }));
     } else if is_whole {
         print::line(&format!("run {} is whole: {} events, {} plan files", dir.id(), found.events, found.files));
         print::line(&format!("chain {}", found.chain));
         if let Some(deep) = &deep {
-            let Deep { results, roots, files, .. } = deep;
+            let Deep { results, roots, files, signatures, .. } = deep;
             print::line(&format!("{results} results of shards, {roots} roots and {files} files are as recorded"));
+            if *signatures > 0 {
+                print::line(&format!(
+                    "{signatures} of the approvals are signed, each by one whom the policy names"
+                ));
+            }
         }
         if torn > 0 {
             print::line(&format!("{torn} bytes at the end were never acknowledged; a resume cuts them"));

@@ -21,6 +21,7 @@ mod gate;
 mod graph;
 mod init;
 mod inputs;
+mod keys;
 mod logs;
 mod look;
 mod man;
@@ -140,6 +141,7 @@ fn dispatch(cli: &Cli) -> Answer {
         Verb::Unlock(args) => act::unlock(args, settings),
         Verb::Slo(args) => slo::run(args, settings),
         Verb::Tickets(args) => tickets::run(args, settings),
+        Verb::Keys(args) => keys::run(args),
         Verb::Verify(args) => look::verify(args, settings),
         Verb::Gc(args) => look::gc(args, settings),
         Verb::Schema(args) => Ok(look::schema(args)),

@@ -18,6 +18,8 @@ pub struct Deep {
     pub roots: u64,
     /// Files of artifacts whose content was.
     pub files: u64,
+    /// Signatures of approvals that were.
+    pub signatures: u64,
     /// Sentences about what differs.
     pub faults: Vec<String>,
 }
@@ -39,6 +41,19 @@ pub fn check(read: &Read, state: &StateDir) -> Deep {
                 if run.computed_root(*node) != Some(*root) {
                     let id = &run.graph().nodes[*node].id;
                     deep.faults.push(format!("`{id}`: its Merkle root is not that of its shards' results"));
+                }
+            }
+            Event::VoteCast { node, vote } if vote.signature.is_some() => {
+                deep.signatures += 1;
+                if let Err(why) = run.is_proven(*node, vote) {
+                    deep.faults.push(format!("`{}`: {why}", run.graph().nodes[*node].id));
+                }
+            }
+            Event::GateDecided { node, approved: true, .. } if !run.signers(*node).is_empty() => {
+                let (signed, min) = (run.votes(*node).len(), run.terms(*node).min as usize);
+                if signed < min {
+                    let id = &run.graph().nodes[*node].id;
+                    deep.faults.push(format!("`{id}` was approved with {signed} of {min} signed yeses"));
                 }
             }
             _ => {}

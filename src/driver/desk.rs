@@ -5,7 +5,7 @@ use crate::graph::Graph;
 use crate::journal::RunDir;
 use crate::journal::inbox::{self, Letter, Request};
 use crate::report::console::AT_TERMINAL;
-use crate::run::event::{CancelLevel, CancelReason};
+use crate::run::event::{CancelLevel, CancelReason, Vote};
 use crate::run::{Input, RunState};
 
 /// Takes requests in.
@@ -104,8 +104,9 @@ impl Desk {
 
     fn ask(&mut self, node: NodeIx, state: &RunState) {
         let it = &state.graph().nodes[node];
-        // Who may not say yes, or has a list to go through, is not asked for one word.
-        let is_asked = it.rules.consent.items.is_empty() && state.may_agree(node, &self.person).is_ok();
+        // Who may not say yes, has a list to go through, or must sign, is not asked for one word.
+        let is_plain = it.rules.consent.items.is_empty() && state.signers(node).is_empty();
+        let is_asked = is_plain && state.may_agree(node, &self.person).is_ok();
         if self.asked.is_some() || !is_asked {
             return;
         }
@@ -235,7 +236,8 @@ pub fn read(request: &Request, state: &RunState) -> Result<Input, String> {
         Request::Approve { stage, by, note, subject } => {
             let node = find(stage)?;
             is_of(stage, subject.as_deref(), graph)?;
-            is_open_to(node, by, state)?;
+            let vote = Vote { by: by.clone(), ..Vote::default() };
+            is_open_to(node, &vote, state)?;
             Input::Decide { node, approved: true, by: by.clone(), note: note.clone() }
         }
         Request::Reject { stage, by, note, .. } => {
@@ -244,7 +246,7 @@ pub fn read(request: &Request, state: &RunState) -> Result<Input, String> {
         Request::Attest { stage, vote, subject } => {
             let node = find(stage)?;
             is_of(stage, subject.as_deref(), graph)?;
-            is_open_to(node, &vote.by, state)?;
+            is_open_to(node, vote, state)?;
             Input::Attest { node, vote: vote.clone() }
         }
         Request::Resolve { stage, resolution, by, note } => {
@@ -280,9 +282,9 @@ pub fn is_of(stage: &str, subject: Option<&str>, graph: &Graph) -> Result<(), St
 }
 
 /// A question that is open is not open to everybody. One that is not is answered by nothing, whoever asks.
-fn is_open_to(node: NodeIx, by: &str, state: &RunState) -> Result<(), String> {
+fn is_open_to(node: NodeIx, vote: &Vote, state: &RunState) -> Result<(), String> {
     let is_open = state.open_approvals().any(|(open, _)| open == node);
-    if is_open { state.may_agree(node, by) } else { Ok(()) }
+    if is_open { state.may_agree(node, &vote.by).and_then(|()| state.is_proven(node, vote)) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -32,6 +32,10 @@ impl Graph {
                 if consent.terms() != Terms::default() || consent.policy.is_some() {
                     fields.push(("approvers", consent.terms().to_string()));
                 }
+                if !consent.keys.is_empty() {
+                    let keys = consent.keys.iter().map(|(name, key)| format!("{name}: {key}"));
+                    fields.push(("keys", keys.collect::<Vec<_>>().join("\n")));
+                }
                 if !items.is_empty() {
                     let items = consent.items.iter().zip(items).map(|(name, text)| format!("{name}: {text}"));
                     fields.push(("items", items.collect::<Vec<_>>().join("\n")));

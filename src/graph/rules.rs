@@ -1,6 +1,6 @@
 //! What the core needs to know of a node: plain numbers, nothing to render.
 
-use crate::base::{PoolIx, Span};
+use crate::base::{PoolIx, PublicKey, Span};
 use crate::plan::model::{AllowFailed, Rate, RetryWhen};
 
 /// The rules `run` goes by.
@@ -63,6 +63,8 @@ pub struct Consent {
     pub policy: Option<Terms>,
     /// The items of a checklist (`uses: attest`), each with its name; none of a plain approval.
     pub items: Vec<Box<str>>,
+    /// Who may agree, each with their key, where the policy names keys: then nothing counts that is not signed.
+    pub keys: Vec<(Box<str>, PublicKey)>,
 }
 
 /// How many, and who does not count.

@@ -200,7 +200,8 @@ fn facts_of_questions(view: &View, event: &Event) -> (&'static str, Value) {
         ),
         Event::VoteCast { node, vote } => (
             "approval-given",
-            json!({"stage": view.id(*node), "by": vote.by, "note": vote.note, "answers": vote.answers}),
+            json!({"stage": view.id(*node), "by": vote.by, "note": vote.note, "answers": vote.answers,
+                "signed": vote.signature.is_some()}),
         ),
         Event::GateDecided { node, approved, by, note } => {
             ("approval-decided", json!({"stage": view.id(*node), "approved": approved, "by": by, "note": note}))

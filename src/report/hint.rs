@@ -28,12 +28,43 @@ pub fn attest(run: &str, stage: &str, items: &[Box<str>]) -> String {
 /// What answers a question that is open to a person.
 pub fn answer(view: &View, ix: crate::base::NodeIx) -> String {
     let (run, stage, items) = (view.run_id(), view.id(ix), &view.node(ix).rules.consent.items);
-    if items.is_empty() { approve(run, stage) } else { attest(run, stage, items) }
+    let is_signed = !view.node(ix).rules.consent.keys.is_empty() && view.glass().is_none();
+    let yes = if items.is_empty() { approve(run, stage) } else { attest(run, stage, items) };
+    if is_signed { format!("{yes} --sign-with FILE") } else { yes }
 }
 
 /// Says no to an approval.
 pub fn reject(run: &str, stage: &str) -> String {
     format!("engine reject {run} {}", word(stage))
+}
+
+/// Has a held gate ask again.
+pub fn ask_again(run: &str, stage: &str) -> String {
+    format!("engine resolve {run} {} --as rerun", word(stage))
+}
+
+/// What to type about a question that is open, each with why.
+pub fn open(view: &View, ix: crate::base::NodeIx) -> Vec<(String, String)> {
+    let (run, id, rules) = (view.run_id(), view.id(ix), &view.node(ix).rules);
+    let first = |why: String| (why, answer(view, ix));
+    if view.get(ix).is_halted {
+        let no = ("or let its failure count".to_owned(), reject(run, id));
+        return vec![first(format!("`{id}` has halted: release it to be tried again")), no];
+    }
+    if rules.hold.is_none() {
+        let what = match (&rules.consent.keys[..], &rules.consent.items[..]) {
+            ([], []) => "an approval",
+            ([], _) => "its checklist",
+            (_, []) => "a signed approval",
+            _ => "its checklist, signed",
+        };
+        return vec![first(format!("`{id}` waits for {what}"))];
+    }
+    vec![
+        first(format!("`{id}` is held: let it pass all the same")),
+        ("or have it ask again, once it can know".to_owned(), ask_again(run, id)),
+        ("or refuse it".to_owned(), reject(run, id)),
+    ]
 }
 
 /// Says what an unknown outcome was.
@@ -53,12 +84,11 @@ pub fn next(view: &View) -> Vec<(String, String)> {
     for (ix, node) in view.nodes() {
         let id = view.id(ix);
         if node.awaits_person() {
-            let what = if view.node(ix).rules.consent.items.is_empty() { "an approval" } else { "its checklist" };
-            hints.push((format!("`{id}` waits for {what}"), answer(view, ix)));
+            hints.extend(open(view, ix));
         } else if node.state == NodeState::Unknown && !node.is_cut_off {
             hints.push((format!("nobody knows what `{id}` did"), resolve(run, id)));
         }
-        if hints.len() == MAX_HINTS {
+        if hints.len() >= MAX_HINTS {
             break;
         }
     }

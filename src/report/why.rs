@@ -74,7 +74,8 @@ fn explain_waiting(view: &View, ix: NodeIx, now: Millis) -> String {
         let asked = asked.map_or_else(String::new, |prompt| format!(": {prompt}"));
         let min = view.node(ix).rules.consent.terms().min;
         let so_far = if min > 1 { format!(" ({} of {min})", node.votes.len()) } else { String::new() };
-        return format!("waiting for an approval{so_far}{}{asked}", rest.unwrap_or_default());
+        let what = if view.node(ix).rules.is_approval { "an approval" } else { "a person" };
+        return format!("waiting for {what}{so_far}{}{asked}", rest.unwrap_or_default());
     }
     if node.decided_by.is_some() && !node.reason.is_empty() {
         return format!("{}, in effect once resumed", node.reason);

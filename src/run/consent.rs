@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use super::event::{Case, CaseKind, Event, Severity, Vote};
 use super::input::Input;
 use super::state::{Gate, RunState};
-use crate::base::{Millis, NodeIx};
+use crate::base::{Millis, NodeIx, PublicKey};
 use crate::graph::model::{Frozen, Terms, Work};
 
 /// What is known of consent in a run.
@@ -127,7 +127,7 @@ impl RunState {
                 out.push(Event::GateDecided { node, approved: false, by, note });
             }
             Input::Decide { node, approved: true, by, note } if is_open(node) => {
-                self.agree(node, Vote { by, note, answers: Vec::new() }, out);
+                self.agree(node, Vote { by, note, ..Vote::default() }, out);
             }
             Input::Attest { node, vote } if is_open(node) => self.agree(node, vote, out),
             Input::BreakGlass { by, reason } if !self.is_overridden() => {
@@ -137,11 +137,47 @@ impl RunState {
         }
     }
 
+    /// Whose signed yes counts for an approval, each with their key; of nobody in particular where the policy names no
+    /// keys, or was overridden.
+    pub fn signers(&self, node: NodeIx) -> &[(Box<str>, PublicKey)] {
+        let is_free = self.is_overridden() || self.thought.is_some() || self.has_asked(node);
+        if is_free { &[] } else { &self.node(node).rules.consent.keys }
+    }
+
+    /// Whether a yes carries the proof that the policy asks for.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn is_proven(&self, node: NodeIx, vote: &Vote) -> Result<(), String> {
+        let signers = self.signers(node);
+        if signers.is_empty() {
+            return Ok(());
+        }
+        let (id, names) = (&self.node(node).id, signers.iter().map(|(name, _)| format!("`{name}`")));
+        let names = names.collect::<Vec<_>>().join(", ");
+        let Some(signature) = &vote.signature else {
+            return Err(format!("`{id}` needs a yes that is signed by one of {names}"));
+        };
+        let Some((_, key)) = signers.iter().find(|(name, _)| **name == *vote.by) else {
+            return Err(format!("`{}` is not among those who may agree to `{id}`: {names}", vote.by));
+        };
+        let statement = vote.statement(&self.run, id, &self.graph().subject().to_string());
+        if key.has_signed(&statement, signature) {
+            Ok(())
+        } else {
+            Err(format!(
+                "the signature is not `{}`'s for this run, this stage, this plan and these inputs",
+                vote.by
+            ))
+        }
+    }
+
     /// A person agrees: a vote, and with the last one the decision.
     fn agree(&self, node: NodeIx, vote: Vote, out: &mut Vec<Event>) {
         let items = &self.node(node).rules.consent.items;
         let is_answered = items.iter().map(|item| &**item).eq(vote.answers.iter().map(|answer| &*answer.item));
-        if self.may_agree(node, &vote.by).is_err() || !(is_answered || self.thought.is_some()) {
+        let may_agree = self.may_agree(node, &vote.by).and_then(|()| self.is_proven(node, &vote));
+        if may_agree.is_err() || !(is_answered || self.thought.is_some()) {
             return;
         }
         let votes = self.votes(node);
@@ -150,7 +186,7 @@ impl RunState {
             "" => format!("{}: no", answer.item),
             words => format!("{}: no, {words}", answer.item),
         });
-        let is_only = wanted <= 1 && votes.is_empty() && vote.answers.is_empty();
+        let is_only = wanted <= 1 && votes.is_empty() && vote.answers.is_empty() && vote.signature.is_none();
         let (by, note) = (vote.by.clone(), vote.note.clone());
         if is_only {
             return out.push(Event::GateDecided { node, approved: true, by, note });

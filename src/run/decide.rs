@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::event::{
-    Answer, Attempt, CancelReason, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, StopKind, StopReason,
+    Answer, Attempt, CancelReason, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, Resolution,
+    StopKind, StopReason,
 };
 use super::input::Input;
 use super::shards::{Flight, Step};
@@ -63,11 +64,8 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
         Input::Decide { .. } | Input::Attest { .. } | Input::BreakGlass { .. } if is_live => {
             state.hear_answer(input, out);
         }
-        Input::Resolve { node, resolution, by, note } if is_live => {
-            let cell = state.cells.get(node);
-            if cell.is_some_and(|cell| cell.state == NodeState::Unknown && cell.resolved.is_none()) {
-                out.push(Event::NodeResolved { node, resolution, by, note });
-            }
+        Input::Resolve { node, resolution, by, note } if is_live && may_resolve(state, node, resolution) => {
+            out.push(Event::NodeResolved { node, resolution, by, note });
         }
         Input::Pause { on, by } if is_live && on != state.is_paused => out.push(Event::PauseChanged { on, by }),
         Input::Cancel { why: CancelReason::Rollback, by, .. } if state.is_undoing() || state.in_finally => {
@@ -83,6 +81,13 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
         Input::Suspend(why) if is_live && state.suspended.is_none() => out.push(Event::RunSuspended { why }),
         _ => {}
     }
+}
+
+/// A person says what nobody knows, or has a held gate ask again.
+fn may_resolve(state: &RunState, node: NodeIx, resolution: Resolution) -> bool {
+    let cell = state.cells.get(node);
+    let is_unknown = cell.is_some_and(|cell| cell.state == NodeState::Unknown && cell.resolved.is_none());
+    is_unknown || (resolution == Resolution::Rerun && state.may_ask_again(node))
 }
 
 /// The attempt that runs now under this name: the fence.

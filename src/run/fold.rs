@@ -400,6 +400,8 @@ impl RunState {
     }
 
     fn fold_resolution(&mut self, at: Millis, node: NodeIx, resolution: Resolution, (by, words): (&str, &str)) {
+        // A gate that is held asks again: nobody is asked about its last verdict any more.
+        self.close_gate(node);
         self.cells[node].resolved = Some(resolution);
         self.apply_resolution(node, resolution);
         self.words.insert(node, said("resolved", by, words));

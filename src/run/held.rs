@@ -1,7 +1,7 @@
 //! Gates that ask by themselves, and are held for a person when they cannot say yes or no.
 //!
 //! Such a gate is an attempt that ends with exit code 0 (go on), 1 (fail), [`HELD`] or [`HALTED`]. Held, its stage waits
-//! like an approval: a person lets it pass, which waives the verdict, or not.
+//! like an approval: a person lets it pass, which waives the verdict, or not, or has it ask again from the start.
 
 use super::event::{Clock, Event, Outcome, ShardResult};
 use super::shards::Key;
@@ -34,6 +34,13 @@ impl RunState {
         if !verdict.is_empty() {
             self.words.insert(node, format!("{verdict}: {why}"));
         }
+    }
+
+    /// Whether a person may have a held gate ask once more. It never does so by itself: its verdict is about a time that
+    /// is over, and what comes back says nothing about that. What healing has halted is released instead.
+    pub fn may_ask_again(&self, node: NodeIx) -> bool {
+        let is_open = self.cells.get(node).is_some_and(|cell| matches!(cell.gate, Gate::Open(_)));
+        is_open && self.has_asked(node) && !self.is_heal_halted(node)
     }
 
     /// When a question opened at `at` ends by itself.

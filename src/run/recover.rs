@@ -137,7 +137,8 @@ impl RunState {
     pub(super) fn reopen(&mut self, at: Millis, node: NodeIx, why: ReopenReason) {
         let by_person = self.cells[node].resolved == Some(Resolution::Rerun);
         let is_whole = match why {
-            ReopenReason::Ordered => !by_person,
+            // What a gate has seen counts no more once it is to ask again.
+            ReopenReason::Ordered => !by_person || self.has_asked(node),
             ReopenReason::Upstream | ReopenReason::Restart => true,
             ReopenReason::Resume => self.node(node).phase == Part::Finally || self.cells[node].is_undone,
             ReopenReason::Changed => false,

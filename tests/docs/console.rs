@@ -200,6 +200,16 @@ fn the_commands_of_operations_print_what_it_shows() {
 }
 
 #[test]
+fn the_commands_of_gates_print_what_it_shows() {
+    check("docs/gates.md");
+}
+
+#[test]
+fn the_commands_of_rollback_print_what_it_shows() {
+    check("docs/rollback.md");
+}
+
+#[test]
 fn the_comparison_sees_a_difference() {
     let lines = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };
     assert!(agrees(&lines("a\n…\nc"), &lines("a\nb\nc"), true));

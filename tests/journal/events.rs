@@ -300,8 +300,8 @@ fn of_consent() -> impl Strategy<Value = Event> {
         is_yes,
         words,
     });
-    let vote = (any::<String>(), any::<String>(), vec(answer, 0..3))
-        .prop_map(|(by, note, answers)| Box::new(Vote { by, note, answers }));
+    let vote = (any::<String>(), any::<String>(), vec(answer, 0..3), any::<Option<String>>())
+        .prop_map(|(by, note, answers, signature)| Box::new(Vote { by, note, answers, signature }));
     prop_oneof![
         (node(), vote).prop_map(|(node, vote)| Event::VoteCast { node, vote }),
         (any::<String>(), any::<String>()).prop_map(|(by, reason)| Event::GlassBroken { by, reason }),

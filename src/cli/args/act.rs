@@ -14,6 +14,9 @@ pub struct DecideArgs {
     /// Only if the run goes by this plan with these inputs: its digest, as `status --json` tells it
     #[arg(long, value_name = "DIGEST")]
     pub plan: Option<String>,
+    /// Sign with the key in this file, where the policy of the environment names keys
+    #[arg(long, value_name = "FILE", env = "ENGINE_SIGN_WITH")]
+    pub sign_with: Option<std::path::PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -34,6 +37,9 @@ pub struct AttestArgs {
     /// Only if the run goes by this plan with these inputs: its digest, as `status --json` tells it
     #[arg(long, value_name = "DIGEST")]
     pub plan: Option<String>,
+    /// Sign with the key in this file, where the policy of the environment names keys
+    #[arg(long, value_name = "FILE", env = "ENGINE_SIGN_WITH")]
+    pub sign_with: Option<std::path::PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

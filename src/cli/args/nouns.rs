@@ -1,5 +1,7 @@
 //! Flags of the nouns: what runs leave behind.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 /// `engine tickets`
@@ -61,4 +63,27 @@ pub struct SloArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `engine keys`
+#[derive(Args, Clone, Debug)]
+pub struct KeysArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: KeyVerb,
+}
+
+/// What to do with keys.
+#[derive(Subcommand, Clone, Debug)]
+pub enum KeyVerb {
+    /// Make a key: the secret part goes into a new file, the public one is printed
+    New {
+        /// The file, which must not be there yet
+        file: PathBuf,
+    },
+    /// Print the public part of the key in a file
+    Show {
+        /// The file
+        file: PathBuf,
+    },
 }

@@ -43,9 +43,11 @@ impl Builder<'_> {
                 people.into_iter().filter(|(word, _)| is_named(word)).map(|(_, who)| who).collect();
             terms(approvals.min, &distinct)
         });
+        let keys = self.environment().and_then(|environment| environment.policy.approvals.as_ref());
+        let keys = keys.map(|approvals| approvals.keys.clone()).unwrap_or_default();
         let items = asked.items.iter().map(|(name, _)| name.value.as_str().into()).collect();
         let texts = asked.items.iter().map(|(_, text)| self.text(text, layers.body_cx, layers, site)).collect();
-        (Consent { own, policy, items }, texts)
+        (Consent { own, policy, items, keys }, texts)
     }
 
     /// The times in which the environment's policy lets nothing start.

@@ -6,7 +6,7 @@ use super::check::{Check, is_env_name, is_key};
 use super::values::{
     boolean, count, entries, ignored, items, kind, named, settled, span, text, texts, word, words,
 };
-use crate::base::Text;
+use crate::base::{PublicKey, Text};
 use crate::plan::environment::{
     Approvals, Catalog, Exception, FileRule, Format, Freeze, KeyRule, Layer, Parity, ParityRule, Pattern, Policy,
     SecretDecl, SecretSource, Waives,
@@ -349,14 +349,44 @@ fn percent(text: &Spanned<Text>, check: &mut Check<'_>) -> Option<u32> {
 }
 
 fn approvals(tree: Tree, check: &mut Check<'_>) -> Approvals {
-    let mut approvals = Approvals { min: 1, distinct_from: Vec::new() };
+    let at = tree.at;
+    let mut approvals = Approvals { min: 1, distinct_from: Vec::new(), keys: Vec::new() };
     for (key, value) in entries(tree) {
         match &*key.text {
             "min" => approvals.min = number(&value, check).unwrap_or(1),
+            "keys" => approvals.keys = keys(value, check),
             _ => approvals.distinct_from = texts(value).into_iter().map(|word| word.value.to_string()).collect(),
         }
     }
+    let (known, min) = (approvals.keys.len(), approvals.min as usize);
+    if (1..min).contains(&known) {
+        let message = format!("{min} people must agree, and there are keys of {known}");
+        check.push(Diagnostic::error("env::bad-key", at, message).help("name more people, or ask for fewer"));
+    }
     approvals
+}
+
+/// The keys of those who may agree, each of another person.
+fn keys(tree: Tree, check: &mut Check<'_>) -> Vec<(Box<str>, PublicKey)> {
+    let mut keys: Vec<(Box<str>, PublicKey)> = Vec::new();
+    for (name, value) in entries(tree) {
+        let at = value.at;
+        let said = words(value).unwrap_or_default().parse::<PublicKey>();
+        let found = said.map_err(|why| format!("the key of `{}` {why}", name.text)).and_then(|key| {
+            match keys.iter().find(|(_, known)| *known == key) {
+                Some((other, _)) => Err(format!("`{}` and `{other}` have the same key", name.text)),
+                None => Ok(key),
+            }
+        });
+        match found {
+            Ok(key) => keys.push((name.text.as_str().into(), key)),
+            Err(message) => {
+                let help = "`engine keys new FILE` makes a key and prints the line to write here";
+                check.push(Diagnostic::error("env::bad-key", at, message).help(help));
+            }
+        }
+    }
+    keys
 }
 
 fn freeze(tree: Tree, check: &mut Check<'_>) -> Option<Freeze> {

@@ -2,7 +2,7 @@
 
 use jiff::civil::{Date, DateTime};
 
-use crate::base::{Span, Text};
+use crate::base::{PublicKey, Span, Text};
 use crate::plan::model::Type;
 use crate::plan::source::{FileIx, Place, Spanned};
 use crate::plan::tree::Tree;
@@ -241,7 +241,14 @@ impl Policy {
                 people => format!(", not by the {}", people.join(" or the ")),
             };
             let noun = if approvals.min == 1 { "approval" } else { "approvals" };
-            lines.push(format!("{} {noun}{distinct}", approvals.min));
+            let signed = match &approvals.keys[..] {
+                [] => String::new(),
+                keys => {
+                    let names: Vec<&str> = keys.iter().map(|(name, _)| &**name).collect();
+                    format!(", signed by {}", names.join(" or "))
+                }
+            };
+            lines.push(format!("{} {noun}{distinct}{signed}", approvals.min));
         }
         for freeze in self.freeze.iter().flatten() {
             let Freeze { from, to, tz, reason } = freeze;
@@ -276,6 +283,8 @@ pub struct Approvals {
     pub min: u32,
     /// `distinct-from`.
     pub distinct_from: Vec<String>,
+    /// `keys`: who may agree, each with their public key.
+    pub keys: Vec<(Box<str>, PublicKey)>,
 }
 
 /// A time in which nothing is changed.

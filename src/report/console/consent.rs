@@ -25,13 +25,18 @@ impl Story {
         for item in items.lines() {
             text += &self.line(NodeState::Waiting, "", "", item);
         }
-        text + &self.command(&hint::answer(view, ix))
+        for (_, command) in hint::open(view, ix) {
+            text += &self.command(&command);
+        }
+        text
     }
 
     /// Somebody agreed, and what they found of a checklist.
     pub(super) fn tell_vote(&self, view: &View, ix: NodeIx, vote: &Vote) -> String {
         let words = if vote.note.is_empty() { String::new() } else { format!(": {}", vote.note) };
-        let mut text = self.line(NodeState::Waiting, "agreed", view.id(ix), &format!("by {}{words}", vote.by));
+        let proof = if vote.signature.is_some() { " (signed)" } else { "" };
+        let mut text =
+            self.line(NodeState::Waiting, "agreed", view.id(ix), &format!("by {}{proof}{words}", vote.by));
         for answer in &vote.answers {
             let (tone, word) = if answer.is_yes { (NodeState::Success, "yes") } else { (NodeState::Failed, "no") };
             text += &self.line(tone, word, &format!("{} {}", view.id(ix), answer.item), &answer.words);

@@ -265,7 +265,7 @@ impl View {
             };
             node.state = state;
             node.ended = Some(at);
-            (node.stopping, node.checking, node.is_open) = (None, None, false);
+            (node.stopping, node.checking, node.is_open, node.is_halted) = (None, None, false, false);
             (node.shards.running, node.shards.retrying) = (0, 0);
         });
         self.undo(ix, state);
@@ -309,7 +309,7 @@ impl View {
             (node.started, node.ended, node.outcome) = (None, None, None);
             node.away = Span::ZERO;
             (node.blocked_by, node.decided_by, node.expires) = (None, None, None);
-            (node.stopping, node.checking, node.is_open) = (None, None, false);
+            (node.stopping, node.checking, node.is_open, node.is_halted) = (None, None, false, false);
             if let Some(sharded) = &mut node.sharded {
                 sharded.failed.clear();
                 sharded.root = None;
@@ -328,7 +328,7 @@ impl View {
             match resolution {
                 Resolution::Success => node.state = NodeState::Success,
                 Resolution::Failed => node.state = NodeState::Failed,
-                Resolution::Rerun => return,
+                Resolution::Rerun => return node.is_open = false,
             }
             node.ended = Some(at);
         });

@@ -24,9 +24,11 @@ impl View {
                     sharded.failed.clear();
                 }
                 node.state = NodeState::Waiting;
-                (node.is_open, node.decided_by) = (false, None);
+                (node.is_open, node.is_halted, node.decided_by) = (false, false, None);
             }),
-            HealStep::Halted { .. } => self.edit(ix, |node| node.state = NodeState::Waiting),
+            HealStep::Halted { .. } => self.edit(ix, |node| {
+                (node.state, node.is_halted) = (NodeState::Waiting, true);
+            }),
         }
     }
 

@@ -41,6 +41,8 @@ pub struct NodeView {
     pub prompt: String,
     /// Its approval was opened and not decided yet.
     pub is_open: bool,
+    /// What could heal it did not, and a person decides.
+    pub is_halted: bool,
     /// Who agreed so far, and to what.
     pub votes: Vec<Vote>,
     /// Who decided or resolved it, with their words.
@@ -119,6 +121,7 @@ impl NodeView {
             expires: None,
             prompt: String::new(),
             is_open: false,
+            is_halted: false,
             votes: Vec::new(),
             decided_by: None,
             outputs: Vec::new(),

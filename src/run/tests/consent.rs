@@ -109,7 +109,7 @@ fn each_item_of_a_checklist_is_answered_and_one_no_fails_it() {
         vec![ask, after("ship", &[0])]
     };
     let answered = |item: &str, is_yes| Answered { item: item.to_owned(), is_yes, words: String::new() };
-    let vote = |answers| Vote { by: "ann".to_owned(), note: String::new(), answers };
+    let vote = |answers| Vote { by: "ann".to_owned(), note: String::new(), answers, signature: None };
     let mut story = Story::of(list());
     let prompt = "go?\n- tests: all green\n- docs: written".to_owned();
     story.has(&Event::GateOpened { node: n(0), expires: Some(Millis::new(60_000)), prompt });

@@ -87,6 +87,37 @@ fn a_held_gate_survives_its_engine_and_never_asks_again() {
 }
 
 #[test]
+fn a_held_gate_asks_again_when_a_person_says_so_and_never_by_itself() {
+    let again = |story: &mut Story, node: u32, resolution: Resolution| {
+        let (by, note) = ("ann".to_owned(), String::new());
+        story.tell(Input::Resolve { node: n(node), resolution, by, note });
+    };
+    let mut story = Story::of(vec![gate("gate"), after("next", &[0])]);
+    told(&mut story, HELD);
+    // It has a verdict, which only a waiver or a refusal ends.
+    for word in [Resolution::Success, Resolution::Failed] {
+        again(&mut story, 0, word);
+        story.is(0, NodeState::Waiting);
+    }
+    again(&mut story, 0, Resolution::Rerun);
+    story.has(&Event::NodeReopened { node: n(0), why: ReopenReason::Ordered }).starts(&[(0, 0)]);
+    assert!(story.core.state().outputs(n(0)).is_empty(), "what it had found counts no more");
+    told(&mut story, 0);
+    story.has(&ended(NodeState::Success, "no-data: nothing there")).starts(&[(1, 0)]);
+    // Held once more, the wait begins anew, and it can be waived as before.
+    let mut story = Story::of(vec![gate("gate"), after("next", &[0])]);
+    told(&mut story, HELD);
+    again(&mut story, 0, Resolution::Rerun);
+    told(&mut story, HELD);
+    story.has(&opened(Some(60_000), "held: no-data: nothing there; go on all the same?"));
+    story.decides(0, true).starts(&[(1, 0)]);
+    // An approval asks people; there is nothing to be asked again.
+    let mut story = Story::of(vec![stage("ok", |node| node.rules.is_approval = true)]);
+    again(&mut story, 0, Resolution::Rerun);
+    story.is(0, NodeState::Waiting);
+}
+
+#[test]
 fn a_held_gate_is_cancelled_when_the_run_ends_around_it() {
     let mut story = Story::of(vec![gate("gate"), stage("beside", |_| ())]);
     told(&mut story, HELD);

@@ -21,6 +21,22 @@ secrets: {TOKEN: {from: {env: TOKEN}, rotated-at: 2026-10-01}}
 ",
     },
     Page {
+        code: "env::bad-key",
+        title: "not a key that a yes can be signed with",
+        text: "An approver's key is the public one that `engine keys new FILE` prints, each person's own. There have to be \
+               as many of them as people that must agree.",
+        bad: r"# file: environments/catalog.yaml
+keys: {}
+# file: environments/staging.yaml
+policy: {approvals: {keys: {ann: AAAAC3NzaC1lZDI1NTE5AAAA}}}
+",
+        good: r"# file: environments/catalog.yaml
+keys: {}
+# file: environments/staging.yaml
+policy: {approvals: {keys: {ann: 'ed25519:PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw='}}}
+",
+    },
+    Page {
         code: "env::bad-mode",
         title: "a file mode that is none, or lets others write",
         text: "The mode of a rendered file is octal text, `'0600'` or `'0400'`. Its owner can read it, nobody else can \

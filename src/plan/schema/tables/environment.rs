@@ -256,6 +256,12 @@ pub static APPROVALS: Table = Table {
             "who does not count",
             "[author, operator]",
         ),
+        Key::new(
+            "keys",
+            Shape::Named(Named { what: "approver", rule: NameRule::Id, of: &Shape::Text("a public key") }),
+            "who may agree, each with the public key that their yes is signed with (`engine keys new`)",
+            "{ann: 'ed25519:PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw='}",
+        ),
     ],
     open: None,
 };
