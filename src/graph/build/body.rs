@@ -10,7 +10,7 @@ use super::expand::Surround;
 use super::secrets::{Lent, Names};
 use super::undo::Undone;
 use crate::base::{NodeIx, PoolIx, Span, Text, limits};
-use crate::graph::model::{Cache, Command, Frame, FrameIx, Late, Node, Process, Retry, Rules, Split, Work};
+use crate::graph::model::{Cache, Command, Frame, FrameIx, Late, Node, Phase, Process, Retry, Rules, Split, Work};
 use crate::graph::scope::under;
 use crate::plan::Diagnostic;
 use crate::plan::model::{self, AllowFailure, Body, Common, Lifetime, Setting, Shell, Signal, Stage};
@@ -66,6 +66,11 @@ impl<'a> Builder<'a> {
         let mut rules = self.rules(&layers, is_gate);
         rules.pools.extend(around.pools.iter().copied());
         rules.group = around.number;
+        let has_own_timeout = stage.common.timeout.is_some() || body.common.timeout.is_some();
+        if around.phase == Phase::Finally && !has_own_timeout {
+            // A default that is no shorter than the clean-up's budget bounds nothing: the budget does.
+            rules.timeout = rules.timeout.filter(|timeout| self.budget.is_none_or(|budget| *timeout < budget));
+        }
         let work = match &body.body {
             Body::Approval { prompt, asked, .. } => {
                 self.approval(prompt.as_ref(), asked, &layers, (site, &mut rules))

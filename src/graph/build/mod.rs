@@ -39,7 +39,7 @@ use super::assemble::Parts;
 use super::model::{Fold, Frame, FrameIx, Graph, Node, Policy, Pool, Scope, Target};
 use super::objective::{Group, Objective, Subject};
 use super::select::{self, Selection};
-use crate::base::{NodeIx, PoolIx, ScopeIx, limits};
+use crate::base::{NodeIx, PoolIx, ScopeIx, Span, limits};
 use crate::plan::model::OnFailure;
 use crate::plan::{Diagnostic, Loaded, Place, Report};
 use crate::render::Value;
@@ -142,6 +142,8 @@ pub(super) struct Builder<'a> {
     is_full: bool,
     /// What undoes and heals stages: they follow all of these.
     undos: Vec<Node>,
+    /// The budget of `finally`, which ends its stages.
+    budget: Option<Span>,
 }
 
 impl<'a> Builder<'a> {
@@ -165,6 +167,7 @@ impl<'a> Builder<'a> {
             used: BTreeSet::new(),
             is_full: false,
             undos: Vec::new(),
+            budget: None,
         }
     }
 }
@@ -181,6 +184,7 @@ impl Builder<'_> {
         let cx = self.plan_context();
         self.check_environment(&cx);
         let settings = self.settings(&cx);
+        self.budget = settings.finally_budget;
         self.plan_pools(&cx);
         self.objective(plan.slo.as_ref(), &cx, (Subject::Run, String::new()));
         self.expand_plan(&cx);

@@ -264,6 +264,17 @@ fn the_clean_up_sees_the_run() {
 }
 
 #[test]
+fn a_default_that_is_longer_than_the_clean_up_s_budget_leaves_the_bound_to_the_budget() {
+    let timeout = |default: &str| {
+        let graph = graph(&format!(
+            "defaults: {{timeout: {default}}}\nstages:\n  a: {{run: [x]}}\nfinally:\n  budget: 3m\n  stages: {{n: {{run: [x]}}}}\n"
+        ));
+        graph.nodes[graph.find("n").expect("declared")].rules.timeout
+    };
+    assert_eq!((timeout("15m"), timeout("1m")), (None, Some(Span::from_secs(60))));
+}
+
+#[test]
 fn wrong_plans_are_refused_with_their_code() {
     for (code, text) in [
         ("plan::cycle", "stages:\n  a: {needs: [b], run: [x]}\n  b: {needs: [a], run: [x]}\n"),
