@@ -255,6 +255,9 @@ fn start(state: &RunState, at: Millis, Entry { node, slot, .. }: Entry) -> Event
                 return cut;
             }
             let first = state.cells[node].cursor;
+            if state.shards.number((node, first)) > 0 {
+                return again(state, (node, first));
+            }
             let left = state.shards_of(node) - first;
             let most = left.min(state.free_slots()).min(state.ready.room(node)).min(state.quota(at, node));
             Event::ShardsStarted { node, first, count: state.fresh_run(node, first, most) }

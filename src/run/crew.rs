@@ -96,6 +96,9 @@ impl RunState {
                 Slot::Again(shard) | Slot::Ask(shard) => again(self, (node, shard)),
                 Slot::Fresh | Slot::Cache => {
                     let first = self.cells[node].cursor;
+                    if self.shards.number((node, first)) > 0 {
+                        return again(self, (node, first));
+                    }
                     let most = (self.shards_of(node) - first).min(self.appetite(node, band)).min(quota);
                     Event::ShardsStarted { node, first, count: self.fresh_run(node, first, most) }
                 }

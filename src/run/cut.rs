@@ -152,6 +152,11 @@ impl Column {
         &self.phase[..self.phase.len().min(self.cuts.shards() as usize)]
     }
 
+    /// Shards that have started, or had before the items came anew.
+    pub(super) const fn room(&self) -> usize {
+        self.number.len()
+    }
+
     pub(super) fn number(&self, shard: u32) -> u8 {
         self.number.get(shard as usize).copied().unwrap_or(0)
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::cut::Column;
 use super::event::{NodeState, ReopenReason};
+use super::recut::{Recut, Sliced, cuts_alike, recut};
 use super::shards::{Between, Key, Phase, Shards, Step};
 use super::state::{Cell, RunState, phase_ix};
 use crate::base::{Millis, NodeIx};
 use crate::graph::Graph;
 use crate::graph::model::{Node, Phase as Part};
-use crate::graph::shards::{Cut, Slice};
 
 impl RunState {
     /// The rest of the run goes by another plan: everything known is kept under the stages' new numbers. What had
@@ -33,6 +33,7 @@ impl RunState {
                 cells[to] = self.cells[from].clone();
             }
         }
+        shards.keep_numbers(&self.shards, &old, &new);
         let moved = std::mem::replace(&mut self.shards, shards);
         (self.version, self.cells) = (version, cells);
         self.flights = std::mem::take(&mut self.flights).rename(name);
@@ -84,9 +85,7 @@ impl RunState {
         }
     }
 
-    /// The cuts of stages that have begun, must not be repeated, and are cut in another way now. What has started keeps
-    /// its items, so that what is known of a slice stays true of it; only what is left goes by the new text. That is so
-    /// when the items that have had their turn are still the same; a list that an earlier stage gave is for good.
+    /// The cuts of stages that have begun, must not be repeated, and are cut in another way now.
     fn kept_cuts(&self, old: &Graph, new: &Graph) -> BTreeMap<NodeIx, Column> {
         let kept = |(from, was): (NodeIx, &Node)| {
             let to = new.find(&was.id)?;
@@ -96,30 +95,26 @@ impl RunState {
     }
 
     fn kept_cut(&self, from: NodeIx, was: &Node, now: &Node) -> Option<Column> {
-        let (split, items) = (now.rules.split.as_ref()?, now.items()?);
-        let known = self.begun(from);
-        if cuts_alike(was, now) {
+        let split = now.rules.split.as_ref()?;
+        let known = self.sliced(from)?;
+        match recut(was, now, &known) {
             // It was kept by an earlier edit.
-            return self.shards.column(from).filter(|_| !split.is_dynamic()).map(|column| column.edited(split));
+            Recut::Same => {
+                self.shards.column(from).filter(|_| !split.is_dynamic()).map(|column| column.edited(split))
+            }
+            Recut::Kept(cut, late) => Some(Column::kept(split, &known.cuts, cut, late)),
+            Recut::Anew => None,
         }
-        let was_mixed = self.cells[from].is_mixed;
-        if now.rules.idempotent || was_mixed || known == 0 || self.cells[from].state.is_success() {
-            return None;
-        }
-        let cuts = self.cuts(from)?;
-        let end = cuts.range(known - 1).end;
-        let all = Slice { range: 0..cuts.items(), ..self.slice(from, 0)? };
-        let started = Slice { range: 0..end, ..all.clone() };
-        let late = match (&all.late, split.is_late) {
-            (_, false) => None,
-            (Some(late), true) => Some(Arc::clone(late)),
-            (None, true) => Some(Arc::new(was.items()?.texts(&all).map(Into::into).collect())),
-        };
-        let now_started = Slice { range: 0..end, shards: 0, late: late.clone() };
-        let is_same =
-            split.is_late || (end <= items.count() && was.items()?.texts(&started).eq(items.texts(&now_started)));
-        let cut = Cut { shard: known, item: end, size: split.size.max(1) };
-        is_same.then(|| Column::kept(split, &cuts, cut, late))
+    }
+
+    fn sliced(&self, node: NodeIx) -> Option<Sliced> {
+        Some(Sliced {
+            cuts: self.cuts(node)?,
+            late: self.slice(node, 0)?.late,
+            begun: self.begun(node),
+            is_mixed: self.cells[node].is_mixed,
+            is_success: self.cells[node].state.is_success(),
+        })
     }
 
     /// Shards of `node` up to the last one that is not fresh any more.
@@ -326,15 +321,6 @@ impl RunState {
             self.cells[flight.key.0].flights += 1;
         }
     }
-}
-
-/// Whether two versions of a stage have the same items and cut them in the same way.
-fn cuts_alike(was: &Node, now: &Node) -> bool {
-    let is_alike = match (&was.rules.split, &now.rules.split) {
-        (Some(was), Some(now)) => was.cuts_as(now),
-        _ => false,
-    };
-    is_alike && was.items() == now.items()
 }
 
 fn rename<T>(map: &mut BTreeMap<NodeIx, T>, name: impl Fn(NodeIx) -> Option<NodeIx>) -> BTreeMap<NodeIx, T> {

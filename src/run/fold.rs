@@ -140,10 +140,20 @@ impl RunState {
 
     fn fold_retried(&mut self, at: Millis, attempt: Attempt) {
         let key = (attempt.node, attempt.shard);
-        self.leave(key);
+        if self.leave(key).is_none() {
+            self.first_again(key);
+        }
         self.start(at, key, attempt.number);
         self.has_started(at, attempt.node, 1);
         self.end_cool_down(at, attempt.node);
+    }
+
+    /// A shard starts for the first time since it is there again: what there was before costs it no re-try.
+    fn first_again(&mut self, key: Key) {
+        self.shards.forgive_all(key);
+        if key.1 == self.cells[key.0].cursor {
+            self.move_cursor(key.0, key.1 + 1);
+        }
     }
 
     fn fold_finished(&mut self, at: Millis, attempt: Attempt, outcome: &Outcome, result: &ShardResult) {
@@ -385,6 +395,7 @@ impl RunState {
         self.close_gate(node);
         self.unplace(node);
         self.reopen.remove(&node);
+        self.deferred.remove(&node);
         self.end_halt(at, node);
         let cell = &mut self.cells[node];
         cell.ended = Some(at);
@@ -412,6 +423,8 @@ impl RunState {
         self.cancel = Some((level, why));
         self.note_order(why);
         self.drain_for = None;
+        // The time box holds nothing back any more.
+        self.deferred.clear();
         self.timed_out |= why == CancelReason::Timeout;
         self.order_stops(level);
         self.hurry_checks(at, level);

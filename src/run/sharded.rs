@@ -69,12 +69,13 @@ impl RunState {
         }
     }
 
-    /// How many shards from `first` on are fresh, at most `most`.
+    /// How many shards from `first` on are fresh and never had an attempt, at most `most`.
     pub(super) fn fresh_run(&self, node: NodeIx, first: u32, most: u32) -> u32 {
-        if self.cells[node].recalled == 0 {
-            return most;
-        }
-        let is_fresh = |shard: &u32| self.shards.phase((node, *shard)) == Phase::Fresh;
+        let knows_some = self.cells[node].recalled > 0;
+        let is_fresh = |shard: &u32| {
+            let key = (node, *shard);
+            self.shards.number(key) == 0 && (!knows_some || self.shards.phase(key) == Phase::Fresh)
+        };
         let run = (first..first.saturating_add(most)).take_while(is_fresh).count();
         u32::try_from(run).expect("no more than `most`")
     }

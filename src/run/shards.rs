@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::cut::Column;
 use super::event::{CheckKind, Outcome};
+use super::numbers::Spent;
 use crate::base::{IdVec, Millis, NodeIx, Span};
 use crate::graph::Graph;
 use crate::graph::model::Split;
@@ -75,6 +76,8 @@ pub(super) struct Shards {
     extra: BTreeMap<Key, Extra>,
     /// Stages whose cut is found while they run; they have no place in the columns above.
     columns: BTreeMap<NodeIx, Column>,
+    /// Numbers of attempts that are used up and in no column.
+    pub(super) spent: Spent,
     /// Shards between attempts.
     pub(super) between: BTreeMap<Key, Between>,
 }
@@ -100,7 +103,8 @@ impl Shards {
         }
         offsets.push(total);
         let (phase, number) = (vec![Phase::Fresh; total], vec![0; total]);
-        Self { offsets, phase, number, extra: BTreeMap::new(), columns, between: BTreeMap::new() }
+        let (extra, between, spent) = (BTreeMap::new(), BTreeMap::new(), Spent::default());
+        Self { offsets, phase, number, extra, columns, spent, between }
     }
 
     fn at(&self, (node, shard): Key) -> usize {
@@ -117,6 +121,12 @@ impl Shards {
     pub(super) fn column_mut(&mut self, node: NodeIx) -> Option<&mut Column> {
         let at = node.raw() as usize;
         if self.offsets[at] == self.offsets[at + 1] { self.columns.get_mut(&node) } else { None }
+    }
+
+    /// Shards of a node that have a place in its column.
+    pub(super) fn room(&self, node: NodeIx) -> usize {
+        let at = node.raw() as usize;
+        self.column(node).map_or_else(|| self.offsets[at + 1] - self.offsets[at], Column::room)
     }
 
     /// Where a shard stands.
@@ -164,6 +174,7 @@ impl Shards {
             None => self.number[self.at(key)],
         };
         match number {
+            0 => self.spent.of(key),
             u8::MAX => self.extra.get(&key).map_or(u16::from(u8::MAX), |extra| extra.wide),
             small => u16::from(small),
         }

@@ -57,3 +57,37 @@ fn what_was_cut_off_does_not_run_again_once_the_edit_says_so() {
     project.engine(&["resume", "--accept-changes"]).expect(0);
     assert_eq!(log(&project), ["ship", "asked"]);
 }
+
+#[test]
+fn what_is_shown_of_a_stage_is_its_new_cut_from_the_edit_on() {
+    let project = killed(PACK);
+    assert_eq!(stage(&project, "pack")["shards"]["cuts"], serde_json::json!([[0, 0, 2]]));
+    project.write("plan.yaml", PACK.replace("size: 2", "size: 1"));
+    project.engine(&["resume", "--accept-changes"]).expect(5);
+    let shards = stage(&project, "pack")["shards"].clone();
+    let facts = ["all", "done", "size", "cuts"].map(|name| shards[name].clone());
+    assert_eq!(serde_json::json!(facts), serde_json::json!([4, 1, 1, [[0, 0, 2], [2, 4, 1]]]), "{shards}");
+}
+
+#[test]
+fn every_attempt_keeps_its_own_output_when_a_cut_shrinks_and_grows_again() {
+    let plan = |size: u32| {
+        format!(
+            "version: 1\nmax-parallel: 3\nstages:\n  pack:\n    shards: {{items: {{range: 3}}, size: {size}}}\n    \
+             run: 'echo \"shard $ENGINE_SHARD try $ENGINE_ATTEMPT of round $(cat round)\"; cat round >> log; exit $(cat code)'\n"
+        )
+    };
+    let project = Project::with_plan(&plan(1));
+    project.write("code", "1");
+    for (round, size) in [(1, 1), (2, 3), (3, 1)] {
+        project.write("round", format!("{round}\n"));
+        project.write("plan.yaml", plan(size));
+        let arguments: &[&str] = if round == 1 { &["run", "plan.yaml"] } else { &["resume", "--accept-changes"] };
+        project.engine(arguments).expect(1);
+    }
+    assert_eq!(log(&project), ["1", "1", "1", "2", "3", "3", "3"]);
+    let said = project.engine(&["logs", &project.only_run(), "pack"]).stdout;
+    for line in ["shard 1 try 1 of round 1", "shard 0 try 2 of round 2", "shard 1 try 2 of round 3"] {
+        assert!(said.contains(line), "{line} is not in {said}");
+    }
+}

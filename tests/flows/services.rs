@@ -112,3 +112,27 @@ stages:
     project.engine(&["resume"]).expect(0);
     assert_eq!(log(&project), ["up", "up", "used"]);
 }
+
+#[test]
+fn a_service_cut_into_shards_is_refused_by_every_command_and_leaves_nothing() {
+    let text =
+        "version: 1\nstages:\n  up:\n    shards: {items: [x, y]}\n    lifetime: run\n    run: echo up >> log\n";
+    let project = Project::with_plan(text);
+    for command in [["check", "plan.yaml"], ["plan", "plan.yaml"], ["run", "plan.yaml"]] {
+        let out = project.engine(&command).expect(3);
+        let said = out.stdout + &out.stderr;
+        for word in ["`lifetime: run` does not fit `shards`", "plan.yaml:5:", "`matrix`"] {
+            assert!(said.contains(word), "{command:?}: {word} is not in {said}");
+        }
+    }
+    assert!(project.runs().is_empty() && log(&project).is_empty(), "nothing was begun");
+    // What was begun without shards does not become so by an edit.
+    let plain = text
+        .replace("    shards: {items: [x, y]}\n", "")
+        .replace("echo up >> log", "'echo up >> log; [ -e calm ]'");
+    project.write("plan.yaml", &plain);
+    run(&project, 1);
+    project.write("plan.yaml", text);
+    project.engine(&["resume", "--accept-changes"]).expect(3);
+    assert_eq!(log(&project), ["up"], "a refused edit starts nothing");
+}

@@ -12,6 +12,7 @@ use engine::run::event::{Answer, CheckKind, CutReason, NodeState, ReopenReason, 
 use engine::run::{Attempt, Event, Outcome, Phase, RunState};
 
 use crate::book::Book;
+use crate::numbers::Numbers;
 
 /// Late starts may catch up by so much.
 const LAG_MS: u64 = 100;
@@ -89,6 +90,7 @@ pub(crate) enum Recut {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Items {
     stages: BTreeMap<Box<str>, Sharded>,
+    numbers: Numbers,
 }
 
 fn split_of(node: &Node) -> Option<&Split> {
@@ -132,6 +134,7 @@ impl Items {
 
     /// An event must be allowed in the state that it meets.
     pub(crate) fn check(&self, book: &Book, state: &RunState, at: Millis, event: &Event) {
+        self.numbers.check(book, event);
         match event {
             Event::ShardsStarted { node, first, count } => {
                 self.must_be_cut(book, state, *node);
@@ -262,6 +265,7 @@ impl Items {
 
     /// Takes an event in; `state` is that before it.
     pub(crate) fn hear(&mut self, book: &Book, state: &RunState, at: Millis, event: &Event) {
+        self.numbers.hear(book, event);
         match event {
             Event::ShardsStarted { node, first, count } => {
                 (*first..first + count).for_each(|shard| self.start(book, state, at, (*node, shard)));

@@ -14,9 +14,11 @@ mod items;
 mod late;
 mod laws;
 mod news;
+mod numbers;
 mod plan;
 mod preview;
 mod rehearsal;
+mod seen;
 mod undo;
 mod world;
 

@@ -306,9 +306,11 @@ pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
     }
     let edits = if kind == Kind::Wild { dice.below(3) } else { 0 };
     let mut all = vec![parts];
-    let mut own = Dice(seed ^ 0x0ed1);
+    let (mut own, mut back) = (Dice(seed ^ 0x0ed1), Dice(seed ^ 0xbac4));
     for _ in 0..edits {
-        let mut next = edit(&mut dice, all.last().expect("there is a first"), all.len());
+        // Somebody may go back to the first text: what was gone is there again.
+        let at = if back.chance(30) { 0 } else { all.len() - 1 };
+        let mut next = edit(&mut dice, &all[at], all.len());
         next.nodes.iter_mut().for_each(|node| cut_anew(&mut own, node));
         all.push(next);
     }
@@ -382,4 +384,20 @@ fn rewire(nodes: &mut [Node], old: &[Box<str>]) {
         }
         node.conditions.retain(|condition| !condition.views.is_empty());
     }
+}
+
+/// What the versions of a plan say, line by line.
+pub(crate) fn tell(versions: &[Arc<Graph>]) -> impl Iterator<Item = String> + use<> {
+    let mut lines = Vec::new();
+    for (version, graph) in versions.iter().enumerate() {
+        lines.push(format!("-- plan {}: {:?} {:?}", version + 1, graph.settings, graph.scopes));
+        for (ix, node) in graph.nodes.pairs() {
+            let (phase, scope, selected) = (node.phase, node.scope, node.selected);
+            lines.push(format!("{} {ix:?} {phase:?} {scope:?} selected: {selected}", node.id));
+            lines.push(format!("    {:?}", node.needs));
+            lines.push(format!("    {:?}", node.conditions.iter().map(|it| &it.text).collect::<Vec<_>>()));
+            lines.push(format!("    {:?}", node.rules));
+        }
+    }
+    lines.into_iter()
 }

@@ -17,7 +17,8 @@ use crate::consent::{self, Consents};
 use crate::disk::Disk;
 use crate::items::Items;
 use crate::plan::{Dice, Kind, versions};
-use crate::{audit, laws, news};
+use crate::seen::Seen;
+use crate::{audit, laws, news, plan};
 
 /// How the outside behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +50,7 @@ pub(crate) struct World {
     book: Book,
     items: Items,
     consents: Consents,
+    seen: Seen,
     pub(crate) disk: Disk,
     /// Where the facts are shown, with `SIM_LOG`.
     told: Option<std::io::Stderr>,
@@ -92,7 +94,7 @@ impl World {
             author: None,
             waited: Span::ZERO,
         };
-        world.show_plan();
+        plan::tell(&world.versions).for_each(|line| world.show(&format_args!("{line}")));
         world.send(0, Input::Begin(Box::new(began)));
         if mode == Mode::Hostile {
             world.open_box();
@@ -109,6 +111,7 @@ impl World {
             items: Items::default(),
             consents: Consents::default(),
             disk: Disk::new(seed, &versions),
+            seen: Seen::new(&versions),
             takeovers: 0,
             time_box: None,
             tries_all: false,
@@ -140,6 +143,7 @@ impl World {
             world.core.replay(*at, event);
             world.book.hear(*at, event, &items);
             world.disk.hear(*at, event, world.core.state());
+            world.seen.hear(world.core.state(), *at, event);
             world.log.push((*at, event.clone()));
             world.at = *at;
         }
@@ -352,6 +356,7 @@ impl World {
             replayed.fold(*at, event);
             self.book.hear(*at, event, &items);
             self.disk.hear(*at, event, &replayed);
+            self.seen.hear(&replayed, *at, event);
             audit::after_each(&self.book, &replayed);
             input::commands(event, |command| self.obey(command));
             if let Event::GateOpened { node, .. } = event {
@@ -373,23 +378,6 @@ impl World {
     fn show(&mut self, what: &std::fmt::Arguments<'_>) {
         if let Some(log) = &mut self.told {
             writeln!(log, "{what}").expect("standard error takes what it is told");
-        }
-    }
-
-    /// What the plan says, with `SIM_LOG`.
-    fn show_plan(&mut self) {
-        for (version, graph) in self.versions.clone().iter().enumerate() {
-            self.show(&format_args!("-- plan {}: {:?} {:?}", version + 1, graph.settings, graph.scopes));
-            for (ix, node) in graph.nodes.pairs() {
-                let (phase, scope, selected) = (node.phase, node.scope, node.selected);
-                self.show(&format_args!("{} {ix:?} {phase:?} {scope:?} selected: {selected}", node.id));
-                self.show(&format_args!("    {:?}", node.needs));
-                self.show(&format_args!(
-                    "    {:?}",
-                    node.conditions.iter().map(|it| &it.text).collect::<Vec<_>>()
-                ));
-                self.show(&format_args!("    {:?}", node.rules));
-            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Records become a view: the only place that changes one.
 
-use crate::base::{IdVec, Millis, NodeIx, Span};
+use crate::base::{Millis, NodeIx, Span};
 use crate::run::event::{
     Answer, Attempt, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, Resolution, ShardResult,
     SkipReason,
@@ -298,11 +298,13 @@ impl View {
         });
     }
 
-    /// An ended stage is pending again. Shards that are done stay so when the run is merely resumed.
+    /// An ended stage is pending again.
     pub(super) fn reopen(&mut self, ix: NodeIx, why: ReopenReason) {
         self.sleep_ladder(ix);
+        let is_whole = self.is_done_anew(ix, why);
+        let is_late = self.node(ix).rules.split.as_ref().is_some_and(|split| split.is_late);
         self.edit(ix, |node| {
-            let done = if why == ReopenReason::Resume { node.shards.done } else { 0 };
+            let done = if is_whole { 0 } else { node.shards.done };
             node.shards = Shards { all: node.shards.all, done, ..Shards::default() };
             node.state = NodeState::Pending;
             node.reason = format!("runs again: {}", words::reopened(why));
@@ -311,8 +313,7 @@ impl View {
             (node.blocked_by, node.decided_by, node.expires) = (None, None, None);
             (node.stopping, node.checking, node.is_open, node.is_halted) = (None, None, false, false);
             if let Some(sharded) = &mut node.sharded {
-                sharded.failed.clear();
-                sharded.root = None;
+                sharded.reopen(is_whole, why, is_late);
             }
             node.outputs.clear();
             node.reopened += 1;
@@ -345,53 +346,6 @@ impl View {
         for key in &due {
             self.retries.remove(key);
         }
-    }
-
-    /// The run goes by another version of the plan; what is known of a stage follows its id.
-    fn change_plan(&mut self, version: u32) {
-        let next = version as usize - 1;
-        if version == 0 || next >= self.graphs.len() {
-            return;
-        }
-        let old = self.graph().clone();
-        let by_id: std::collections::BTreeMap<&str, NodeIx> =
-            old.nodes.pairs().map(|(ix, node)| (&*node.id, ix)).collect();
-        self.version = next;
-        let new = self.graph().clone();
-        let mut moved = std::collections::BTreeMap::new();
-        let mut nodes = IdVec::new();
-        for (ix, node) in new.nodes.pairs() {
-            let mut seen = NodeView::new(node);
-            if let Some(&from) = by_id.get(&*node.id) {
-                moved.insert(from, ix);
-                let all = seen.shards.all;
-                seen = self.nodes[from].clone();
-                seen.shards.all = all;
-            }
-            nodes.push(seen);
-        }
-        for ix in new.nodes.indexes() {
-            let node = &mut nodes[ix];
-            node.blocked_by = node.blocked_by.and_then(|by| moved.get(&by).copied());
-        }
-        self.nodes = nodes;
-        self.change_goals(&old.objectives);
-        self.counts = [0; words::STATES.len()];
-        self.active.clear();
-        for (ix, node) in self.nodes.pairs() {
-            self.counts[node.state as usize] += u32::from(node.is_awake);
-            if is_active(node.state) {
-                self.active.insert(ix);
-            }
-        }
-        let usual = std::mem::take(&mut self.expected);
-        self.expected = usual.into_iter().filter_map(|(ix, span)| Some((*moved.get(&ix)?, span))).collect();
-        let flying = std::mem::take(&mut self.inflight);
-        self.inflight =
-            flying.into_iter().filter_map(|((ix, shard), v)| Some(((*moved.get(&ix)?, shard), v))).collect();
-        let due = std::mem::take(&mut self.retries);
-        self.retries =
-            due.into_iter().filter_map(|((ix, shard), v)| Some(((*moved.get(&ix)?, shard), v))).collect();
     }
 }
 
@@ -426,7 +380,7 @@ const fn stage_of(event: &Event) -> Option<NodeIx> {
 }
 
 /// Whether a live view shows a stage in this state.
-const fn is_active(state: NodeState) -> bool {
+pub(super) const fn is_active(state: NodeState) -> bool {
     matches!(state, NodeState::Running | NodeState::Retrying | NodeState::Waiting)
 }
 

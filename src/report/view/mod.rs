@@ -6,6 +6,7 @@
 
 mod consent;
 mod crews;
+mod edit;
 mod fold;
 mod heal;
 mod node;

@@ -41,6 +41,10 @@ pub struct Sharded {
     pub workers: u32,
     /// Workers that went wrong.
     pub replaced: u32,
+    /// Shards up to the last one that has had its turn.
+    pub(super) begun: u32,
+    /// It was cut anew after it had begun.
+    pub(super) is_mixed: bool,
 }
 
 impl Sharded {
@@ -58,7 +62,13 @@ impl Sharded {
             root: None,
             workers: 0,
             replaced: 0,
+            begun: 0,
+            is_mixed: false,
         }))
+    }
+
+    fn begin(&mut self, shard: u32) {
+        self.begun = self.begun.max(shard.saturating_add(1));
     }
 
     fn cut(&mut self, cut: Cut, why: CutReason, p95: Span) {
@@ -84,8 +94,14 @@ impl View {
                     it.late = Some(Arc::clone(items));
                 });
             }
-            Event::ShardRecalled { node, result, .. } => {
-                self.edit_shards(*node, |it| it.recalled += 1);
+            Event::ShardsStarted { node, first, count } => {
+                self.edit_shards(*node, |it| it.begun = it.begun.max(first.saturating_add(*count)));
+            }
+            Event::ShardRecalled { node, shard, result } => {
+                self.edit_shards(*node, |it| {
+                    it.recalled += 1;
+                    it.begin(*shard);
+                });
                 self.edit(*node, |node| {
                     node.shards.done += 1;
                     super::fold::keep(node, result);
@@ -105,6 +121,7 @@ impl View {
             }
             Event::ShardRetried { attempt } => self.edit_shards(attempt.node, |it| {
                 it.failed.remove(&attempt.shard);
+                it.begin(attempt.shard);
             }),
             _ => self.record_of_crews(at, event),
         }

@@ -280,3 +280,45 @@ fn what_an_edit_left_out_half_done_and_another_takes_in_goes_on_with_its_slices(
         .is(0, NodeState::Success)
         .run_ends(RunEnd::Success);
 }
+
+impl Story {
+    /// The attempts that the last news started: shard and number.
+    fn numbers(&self) -> Vec<(u32, u16)> {
+        let mut started = Vec::new();
+        for event in &self.last {
+            crate::run::input::commands(event, |command| {
+                if let crate::run::Command::Start(it) = command {
+                    started.push((it.shard, it.number));
+                }
+            });
+        }
+        started
+    }
+}
+
+#[test]
+fn no_number_is_used_twice_when_a_cut_shrinks_and_grows_again() {
+    let size = |size: u32| graph(parts(vec![listed(&SIX, size, |node| node.rules.retry = Some(retry(1, 0)))]));
+    let mut story = Story::versions(8, vec![size(2), size(6), size(1)]);
+    assert_eq!(story.numbers(), [(0, 1), (1, 1), (2, 1)]);
+    assert_eq!(edited(&mut story).numbers(), [(0, 2)]);
+    assert_eq!(edited(&mut story).numbers(), [(0, 3), (1, 2), (2, 2), (3, 1), (4, 1), (5, 1)]);
+    // What there was before costs no re-try.
+    story
+        .shard(0, 1, Outcome::Exit(1))
+        .has(&Event::ShardRetried { attempt: Attempt { node: n(0), shard: 1, number: 3 } });
+    story.shard(0, 1, Outcome::Exit(1)).is(0, NodeState::Running);
+    assert_eq!(story.core.state().progress(n(0)).failed, 1);
+}
+
+#[test]
+fn no_number_is_used_twice_when_a_stage_is_gone_for_a_while() {
+    let with = |shards: Option<u32>| {
+        let pack = shards.map(|shards| stage("pack", |node| node.rules.shards = shards));
+        graph(parts([Node::plain("other")].into_iter().chain(pack).collect()))
+    };
+    let mut story = Story::versions(8, vec![with(Some(2)), with(None), with(None), with(Some(1)), with(Some(3))]);
+    for expected in [vec![(0, 2)], vec![(0, 3)], vec![(0, 4), (0, 2)], vec![(0, 5), (0, 3), (1, 2), (2, 1)]] {
+        assert_eq!(edited(&mut story).numbers(), expected);
+    }
+}

@@ -198,6 +198,22 @@ fn a_person_is_waited_for_only_when_nothing_else_is_left() {
 }
 
 #[test]
+fn what_the_run_does_not_hold_back_any_more_is_deferred_no_longer() {
+    // `a` fails: what did not fit is blocked, and then only a person can go on, who is waited for.
+    let handler = stage("ask", |node| {
+        node.rules.is_approval = true;
+        let accept = Accept { success: false, skipped: false, failed: true };
+        node.needs = vec![Need { node: n(0), accept }];
+    });
+    let mut story = Story::boxed(100, parts(vec![after("a", &[]), usual("long", 500, 9), handler]));
+    story.has(&deferred(1, Some(500)));
+    assert_eq!(story.core.state().deferred().count(), 1);
+    story.fails(0).is(1, NodeState::Blocked).is(2, NodeState::Waiting);
+    assert_eq!(story.core.state().deferred().count(), 0);
+    assert!(story.core.state().needs_person() && story.core.state().suspended().is_none());
+}
+
+#[test]
 fn a_box_that_is_over_before_it_begins_starts_nothing() {
     let mut story = Story::boxed(0, parts(vec![after("a", &[])]));
     story.starts(&[]).has(&Event::BoxClosed).has(&LEAVES);
