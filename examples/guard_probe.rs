@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::exec::guard::{self, Caught};
-use engine::exec::{Capture, Executor, Exit, Key, Lifetime, Local, News, Signal, Spec, StopKind};
+use engine::exec::{Capture, Executor, Exit, Key, Lifetime, Local, News, Signal, Spec, StopKind, Variables};
 use tokio::signal::unix::{SignalKind, signal};
 
 enum Heard {
@@ -108,9 +108,8 @@ fn start(script: &OsString, news: Sender<Heard>) -> Local {
     };
     let local = Local::new(2, Arc::new(Capture::new(1 << 20)), Box::new(told)).expect("an executor");
     let inherited = ["PATH", "ENGINE_RUN_ID"];
-    let mut env: Vec<(OsString, OsString)> =
-        inherited.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?))).collect();
-    env.push(("ENGINE_ATTEMPT_KEY".into(), "probe".into()));
+    let mut env: Variables = inherited.iter().filter_map(|name| Some((name, std::env::var_os(name)?))).collect();
+    env.set("ENGINE_ATTEMPT_KEY", "probe");
     local.start(Spec {
         key: Key(1),
         argv: vec!["bash".into(), "-c".into(), script.clone()],

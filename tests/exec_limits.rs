@@ -14,7 +14,7 @@ fn sleeper(key: u64) -> Spec {
     Spec {
         key: Key(key),
         argv: vec!["/bin/sleep".into(), "1000".into()],
-        env: Vec::new(),
+        env: engine::exec::Variables::default(),
         secrets: Vec::new(),
         cwd: Path::new("/").into(),
         stop_signal: Signal::Term,

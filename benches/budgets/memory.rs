@@ -1,6 +1,5 @@
 //! Whether spawning slows down when the engine holds much memory: a `fork` would copy its page tables.
 
-use std::ffi::OsString;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -67,14 +66,13 @@ impl OutputSink for Deaf {
 
 fn spec(number: u32) -> Spec {
     let tag = format!("bench-{}-{number}", std::process::id());
-    let env: Vec<(OsString, OsString)> =
-        vec![("PATH".into(), "/usr/bin:/bin".into()), ("ENGINE_ATTEMPT_KEY".into(), tag.clone().into())];
+    let env = [("PATH", "/usr/bin:/bin"), ("ENGINE_ATTEMPT_KEY", &*tag)].into_iter().collect();
     Spec {
         key: Key(u64::from(number)),
         argv: vec!["true".into()],
         env,
         secrets: Vec::new(),
-        cwd: "/".into(),
+        cwd: std::env::current_dir().expect("a bench stands somewhere"),
         stop_signal: Signal::Term,
         grace: Duration::from_secs(5),
         idle: None,

@@ -1,14 +1,14 @@
 //! From a `Start` command to a process: texts rendered, the environment built, the script written out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checks::Material;
 use super::surroundings::Surroundings;
 use crate::base::{Digest, NodeIx, RunId};
+use crate::exec::Variables;
 use crate::graph::model::{Command, Graph, Process};
 use crate::graph::scope::Facts;
 use crate::graph::shards::Slice;
@@ -49,7 +49,7 @@ pub struct Prepared {
     /// The words.
     pub argv: Vec<OsString>,
     /// The whole environment.
-    pub env: Vec<(OsString, OsString)>,
+    pub env: Variables,
     /// The folder it starts in.
     pub cwd: PathBuf,
     /// Where it may write its output values.
@@ -65,12 +65,17 @@ pub struct Preparer {
     surroundings: Surroundings,
     room: Workroom,
     written: std::collections::BTreeSet<Digest>,
+    /// By `pass-env`, what the environments of those who pass that have in common.
+    common: VecDeque<(Vec<Box<str>>, Variables)>,
 }
+
+/// Common parts that are kept; plans pass few lists.
+const MAX_COMMON: usize = 8;
 
 impl Preparer {
     /// For one run.
     pub fn new(run: RunId, surroundings: Surroundings, room: Workroom) -> Self {
-        Self { run, surroundings, room, written: std::collections::BTreeSet::new() }
+        Self { run, surroundings, room, written: std::collections::BTreeSet::new(), common: VecDeque::new() }
     }
 
     /// The project's root.
@@ -204,10 +209,10 @@ impl Preparer {
         // Nobody reads it: what an item leaves is in its answer. The name tells whose process this is.
         let values = self.room.scratch.join(format!("{}-worker-{place}.values", node.raw()));
         let mut env = self.environment(process, &text)?;
-        set(&mut env, "ENGINE_STAGE", (&*graph.nodes[node].id).into());
-        set(&mut env, "ENGINE_WORKER", place.to_string().into());
-        set(&mut env, "ENGINE_ATTEMPT_KEY", (&tag).into());
-        set(&mut env, "ENGINE_OUTPUT", values.clone().into());
+        env.set("ENGINE_STAGE", &*graph.nodes[node].id);
+        env.set("ENGINE_WORKER", place.to_string());
+        env.set("ENGINE_ATTEMPT_KEY", &tag);
+        env.set("ENGINE_OUTPUT", &values);
         let argv = self.words(process, &process.command, &text)?;
         Ok(Prepared { argv, env, cwd, values, tag })
     }
@@ -230,18 +235,18 @@ impl Preparer {
         let stem = format!("{}-{shard}-{number}", node.raw());
         let values = self.room.scratch.join(format!("{stem}.values"));
         let mut env = self.environment(process, &text)?;
-        set(&mut env, "ENGINE_STAGE", (&*graph.nodes[node].id).into());
+        env.set("ENGINE_STAGE", &*graph.nodes[node].id);
         if process.is_gate {
             // Ids have no `~`, so no two stages share a file.
             let name = format!("{}.jsonl", graph.nodes[node].id.replace('/', "~"));
-            set(&mut env, crate::exec::gates::SAMPLES_VAR, self.room.samples.join(name).into());
+            env.set(crate::exec::gates::SAMPLES_VAR, self.room.samples.join(name));
         }
-        set(&mut env, "ENGINE_SHARD", shard.to_string().into());
-        set(&mut env, "ENGINE_ATTEMPT", number.to_string().into());
-        set(&mut env, "ENGINE_ATTEMPT_KEY", (&tag).into());
-        set(&mut env, "ENGINE_OUTPUT", values.clone().into());
+        env.set("ENGINE_SHARD", shard.to_string());
+        env.set("ENGINE_ATTEMPT", number.to_string());
+        env.set("ENGINE_ATTEMPT_KEY", &tag);
+        env.set("ENGINE_OUTPUT", &values);
         if let Some(file) = &items {
-            set(&mut env, "ENGINE_SHARD_FILE", file.into());
+            env.set("ENGINE_SHARD_FILE", file);
         }
         let argv = self.words(process, command, &text)?;
         Ok(Prepared { argv, env, cwd, values, tag })
@@ -249,20 +254,33 @@ impl Preparer {
 
     /// What a process finds in its environment before what is its own.
     fn environment(
-        &self,
+        &mut self,
         process: &Process,
         text: &dyn Fn(&str) -> Result<String, crate::render::Error>,
-    ) -> Result<Vec<(OsString, OsString)>, String> {
-        let mut env: Vec<(OsString, OsString)> = self.surroundings.inherited(&process.pass_env).collect();
+    ) -> Result<Variables, String> {
+        let mut env = self.common(&process.pass_env);
         for (name, value) in &process.env {
             let value = text(value).map_err(|error| format!("`env.{name}`: {error}"))?;
-            set(&mut env, name, value.into());
+            env.set(&**name, value);
         }
         if process.is_engine {
-            set(&mut env, "ENGINE_STATE_DIR", self.room.state.clone().into());
+            env.set("ENGINE_STATE_DIR", &self.room.state);
         }
-        set(&mut env, "ENGINE_RUN_ID", self.run.as_str().into());
+        env.set("ENGINE_RUN_ID", self.run.as_str());
         Ok(env)
+    }
+
+    /// What all processes of the run find that are passed the same variables: one text for all of them.
+    fn common(&mut self, pass: &[Box<str>]) -> Variables {
+        if let Some((_, known)) = self.common.iter().find(|(known, _)| **known == *pass) {
+            return known.clone();
+        }
+        let mut env: Variables = self.surroundings.inherited(pass).collect();
+        env.set("ENGINE_RUN_ID", self.run.as_str());
+        let env = env.shared();
+        self.common.truncate(MAX_COMMON - 1);
+        self.common.push_front((pass.to_vec(), env.clone()));
+        env
     }
 
     /// The words of a process.
@@ -375,14 +393,6 @@ pub(super) fn tag(run: &RunId, stage: &str, shard: u32) -> String {
 /// Writes a small file whole.
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
     std::fs::write(path, bytes).map_err(|error| format!("failed to write `{}`: {error}", path.display()))
-}
-
-/// Sets one variable; the last word counts.
-fn set(env: &mut Vec<(OsString, OsString)>, name: &str, value: OsString) {
-    match env.iter_mut().find(|(key, _)| key.as_bytes() == name.as_bytes()) {
-        Some(slot) => slot.1 = value,
-        None => env.push((name.into(), value)),
-    }
 }
 
 /// The argv that runs the script at `path`.

@@ -7,6 +7,7 @@
 mod attempt;
 mod program;
 mod slot;
+mod spawn;
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -113,10 +114,10 @@ impl Local {
         // From here on a drop joins the threads that were started.
         let mut local = Self { shared, threads: Vec::new(), haste: Haste::default() };
         for index in 0..count {
-            let slot = slot::Slot::new(index, Arc::clone(&local.shared));
+            let shared = Arc::clone(&local.shared);
             let thread = std::thread::Builder::new()
                 .name(format!("spawn-{index}"))
-                .spawn(move || slot.run())
+                .spawn(move || slot::Slot::new(index, shared).run())
                 .map_err(|source| Error::Setup { what: "start a thread", source })?;
             local.threads.push(thread);
         }

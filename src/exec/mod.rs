@@ -24,6 +24,7 @@ pub mod scripted;
 pub mod secrets;
 mod strays;
 pub mod unix;
+pub mod variables;
 pub mod web;
 
 pub use capture::Capture;
@@ -31,6 +32,7 @@ pub use crew::Crew;
 pub use gates::Gates;
 pub use local::{Haste, Leftover, Local};
 pub use scripted::Scripted;
+pub use variables::Variables;
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -85,7 +87,7 @@ pub struct Spec {
     /// Program and arguments. A program without a slash is looked up in the `PATH` of `env`.
     pub argv: Vec<OsString>,
     /// The complete environment, but for secrets.
-    pub env: Vec<(OsString, OsString)>,
+    pub env: Variables,
     /// Variables that hold secrets; of two with one name these count.
     pub secrets: Vec<(OsString, Arc<Secret>)>,
     /// Working directory, absolute.

@@ -189,7 +189,7 @@ mod tests {
         Spec {
             key: Key(key),
             argv: vec!["true".into()],
-            env: Vec::new(),
+            env: crate::exec::Variables::default(),
             secrets: Vec::new(),
             cwd: "/".into(),
             stop_signal: Signal::Term,

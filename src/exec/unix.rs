@@ -233,6 +233,14 @@ pub fn peak_rss_kib() -> Option<u64> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// The signals that this process ignores, one bit each from the lowest on.
+pub fn ignored_signals() -> u64 {
+    let text = read_all(std::path::Path::new("/proc/self/status")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -123,7 +123,7 @@ impl Shop {
         let tag = format!("{}-{}", self.worker.tag, self.next_key);
         let (stdin, stdout): (Arc<OwnedFd>, Arc<OwnedFd>) = (Arc::new(theirs_in), Arc::new(theirs_out));
         let mut spec = Spec { key, tag: tag.clone(), pipes: Some(Pipes { stdin, stdout }), ..self.worker.clone() };
-        spec.env.push(("ENGINE_ATTEMPT_KEY".into(), tag.into()));
+        spec.env.set("ENGINE_ATTEMPT_KEY", tag);
         self.local.start(spec);
         self.crew.join(place, key, ours_in, ours_out);
     }

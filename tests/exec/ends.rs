@@ -62,11 +62,43 @@ fn usage_is_measured() {
     assert!(ended.max_rss_kib > 300 << 10, "{} KiB", ended.max_rss_kib);
 }
 
+/// Why it does not start: the same from the folder of this program, which needs no change of folder, and from another.
 fn why(spec: engine::exec::Spec) -> String {
-    match bench(1).run(spec).0.exit {
+    let why = |spec| match bench(1).run(spec).0.exit {
         Exit::NotStarted(why) => why,
         other => panic!("it must not start: {other:?}"),
+    };
+    let is_home = spec.cwd == std::env::current_dir().expect("tests stand somewhere");
+    let here = why(spec.clone());
+    if is_home {
+        assert_eq!(why(engine::exec::Spec { cwd: std::env::temp_dir(), ..spec }), here);
     }
+    here
+}
+
+#[test]
+fn a_process_cannot_tell_whether_it_was_sent_to_its_folder() {
+    let bench = bench(1);
+    let told = |cwd: std::path::PathBuf, words: &[&str]| {
+        let spec = engine::exec::Spec { cwd, ..argv(words) };
+        let (ended, text) = bench.run(spec);
+        assert_eq!(ended.exit, Exit::Code(0), "{text}");
+        text
+    };
+    let here = std::env::current_dir().expect("tests stand somewhere");
+    let script = "grep -E '^Sig(Blk|Ign|Cgt):' /proc/self/status; ls -l /proc/self/fd | wc -l; \
+                  [ $(cut -d' ' -f5 /proc/$$/stat) = $$ ] && echo leads its group; env | grep -vE '^(PWD|ENGINE_)'";
+    let words = ["/bin/bash", "--norc", "-c", script];
+    let (mine, other) = (told(here.clone(), &words), told(std::env::temp_dir(), &words));
+    assert_eq!(mine, other);
+    // But for two signals that the C library keeps to itself.
+    let ignored = mine.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    assert_eq!(ignored.map(|mask| mask & !(0b11 << 31)), Some(0), "{mine}");
+    assert!(mine.contains("leads its group"), "{mine}");
+    assert_eq!(
+        told(here.clone(), &["pwd", "-P"]).trim_end(),
+        here.canonicalize().expect("real").to_str().unwrap_or("")
+    );
 }
 
 #[test]
@@ -79,7 +111,7 @@ fn what_cannot_start_says_why() {
         path.to_str().expect("a plain path").to_owned()
     };
     let mut spec = argv(&["ehco"]);
-    spec.env[0].1 = "/usr/bin:/bin".into();
+    spec.env.set("PATH", "/usr/bin:/bin");
     let text = why(spec);
     assert!(text.contains("`ehco`") && text.contains("/usr/bin:/bin") && text.contains("`echo`"), "{text}");
 
@@ -102,6 +134,9 @@ fn what_cannot_start_says_why() {
     spec.argv[1] = OsString::from_vec(b"a\0b".to_vec());
     assert!(why(spec).contains("argument 1 contains a NUL"), "a NUL");
     let mut spec = argv(&["true"]);
+    spec.env.set("ODD", OsString::from_vec(b"a\0b".to_vec()));
+    assert!(why(spec).contains("variable `ODD` contains a NUL"), "a NUL");
+    let mut spec = argv(&["true"]);
     spec.argv.push(OsString::from_vec(vec![b'x'; 4 << 20]));
     assert!(why(spec).contains("longer than the system takes"), "too long");
 }
@@ -117,7 +152,7 @@ fn a_program_is_found_from_the_stages_own_folder_and_path() {
     for word in ["./tool", "tool"] {
         let mut spec = argv(&[word]);
         spec.cwd.clone_from(&real);
-        spec.env[0].1 = ":/usr/bin:/bin".into();
+        spec.env.set("PATH", ":/usr/bin:/bin");
         let (ended, text) = bench.run(spec);
         assert_eq!(ended.exit, Exit::Code(0), "{word}");
         assert!(text.ends_with(&format!("from {}\n", real.display())), "{text}");
@@ -135,7 +170,7 @@ fn odd_bytes_reach_the_program_and_nothing_else_does() {
     assert_eq!(bench.capture.take(key), b"\xff\n\"||\xc3\xa9 $HOME *|");
     let (_, text) = bench.run(argv(&["env"]));
     let names: Vec<&str> = text.lines().filter_map(|line| line.split('=').next()).collect();
-    assert_eq!(names, ["ENGINE_ATTEMPT_KEY", "PATH"], "a clean environment");
+    assert_eq!(names, ["PATH", "ENGINE_ATTEMPT_KEY"], "a clean environment");
     // Whoever started the tests may have left descriptors open for all of us; none comes from the executor.
     let script = "readlink /proc/self/fd/0; ls /proc/self/fd | wc -l";
     let plain =

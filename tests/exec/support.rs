@@ -68,9 +68,9 @@ pub(crate) fn argv(words: &[&str]) -> Spec {
     Spec {
         key: Key(number),
         argv: words.iter().map(OsString::from).collect(),
-        env: vec![("PATH".into(), path), ("ENGINE_ATTEMPT_KEY".into(), tag.clone().into())],
+        env: [("PATH", path), ("ENGINE_ATTEMPT_KEY", tag.clone().into())].into_iter().collect(),
         secrets: Vec::new(),
-        cwd: std::env::temp_dir(),
+        cwd: std::env::current_dir().expect("tests stand somewhere"),
         stop_signal: Signal::Term,
         grace: Duration::from_secs(5),
         idle: None,

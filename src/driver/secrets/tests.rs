@@ -129,7 +129,7 @@ fn a_panic_shows_no_secret() {
     let spec = crate::exec::Spec {
         key: crate::exec::Key(1),
         argv: vec!["x".into()],
-        env: Vec::new(),
+        env: crate::exec::Variables::default(),
         secrets: variables,
         cwd: dir.path().to_owned(),
         stop_signal: crate::exec::Signal::Term,

@@ -25,7 +25,9 @@ use super::ports::{self, Clock};
 use super::signals;
 use super::surroundings::Surroundings;
 use crate::exec::guard::{self, Link};
-use crate::exec::{self, Executor as _, Exit, Key, Lifetime, Local, News, OutputSink, Spec, StopKind, unix, web};
+use crate::exec::{
+    self, Executor as _, Exit, Key, Lifetime, Local, News, OutputSink, Spec, StopKind, Variables, unix, web,
+};
 use crate::plan::model::Signal;
 use crate::plan::service::{Probe, Service};
 use crate::render::dotenv;
@@ -311,7 +313,7 @@ impl Keeper<'_> {
     }
 
     /// The complete environment of one process; files are read anew, for they may have been rendered again.
-    fn environment(&self, tag: &str) -> Result<Vec<(OsString, OsString)>, String> {
+    fn environment(&self, tag: &str) -> Result<Variables, String> {
         let here = &self.place.surroundings;
         let mut env: BTreeMap<OsString, OsString> = here.inherited(&self.service.pass_env).collect();
         for path in &self.service.env_files {

@@ -1,6 +1,5 @@
 //! One gate at work: its rounds, its samples, its end.
 
-use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -46,11 +45,10 @@ impl Task {
         let words: Vec<String> = start.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let kind = words.get(LEAD - 1).map_or("", String::as_str);
         let settings = words.get(LEAD..).unwrap_or_default();
-        let var = |name: &str| start.env.iter().find(|(key, _)| key == OsStr::new(name)).map(|(_, value)| value);
-        let samples = var(SAMPLES_VAR).map(PathBuf::from);
-        let outputs = var("ENGINE_OUTPUT").map(PathBuf::from);
+        let samples = start.env.get(SAMPLES_VAR).map(PathBuf::from);
+        let outputs = start.env.get("ENGINE_OUTPUT").map(PathBuf::from);
         let mut variables: Vec<(String, String)> = Vec::new();
-        for (name, value) in &start.env {
+        for (name, value) in start.env.iter() {
             variables.push((name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
         }
         for (name, secret) in &start.secrets {

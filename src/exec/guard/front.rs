@@ -61,7 +61,7 @@ pub fn run_guarded(name: &OsString, args: &[OsString]) -> Result<u8, Error> {
 }
 
 async fn attend(mut command: Command, mut life: io::PipeWriter) -> io::Result<ExitStatus> {
-    let ignored = ignored_signals();
+    let ignored = unix::ignored_signals();
     let mut child = signal(SignalKind::child())?;
     let mut int = listen(SignalKind::interrupt(), ignored)?;
     let mut term = listen(SignalKind::terminate(), ignored)?;
@@ -107,12 +107,6 @@ async fn next(signal: &mut Option<Signal>) {
         }
         None => std::future::pending().await,
     }
-}
-
-fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
-    u64::from_str_radix(mask.trim(), 16).unwrap_or(0)
 }
 
 fn understand(said: &[u8]) -> Talk {

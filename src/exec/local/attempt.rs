@@ -1,12 +1,7 @@
 //! One attempt: its descriptors, what it has printed, and how far its end has come.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,6 +10,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Resource, WaitId, WaitIdOptions};
 
 use super::program::{self, Looks};
+use super::spawn::Spawner;
 use super::{Shared, Spec, now};
 use crate::base::limits;
 use crate::exec::strays::{self, Serial, Traces};
@@ -59,6 +55,13 @@ pub(super) struct Attempt {
     pub(super) notes: Vec<String>,
 }
 
+/// What a thread needs to start attempts.
+#[derive(Debug)]
+pub(super) struct Tools {
+    pub(super) looks: Looks,
+    pub(super) spawner: Spawner,
+}
+
 /// What a main process left to read once it is reaped.
 pub(super) struct Usage {
     pub(super) exit: Exit,
@@ -68,8 +71,8 @@ pub(super) struct Usage {
 
 impl Attempt {
     /// Spawns the main process, in its own group, on the `posix_spawn` path.
-    pub(super) fn spawn(mut spec: Spec, shared: &Shared, looks: &mut Looks) -> Result<Self, String> {
-        let (pid, pidfd, pipe, begun) = Self::try_spawn(&spec, shared, looks)?;
+    pub(super) fn spawn(mut spec: Spec, shared: &Shared, tools: &mut Tools) -> Result<Self, String> {
+        let (pid, pidfd, pipe, begun) = Self::try_spawn(&spec, shared, tools)?;
         // It has them now; as long as we hold them too, their other ends never learn of its end.
         spec.pipes = None;
         let inode = rustix::fs::fstat(&pipe).map_or(0, |stat| stat.st_ino);
@@ -97,18 +100,18 @@ impl Attempt {
     fn try_spawn(
         spec: &Spec,
         shared: &Shared,
-        looks: &mut Looks,
+        tools: &mut Tools,
     ) -> Result<(u32, OwnedFd, OwnedFd, Instant), String> {
         let begun = now();
-        let (program, is_known) = looks.find(spec, begun)?;
+        let (program, is_known) = tools.looks.find(spec, begun)?;
         let (reader, writer) = pipe().map_err(|error| format!("the machine has no room for a pipe: {error}"))?;
         make_room(&reader);
-        let pid = match guard::while_open(|| spawn(spec, shared, &program, writer)) {
+        let pid = match guard::while_open(|| tools.spawner.spawn(spec, shared, &program, writer)) {
             Ok(pid) => pid,
             Err(_) if is_known => {
                 // It may be somewhere else by now; whoever looks again says what is wrong with what it finds.
-                looks.forget();
-                return Self::try_spawn(spec, shared, looks);
+                tools.looks.forget();
+                return Self::try_spawn(spec, shared, tools);
             }
             Err(error) => return Err(program::explain(&error, spec, &program)),
         };
@@ -225,27 +228,4 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     // Only our end: the flag would confuse programs at the other.
     rustix::fs::fcntl_setfl(reader.as_fd(), OFlags::NONBLOCK)?;
     Ok((reader, writer))
-}
-
-fn spawn(spec: &Spec, shared: &Shared, program: &Path, writer: OwnedFd) -> io::Result<u32> {
-    let mut command = Command::new(program);
-    if let Some((name, arguments)) = spec.argv.split_first() {
-        command.arg0(name).args(arguments);
-    }
-    command
-        .env_clear()
-        .envs(spec.env.iter().map(|(name, value)| (name, value)))
-        .envs(spec.secrets.iter().map(|(name, value)| (name, OsStr::from_bytes(value.expose()))))
-        .current_dir(&spec.cwd)
-        .process_group(0)
-        .stdin(Stdio::from(match &spec.pipes {
-            Some(pipes) => pipes.stdin.try_clone()?,
-            None => shared.null.try_clone()?.into(),
-        }))
-        .stdout(Stdio::from(match &spec.pipes {
-            Some(pipes) => pipes.stdout.try_clone()?,
-            None => writer.try_clone()?,
-        }))
-        .stderr(Stdio::from(writer));
-    Ok(command.spawn()?.id())
 }

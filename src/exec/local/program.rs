@@ -96,8 +96,7 @@ fn resolve(spec: &Spec) -> Result<PathBuf, String> {
 }
 
 fn search_path(spec: &Spec) -> &OsStr {
-    let set = spec.env.iter().rev().find(|(name, _)| name == "PATH");
-    set.map_or(OsStr::new("/bin:/usr/bin"), |(_, value)| value.as_os_str())
+    spec.env.get("PATH").unwrap_or(OsStr::new("/bin:/usr/bin"))
 }
 
 fn not_found(spec: &Spec, name: &OsStr, path: &OsStr) -> String {
@@ -193,8 +192,8 @@ fn interpreter(program: &Path) -> Option<String> {
 }
 
 fn nul_byte(spec: &Spec) -> String {
-    let is_broken = |text: &OsString| text.as_bytes().contains(&0);
-    if let Some(place) = spec.argv.iter().position(is_broken) {
+    let is_broken = |text: &OsStr| text.as_bytes().contains(&0);
+    if let Some(place) = spec.argv.iter().position(|word| is_broken(word)) {
         return format!("argument {place} contains a NUL byte, which no program can receive");
     }
     match spec.env.iter().find(|(name, value)| is_broken(name) || is_broken(value)) {
@@ -220,7 +219,7 @@ mod tests {
         Spec {
             key: Key(1),
             argv: vec!["tool".into()],
-            env: vec![("PATH".into(), path.into())],
+            env: [("PATH", path)].into_iter().collect(),
             cwd: root.to_owned(),
             stop_signal: Signal::Term,
             grace: Duration::ZERO,

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::attempt::{Attempt, Phase};
+use super::attempt::{Attempt, Phase, Tools};
 use super::program::Looks;
+use super::spawn::Spawner;
 use super::{READ_BYTES, Service, Shared, now};
 use crate::base::limits;
 use crate::exec::{Ended, Exit, Key, News, Spec, StopKind, strays, unix};
@@ -51,7 +52,7 @@ pub(super) struct Slot {
     attempts: HashMap<u64, Attempt>,
     by_key: HashMap<Key, u64>,
     timers: BTreeSet<(Instant, Timer)>,
-    looks: Looks,
+    tools: Tools,
     next: u64,
     /// There may be work for this slot, and nobody will wake it for that.
     is_expected: bool,
@@ -68,7 +69,7 @@ impl Slot {
             attempts: HashMap::new(),
             by_key: HashMap::new(),
             timers: BTreeSet::new(),
-            looks: Looks::default(),
+            tools: Tools { looks: Looks::default(), spawner: Spawner::new() },
             next: 1,
             is_expected: false,
             is_tidying: false,
@@ -151,7 +152,7 @@ impl Slot {
 
     fn start(&mut self, spec: Spec) {
         let key = spec.key;
-        match Attempt::spawn(spec, &self.shared, &mut self.looks) {
+        match Attempt::spawn(spec, &self.shared, &mut self.tools) {
             Ok(attempt) => self.watch(attempt),
             Err(why) => self.shared.tell(News::Ended(Box::new(Ended::not_started(key, why)))),
         }
