@@ -3,6 +3,7 @@
 //! Nothing here knows what a plan or a run is. Everything is a small value type: a newtype for each
 //! kind of number, so that a shard index can never be passed where a stage index is meant.
 
+pub mod count;
 pub mod digest;
 pub mod id;
 pub mod idvec;

@@ -7,6 +7,7 @@ use super::forecast::{self, Past};
 use super::preview;
 use super::settings::Settings;
 use super::{check, find, inputs, print};
+use crate::base::count::plural;
 use crate::driver::compile::{self, Compiled};
 use crate::graph::build::Mode;
 use crate::graph::draw::{self, Heading, Style, Subject};
@@ -50,7 +51,12 @@ fn shown_inputs(compiled: &Compiled) -> Vec<(String, String)> {
         frame.inputs.iter().map(|(name, value)| (name.clone(), shown(value))).collect();
     if let Some(environment) = &compiled.graph.settings.environment {
         let keys = environment.values.len();
-        let about = format!("{} ({keys} values, {} secrets)", environment.name, environment.secrets);
+        let about = format!(
+            "{} ({}, {})",
+            environment.name,
+            plural(keys as u64, "value"),
+            plural(environment.secrets as u64, "secret")
+        );
         rows.push(("environment".to_owned(), about));
         rows.extend(environment.policy.iter().map(|line| ("policy".to_owned(), line.clone())));
     }

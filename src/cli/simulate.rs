@@ -11,6 +11,7 @@ use super::fault::{Answer, Fault};
 use super::forecast::Past;
 use super::settings::Settings;
 use super::{check, find, inputs, print};
+use crate::base::count::plural;
 use crate::base::{NodeIx, Span};
 use crate::driver::compile;
 use crate::driver::simulate::{Assumptions, Holdup, Simulation, simulate};
@@ -137,11 +138,6 @@ fn as_json(graph: &Graph, found: &Simulation, assumed: &Assumptions) -> serde_js
         "guessed": found.guessed.iter().map(id).collect::<Vec<_>>(),
         "stages": stages.collect::<Vec<_>>(),
     })
-}
-
-/// `1 run`, `2 runs`.
-fn plural(count: u64, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 /// From, to, and how many runs ended there; bars begin at round lengths.

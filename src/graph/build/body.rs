@@ -66,10 +66,8 @@ impl<'a> Builder<'a> {
         let mut rules = self.rules(&layers, is_gate);
         rules.pools.extend(around.pools.iter().copied());
         rules.group = around.number;
-        let has_own_timeout = stage.common.timeout.is_some() || body.common.timeout.is_some();
-        if around.phase == Phase::Finally && !has_own_timeout {
-            // A default that is no shorter than the clean-up's budget bounds nothing: the budget does.
-            rules.timeout = rules.timeout.filter(|timeout| self.budget.is_none_or(|budget| *timeout < budget));
+        if around.phase == Phase::Finally && stage.common.timeout.is_none() && body.common.timeout.is_none() {
+            rules.timeout = self.within_budget(rules.timeout);
         }
         let work = match &body.body {
             Body::Approval { prompt, asked, .. } => {
@@ -117,6 +115,11 @@ impl<'a> Builder<'a> {
         self.undo(&undone, site);
         self.heal(&undone, site);
         Some((node, late))
+    }
+
+    /// A default `timeout` of a clean-up stage; one that is no shorter than the budget bounds nothing: the budget does.
+    fn within_budget(&self, default: Option<Span>) -> Option<Span> {
+        default.filter(|timeout| self.budget.is_none_or(|budget| *timeout < budget))
     }
 
     /// Whose body a stage runs, and what names mean in it when it is an action's.

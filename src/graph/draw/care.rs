@@ -1,6 +1,6 @@
 //! What takes care of a run, in the text of `engine plan`: what heals a stage, and how long things should take.
 
-use super::words;
+use crate::base::count;
 use crate::graph::model::Graph;
 use crate::graph::objective::OnBreach;
 
@@ -38,7 +38,7 @@ fn bounded(name: &'static str, mut all: Vec<String>) -> Vec<(&'static str, Strin
     let more = all.len().saturating_sub(MAX_NAMED);
     all.truncate(MAX_NAMED);
     if more > 0 {
-        all.push(format!("and {}", words::plural(more as u64, "other")));
+        all.push(format!("and {}", count::plural(more as u64, "other")));
     }
     all.into_iter().map(|text| (name, text)).collect()
 }

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::picture::Picture;
 use super::svg::{self, Page};
-use super::words::{self, xml};
+use super::words::xml;
 use super::{MAX_BOXES, Subject, fold, json as document};
+use crate::base::count;
 
 /// Above this many stages there is no view with everything open.
 const MAX_OPEN: usize = 250;
@@ -68,7 +69,7 @@ fn views(subject: Subject) -> Vec<(String, Option<u32>, Picture)> {
     let stages = subject.graph.stages().count();
     let is_folded = views[0].2.boxes.len() < stages;
     if is_folded && stages <= MAX_OPEN && links <= MAX_OPEN_LINKS {
-        let name = format!("all {}", words::plural(stages as u64, "stage"));
+        let name = format!("all {}", count::plural(stages as u64, "stage"));
         views.push((name, Some(u32::MAX), Picture::of(subject, None, usize::MAX)));
     }
     views

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Shown, Subject, fold, reduce, words};
-use crate::base::{IdVec, NodeIx, Span};
+use crate::base::{IdVec, NodeIx, Span, count};
 use crate::graph::model::{Accept, FoldKind, Graph, Phase};
 
 /// What is drawn.
@@ -111,14 +111,14 @@ impl Picture {
         let links = reduce::reduced(links, &depths);
         let stages = boxes.iter().map(|block| block.nodes.len()).sum::<usize>();
         let depth = boxes.iter().map(|block| block.layer + 1).max().unwrap_or(0);
-        let mut subtitle = words::plural(stages as u64, "stage");
+        let mut subtitle = count::plural(stages as u64, "stage");
         if stages > boxes.len() {
             subtitle = format!("{subtitle} in {} boxes", boxes.len());
         }
         Self {
             title: inside
                 .map_or_else(|| subject.graph.name.clone(), |at| subject.graph.folds[at as usize].name.clone()),
-            subtitle: format!("{subtitle}, {}", words::plural(depth as u64, "layer")),
+            subtitle: format!("{subtitle}, {}", count::plural(depth as u64, "layer")),
             boxes,
             links,
             frames: frames.made,
@@ -263,12 +263,12 @@ fn label(graph: &Graph, group: &fold::Group) -> (String, String) {
     match group.kind {
         Kind::Stage | Kind::Approval => (first.to_string(), words::purpose(graph, group.nodes[0])),
         Kind::Shards => {
-            let shards = words::number(u64::from(node(0).rules.shards));
+            let shards = count::number(u64::from(node(0).rules.shards));
             (format!("{first} ×{shards}"), words::purpose(graph, group.nodes[0]))
         }
         Kind::Closed(FoldKind::Matrix) | Kind::Part(FoldKind::Matrix) => (format!("{} ×{many}", name()), ends()),
         Kind::Closed(kind) | Kind::Part(kind) => {
-            (format!("{} {}", fold::kind_word(kind), name()), words::plural(many as u64, "stage"))
+            (format!("{} {}", fold::kind_word(kind), name()), count::plural(many as u64, "stage"))
         }
         Kind::Chain => (format!("{first} → {last}"), format!("{many} stages in a row")),
         Kind::Siblings => (format!("{first} +{}", many - 1), format!("{many} alike, up to {last}")),

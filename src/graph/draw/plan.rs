@@ -5,7 +5,7 @@ use anstyle::{AnsiColor, Style as Paint};
 use super::rails::paint;
 use super::words::{self, line};
 use super::{Style, Subject, fold};
-use crate::base::{NodeIx, Span};
+use crate::base::{NodeIx, Span, count};
 use crate::graph::forecast::{Forecast, Worst};
 use crate::graph::model::{FoldKind, Graph, Node, Phase, Policy};
 
@@ -107,12 +107,12 @@ impl Out<'_> {
             self.wrap(0, 0, &description.replace('\n', " "), Paint::new());
         }
         let waves = forecast.waves.len() as u64;
-        let mut counts = vec![words::plural(u64::from(forecast.selected), "stage"), words::plural(waves, "wave")];
+        let mut counts = vec![count::plural(u64::from(forecast.selected), "stage"), count::plural(waves, "wave")];
         let parallel = self.graph().settings.max_parallel;
         counts.push(format!("{parallel} at once"));
         let approvals = self.selected().filter(|(_, node)| node.rules.is_approval).count() as u64;
         if approvals > 0 {
-            counts.push(words::plural(approvals, "approval"));
+            counts.push(count::plural(approvals, "approval"));
         }
         let conditional = self.selected().filter(|(_, node)| !node.conditions.is_empty()).count();
         if conditional > 0 {
@@ -136,7 +136,7 @@ impl Out<'_> {
 
     fn wave(&mut self, name: &str, wave: &[NodeIx]) {
         self.blank();
-        let count = words::plural(wave.len() as u64, "stage");
+        let count = count::plural(wave.len() as u64, "stage");
         let rule = self.mark("─", "-");
         let head = format!("{} {name} ", rule.repeat(2));
         let rest = self.columns.saturating_sub(words::width(&head) + words::width(&count) + 4);
@@ -157,7 +157,7 @@ impl Out<'_> {
         }
         if rows.len() > MAX_WAVE_ROWS {
             let more: usize = rows[MAX_WAVE_ROWS..].iter().map(|row| row.nodes.len()).sum();
-            self.put(4, &format!("and {} more", words::plural(more as u64, "stage")), Self::dim());
+            self.put(4, &format!("and {} more", count::plural(more as u64, "stage")), Self::dim());
         }
     }
 
@@ -209,8 +209,8 @@ impl Out<'_> {
         if let Some(split) = &rules.split {
             facts.extend(words::split(node, split, seen.attempts_each));
         } else if rules.shards > 1 {
-            let all = words::number(seen.attempts);
-            let shards = words::plural(u64::from(rules.shards), "shard");
+            let all = count::number(seen.attempts);
+            let shards = count::plural(u64::from(rules.shards), "shard");
             facts.push(if seen.attempts_each > 1 { format!("{shards}, {all} attempts in all") } else { shards });
         }
         let pools = rules.pools.iter().map(|&(pool, weight)| (&graph.pools[pool], weight));
@@ -308,7 +308,7 @@ impl Out<'_> {
         let expected = match forecast.expected() {
             Some(_) if forecast.range.is_some_and(|range| range.samples > 0) => {
                 let range = forecast.range.expect("asked for just now");
-                let runs = words::plural(u64::from(range.samples), "earlier run");
+                let runs = count::plural(u64::from(range.samples), "earlier run");
                 let (p50, p95) = (words::length(range.p50), words::length(range.p95));
                 format!("{}{p50}, in 95 of 100 cases at most {p95} ({runs})", self.mark("≈ ", "about "))
             }
@@ -316,7 +316,7 @@ impl Out<'_> {
             None => format!(
                 "unknown, {} of {} have enough history",
                 forecast.known,
-                words::plural(u64::from(forecast.foreseen), "stage")
+                count::plural(u64::from(forecast.foreseen), "stage")
             ),
         };
         self.total("expected", &expected);
@@ -326,18 +326,18 @@ impl Out<'_> {
                 format!("{} {} (the run's timeout)", self.mark("≤", "at most"), words::length(*span))
             }
             Worst::Unbounded(nodes) => {
-                format!("unbounded, {} without a timeout", words::plural(nodes.len() as u64, "stage"))
+                format!("unbounded, {} without a timeout", count::plural(nodes.len() as u64, "stage"))
             }
         };
         self.total("worst case", &worst);
-        self.total("attempts", &format!("at most {}", words::number(forecast.attempts)));
+        self.total("attempts", &format!("at most {}", count::number(forecast.attempts)));
         if forecast.peak() > 0 {
             let bars = sparkline(forecast, self.columns.saturating_sub(34).clamp(8, 40), self.style.unicode);
             self.total("at work", &format!("{bars}  {} at most", forecast.peak()));
         }
         for limit in forecast.contended.iter().take(4) {
             let text =
-                format!("{}: {} at once of {} wanted", limit.name, limit.capacity, words::number(limit.demand));
+                format!("{}: {} at once of {} wanted", limit.name, limit.capacity, count::number(limit.demand));
             self.total("limited by", &text);
         }
         if let Some(lock) = &self.subject.graph.settings.lock {

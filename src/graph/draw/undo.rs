@@ -1,7 +1,6 @@
 //! The rollback in the text of `engine plan`: in which order stages are undone, and which are not.
 
-use super::words;
-use crate::base::{IdVec, NodeIx};
+use crate::base::{IdVec, NodeIx, count};
 use crate::graph::model::{Graph, Phase, Policy, Undo};
 
 /// Stages that are named before the rest is only counted.
@@ -54,6 +53,6 @@ fn order(graph: &Graph, arrow: &str) -> String {
 fn listed(all: &[&str]) -> Option<String> {
     let shown = all.iter().take(MAX_NAMED).copied().collect::<Vec<_>>().join(", ");
     let more = all.len().saturating_sub(MAX_NAMED);
-    let more = if more > 0 { format!(" and {}", words::plural(more as u64, "more stage")) } else { String::new() };
+    let more = if more > 0 { format!(" and {}", count::plural(more as u64, "more stage")) } else { String::new() };
     (!all.is_empty()).then(|| format!("{shown}{more}"))
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::base::count::{number, plural};
 use crate::base::{NodeIx, Span};
 use crate::graph::model::{Command, Items, Node, Split, Terms, Work};
 use crate::graph::{Foreseen, Graph};
@@ -54,12 +55,32 @@ pub(super) fn work(graph: &Graph, node: NodeIx) -> String {
         Work::Approval { prompt, items } => asks(graph, node, prompt.as_deref(), items.len()),
         Work::Process(process) => match &process.command {
             Command::Argv(words) => {
+                let words = if process.is_engine { as_written(words) } else { words.clone() };
                 let words = words.iter().map(|word| quoted(&graph.foresee(node, word)));
                 words.collect::<Vec<_>>().join(" ")
             }
             Command::Script { text, .. } => script(text),
         },
     }
+}
+
+/// A built-in action as the plan names it, with its settings: without the words that only the engine says to itself.
+fn as_written(words: &[Box<str>]) -> Vec<Box<str>> {
+    let (name, rest) = match words {
+        [_, gate, probe, kind, rest @ ..] if (&**gate, &**probe) == ("gate", "probe") => (kind.to_string(), rest),
+        [_, noun, verb, rest @ ..] => (format!("{noun}.{verb}"), rest),
+        _ => return words.to_vec(),
+    };
+    let mut written = vec![name.into()];
+    let mut rest = rest.iter();
+    while let Some(word) = rest.next() {
+        match &**word {
+            "--stage" | "--outputs" => {}
+            "--files-digest" | "--platform" => drop(rest.next()),
+            _ => written.push(word.clone()),
+        }
+    }
+    written
 }
 
 /// `asks: Ship v2? (2 people, not the operator)`
@@ -109,12 +130,6 @@ fn quoted(word: &[Foreseen]) -> String {
     if is_bare && !text.is_empty() { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-/// `1 stage`, `1,200 stages`.
-pub(super) fn plural(count: u64, one: &str) -> String {
-    let end = if count == 1 { "" } else { "s" };
-    format!("{} {one}{end}", number(count))
-}
-
 /// How a stage's items are cut and what bounds its shards.
 pub(super) fn split(node: &Node, split: &Split, attempts: u32) -> Vec<String> {
     let items = plural(split.items, "item");
@@ -135,19 +150,6 @@ pub(super) fn split(node: &Node, split: &Split, attempts: u32) -> Vec<String> {
     said.extend(split.rate.map(|rate| format!("at most {rate} starts")));
     said.extend(split.allow_failed.map(|most| format!("{most} may fail")));
     said
-}
-
-/// `1,200,000`.
-pub(super) fn number(count: u64) -> String {
-    let digits = count.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// A length to read, at most two units and no needless milliseconds: `1h30m`, `12s`, `250ms`.

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthChar;
 
 use super::{Diagnostic, Severity};
+use crate::base::count::plural;
 use crate::base::limits::{MAX_ERRORS, MAX_EXCERPT_COLUMNS};
 use crate::plan::source::{BOM, Place, Sources};
 
@@ -42,16 +43,12 @@ pub fn summary(found: &[Diagnostic]) -> String {
     let counts: Vec<String> = [(errors, "error"), (found.len() - errors, "warning")]
         .into_iter()
         .filter(|&(count, _)| count > 0)
-        .map(|(count, noun)| plural(count, noun))
+        .map(|(count, noun)| plural(count as u64, noun))
         .collect();
     if counts.is_empty() {
         return "nothing found".to_owned();
     }
-    format!("{} in {}", counts.join(", "), plural(files.len(), "file"))
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    format!("{} in {}", counts.join(", "), plural(files.len() as u64, "file"))
 }
 
 /// The styles of one finding.
