@@ -4,6 +4,8 @@
 mod audience;
 #[path = "flows/boxes.rs"]
 mod boxes;
+#[path = "flows/cells.rs"]
+mod cells;
 #[path = "flows/clocks.rs"]
 mod clocks;
 #[path = "flows/consent.rs"]

@@ -6,6 +6,8 @@ pub const MAX_SPAN_MS: u64 = 3650 * 86_400_000;
 pub const MAX_STAGES: usize = 1_000_000;
 /// Edges in one graph: a matrix of 2,000 that needs a matrix of 2,000 still fits.
 pub const MAX_EDGES: usize = 8_000_000;
+/// Cells that an earlier stage may give to a matrix: each of them is a stage of the graph from the start.
+pub const MAX_LATE_CELLS: u32 = 1000;
 /// Shards of one stage.
 pub const MAX_SHARDS: u64 = 2_000_000;
 /// Bytes of one plan file: a generated plan of 100,000 stages has about 20 MB.

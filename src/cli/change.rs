@@ -57,10 +57,14 @@ pub(super) fn look(read: &Read, settings: &Settings) -> Result<Edited, Fault> {
     let recorded = &read.compiled.graph;
     Arc::make_mut(&mut compiled.graph)
         .expect(|node, graph| recorded.nodes[recorded.find(&graph.nodes[node].id)?].rules.usual);
-    let changes = compare(&read.compiled.graph, &compiled.graph);
     if compiled.graph.digest() == read.compiled.graph.digest() {
         return Ok(Edited::No);
     }
+    let recorded = read.state().graph();
+    if !recorded.matrices.is_empty() {
+        Arc::make_mut(&mut compiled.graph).adopt_cells(recorded);
+    }
+    let changes = compare(recorded, &compiled.graph);
     let approvals = approvals_above(&compiled, &changes);
     Ok(Edited::Yes(Box::new(Edit { compiled: Box::new(compiled), changes, approvals })))
 }

@@ -30,7 +30,7 @@ pub(super) fn run(args: &LogsArgs, settings: &Settings) -> Answer {
     let read = find::read(dir.clone())?;
     let versions = Versions::of(&read);
     if let Some(id) = &wanted
-        && !read.graphs.iter().any(|graph| graph.find(id).is_some())
+        && !versions.graphs.iter().any(|graph| graph.find(id).is_some())
     {
         find::stage(versions.newest(), id)?;
     }
@@ -73,7 +73,8 @@ fn target(state: &StateDir, what: &[String]) -> Result<(RunDir, Option<String>),
     // A latest run that cannot be read has no stages to mean.
     let latest = find::latest(state).and_then(|entry| find::read(entry.dir));
     let Ok(latest) = latest else { return run.map(|dir| (dir, None)) };
-    let is_stage = latest.graphs.iter().any(|graph| graph.find(one).is_some());
+    let graphs = latest.named();
+    let is_stage = graphs.iter().any(|graph| graph.find(one).is_some());
     match run {
         Ok(dir) if is_stage => {
             let (run, id) = (dir.id(), latest.dir.id());
@@ -85,7 +86,7 @@ fn target(state: &StateDir, what: &[String]) -> Result<(RunDir, Option<String>),
         Ok(dir) => Ok((dir, None)),
         Err(_) if is_stage => Ok((latest.dir, Some(one.clone()))),
         Err(no_run) => {
-            let graph = latest.graphs.last().expect("a run has a graph");
+            let graph = graphs.last().expect("a run has a graph");
             let near = nearest(one, graph.nodes.iter().map(|node| &*node.id));
             Err(match near {
                 Some(near) => no_run.help(format!("or stage `{near}` of the latest run: engine logs {near}")),
@@ -107,7 +108,7 @@ impl Versions {
             Event::PlanChanged { version } => Some((*at, *version as usize - 1)),
             _ => None,
         });
-        Self { graphs: read.graphs.clone(), since: since.collect() }
+        Self { graphs: read.named(), since: since.collect() }
     }
 
     fn newest(&self) -> &Graph {

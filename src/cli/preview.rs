@@ -61,7 +61,7 @@ pub(super) fn run(id: &str, args: &PlanArgs, settings: &Settings) -> Answer {
         orders.change = Some(found.compiled.clone());
         edit = Some(found);
     }
-    let graph = orders.change.as_ref().map_or(&read.compiled.graph, |compiled| &compiled.graph).clone();
+    let graph = orders.change.as_ref().map_or_else(|| read.state().graph(), |compiled| &compiled.graph).clone();
     orders.rerun = resume::rerun(&graph, &args.rerun)?;
     orders.failed = resume::rerun_failed(&graph, &args.rerun)?;
     // What a pause holds back starts once a person ends it: that is what a person wants to see.
@@ -97,7 +97,7 @@ fn lines(read: &Read, orders: &Orders, edit: Option<&Edit>, graph: &Graph) -> Ve
     let mut lines: Vec<Line> = graph
         .nodes
         .pairs()
-        .filter(|(ix, _)| prospects[*ix].is_awake)
+        .filter(|(ix, _)| prospects[*ix].is_awake && !graph.is_hidden(*ix))
         .map(|(ix, node)| {
             let prospect = &prospects[ix];
             let changes = edit.map_or_else(Vec::new, |edit| changes_of(edit, ix));
@@ -163,6 +163,7 @@ fn words(prospect: &Prospect, graph: &Graph, was: Option<NodeState>) -> (&'stati
         Fate::Skipped(SkipReason::NotNeeded) => {
             ("skip", "handles a failure, and nothing is known to fail".to_owned())
         }
+        Fate::Skipped(SkipReason::NoCell) => ("skip", "no cell of its matrix".to_owned()),
         Fate::Skipped(SkipReason::NotSelected) => ("skip", "left out on the command line".to_owned()),
         Fate::Skipped(SkipReason::Blocked { by }) => ("blocked", format!("`{}` did not succeed", id(*by))),
     }

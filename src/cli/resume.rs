@@ -61,11 +61,12 @@ pub(super) fn go_on(
     let compiled = orders.change.as_deref().unwrap_or(&read.compiled);
     if let Some(time_box) = &time_box {
         let was = read.state().graph();
+        let graph = orders.change.as_ref().map_or(was, |compiled| &compiled.graph);
         let is_done = |ix: NodeIx| {
-            let old = was.find(&compiled.graph.nodes[ix].id);
+            let old = was.find(&graph.nodes[ix].id);
             old.is_some_and(|old| read.state().state(old).is_success())
         };
-        time_box.refuse(&compiled.graph, &is_done)?;
+        time_box.refuse(graph, &is_done)?;
     }
     let surroundings = Surroundings::read(settings.root.clone());
     let mut given = compiled.given.clone();
@@ -185,7 +186,7 @@ fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> 
             orders.change = Some(edit.compiled);
         }
     }
-    let graph = orders.change.as_ref().map_or_else(|| &read.compiled.graph, |compiled| &compiled.graph);
+    let graph = orders.change.as_ref().map_or_else(|| read.state().graph(), |compiled| &compiled.graph);
     orders.rerun = rerun(graph, &args.rerun)?;
     orders.failed = rerun_failed(graph, &args.rerun)?;
     orders.place = place::record(&settings.root, read.dir.state_path());

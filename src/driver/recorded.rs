@@ -158,6 +158,27 @@ impl Read {
         }
     }
 
+    /// The versions of its plan, matrices with the cells that they were given last.
+    pub fn named(&self) -> Vec<Arc<Graph>> {
+        let mut graphs = self.graphs.clone();
+        if graphs.iter().all(|graph| graph.matrices.is_empty()) {
+            return graphs;
+        }
+        let mut now = 0;
+        for (_, _, event) in &self.records {
+            match event {
+                Event::PlanChanged { version } => {
+                    let was = Arc::clone(&graphs[now]);
+                    now = (*version as usize - 1).min(graphs.len() - 1);
+                    Arc::make_mut(&mut graphs[now]).adopt_cells(&was);
+                }
+                Event::CellsFrozen { node, cells } => Arc::make_mut(&mut graphs[now]).give_cells(*node, cells),
+                _ => {}
+            }
+        }
+        graphs
+    }
+
     /// The run's state as recorded.
     pub fn state(&self) -> &RunState {
         self.folded().state()

@@ -32,6 +32,8 @@ pub struct Parts {
     pub frames: Vec<Frame>,
     /// Limits of the run.
     pub settings: Settings,
+    /// Matrices whose cells an earlier stage gives.
+    pub matrices: Vec<super::cells::LateMatrix>,
     /// Groups.
     pub groups: Vec<Group>,
     /// Objectives.
@@ -73,6 +75,7 @@ impl Graph {
             folds: parts.folds,
             frames: parts.frames,
             settings: parts.settings,
+            matrices: parts.matrices,
             groups: parts.groups,
             objectives: parts.objectives,
             dependents,

@@ -51,7 +51,7 @@ pub struct FieldChange {
 /// Compares by node id: first the new graph's nodes in order, then those that are gone.
 pub fn compare(old: &Graph, new: &Graph) -> Vec<Change> {
     let mut changes = Vec::with_capacity(new.nodes.len());
-    for (ix, node) in new.nodes.pairs() {
+    for (ix, node) in new.nodes.pairs().filter(|(ix, _)| !new.is_hidden(*ix)) {
         let kind = match old.find(&node.id) {
             None => ChangeKind::Added(ix),
             Some(before) => {
@@ -65,7 +65,7 @@ pub fn compare(old: &Graph, new: &Graph) -> Vec<Change> {
         };
         changes.push(Change { id: node.id.clone(), kind });
     }
-    let gone = old.nodes.pairs().filter(|(_, node)| new.find(&node.id).is_none());
+    let gone = old.nodes.pairs().filter(|(ix, node)| !old.is_hidden(*ix) && new.find(&node.id).is_none());
     changes.extend(gone.map(|(ix, node)| Change { id: node.id.clone(), kind: ChangeKind::Removed(ix) }));
     changes
 }

@@ -45,6 +45,10 @@ impl Graph {
         }
         self.of_rules(&body.rules, &mut fields);
         fields.push(("values", self.values(body)));
+        // Only where it is said, so that what is known of other stages stays known.
+        if let Some(cell) = body.cell {
+            fields.push(("matrix", self.matrices[cell.matrix as usize].promise()));
+        }
         fields.push(("selected", body.selected.to_string()));
         fields
     }

@@ -132,7 +132,10 @@ impl Forecast {
             timed.filter(|(ix, _)| is_played(ix))
         };
         Self {
-            attempts: selected().fold(0, |sum, (ix, _)| sum.saturating_add(stages[ix].attempts)),
+            attempts: graph
+                .places()
+                .filter(|(_, node)| node.selected)
+                .fold(0, |sum, (ix, _)| sum.saturating_add(stages[ix].attempts)),
             worst: worst::of_run(graph, &stages),
             end: schedule.map_or(critical.length, |plan| {
                 plan.starts.iter().map(|start| start.end).max().unwrap_or_default()

@@ -6,6 +6,7 @@
 mod aside;
 mod assemble;
 pub mod build;
+mod cells;
 mod compare;
 mod digest;
 pub mod draw;
@@ -25,6 +26,7 @@ pub mod undo;
 pub use assemble::Parts;
 pub use build::world::World;
 pub use build::{Given, GivenValue, Mode, Request, build};
+pub use cells::{cells_of, named_place};
 pub use compare::{Change, ChangeKind, FieldChange, compare};
 pub use model::{Graph, Node};
 pub use scope::{Facts, Foreseen};

@@ -10,6 +10,7 @@ use crate::plan::model::{Lifetime, Shell, Signal};
 use crate::plan::{FileIx, Place};
 use crate::render::Value;
 
+pub use super::cells::{LateMatrix, Place as CellPlace, Slot};
 pub use super::rules::{Consent, Frozen, LockRule, Retry, Rules, Split, Terms, Undo};
 
 /// A frozen graph. Made by [`Graph::assemble`] only, so that its edges, order and priorities agree.
@@ -29,6 +30,8 @@ pub struct Graph {
     pub frames: Vec<Frame>,
     /// Limits of the run.
     pub settings: Settings,
+    /// Matrices whose cells an earlier stage gives.
+    pub matrices: Vec<LateMatrix>,
     /// Groups, those of the plan first.
     pub groups: Vec<super::objective::Group>,
     /// Every `slo`.
@@ -145,6 +148,8 @@ pub struct Frame {
     pub vars: Arc<serde_json::Map<String, Value>>,
     /// `matrix.…` of the cell.
     pub matrix: Arc<serde_json::Map<String, Value>>,
+    /// The cell that `matrix.…` is about, where an earlier stage gives its value.
+    pub cell: Option<CellPlace>,
     /// `group.name`.
     pub group: Option<String>,
     /// Inputs and vars that are only known while the plan runs: `with` values that use `needs.…`.
@@ -190,6 +195,8 @@ pub struct Node {
     pub group: Option<Box<str>>,
     /// What it folds into.
     pub fold: Option<u32>,
+    /// The cell that it belongs to, of a matrix whose cells an earlier stage gives.
+    pub cell: Option<CellPlace>,
     /// The innermost failure scope.
     pub scope: ScopeIx,
     /// What must have ended before it may start.
@@ -419,6 +426,7 @@ impl Node {
             phase: Phase::Main,
             group: None,
             fold: None,
+            cell: None,
             scope: ScopeIx::new(0),
             needs: Vec::new(),
             views: Vec::new(),
@@ -467,9 +475,10 @@ impl Graph {
         &self.order
     }
 
-    /// The stages, in written order: all nodes but those that sleep until they are called.
+    /// The stages, in written order: all nodes but those that sleep until they are called, and places for cells that
+    /// nobody has given.
     pub fn stages(&self) -> impl Iterator<Item = (NodeIx, &Node)> {
-        self.nodes.pairs().filter(|(_, node)| node.phase.is_stage())
+        self.nodes.pairs().filter(|(ix, node)| node.phase.is_stage() && !self.is_hidden(*ix))
     }
 
     /// Critical-path weight of `node`, in ms: the larger, the sooner it should start.

@@ -60,6 +60,10 @@ impl Graph {
         let part = Part { index, of, takes };
         let mut trial = self.clone();
         trial.take_part(&part);
+        if let Some(node) = trial.nodes.iter().find(|node| node.selected && node.cell.is_some()) {
+            let matrix = &self.matrices[node.cell.expect("it was just seen").matrix as usize];
+            return Err(format!("which cells `{}` has is only known while the plan runs", matrix.id));
+        }
         let twice = trial.nodes.iter().find(|node| node.selected && !node.rules.idempotent);
         match twice {
             Some(node) if !part.takes.contains_key(&*node.id) => {

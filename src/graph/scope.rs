@@ -123,7 +123,7 @@ impl Graph {
             match &*name.path[0] {
                 "inputs" => scope.set("inputs", &self.known(spot, "inputs", names, facts)?),
                 "vars" => scope.set("vars", &self.known(spot, "vars", names, facts)?),
-                "matrix" => scope.set("matrix", &Tree::map(&self.frame(spot.frame).matrix)),
+                "matrix" => scope.set("matrix", &self.cell(spot.frame, name)?),
                 "group" => scope.set("group", &pairs([("name", self.frame(spot.frame).group.clone().into())])),
                 "needs" => scope.set("needs", &self.needs(spot, names, facts)?),
                 "shard" => scope.set("shard", &self.shard(spot, facts)),
@@ -154,6 +154,33 @@ impl Graph {
             own.insert("outputs".to_owned(), self.outputs(stage, facts));
         }
         Tree::map(&own)
+    }
+
+    /// `matrix`, with what an earlier stage gave.
+    fn cell(&self, frame: FrameIx, name: &Name) -> Result<Tree, Error> {
+        let frame = self.frame(frame);
+        let Some(cell) = frame.cell else { return Ok(Tree::map(&frame.matrix)) };
+        let matrix = &self.matrices[cell.matrix as usize];
+        let turn = matrix.slots[cell.slot as usize].turn;
+        let mut map = Map::clone(&frame.matrix);
+        match &matrix.values[turn as usize] {
+            Some(value) => {
+                map.insert(matrix.axis.to_string(), value.clone());
+            }
+            None if name.path.get(1).is_none_or(|part| **part == *matrix.axis) => return Err(only_the_run()),
+            None => {}
+        }
+        Ok(Tree::map(&map))
+    }
+
+    /// The value that gives the cells of the matrix that `node` belongs to.
+    ///
+    /// # Errors
+    /// As [`Graph::text`].
+    pub fn cells(&self, node: NodeIx, facts: &dyn Facts) -> Result<Value, Error> {
+        let Some(matrix) = self.late_matrix(node) else { return Ok(Value::Null) };
+        let spot = Spot { node, shard: 0, frame: matrix.frame, views: &matrix.views, depth: 0 };
+        self.late(spot, &matrix.text, facts)
     }
 
     fn frame(&self, frame: FrameIx) -> &Frame {
@@ -219,10 +246,12 @@ impl Graph {
         known_yet(target, wants_outputs, facts)?;
         let (state, outputs) = match target {
             Target::Node(node) => (facts.state(*node), self.outputs(*node, facts)),
-            Target::Cells(cells) => (
-                worst(cells.iter().map(|(_, node)| facts.state(*node))),
-                cells.iter().map(|(label, node)| (label.to_string(), self.outputs(*node, facts))).collect(),
-            ),
+            Target::Cells(cells) => {
+                let there = || cells.iter().filter(|(_, node)| !self.is_absent(*node));
+                let label = |label, node| self.cell_label(node).unwrap_or(label).to_owned();
+                let outputs = there().map(|(name, node)| (label(name, *node), self.outputs(*node, facts)));
+                (worst(there().map(|(_, node)| facts.state(*node))), outputs.collect())
+            }
             Target::File { nodes, outputs, frame, views } => {
                 let state = worst(nodes.iter().map(|&node| facts.state(node)));
                 let mut map = Map::new();
@@ -328,8 +357,11 @@ fn known_yet(target: &Target, wants_outputs: bool, facts: &dyn Facts) -> Result<
     if is_known {
         return Ok(());
     }
-    let message = "only the run can tell".to_owned();
-    Err(Error { fault: Fault::Later, message, range: None, help: None })
+    Err(only_the_run())
+}
+
+fn only_the_run() -> Error {
+    Error { fault: Fault::Later, message: "only the run can tell".to_owned(), range: None, help: None }
 }
 
 fn later(name: &Name) -> Error {

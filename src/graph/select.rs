@@ -56,7 +56,7 @@ pub fn apply(graph: &mut Graph, selection: &Selection) -> Vec<Refusal> {
     let only = marks(graph, &only);
     let skip = marks(graph, &skip);
     let is_finally_named = graph.nodes.pairs().any(|(ix, node)| node.phase == Phase::Finally && only[ix]);
-    for ix in graph.stages().map(|it| it.0).collect::<Vec<_>>() {
+    for ix in graph.places().map(|it| it.0).collect::<Vec<_>>() {
         let node = &mut graph.nodes[ix];
         let is_main = node.phase == Phase::Main;
         node.selected = !skip[ix]
@@ -84,7 +84,8 @@ pub fn apply(graph: &mut Graph, selection: &Selection) -> Vec<Refusal> {
 /// The nodes that `name` means.
 pub fn named(graph: &Graph, flag: &str, name: &str, refusals: &mut Vec<Refusal>) -> Vec<NodeIx> {
     let found: Vec<NodeIx> = graph
-        .stages()
+        .places()
+        .filter(|(ix, _)| !graph.is_absent(*ix))
         .filter(|(_, node)| {
             let rest = node.id.strip_prefix(name);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))

@@ -138,6 +138,7 @@ impl Stored for SkipReason {
             }
             Self::NotNeeded => out.push(2),
             Self::NotSelected => out.push(3),
+            Self::NoCell => out.push(4),
         }
     }
 
@@ -147,6 +148,7 @@ impl Stored for SkipReason {
             1 => Self::Blocked { by: NodeIx::take(from)? },
             2 => Self::NotNeeded,
             3 => Self::NotSelected,
+            4 => Self::NoCell,
             _ => return Err("an unknown reason to skip"),
         })
     }

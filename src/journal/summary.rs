@@ -199,6 +199,8 @@ struct Folding<'a> {
     summary: Summary,
     /// Place in `summary.stages` of each stage of the present plan.
     slots: Vec<usize>,
+    /// The ids of a version that has places for cells, as they were before anything gave them.
+    places: Vec<Box<str>>,
     by_id: HashMap<String, usize>,
     /// When the attempts that run were started.
     running: HashMap<(NodeIx, u32), Millis>,
@@ -223,7 +225,14 @@ impl<'a> Folding<'a> {
             resumes: 0,
             stages: Vec::new(),
         };
-        Self { run, summary, slots: Vec::new(), by_id: HashMap::new(), running: HashMap::new() }
+        Self {
+            run,
+            summary,
+            slots: Vec::new(),
+            places: Vec::new(),
+            by_id: HashMap::new(),
+            running: HashMap::new(),
+        }
     }
 
     fn fold(&mut self, at: Millis, event: Event) {
@@ -245,6 +254,7 @@ impl<'a> Folding<'a> {
                 self.summary.verdict = None;
             }
             Event::PlanChanged { version } => self.name_stages(version),
+            Event::CellsFrozen { node, cells } => self.name_cells(node, &cells),
             Event::RunSuspended { why } => {
                 self.summary.state = match why {
                     SuspendReason::Person => RunState::Waiting,
@@ -353,12 +363,30 @@ impl<'a> Folding<'a> {
         let read = |name: &str| fs::read_to_string(self.run.plan_path(version).join(name)).unwrap_or_default();
         let (ids, outlook) = (read(snapshot::STAGES), read(snapshot::OUTLOOK));
         self.slots = ids.lines().map(|id| self.slot(id)).collect();
+        self.places = if ids.contains(":?") { ids.lines().map(Into::into).collect() } else { Vec::new() };
         for (at, line) in outlook.lines().enumerate() {
             if let (Some(&slot), Some(line)) = (self.slots.get(at), Line::parse(line)) {
                 let stage = &mut self.summary.stages[slot];
                 (stage.definition, stage.size) = (line.definition, line.size);
             }
         }
+    }
+
+    /// The places of a matrix are called by what they were given.
+    fn name_cells(&mut self, node: NodeIx, cells: &[Box<str>]) {
+        let places = std::mem::take(&mut self.places);
+        let matrix = places.get(node.raw() as usize).and_then(|id| id.split_once(":?")).map(|(matrix, _)| matrix);
+        for (at, id) in places.iter().enumerate() {
+            if let Some(id) = matrix.and_then(|matrix| crate::graph::named_place(id, matrix, cells)) {
+                let known = &self.summary.stages[self.slots[at]];
+                let (definition, size) = (known.definition, known.size);
+                let slot = self.slot(&id);
+                self.slots[at] = slot;
+                let stage = &mut self.summary.stages[slot];
+                (stage.definition, stage.size) = (definition, size);
+            }
+        }
+        self.places = places;
     }
 
     fn slot(&mut self, id: &str) -> usize {

@@ -431,8 +431,10 @@ pub struct Cache {
 pub struct Matrix {
     /// Where it is written.
     pub at: Place,
-    /// The axes in written order; each a list or a template that gives one.
+    /// The axes in written order; each a list or a template that gives one, or the text of `from`.
     pub axes: Vec<(Spanned<Text>, Tree)>,
+    /// The axis whose values a stage gives while the plan runs, as its place in `axes`, and the most it may give.
+    pub late: Option<(usize, Setting<u32>)>,
     /// `include`: more cells (maps of axis to value).
     pub include: Vec<Tree>,
     /// `exclude`: cells to leave out.

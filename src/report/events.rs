@@ -103,6 +103,7 @@ fn facts(view: &View, event: &Event) -> (&'static str, Value) {
         Event::ShardRetried { attempt } => ("shard-retried", of_attempt(view, *attempt)),
         Event::ShardsCut { .. }
         | Event::ItemsFrozen { .. }
+        | Event::CellsFrozen { .. }
         | Event::ShardRecalled { .. }
         | Event::StageSealed { .. }
         | Event::ShardsReopened { .. } => facts_of_shards(view, event),
@@ -328,6 +329,12 @@ fn facts_of_shards(view: &View, event: &Event) -> (&'static str, Value) {
             });
             ("shards-cut", facts)
         }
+        Event::CellsFrozen { node, cells } => {
+            let matrix = view.graph().late_matrix(*node).map(|matrix| &*matrix.id);
+            let cells =
+                cells.iter().filter_map(|cell| serde_json::from_str::<Value>(cell).ok()).collect::<Vec<_>>();
+            ("cells-frozen", json!({"stage": matrix, "cells": cells}))
+        }
         Event::ItemsFrozen { node, items } => ("items-frozen", json!({"stage": id(node), "items": items.len()})),
         Event::ShardRecalled { node, shard, result } => {
             let mut facts = json!({"stage": id(node), "shard": shard});
@@ -353,6 +360,7 @@ fn of_skip(view: &View, node: NodeIx, why: &SkipReason) -> Value {
         SkipReason::Condition => ("skipped", "condition", None),
         SkipReason::NotNeeded => ("skipped", "not-needed", None),
         SkipReason::NotSelected => ("skipped", "not-selected", None),
+        SkipReason::NoCell => ("skipped", "no-cell", None),
         SkipReason::Blocked { by } => ("blocked", "blocked", Some(view.id(*by))),
     };
     json!({"stage": view.id(node), "state": state, "why": word, "by": by})

@@ -134,7 +134,7 @@ fn stage(view: &View, ix: NodeIx, node: &NodeView, now: Millis) -> Value {
         "expected_ms": view.expected(ix).map(crate::base::Span::ms),
         "reason": why::explain(view, ix, now),
         "interrupted": node.is_cut_off,
-        "needs": view.node(ix).needs.iter().map(|need| view.id(need.node)).collect::<Vec<_>>(),
+        "needs": view.needs(ix).map(|need| view.id(need)).collect::<Vec<_>>(),
         "outputs": node.outputs.iter().cloned().collect::<Map<_, _>>(),
         "group": view.node(ix).group,
         "exit": exit_code(node),

@@ -51,8 +51,7 @@ fn is_free(view: &View, ix: NodeIx) -> bool {
 
 /// What an unstarted stage waits for.
 fn explain_pending(view: &View, ix: NodeIx) -> String {
-    let open = view.node(ix).needs.iter().map(|need| need.node);
-    let open: Vec<NodeIx> = open.filter(|&need| !words::is_ended(view.get(need).state)).collect();
+    let open: Vec<NodeIx> = view.needs(ix).filter(|&need| !words::is_ended(view.get(need).state)).collect();
     if let Some(cause) = view.say_cancel() {
         return format!("not started: {cause}");
     }

@@ -133,6 +133,9 @@ fn settled(state: &RunState, at: Millis, node: NodeIx) -> Event {
     if !it.selected {
         return Event::NodeSkipped { node, why: SkipReason::NotSelected };
     }
+    if state.graph().is_absent(node) {
+        return Event::NodeSkipped { node, why: SkipReason::NoCell };
+    }
     match state.needs(node) {
         Needs::Met => {}
         Needs::NotNeeded => return Event::NodeSkipped { node, why: SkipReason::NotNeeded },
@@ -152,6 +155,9 @@ fn settled(state: &RunState, at: Millis, node: NodeIx) -> Event {
             return Event::NodeSkipped { node, why: SkipReason::Blocked { by } };
         }
         return state.finish(node);
+    }
+    if state.lacks_cells(node) || state.lost_cells(node) {
+        return state.give_cells(node);
     }
     if let Some(barred) = state.barred(node) {
         return barred;

@@ -16,8 +16,12 @@ impl RunState {
     /// The rest of the run goes by another plan: everything known is kept under the stages' new numbers. What had
     /// not succeeded is tried again, for its new text or that of its needs may be the mended one.
     pub(super) fn change_plan(&mut self, at: Millis, version: u32) {
-        let Some(new) = self.graphs.0.get(version as usize - 1).cloned() else { return };
         let old = Arc::clone(self.graph());
+        let Some(new) = self.graphs.0.get_mut(version as usize - 1) else { return };
+        if !new.matrices.is_empty() {
+            Arc::make_mut(new).adopt_cells(&old);
+        }
+        let new = Arc::clone(new);
         let name = |node: NodeIx| new.find(&old.nodes[node].id);
         let kept = self.kept_cuts(&old, &new);
         let is_kept: BTreeSet<NodeIx> = kept.keys().copied().collect();

@@ -94,6 +94,14 @@ pub enum Event {
         /// All items, in order.
         items: Arc<Vec<Box<str>>>,
     },
+    /// The cells of a matrix, which an earlier stage gave, are these: a value for each turn of its axis, JSON as text,
+    /// empty for a turn without a cell. No turns at all: what was given cannot be taken, and the matrix fails.
+    CellsFrozen {
+        /// The first stage of its first place.
+        node: NodeIx,
+        /// The values, by turn.
+        cells: Arc<Vec<Box<str>>>,
+    },
     /// What a shard would leave is known from an earlier run; it does not start.
     ShardRecalled {
         /// The stage.

@@ -26,14 +26,11 @@ impl RunState {
                 self.fold_resumed(at, resumed);
             }
             Event::PlanChanged { version } => self.change_plan(at, *version),
-            Event::NodeAdmitted { node } => {
-                self.cells[*node].is_admitted = true;
-                self.think_told(*node, true);
-                self.place(at, *node);
-            }
+            Event::NodeAdmitted { node } => self.fold_admitted(at, *node),
             Event::ShardsStarted { node, first, count } => self.fold_started(at, *node, *first, *count),
             Event::ShardRetried { attempt } => self.fold_retried(at, *attempt),
             Event::ShardsCut { node, cut, .. } => self.fold_cut(*node, *cut),
+            Event::CellsFrozen { node, cells } => self.fold_cells(at, *node, cells),
             Event::ItemsFrozen { node, items } => self.fold_items(at, *node, items),
             Event::ShardRecalled { node, shard, result } => self.fold_recalled(at, (*node, *shard), result),
             Event::StageSealed { node, root } => self.left.entry(*node).or_default().root = Some(*root),
@@ -84,6 +81,12 @@ impl RunState {
         self.note_objectives(at, event);
         self.promote(at);
         self.run_clock(at, gap);
+    }
+
+    fn fold_admitted(&mut self, at: Millis, node: NodeIx) {
+        self.cells[node].is_admitted = true;
+        self.think_told(node, true);
+        self.place(at, node);
     }
 
     fn fold_began(&mut self, at: Millis, began: &Began) {

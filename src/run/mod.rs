@@ -29,6 +29,7 @@
 
 mod advance;
 mod case;
+mod cells;
 mod clock;
 mod consent;
 mod core;

@@ -39,7 +39,7 @@ impl RunState {
 
     fn need(&self, need: Need) -> Needs {
         let state = self.cells[need.node].state;
-        if !self.is_awake(need.node) {
+        if !self.is_awake(need.node) || self.graph().is_absent(need.node) {
             return Needs::Met;
         }
         let is_met = (state.is_success() && need.accept.success)
@@ -136,7 +136,7 @@ impl RunState {
         if !self.is_awake(node) {
             return Lane::Idle;
         }
-        if !it.selected {
+        if !it.selected || self.graph().is_absent(node) {
             return Lane::Todo;
         }
         let is_held = cell.needs_left > 0 || self.is_held(node);
@@ -153,6 +153,9 @@ impl RunState {
             return if self.wants_answer(node) { Lane::Ask } else { when_idle };
         }
         let is_asked = !it.conditions.is_empty() && !cell.is_admitted;
+        if it.cell.is_some() && (self.lacks_cells(node) || self.lost_cells(node)) {
+            return Lane::Todo;
+        }
         if is_asked || self.runs_nothing(node) {
             return Lane::Todo;
         }
@@ -354,6 +357,7 @@ impl RunState {
         if !std::mem::replace(&mut self.cells[node].is_released, false) {
             return;
         }
+        self.forget_cells(node);
         let graph = Arc::clone(self.graph());
         self.open[phase_ix(graph.nodes[node].phase)] += 1;
         for &next in graph.dependents(node) {

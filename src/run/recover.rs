@@ -119,7 +119,9 @@ impl RunState {
                 | NodeState::Cancelled
                 | NodeState::Blocked
                 | NodeState::Undone => true,
-                NodeState::Skipped => it.needs.iter().any(|need| again.contains_key(&need.node)),
+                NodeState::Skipped => {
+                    it.needs.iter().any(|need| again.contains_key(&need.node)) || self.lacks_cells(node)
+                }
                 NodeState::Unknown => false,
                 state if state.is_final() => false,
                 _ => cell.expired.is_some() || cell.cancelled > 0 || cell.failed > 0,

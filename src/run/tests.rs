@@ -10,6 +10,7 @@ use crate::graph::Parts;
 use crate::graph::model::{Accept, Condition, Graph, Need, Node, Phase, Policy, Pool, Retry, Scope};
 
 mod cancel;
+mod cells;
 mod checks;
 mod clocks;
 mod consent;
@@ -31,6 +32,8 @@ mod undo;
 
 /// A run that is told what happens and asked what followed.
 struct Story {
+    /// The versions of the plan as they were before anything happened.
+    graphs: Vec<Arc<Graph>>,
     core: Core,
     at: Millis,
     /// What followed from the last news.
@@ -113,7 +116,8 @@ impl Story {
     }
 
     fn versions(jobs: u32, graphs: Vec<Arc<Graph>>) -> Self {
-        let mut story = Self { core: Core::new(graphs), at: Millis::ZERO, last: Vec::new(), all: Vec::new() };
+        let core = Core::new(graphs.clone());
+        let mut story = Self { graphs, core, at: Millis::ZERO, last: Vec::new(), all: Vec::new() };
         story.tell(began(jobs));
         story
     }
@@ -128,7 +132,7 @@ impl Story {
 
     /// Law 4: the facts alone give the same state.
     fn is_replayable(&self) {
-        let mut other = Core::new(self.core.state().graphs.0.clone());
+        let mut other = Core::new(self.graphs.clone());
         self.all.iter().for_each(|(at, event)| other.replay(*at, event));
         assert_eq!(other.state(), self.core.state(), "replay differs");
     }
@@ -223,7 +227,8 @@ impl Story {
     /// The run as it is without its last records.
     fn without_last(&self, count: usize) -> Self {
         let mut story = Self {
-            core: Core::new(self.core.state().graphs.0.clone()),
+            graphs: self.graphs.clone(),
+            core: Core::new(self.graphs.clone()),
             at: self.at,
             last: Vec::new(),
             all: Vec::new(),

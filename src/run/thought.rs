@@ -128,7 +128,12 @@ impl RunState {
 
 /// Whether the answer is one that only the run can give.
 pub(super) fn is_later(answer: &Result<bool, crate::render::Error>) -> bool {
-    answer.as_ref().is_err_and(|error| error.fault == Fault::Later)
+    answer.as_ref().is_err_and(later)
+}
+
+/// Whether this is what only the run can tell.
+pub(super) fn later(error: &crate::render::Error) -> bool {
+    error.fault == Fault::Later
 }
 
 /// What is certain of a run: neither what only the run can tell, nor what was thought because of that.

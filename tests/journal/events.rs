@@ -173,6 +173,10 @@ fn of_shards() -> impl Strategy<Value = Event> {
             let items = Arc::new(items.into_iter().map(Into::into).collect());
             Event::ItemsFrozen { node, items }
         }),
+        (node(), vec(any::<String>(), 0..5)).prop_map(|(node, cells)| {
+            let cells = Arc::new(cells.into_iter().map(Into::into).collect());
+            Event::CellsFrozen { node, cells }
+        }),
         (node(), any::<u32>(), sealed()).prop_map(|(node, shard, result)| {
             let result = Box::new(result);
             Event::ShardRecalled { node, shard, result }

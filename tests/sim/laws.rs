@@ -338,6 +338,7 @@ fn skip_is_true(book: &Book, state: &RunState, node: NodeIx, why: &SkipReason) {
     assert!(!has_ended(book, node), "{node:?} ends twice");
     match why {
         SkipReason::Condition => assert_eq!(holds(book, state, node), Some(false), "{node:?}"),
+        SkipReason::NoCell => assert!(state.graph().is_absent(node), "{node:?} is a cell"),
         SkipReason::NotSelected => assert!(!it.selected, "{node:?} is selected"),
         SkipReason::NotNeeded if it.phase == Phase::Rollback => crate::undo::may_pass(book, node, why),
         SkipReason::NotNeeded => {

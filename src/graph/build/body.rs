@@ -51,7 +51,6 @@ impl<'a> Builder<'a> {
         site: Site<'_>,
     ) -> Option<(NodeIx, Option<FrameIx>)> {
         let (body, action_cx) = self.body_of(around, stage, site)?;
-        let late = action_cx.as_ref().map(|cx| cx.frame);
         let body_cx = action_cx.as_ref().unwrap_or(&around.cx);
         let is_gate = matches!(body.body, Body::Approval { .. });
         let asks = matches!(body.body, Body::Gate { .. });
@@ -98,6 +97,7 @@ impl<'a> Builder<'a> {
             phase: around.phase,
             group: around.group.clone(),
             fold: around.fold,
+            cell: around.cell,
             scope: around.scope,
             needs: Vec::new(),
             views: Vec::new(),
@@ -114,7 +114,7 @@ impl<'a> Builder<'a> {
         let undone = Undone { node, stage: (stage, &around.cx), body: (body, body_cx), common: &layers.common };
         self.undo(&undone, site);
         self.heal(&undone, site);
-        Some((node, late))
+        Some((node, action_cx.as_ref().map(|cx| cx.frame)))
     }
 
     /// A default `timeout` of a clean-up stage; one that is no shorter than the budget bounds nothing: the budget does.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Map;
 
 use super::Builder;
-use super::expand::Beside;
+use super::beside::Beside;
 use super::secrets::Lent;
 use super::types::literal;
 use crate::graph::model::FrameIx;

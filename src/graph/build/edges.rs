@@ -12,6 +12,7 @@ impl<'a> Builder<'a> {
     /// Ties the nodes of `table` by the needs of its stages.
     pub(super) fn edges(&mut self, table: &Table<'a>, main: Option<&Table<'a>>) {
         for made in table.iter() {
+            self.late_views(made, table, main);
             for cell in &made.cells {
                 self.tie(made, cell, table, main);
             }
@@ -23,8 +24,10 @@ impl<'a> Builder<'a> {
         for need in &made.stage.needs {
             // An unknown stage has been reported when the file was checked.
             let Some(target) = table.get(need.stage.value.as_str()) else { continue };
+            self.check_same(need, (made, target));
             let tied: Vec<&Cell> = target.cells.iter().filter(|other| is_tied(need, cell, other)).collect();
-            if tied.is_empty() && !target.cells.is_empty() && !self.is_partial {
+            let is_known = made.late.is_none() && target.late.is_none();
+            if tied.is_empty() && !target.cells.is_empty() && !self.is_partial && is_known {
                 let id = &need.stage.value;
                 let message = format!("no cell of `{id}` has the same {} as `{}`", axes(need), cell.label);
                 self.error("plan::bad-matrix", need.stage.at, message);

@@ -1,7 +1,6 @@
 //! Stages become nodes: matrix cells, bodies of actions, sub-stages of files.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,13 +8,14 @@ use std::sync::Arc;
 use serde_json::Map;
 
 use super::Builder;
+use super::beside::Beside;
 use super::context::{Context, Declared, Needed, Site, Status};
 use super::matrix::{CellPlan, axis_names};
 use crate::base::{NodeIx, PoolIx, ScopeIx, Text, limits};
-use crate::graph::model::{Condition, Fold, FoldKind, FrameIx, Phase, View};
+use crate::graph::model::{CellPlace, Condition, Fold, FoldKind, FrameIx, Phase, View};
 use crate::graph::scope::under;
 use crate::plan::Diagnostic;
-use crate::plan::model::{Body, Plan, Rollback, Stage};
+use crate::plan::model::{Body, Matrix, Plan, Rollback, Stage};
 use crate::render::{Tree as Prepared, Value};
 
 /// What surrounds the stages of one file, or of `finally`.
@@ -36,12 +36,16 @@ pub(super) struct Surround<'a> {
     pub(super) chain: Vec<usize>,
     /// Pools that all nodes inside use.
     pub(super) pools: Vec<(PoolIx, u32)>,
+    /// The cell around, of a matrix whose cells an earlier stage gives.
+    pub(super) cell: Option<CellPlace>,
 }
 
 /// The nodes of a stage.
 pub(super) struct Made<'a> {
     pub(super) stage: &'a Stage,
     pub(super) cells: Vec<Cell>,
+    /// Its late matrix, and which needs the text reads that gives the cells.
+    pub(super) late: Option<(u32, BTreeSet<Box<str>>)>,
 }
 
 /// The nodes of one cell; a stage without a matrix has one.
@@ -120,33 +124,6 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The stages of one file, by the names that expressions give them; sorted when first asked.
-pub(super) struct Beside<'a> {
-    stages: &'a [Stage],
-    by_name: OnceCell<BTreeMap<String, usize>>,
-}
-
-impl<'a> Beside<'a> {
-    const fn new(stages: &'a [Stage]) -> Self {
-        Self { stages, by_name: OnceCell::new() }
-    }
-
-    fn by_name(&self) -> &BTreeMap<String, usize> {
-        let names = || self.stages.iter().map(|stage| under(&stage.id.value));
-        self.by_name.get_or_init(|| names().zip(0..).collect())
-    }
-
-    /// The stage that expressions call `name`.
-    pub(super) fn get(&self, name: &str) -> Option<&'a Stage> {
-        self.by_name().get(name).map(|&at| &self.stages[at])
-    }
-
-    /// All names.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_name().keys().map(String::as_str)
-    }
-}
-
 /// A group as the stages in it see it.
 #[derive(Clone)]
 struct Inside {
@@ -174,6 +151,7 @@ impl<'a> Builder<'a> {
             phase: Phase::Main,
             chain: Vec::new(),
             pools: Vec::new(),
+            cell: None,
         };
         let table = self.expand(&main, None);
         if let Some(finally) = &plan.finally {
@@ -240,9 +218,14 @@ impl<'a> Builder<'a> {
         if let Some(Inside { cx, scope, fold, group, number }) = inside {
             inner = Cow::Owned(Surround { cx, scope, group, number: Some(number), fold, ..around.clone() });
         }
-        let mut plans = vec![None];
+        let needs = if has_templates(stage) { self.needed(stage, beside, main) } else { BTreeMap::new() };
+        let (mut plans, mut late) = (vec![None], None);
         if let Some(matrix) = &stage.matrix {
-            plans = self.cells(stage, matrix, &inner.cx).into_iter().map(Some).collect();
+            let site = Site { needs: Some(&needs), beside: Some(beside), may_be_late: true, ..Site::default() };
+            self.used.clear();
+            let (cells, max) = self.cells(stage, matrix, &inner.cx, site);
+            late = max.and_then(|max| self.late_matrix(&inner, (stage, matrix), &cells, max));
+            plans = cells.into_iter().map(Some).collect();
             let inner = inner.to_mut();
             if let Some(word) = &matrix.on_failure {
                 inner.scope = self.push_scope(inner.scope, format!("matrix {}{id}", around.prefix), word.value);
@@ -260,12 +243,17 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        let needs = if has_templates(stage) { self.needed(stage, beside, main) } else { BTreeMap::new() };
+        let late = late.map(|matrix| (matrix, std::mem::take(&mut self.used)));
         let mut cells = Vec::with_capacity(plans.len());
-        for plan in plans {
+        for (slot, plan) in (0..).zip(plans) {
+            if let Some((matrix, _)) = late {
+                inner.to_mut().cell = Some(CellPlace { matrix, slot });
+                let first = NodeIx::new(u32::try_from(self.nodes.len()).expect("limits::MAX_STAGES fits"));
+                self.matrices[matrix as usize].slots[slot as usize].first = first;
+            }
             cells.extend(self.cell(&inner, stage, plan, (&needs, beside)));
         }
-        Made { stage, cells }
+        Made { stage, cells, late }
     }
 
     fn cell(
@@ -280,7 +268,7 @@ impl<'a> Builder<'a> {
         let mut inner = Cow::Borrowed(around);
         if let (Some(matrix), Some(plan)) = (&stage.matrix, &plan) {
             id = format!("{id}:{}", plan.label);
-            inner.to_mut().cx = self.cell_context(&around.cx, matrix, plan);
+            inner.to_mut().cx = self.cell_context(&around.cx, matrix, (plan, around.cell));
         }
         let condition = stage.condition.as_ref().and_then(crate::plan::tree::Tree::as_str);
         let site = Site {
@@ -321,11 +309,21 @@ impl<'a> Builder<'a> {
         Some(cell)
     }
 
-    fn cell_context(&mut self, cx: &Context, matrix: &crate::plan::model::Matrix, plan: &CellPlan) -> Context {
+    fn cell_context(
+        &mut self,
+        cx: &Context,
+        matrix: &Matrix,
+        (plan, cell): (&CellPlan, Option<CellPlace>),
+    ) -> Context {
         let values = Arc::new(plan.values.clone());
-        let mut inner = self.derive(cx, |frame| frame.matrix = values);
-        let status = if plan.is_unknown { Status::Unknown(None) } else { Status::Known };
-        let declared: Declared = axis_names(matrix).into_iter().map(|name| (name.into(), status)).collect();
+        let mut inner = self.derive(cx, |frame| (frame.matrix, frame.cell) = (values, cell));
+        let status = |name: &str| match (plan.is_unknown, cell) {
+            (true, _) => Status::Unknown(None),
+            (false, Some(_)) if !plan.values.contains_key(name) => Status::Late,
+            (false, _) => Status::Known,
+        };
+        let declared: Declared =
+            axis_names(matrix).into_iter().map(|name| (name.as_str().into(), status(&name))).collect();
         inner.matrix = Arc::new(declared);
         inner.scope.set("matrix", &Prepared::map(&plan.values));
         inner
@@ -363,6 +361,7 @@ impl<'a> Builder<'a> {
             phase: around.phase,
             chain,
             pools,
+            cell: around.cell,
         };
         let table = self.expand(&inner, None);
         let range = cell.nodes.start..u32::try_from(self.nodes.len()).expect("limits::MAX_STAGES fits");
@@ -422,6 +421,7 @@ fn has_templates(stage: &Stage) -> bool {
         Body::File { .. } | Body::Action { .. } | Body::Env { .. } | Body::Gate { .. } => false,
     };
     !(is_plain_body
+        && stage.matrix.as_ref().is_none_or(|matrix| matrix.late.is_none())
         && stage.heal.is_empty()
         && !matches!(stage.rollback, Some(Rollback::Body(_)))
         && stage.condition.is_none()

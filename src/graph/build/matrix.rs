@@ -8,6 +8,7 @@ use super::Builder;
 use super::context::{Context, Eval, Site};
 use super::nearest;
 use crate::base::limits;
+use crate::graph::cells::{LateMatrix, label_word};
 use crate::graph::scope::under;
 use crate::plan::model::{Matrix, Stage};
 use crate::plan::tree::{Kind, Tree};
@@ -23,32 +24,54 @@ pub(super) struct CellPlan {
     pub(super) label: Box<str>,
     /// Whether the values are still unknown (`check` without inputs).
     pub(super) is_unknown: bool,
+    /// Which value of a late axis is its own, and what stands around that in its label.
+    pub(super) turn: Option<(u32, Around)>,
 }
+
+/// What stands before and behind a value in a label.
+type Around = (Box<str>, Box<str>);
+
+/// The cells of a matrix; with the number of values that a stage may give, if one does.
+pub(super) type Cells = (Vec<CellPlan>, Option<u32>);
 
 impl Builder<'_> {
     /// The cells of `matrix`, in order: the first axis changes slowest, `include` comes last.
-    pub(super) fn cells(&mut self, stage: &Stage, matrix: &Matrix, cx: &Context) -> Vec<CellPlan> {
+    pub(super) fn cells(&mut self, stage: &Stage, matrix: &Matrix, cx: &Context, site: Site<'_>) -> Cells {
         let names: Vec<String> = axis_names(matrix);
-        let mut axes = Vec::new();
-        for (_, tree) in &matrix.axes {
-            match self.value(tree, cx, Site::default()) {
-                Eval::Known(Value::Array(values)) => axes.push(values),
+        let (mut axes, mut max) = (Vec::new(), None);
+        for (at, (_, tree)) in matrix.axes.iter().enumerate() {
+            let setting = matrix.late.as_ref().filter(|(late, _)| *late == at).map(|(_, most)| most);
+            let most = setting.and_then(|most| self.bounded(most, cx, (1, limits::MAX_LATE_CELLS), "`max`"));
+            let site = if setting.is_some() { site } else { Site::default() };
+            match self.value(tree, cx, site) {
+                Eval::Known(Value::Array(values)) => {
+                    if let Some(most) = most.filter(|&most| values.len() > most as usize) {
+                        let message = format!("the values are {}, and `max` is {most}", values.len());
+                        self.error("plan::too-large", tree.at, message);
+                    }
+                    axes.push(values);
+                }
                 Eval::Known(other) => {
                     let message = format!("an axis is a list, and this is {}", crate::render::noun(&other));
                     self.error("plan::wrong-type", tree.at, message);
-                    return Vec::new();
+                    return (Vec::new(), None);
                 }
                 Eval::Unknown => {
                     let values = Map::new();
-                    return vec![CellPlan { values, label: "*".into(), is_unknown: true }];
+                    return (vec![CellPlan { values, label: "*".into(), is_unknown: true, turn: None }], None);
                 }
-                Eval::Late | Eval::Failed => return Vec::new(),
+                Eval::Late => {
+                    let Some(most) = most else { return (Vec::new(), None) };
+                    max = Some(most);
+                    axes.push((0..most).map(Value::from).collect());
+                }
+                Eval::Failed => return (Vec::new(), None),
             }
         }
         let count = axes.iter().try_fold(1usize, |all, axis| all.checked_mul(axis.len()));
         if count.is_none_or(|count| count > limits::MAX_STAGES) {
             self.fill(matrix.at, format!("the matrix has more than {} cells (MAX_STAGES)", limits::MAX_STAGES));
-            return Vec::new();
+            return (Vec::new(), None);
         }
         let mut rows = if axes.is_empty() { Vec::new() } else { vec![Map::new()] };
         for (name, axis) in names.iter().zip(&axes) {
@@ -63,6 +86,10 @@ impl Builder<'_> {
                 })
                 .collect();
         }
+        if let (Some(_), Some((late, _))) = (max, &matrix.late) {
+            // `include` and `exclude` beside it were refused when the file was checked.
+            return (late_cells(rows, &names, *late), max);
+        }
         for tree in &matrix.exclude {
             let Some(rule) = self.cell_map(tree, &names, cx) else { continue };
             rows.retain(|row| !rule.iter().all(|(name, value)| row.get(name) == Some(value)));
@@ -75,7 +102,7 @@ impl Builder<'_> {
             }
             rows.push(row);
         }
-        self.label(stage, matrix.at, rows, &names)
+        (self.label(stage, matrix.at, rows, &names), None)
     }
 
     /// An item of `include` or `exclude`.
@@ -134,7 +161,7 @@ impl Builder<'_> {
                 }
                 continue;
             }
-            cells.push(CellPlan { values, label, is_unknown: false });
+            cells.push(CellPlan { values, label, is_unknown: false, turn: None });
         }
         cells
     }
@@ -157,11 +184,18 @@ fn end(matrix: &Matrix) -> u32 {
     axes.chain(&matrix.include).chain(&matrix.exclude).map(Tree::end).max().unwrap_or(matrix.at.end)
 }
 
-/// The part of a cell's id that `value` gives.
-fn label_word(value: &Value) -> Option<String> {
-    let text = text_of(value)?;
-    let is_right = |c: u8| c.is_ascii_alphanumeric() || b"._+-".contains(&c);
-    ((1..=64).contains(&text.len()) && text.bytes().all(is_right)).then_some(text)
+/// The places for the cells of a matrix whose axis number `late` has turns instead of values.
+fn late_cells(rows: Vec<Map<String, Value>>, names: &[String], late: usize) -> Vec<CellPlan> {
+    let plan = |mut values: Map<String, Value>| {
+        let word = |name: &String| label_word(&values[name]).unwrap_or_default();
+        let before: String = names[..late].iter().map(|name| word(name) + ",").collect();
+        let behind: String = names[late + 1..].iter().map(|name| ",".to_owned() + &word(name)).collect();
+        let turn = values.remove(&names[late]).and_then(|turn| turn.as_u64());
+        let turn = turn.and_then(|turn| u32::try_from(turn).ok()).expect("limits::MAX_LATE_CELLS fits");
+        let label = format!("{before}{}{behind}", LateMatrix::unknown(turn)).into();
+        CellPlan { values, label, is_unknown: false, turn: Some((turn, (before.into(), behind.into()))) }
+    };
+    rows.into_iter().map(plan).collect()
 }
 
 fn key_place(tree: &Tree, key: &str) -> Place {

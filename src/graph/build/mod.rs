@@ -11,6 +11,7 @@
 //! `with` of a `uses` may hold templates over `needs`; those inputs are *late*: they can be used in texts and
 //! conditions of the file, not in what shapes the graph (matrix, shards, limits).
 
+mod beside;
 mod body;
 mod checks;
 mod context;
@@ -20,6 +21,7 @@ mod expand;
 mod gates;
 mod inputs;
 pub(crate) mod items;
+mod late;
 mod lines;
 mod matrix;
 mod needed;
@@ -36,7 +38,7 @@ pub use self::environment::environment_name;
 pub use self::secrets::input_variable;
 use self::world::World;
 use super::assemble::Parts;
-use super::model::{Fold, Frame, FrameIx, Graph, Node, Policy, Pool, Scope, Target};
+use super::model::{Fold, Frame, FrameIx, Graph, LateMatrix, Node, Policy, Pool, Scope, Target};
 use super::objective::{Group, Objective, Subject};
 use super::select::{self, Selection};
 use crate::base::{NodeIx, PoolIx, ScopeIx, Span, limits};
@@ -131,6 +133,7 @@ pub(super) struct Builder<'a> {
     pools: Vec<Pool>,
     folds: Vec<Fold>,
     frames: Vec<Frame>,
+    matrices: Vec<LateMatrix>,
     groups: Vec<Group>,
     objectives: Vec<Objective>,
     /// A file lacks what was wrong in it, so a name that is not found may still be right.
@@ -160,6 +163,7 @@ impl<'a> Builder<'a> {
             pools: Vec::new(),
             folds: Vec::new(),
             frames: Vec::new(),
+            matrices: Vec::new(),
             groups: Vec::new(),
             objectives: Vec::new(),
             is_partial: loaded.plan.partial || loaded.actions.iter().any(|action| action.partial),
@@ -202,6 +206,7 @@ impl Builder<'_> {
             pools: std::mem::take(&mut self.pools),
             folds: std::mem::take(&mut self.folds),
             frames: std::mem::take(&mut self.frames),
+            matrices: std::mem::take(&mut self.matrices),
             settings,
             groups: std::mem::take(&mut self.groups),
             objectives: std::mem::take(&mut self.objectives),
@@ -234,6 +239,7 @@ impl Builder<'_> {
         }
         let lates = self.frames.iter().flat_map(|frame| &frame.late);
         lates.flat_map(|late| &late.views).for_each(|view| reads(&view.target, &mut read));
+        self.matrices.iter().flat_map(|it| &it.views).for_each(|view| reads(&view.target, &mut read));
         for node in read {
             if let Some(split) = &mut self.nodes[node.raw() as usize].rules.split {
                 split.is_read = true;

@@ -102,7 +102,7 @@ impl Builder<'_> {
         if self.request.overrides {
             return;
         }
-        let lost = graph.stages().filter(|(_, node)| !node.selected && node.rules.consent.policy.is_some());
+        let lost = graph.places().filter(|(_, node)| !node.selected && node.rules.consent.policy.is_some());
         for (_, node) in lost {
             let message =
                 format!("the selection leaves out `{}`, which the policy of the environment asks for", node.id);

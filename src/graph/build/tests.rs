@@ -175,6 +175,69 @@ fn a_matrix_becomes_cells() {
     assert_eq!(graph.folds[0].kind, FoldKind::Matrix);
 }
 
+/// `find` gives regions, `a` is a matrix over them.
+fn late(more: &str, rest: &str) -> String {
+    format!(
+        "stages:\n  find: {{run: [find], outputs: {{regions: list}}}}\n  a:\n    needs: [find]\n    run: [echo, \"{{{{ matrix.region }}}}\"]\n    matrix: {{region: {{from: \"{{{{ needs.find.outputs.regions }}}}\", max: 2}}{more}}}\n{rest}"
+    )
+}
+
+#[test]
+fn a_late_axis_has_a_place_for_each_cell_that_there_may_be() {
+    let mut graph = graph(&late(", color: [blue, red]", "  b: {needs: [a], run: [echo]}\n"));
+    assert_eq!(ids(&graph), ["find", "a:?,blue", "a:?,red", "a:?2,blue", "a:?2,red", "b"]);
+    let shown = |graph: &Graph| graph.stages().map(|(_, node)| node.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(shown(&graph), ["find", "a:?,blue", "b"]);
+    assert_eq!(needs(&graph, "b").len(), 4);
+    assert_eq!(graph.matrices[0].promise(), "up to 4 cells from needs.find.outputs.regions");
+    let before = graph.digest();
+    graph.give_cells(NodeIx::new(1), &["\"eu\"".into(), "".into()]);
+    assert_eq!(ids(&graph), ["find", "a:eu,blue", "a:eu,red", "a:?2,blue", "a:?2,red", "b"]);
+    assert_eq!(shown(&graph), ["find", "a:eu,blue", "a:eu,red", "b"]);
+    assert_eq!(graph.find("a:eu,red"), Some(NodeIx::new(2)));
+    let facts = facts(&graph, &[]);
+    assert_eq!(render(&graph, "a:eu,red", 0, &facts), "echo eu");
+    assert_ne!(graph.digest(), before, "ids are part of it");
+    graph.give_cells(NodeIx::new(1), &[]);
+    assert_eq!(shown(&graph), ["find", "a:eu,blue", "b"], "one place says that there are none");
+}
+
+#[test]
+fn what_is_known_of_a_late_axis_before_the_run_is_checked() {
+    let cases = [
+        (late(", include: [{region: x}]", ""), "plan::bad-matrix", "whose values a stage gives"),
+        (late(", exclude: [{region: x}]", ""), "plan::bad-matrix", "whose values a stage gives"),
+        (late("", "    timeout: \"{{ matrix.region }}\"\n"), "plan::late-value", "only known while the plan runs"),
+        (
+            late(
+                "",
+                "  b:\n    needs: [{stage: a, same: [region]}]\n    run: [echo]\n    matrix: {region: [x]}\n",
+            ),
+            "plan::bad-matrix",
+            "`same` cannot tie by `region`",
+        ),
+        (late("", "").replace("outputs.regions", "outputs.region"), "plan::unknown-output", "no output `region`"),
+        (late("", "").replace("needs: [find]", "needs: []"), "plan::unknown-need", "not among the `needs`"),
+        (late("", "").replace("max: 2", "max: 1001"), "plan::out-of-range", "1000"),
+        (late("", "").replace("max: 2", "max: \"{{ 0 }}\""), "plan::out-of-range", "between 1 and 1000"),
+        (late("", "").replace("{{ matrix.region }}", "{{ matrix.zone }}"), "plan::unknown-axis", "matrix.zone"),
+        // A list that is known already is one that is written in the plan.
+        (late("", "").replace("{{ needs.find.outputs.regions }}", "{{ [1, 2, 3] }}"), "plan::too-large", "are 3"),
+        (late("", "").replace("{{ needs.find.outputs.regions }}", "{{ ['a/b'] }}"), "plan::bad-matrix", "no name"),
+        (
+            late("", "").replace("run: [echo, \"{{ matrix.region }}\"]", "uses: ./lib.yaml")
+                + "# file: lib.yaml\n"
+                + &late("", ""),
+            "plan::bad-matrix",
+            "cannot stand inside a cell of another",
+        ),
+    ];
+    for (text, code, message) in cases {
+        let (found, said, _) = wrong(&text);
+        assert!(found == code && said.contains(message), "{text}\n{found}: {said}");
+    }
+}
+
 const FILE: &str = "stages:\n  build: {run: [make], outputs: {digest: string}}\n\
     \x20 ship:\n    needs: [build]\n    if: needs.build.state == 'success'\n    uses: ./lib.yaml\n    with: {image: \"app@{{ needs.build.outputs.digest }}\"}\n\
     \x20 tell: {needs: [ship], run: [echo, \"{{ needs.ship.outputs.url | default('none') }}\"]}\n\

@@ -88,6 +88,7 @@ const fn undo_word(undo: Undo) -> Option<&'static str> {
 fn edges(graph: &Graph) -> Vec<Value> {
     let needs = graph.stages().flat_map(|(_, node)| node.needs.iter().map(move |need| (node, need)));
     needs
+        .filter(|(_, need)| !graph.is_hidden(need.node))
         .map(|(node, need)| {
             json!({"from": &*graph.nodes[need.node].id, "to": &*node.id, "accept": accept(need.accept)})
         })

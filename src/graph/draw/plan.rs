@@ -195,6 +195,9 @@ impl Out<'_> {
         let (node, seen) = (&graph.nodes[row.nodes[0]], &forecast.stages[row.nodes[0]]);
         let rules = &node.rules;
         let mut facts = Vec::new();
+        if let Some(matrix) = graph.late_matrix(row.nodes[0]).filter(|matrix| matrix.given.is_none()) {
+            facts.push(matrix.promise());
+        }
         if let Some(seen) = seen.expected {
             let (p50, p95) = (words::length(seen.p50), words::length(seen.p95));
             facts.push(format!("{}{p50}, p95 {p95} ({} samples)", self.mark("≈", "about "), seen.samples));
@@ -255,6 +258,9 @@ impl Out<'_> {
         }
         let times = self.mark("×", "x");
         names.extend(counts.into_iter().map(|(name, count, ix)| match count {
+            _ if graph.late_matrix(ix).is_some_and(|matrix| matrix.given.is_none()) => {
+                format!("{name}, all cells")
+            }
             1 => graph.nodes[ix].id.to_string(),
             _ => format!("{name} {times}{count}"),
         }));

@@ -36,7 +36,8 @@ fn order(graph: &Graph, arrow: &str) -> String {
     let mut steps: Vec<Vec<&str>> = Vec::new();
     for &ix in graph.order() {
         let node = &graph.nodes[ix];
-        let Some(stage) = node.undoes.filter(|_| node.rules.undo != Undo::Never) else { continue };
+        let undoes = node.undoes.filter(|&stage| node.rules.undo != Undo::Never && !graph.is_hidden(stage));
+        let Some(stage) = undoes else { continue };
         if !graph.nodes[stage].selected {
             continue;
         }

@@ -28,7 +28,8 @@ pub(super) fn critical(
     for phase in [Phase::Main, Phase::Finally] {
         let part = longest(graph, phase, &took, stages, path.length);
         path.length = path.length + part.length;
-        path.nodes.extend(part.nodes);
+        // Where places for cells are told of by one of them, that one stands on the path.
+        path.nodes.extend(part.nodes.into_iter().map(|ix| graph.told_by(ix)));
     }
     for &ix in &path.nodes {
         stages[ix].is_critical = true;

@@ -93,12 +93,12 @@ fn delays_ms(retry: &Retry) -> u128 {
 /// the longest grace if that is smaller still. The clean-up counts with its budget if it has one.
 pub(super) fn of_run(graph: &Graph, stages: &IdVec<NodeIx, StageForecast>) -> Worst {
     let by_timeout = graph.settings.timeout.map(|timeout| {
-        let grace = graph.stages().filter(|(_, node)| node.selected).map(|(_, node)| node.rules.grace).max();
+        let grace = graph.places().filter(|(_, node)| node.selected).map(|(_, node)| node.rules.grace).max();
         timeout + grace.unwrap_or_default()
     });
     let budget = graph.settings.finally_budget;
     let mut unbounded = Vec::new();
-    for (ix, node) in graph.stages().filter(|(_, node)| node.selected) {
+    for (ix, node) in graph.places().filter(|(_, node)| node.selected) {
         if stages[ix].worst.is_none() && (node.phase == Phase::Main || budget.is_none()) {
             unbounded.push(ix);
         }

@@ -17,6 +17,7 @@ pub(super) fn holds(event: &Event) -> bool {
         Event::ShardExpired { .. }
             | Event::ShardsCut { .. }
             | Event::ItemsFrozen { .. }
+            | Event::CellsFrozen { .. }
             | Event::ShardRecalled { .. }
             | Event::StageSealed { .. }
             | Event::ShardsReopened { .. }
@@ -65,6 +66,12 @@ fn put_payload(out: &mut Vec<u8>, event: &Event) -> u64 {
             put_var(out, items.len() as u64);
             items.iter().for_each(|item| put_bytes(out, item.as_bytes()));
             tag::ITEMS_FROZEN
+        }
+        Event::CellsFrozen { node, cells } => {
+            node.put(out);
+            put_var(out, cells.len() as u64);
+            cells.iter().for_each(|cell| put_bytes(out, cell.as_bytes()));
+            tag::CELLS_FROZEN
         }
         Event::ShardFinished { attempt, outcome, took, result } => {
             attempt.node.put(out);
@@ -245,6 +252,12 @@ pub(super) fn take(tag: u64, payload: &[u8]) -> Result<Decoded, Fault> {
             let count = from.count()?;
             let items: Result<Vec<Box<str>>, Fault> = (0..count).map(|_| Ok(from.text()?.into())).collect();
             Event::ItemsFrozen { node, items: Arc::new(items?) }
+        }
+        tag::CELLS_FROZEN => {
+            let node = Stored::take(from)?;
+            let count = from.count()?;
+            let cells: Result<Vec<Box<str>>, Fault> = (0..count).map(|_| Ok(from.text()?.into())).collect();
+            Event::CellsFrozen { node, cells: Arc::new(cells?) }
         }
         tag::FINISHED_SEALED => {
             let attempt = Attempt { node: Stored::take(from)?, shard: from.u32()?, number: from.u16()? };

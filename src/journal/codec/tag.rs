@@ -52,6 +52,7 @@ pub(crate) const GLASS_BROKEN: u64 = 111;
 pub(crate) const FREEZE_BEGAN: u64 = 112;
 pub(crate) const FREEZE_ENDED: u64 = 113;
 pub(crate) const HEALING: u64 = 120;
+pub(crate) const CELLS_FROZEN: u64 = 130;
 pub(crate) const CREW_HIRED: u64 = 100;
 pub(crate) const CREW_DISMISSED: u64 = 101;
 pub(crate) const CREW_GONE: u64 = 102;

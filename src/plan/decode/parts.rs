@@ -11,7 +11,7 @@ use crate::plan::model::{
     Accept, AllowFailed, AllowFailure, Cache, Command, Common, Items, Matrix, Need, OnBreach, Rate, Retry,
     RetryWhen, Setting, Shards, Shell, Signal, Size, Slo, Stop, Terms,
 };
-use crate::plan::schema::tables::{CACHE, DEFAULTS, ITEMS, MATRIX, NEED, RETRY, SHARDS, SLO, STOP};
+use crate::plan::schema::tables::{AXIS, CACHE, DEFAULTS, ITEMS, MATRIX, NEED, RETRY, SHARDS, SLO, STOP};
 use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::{Key, Kind, Tree};
 
@@ -244,26 +244,63 @@ pub(super) fn matrix(tree: Tree, check: &mut Check<'_>) -> Matrix {
     let mut matrix = Matrix {
         at,
         axes: Vec::new(),
+        late: None,
         include: Vec::new(),
         exclude: Vec::new(),
         max_parallel: None,
         on_failure: None,
     };
+    let mut has_late = false;
     for (key, value) in entries(tree) {
         match &*key.text {
             "include" => matrix.include = items(value),
             "exclude" => matrix.exclude = items(value),
             "max-parallel" => matrix.max_parallel = count(value),
             "on-failure" => matrix.on_failure = on_failure(&value),
+            "from" => has_late = from_whole(key.at, check),
             _ if MATRIX.key(&key.text).is_some() => ignored(&key, &MATRIX),
+            _ if matches!(value.kind, Kind::Map(_)) => {
+                has_late = true;
+                late_axis(&mut matrix, key, value, check);
+            }
             _ => matrix.axes.push((super::values::name(key), value)),
         }
     }
-    if matrix.axes.is_empty() && matrix.include.is_empty() {
+    if matrix.axes.is_empty() && matrix.include.is_empty() && !has_late {
         check.empty("matrix", at, "axis");
     }
     matrix.axes.retain(|(_, axis)| matches!(axis.kind, Kind::List(_) | Kind::Str { .. }));
     matrix
+}
+
+/// `from` beside the axes: it belongs to one of them.
+fn from_whole(at: Place, check: &mut Check<'_>) -> bool {
+    let message = "`from` is written at an axis, so that `matrix.…` has a name for its values";
+    let help = "write `matrix: {region: {from: \"{{ needs.x.outputs.regions }}\", max: 20}}`";
+    check.push(Diagnostic::error("plan::bad-matrix", at, message).help(help));
+    true
+}
+
+/// An axis whose values a stage gives while the plan runs.
+fn late_axis(matrix: &mut Matrix, key: Key, value: Tree, check: &mut Check<'_>) {
+    let (name, at) = (super::values::name(key), value.at);
+    let (mut from, mut max) = (None, None);
+    for (key, value) in entries(value) {
+        match &*key.text {
+            "from" => from = super::values::template(value),
+            "max" => max = count(value),
+            _ => ignored(&key, &AXIS),
+        }
+    }
+    let (Some(from), Some(max)) = (from, max) else { return };
+    if let Some((first, _)) = &matrix.late {
+        let message = "a second axis whose values come from a stage";
+        let found =
+            Diagnostic::error("plan::bad-matrix", at, message).related(matrix.axes[*first].1.at, "the first one");
+        return check.push(found.help("one axis may come from a stage; write the values of the other"));
+    }
+    matrix.late = Some((matrix.axes.len(), max));
+    matrix.axes.push((name, from));
 }
 
 /// `shards`.

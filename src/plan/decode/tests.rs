@@ -224,10 +224,18 @@ fn a_stage_does_one_thing_and_has_only_what_fits_it() {
             "move the stage out",
         ),
         (
-            "stages: {a: {run: make, matrix: {r: {from: x}}}}",
+            "groups: {g: {background: true}}\nstages: {a: {run: make, group: g}}",
             "plan::not-yet",
-            "from",
+            "background",
             "nothing in a plan is ever ignored",
+        ),
+        ("stages: {a: {run: make, matrix: {r: {from: x}}}}", "plan::missing-key", "{", "add `max: 20`"),
+        ("stages: {a: {run: make, matrix: {from: x}}}", "plan::bad-matrix", "from", "matrix: {region: {from:"),
+        (
+            "stages: {a: {run: make, matrix: {r: {from: x, max: 2}, s: {from: y, max: 2}}}}",
+            "plan::bad-matrix",
+            "{",
+            "one axis may come from a stage",
         ),
     ]);
 }

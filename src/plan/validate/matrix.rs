@@ -27,6 +27,13 @@ pub(super) fn check(check: &mut Check<'_>, stage: &Stage) {
             .unwrap_or_default(),
         axes => axes.iter().map(|(name, _)| name.value.as_str()).collect(),
     };
+    if let (Some((late, _)), Some(tree)) = (&matrix.late, matrix.include.iter().chain(&matrix.exclude).next()) {
+        let axis = &matrix.axes[*late].0;
+        let message =
+            format!("`include` and `exclude` cannot stand beside `{}`, whose values a stage gives", axis.value);
+        let found = Diagnostic::error("plan::bad-matrix", tree.at, message).related(axis.at, "the axis");
+        check.report.push(found.help("let the stage that gives the values leave out or add what is wanted"));
+    }
     for tree in &matrix.include {
         known_axes(check, tree, &axes);
     }

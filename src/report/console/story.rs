@@ -120,7 +120,9 @@ impl Story {
             }
             Event::NodeFinished { node, state, .. } => self.tell_end(view, *node, *state),
             Event::NodeSkipped { node, why: SkipReason::Blocked { by } } => self.tell_blocked(view, *node, *by),
+            Event::NodeSkipped { why: SkipReason::NoCell, .. } => String::new(),
             Event::NodeSkipped { node, .. } => self.tell_skip(view, *node),
+            Event::NodeReopened { node, .. } if view.graph().is_unnamed(*node) => String::new(),
             Event::NodeReopened { node, why } if *why != ReopenReason::Resume => {
                 self.line(NodeState::Waiting, "reopened", view.id(*node), words::reopened(*why))
             }

@@ -215,7 +215,7 @@ impl Rows<'_> {
             put!(out, "<p class=\"why\">{}</p>", escape(&reason));
         }
         out += "<table>";
-        let needs: Vec<NodeIx> = view.node(ix).needs.iter().map(|need| need.node).collect();
+        let needs: Vec<NodeIx> = view.needs(ix).collect();
         if !needs.is_empty() {
             let names: Vec<String> = needs.iter().take(50).map(|&need| escape(view.id(need))).collect();
             put!(out, "<tr><th>needs</th><td class=\"wrap mono\">{}</td></tr>", names.join(", "));

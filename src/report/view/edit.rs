@@ -23,6 +23,7 @@ impl View {
         let old = Arc::clone(self.graph());
         let by_id: BTreeMap<&str, NodeIx> = old.nodes.pairs().map(|(ix, node)| (&*node.id, ix)).collect();
         self.version = next;
+        self.adopt_cells(&old);
         let new = Arc::clone(self.graph());
         let mut moved = BTreeMap::new();
         let mut nodes = IdVec::new();
@@ -39,6 +40,7 @@ impl View {
             node.blocked_by = node.blocked_by.and_then(|by| moved.get(&by).copied());
         }
         self.nodes = nodes;
+        self.hide_cells();
         self.change_goals(&old.objectives);
         self.recount();
         let usual = std::mem::take(&mut self.expected);

@@ -95,6 +95,7 @@ impl View {
                 self.skip_gap(resumed.gap);
             }
             Event::PlanChanged { version } => self.change_plan(*version),
+            Event::CellsFrozen { node, cells } => self.change_cells(|graph| graph.give_cells(*node, cells)),
             Event::PauseChanged { on, .. } => self.paused = *on,
             Event::CancelRaised { level, why, by } => {
                 self.cancel = Some(Cancel { level: *level, why: *why, by: by.clone(), at });
@@ -157,8 +158,10 @@ impl View {
         let before = node.state;
         change(node);
         let after = node.state;
-        self.counts[before as usize] -= 1;
-        self.counts[after as usize] += 1;
+        // A place for a cell that nobody has given counts for nothing, whatever becomes of it.
+        let is_hidden = !node.is_awake && self.graphs[self.version].is_hidden(ix);
+        self.counts[before as usize] -= u32::from(!is_hidden);
+        self.counts[after as usize] += u32::from(!is_hidden);
         if is_active(after) {
             self.active.insert(ix);
         } else if is_active(before) {
@@ -280,6 +283,7 @@ impl View {
             }
             SkipReason::NotNeeded => "it handles a failure that did not happen".to_owned(),
             SkipReason::NotSelected => "left out on the command line".to_owned(),
+            SkipReason::NoCell => "its matrix has no such cell".to_owned(),
             SkipReason::Blocked { by } => {
                 let state = self.nodes.get(*by).map_or(NodeState::Blocked, |node| node.state);
                 let is_need = self.node(ix).needs.iter().any(|need| need.node == *by);
@@ -300,6 +304,7 @@ impl View {
 
     /// An ended stage is pending again.
     pub(super) fn reopen(&mut self, ix: NodeIx, why: ReopenReason) {
+        self.ask_again(ix);
         self.sleep_ladder(ix);
         let is_whole = self.is_done_anew(ix, why);
         let is_late = self.node(ix).rules.split.as_ref().is_some_and(|split| split.is_late);
@@ -355,6 +360,7 @@ const fn stage_of(event: &Event) -> Option<NodeIx> {
         Event::ShardsStarted { node, .. }
         | Event::ShardsCut { node, .. }
         | Event::ItemsFrozen { node, .. }
+        | Event::CellsFrozen { node, .. }
         | Event::ShardRecalled { node, .. }
         | Event::StageSealed { node, .. }
         | Event::ShardsReopened { node }

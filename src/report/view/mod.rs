@@ -4,6 +4,7 @@
 //! event about a stage that the graph does not have is left out, because a newer engine may know more.
 //! Shards are counts here, never objects; only what is in flight has an entry of its own.
 
+mod cells;
 mod consent;
 mod crews;
 mod edit;
@@ -172,7 +173,7 @@ impl View {
         let nodes: IdVec<_, _> = first.nodes.iter().map(NodeView::new).collect();
         let mut counts = [0; words::STATES.len()];
         counts[NodeState::Pending as usize] = u32::try_from(first.stages().count()).unwrap_or(u32::MAX);
-        Self {
+        let mut view = Self {
             graphs,
             version: 0,
             began: None,
@@ -199,7 +200,9 @@ impl View {
             is_box_closed: false,
             foreseen: None,
             promises: promise::Promises::default(),
-        }
+        };
+        view.hide_cells();
+        view
     }
 
     /// The view after `records` (sequence, run time, event), in order.

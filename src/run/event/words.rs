@@ -130,6 +130,8 @@ pub enum SkipReason {
     NotNeeded,
     /// Left out on the command line.
     NotSelected,
+    /// The stage that gives the cells of its matrix gave fewer than there may be.
+    NoCell,
 }
 
 /// Why an ended stage is pending again.

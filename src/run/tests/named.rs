@@ -25,13 +25,14 @@ const NEWS: [(&str, &str); 20] = [
 ];
 
 /// Facts, and a test that shows why one is decided or what it changes.
-const FACTS: [(&str, &str); 47] = [
+const FACTS: [(&str, &str); 48] = [
     ("RunBegan", "nothing_moves_before_the_run_has_begun"),
     ("RunResumed", "a_failed_run_tries_again_what_had_not_succeeded"),
     ("PlanChanged", "the_rest_of_a_run_goes_by_the_new_plan"),
     ("NodeAdmitted", "a_condition_is_asked_once_and_decides"),
     ("ShardsStarted", "shards_start_in_blocks_as_slots_come_free"),
     ("ShardsCut", "shards_that_are_too_small_become_larger_until_they_are_not"),
+    ("CellsFrozen", "places_get_the_cells_that_are_given_and_the_others_are_absent"),
     ("ShardRecalled", "results_that_are_known_start_nothing"),
     ("StageSealed", "a_sealed_stage_ends_with_the_root_over_its_shards"),
     ("ShardsReopened", "so_many_items_may_fail"),
@@ -78,9 +79,10 @@ const FACTS: [(&str, &str); 47] = [
 /// Facts that only tests of other folders show so far: this list may only shrink.
 const ELSEWHERE: [&str; 1] = ["ItemsFrozen"];
 
-const TESTS: [&str; 16] = [
+const TESTS: [&str; 17] = [
     include_str!("consent.rs"),
     include_str!("cancel.rs"),
+    include_str!("cells.rs"),
     include_str!("checks.rs"),
     include_str!("clocks.rs"),
     include_str!("crews.rs"),

@@ -25,7 +25,8 @@ impl Story {
     /// A run whose engine works no longer than so long.
     fn boxed(length_ms: u64, parts: Parts) -> Self {
         let core = Core::new(vec![graph(parts)]);
-        let mut story = Self { core, at: Millis::ZERO, last: Vec::new(), all: Vec::new() };
+        let graphs = core.state().graphs.0.clone();
+        let mut story = Self { graphs, core, at: Millis::ZERO, last: Vec::new(), all: Vec::new() };
         story.both(began(8), length_ms);
         story
     }

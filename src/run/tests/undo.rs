@@ -113,12 +113,9 @@ fn a_release_that_was_rolled_back_before_only_drains() {
     if let Input::Begin(began) = &mut input {
         began.rollbacks = 1;
     }
-    let mut story = Story {
-        core: Core::new(vec![graph(rollback(vec![Node::plain("a"), undo(0)]))]),
-        at: Millis::ZERO,
-        last: Vec::new(),
-        all: Vec::new(),
-    };
+    let graphs = vec![graph(rollback(vec![Node::plain("a"), undo(0)]))];
+    let mut story =
+        Story { core: Core::new(graphs.clone()), graphs, at: Millis::ZERO, last: Vec::new(), all: Vec::new() };
     story.tell(input).fails(0).run_ends_as(RunEnd::Failed);
     assert!(story.core.state().has_spent_rollback());
 }

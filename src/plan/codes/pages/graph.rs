@@ -55,7 +55,7 @@ stages: {go: {run: ./ship}}
         code: "plan::late-value",
         title: "a value that is known too late",
         text: "What shapes the graph (`matrix`, limits, vars) is computed before anything runs, so it can use \
-               `inputs`, `vars` and `matrix` only.",
+               `inputs`, `vars` and `matrix` only, and of `matrix` no axis that a stage gives.",
         bad: r#"version: 1
 stages:
   list: {run: ./list, outputs: {n: int}}
@@ -331,7 +331,9 @@ stages:
         code: "plan::bad-matrix",
         title: "a matrix whose cells cannot be named",
         text: "A matrix has at least one cell, each cell a value for every axis, and no two the same name. A \
-               value in a name is 1 to 64 of `A-Z a-z 0-9 . _ + -`.",
+               value in a name is 1 to 64 of `A-Z a-z 0-9 . _ + -`. One axis may get its values from a stage: \
+               `region: {from: \"{{ needs.find.outputs.regions }}\", max: 20}`; `include`, `exclude` and `same` \
+               cannot go by values that nobody knows yet.",
         bad: r"version: 1
 stages:
   ship: {run: ./ship, matrix: {region: [eu/west, us]}}

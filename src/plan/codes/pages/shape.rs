@@ -131,13 +131,14 @@ stages: {go: {run: ./ship}}
         text: "The language has it, this engine does not. It is refused and never ignored, because a plan that \
                means a gate must not run without one.",
         bad: r"version: 1
+groups: {diagnostics: {background: true}}
 stages:
-  find: {run: ./find, outputs: {cells: list}}
-  ship: {needs: [find], run: ./ship, matrix: {from: needs.find.outputs.cells}}
+  ship: {run: ./ship, group: diagnostics}
 ",
         good: r"version: 1
+groups: {diagnostics: {on-failure: continue}}
 stages:
-  ship: {run: ./ship, matrix: {region: [eu, us]}}
+  ship: {run: ./ship, group: diagnostics}
 ",
     },
     Page {

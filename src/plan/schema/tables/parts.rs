@@ -1,7 +1,7 @@
 //! The maps inside a stage.
 
 use super::words::{ACCEPT, FAILURE, ON_BREACH, SIGNAL, WHEN};
-use crate::base::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_PARALLEL, MAX_SHARDS};
+use crate::base::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_LATE_CELLS, MAX_PARALLEL, MAX_SHARDS};
 use crate::plan::schema::{Choice, Key, NameRule, Named, Shape, Table};
 
 /// The most re-tries.
@@ -155,7 +155,6 @@ pub static MATRIX: Table = Table {
         ),
         Key::new("max-parallel", PARALLEL, "cells at once", "1"),
         Key::new("on-failure", Shape::Word(FAILURE), "what a failed cell does to the others", "kill"),
-        Key::new("from", Shape::Any, "cells from an output", "needs.plan.outputs.cells").since("shards"),
     ],
     open: Some(Named {
         what: "axis",
@@ -170,8 +169,23 @@ const CELL: Named = Named { what: "axis", rule: NameRule::Id, of: &Shape::Any };
 /// An axis that is known only during the run.
 pub static AXIS: Table = Table {
     name: "axis",
-    doc: "An axis whose values a stage gives during the run.",
-    keys: &[Key::new("from", Shape::Any, "the output", "\"{{ needs.plan.outputs.regions }}\"").since("shards")],
+    doc: "An axis whose values a needed stage gives during the run; one of a matrix.",
+    keys: &[
+        Key::new(
+            "from",
+            Shape::Template,
+            "a list of values that a needed stage gives; they are fixed when this stage becomes ready",
+            "\"{{ needs.plan.outputs.regions }}\"",
+        )
+        .required(),
+        Key::new(
+            "max",
+            Shape::Count { min: 1, max: MAX_LATE_CELLS },
+            "the most values there may be; more fail the stage",
+            "20",
+        )
+        .required(),
+    ],
     open: None,
 };
 
