@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Builder;
+use super::beside::Beside;
 use super::context::{HAS_CONDITION, MAY_FAIL, Needed, Site};
-use super::expand::{Beside, Table};
+use super::expand::Table;
 use super::matrix::axis_names;
 use crate::graph::scope::under;
 use crate::plan::model::{Accept, Body, Need, Stage};

@@ -217,7 +217,7 @@ fn what_is_known_of_a_late_axis_before_the_run_is_checked() {
             "`same` cannot tie by `region`",
         ),
         (late("", "").replace("outputs.regions", "outputs.region"), "plan::unknown-output", "no output `region`"),
-        (late("", "").replace("needs: [find]", "needs: []"), "plan::unknown-need", "not among the `needs`"),
+        (late("", "").replace("needs: [find]", "needs: []"), "plan::unknown-need", "does not wait for `find`"),
         (late("", "").replace("max: 2", "max: 1001"), "plan::out-of-range", "1000"),
         (late("", "").replace("max: 2", "max: \"{{ 0 }}\""), "plan::out-of-range", "between 1 and 1000"),
         (late("", "").replace("{{ matrix.region }}", "{{ matrix.zone }}"), "plan::unknown-axis", "matrix.zone"),
