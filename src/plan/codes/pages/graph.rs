@@ -227,7 +227,7 @@ stages:
         code: "plan::unknown-need",
         title: "a stage that is not needed",
         text: "An expression reads only stages that `needs` names, or that those need in turn: only they have ended for sure. \
-               (Over a need with `same` this goes no further, for it waits for single cells.)",
+               Over a need with `same` this goes no further, for it waits for single cells.",
         bad: r#"version: 1
 stages:
   a: {run: ./a, outputs: {id: string}}
