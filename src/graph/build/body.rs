@@ -68,25 +68,7 @@ impl<'a> Builder<'a> {
         if around.phase == Phase::Finally && stage.common.timeout.is_none() && body.common.timeout.is_none() {
             rules.timeout = self.within_budget(rules.timeout);
         }
-        let work = match &body.body {
-            Body::Approval { prompt, asked, .. } => {
-                self.approval(prompt.as_ref(), asked, &layers, (site, &mut rules))
-            }
-            Body::Run(command) => self.process(&layers, (command, body_cx), site, &mut rules, &id),
-            Body::Env { at, verb, with } => {
-                let command = self.env_words(*at, *verb, with)?;
-                let mut work = self.process(&layers, (&command, body_cx), site, &mut rules, &id);
-                self.lend_environment(&mut work);
-                work
-            }
-            Body::Gate { at, kind, with } => {
-                let (command, places) = self.gate_words(*at, kind, with);
-                let mut work = self.process(&layers, (&command, body_cx), site, &mut rules, &id);
-                self.check_gate(kind, &mut work, &places, (*at, &mut rules));
-                work
-            }
-            Body::File { .. } | Body::Action { .. } => return None,
-        };
+        let work = self.work(&layers, site, &mut rules, &id)?;
         if rules.shards == 0 {
             rules.expected = Span::ZERO;
         }
@@ -115,6 +97,27 @@ impl<'a> Builder<'a> {
         self.undo(&undone, site);
         self.heal(&undone, site);
         Some((node, action_cx.as_ref().map(|cx| cx.frame)))
+    }
+
+    /// What a node does, by its body. None when that is wrong, which has been said, and for what becomes several nodes.
+    fn work(&mut self, layers: &Layers<'_>, site: Site<'_>, rules: &mut Rules, id: &str) -> Option<Work> {
+        Some(match &layers.body.body {
+            Body::Approval { prompt, asked, .. } => self.approval(prompt.as_ref(), asked, layers, (site, rules)),
+            Body::Run(command) => self.process(layers, (command, layers.body_cx), site, rules, id),
+            Body::Env { at, verb, with } => {
+                let command = self.env_words(*at, *verb, with)?;
+                let mut work = self.process(layers, (&command, layers.body_cx), site, rules, id);
+                self.lend_environment(&mut work);
+                work
+            }
+            Body::Gate { at, kind, with } => {
+                let (command, places) = self.gate_words(*at, kind, with);
+                let mut work = self.process(layers, (&command, layers.body_cx), site, rules, id);
+                self.check_gate(kind, &mut work, &places, (*at, rules));
+                work
+            }
+            Body::File { .. } | Body::Action { .. } => return None,
+        })
     }
 
     /// A default `timeout` of a clean-up stage; one that is no shorter than the budget bounds nothing: the budget does.
