@@ -1,6 +1,8 @@
-//! `JUnit` XML, as CI hosts read it: a suite for the plan and one for each group, a case for each stage.
+//! `JUnit` XML, as CI hosts read it: a suite for the plan and one for each group, a case for each stage. What undoes stages is
+//! a suite of its own, `PLAN/rollback`; what heals one is no test of anything, and is told in the case of its stage.
 
 use crate::base::{Millis, NodeIx, Span};
+use crate::graph::model::Phase;
 use crate::graph::objective::Subject;
 use crate::run::event::NodeState;
 
@@ -11,7 +13,7 @@ use super::{clean, words};
 /// The run as `JUnit` XML.
 pub fn render(view: &View, logs: &dyn Logs) -> String {
     let groups = suites(view);
-    let totals = Count::of(view, view.nodes().map(|(ix, _)| ix));
+    let totals = Count::of(view, groups.iter().flat_map(|(_, nodes)| nodes.iter().copied()));
     let time = words::seconds(view.elapsed(view.now()));
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     put!(out, "<testsuites name=\"{}\" {} time=\"{time}\">\n", escape(view.plan()), totals.attributes());
@@ -67,8 +69,10 @@ fn suite_of(view: &View, ix: NodeIx) -> String {
 fn suites(view: &View) -> Vec<(String, Vec<NodeIx>)> {
     let mut out: Vec<(String, Vec<NodeIx>)> = vec![(view.plan().to_owned(), Vec::new())];
     let mut known = std::collections::BTreeMap::new();
-    for (ix, _) in view.nodes() {
-        let at = match &view.node(ix).group {
+    let is_case = |ix: &NodeIx| view.node(*ix).phase != Phase::Heal;
+    for ix in view.nodes().map(|(ix, _)| ix).filter(is_case) {
+        let undo = (view.node(ix).phase == Phase::Rollback).then(|| Box::from("rollback"));
+        let at = match undo.as_ref().or(view.node(ix).group.as_ref()) {
             None => 0,
             Some(group) => *known.entry(group.clone()).or_insert_with(|| {
                 out.push((format!("{}/{group}", view.plan()), Vec::new()));
@@ -153,6 +157,8 @@ fn case(view: &View, ix: NodeIx, suite: &str, logs: &dyn Logs) -> String {
     }
     if node.state == NodeState::AllowedFailure {
         put!(body, "      <system-out>allowed failure: {}</system-out>\n", escape(reason));
+    } else if let Some(healing) = view.say_healing(ix) {
+        put!(body, "      <system-out>{}</system-out>\n", escape(&healing));
     }
     let head = format!(
         "    <testcase name=\"{}\" classname=\"{}\" time=\"{time}\"",

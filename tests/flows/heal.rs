@@ -30,7 +30,12 @@ const HEALED: [&str; 7] = ["serve", "serve", "restart for serve", "serve", "serv
 #[test]
 fn bodies_are_tried_in_order_and_the_stage_again_after_each() {
     let project = Project::with_plan(LADDER);
-    let out = project.engine(&["run", "plan.yaml"]).expect(0);
+    let out = project.engine(&["run", "plan.yaml", "--report", "junit=junit.xml"]).expect(0);
+    // What heals a stage is no stage, and no test case.
+    assert!(out.stdout.contains("2 done of 2 stages"), "{}", out.stdout);
+    let junit = project.read("junit.xml");
+    assert!(junit.contains("tests=\"2\" failures=\"0\"") && junit.matches("<testcase ").count() == 2, "{junit}");
+    assert!(junit.contains("<system-out>healed at try 2 of 2</system-out>"), "{junit}");
     let mut expected = HEALED.to_vec();
     expected.push("after");
     assert_eq!(log(&project), expected);

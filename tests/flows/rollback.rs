@@ -38,8 +38,11 @@ fn states(project: &Project) -> String {
 #[test]
 fn what_was_done_is_undone_backwards_and_the_run_says_so() {
     let project = Project::with_plan(CHAIN);
-    let out = project.engine(&["run", "plan.yaml"]).expect(1);
+    let out = project.engine(&["run", "plan.yaml", "--report", "junit=junit.xml"]).expect(1);
     assert!(out.stdout.contains("rolled-back  run"), "{}", out.stdout);
+    assert!(out.stdout.contains("1 done, 1 failed, 2 undone of 4 stages"), "{}", out.stdout);
+    let junit = project.read("junit.xml");
+    assert!(junit.contains("<testsuite name=\"plan/rollback\" tests=\"3\" failures=\"0\""), "{junit}");
     assert_eq!(log(&project), ["a", "b", "c", "undo c", "begin undo b", "undo b", "undo a of gold", "tidy"]);
     let expected =
         "a=undone b=undone c=failed tidy=success a.rollback=success b.rollback=success c.rollback=success";

@@ -56,8 +56,9 @@ impl View {
     fn recount(&mut self) {
         self.counts = [0; words::STATES.len()];
         self.active.clear();
+        let graph = Arc::clone(self.graph());
         for (ix, node) in self.nodes.pairs() {
-            self.counts[node.state as usize] += u32::from(node.is_awake);
+            self.counts[node.state as usize] += u32::from(node.is_awake && graph.nodes[ix].phase.is_stage());
             if super::fold::is_active(node.state) {
                 self.active.insert(ix);
             }

@@ -152,16 +152,16 @@ impl View {
         }
     }
 
-    /// Changes a stage and keeps the counts by state true.
+    /// Changes a stage and keeps the counts by state true. What heals or undoes one has a row and no place in them.
     pub(super) fn edit(&mut self, ix: NodeIx, change: impl FnOnce(&mut NodeView)) {
+        // A place for a cell that nobody has given counts for nothing either, whatever becomes of it.
+        let is_counted = self.nodes[ix].is_awake && self.node(ix).phase.is_stage();
         let node = &mut self.nodes[ix];
         let before = node.state;
         change(node);
         let after = node.state;
-        // A place for a cell that nobody has given counts for nothing, whatever becomes of it.
-        let is_hidden = !node.is_awake && self.graphs[self.version].is_hidden(ix);
-        self.counts[before as usize] -= u32::from(!is_hidden);
-        self.counts[after as usize] += u32::from(!is_hidden);
+        self.counts[before as usize] -= u32::from(is_counted);
+        self.counts[after as usize] += u32::from(is_counted);
         if is_active(after) {
             self.active.insert(ix);
         } else if is_active(before) {

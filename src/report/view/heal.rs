@@ -14,7 +14,6 @@ impl View {
                 self.sleep_on(body);
                 if self.nodes.get(body).is_some() {
                     self.nodes[body].is_awake = true;
-                    self.counts[self.nodes[body].state as usize] += 1;
                 }
                 self.edit(ix, |node| node.state = NodeState::Retrying);
             }
@@ -67,6 +66,5 @@ impl View {
             node.reason = String::new();
         });
         self.nodes[ix].is_awake = false;
-        self.counts[NodeState::Pending as usize] -= 1;
     }
 }

@@ -55,9 +55,8 @@ impl View {
     pub(super) fn begin_rollback<'n>(&mut self, why: CancelReason, nodes: impl Iterator<Item = &'n NodeIx>) {
         self.undoing = Some(why);
         for &ix in nodes {
-            if self.nodes.get(ix).is_some_and(|node| !node.is_awake) {
+            if self.nodes.get(ix).is_some() {
                 self.nodes[ix].is_awake = true;
-                self.counts[self.nodes[ix].state as usize] += 1;
             }
         }
     }
