@@ -182,3 +182,30 @@ fn a_freeze_that_came_meanwhile_holds_a_resume_back_and_a_broken_glass_lets_it_g
     project.engine(&["resume", "--break-glass", "the site is down"]).expect(0);
     assert_eq!(log(&project), ["ship"]);
 }
+
+/// What the clock of a zone says so many hours from now, as a freeze is written.
+fn local(zone: &str, hours: i64) -> String {
+    let zone = jiff::tz::TimeZone::get(zone).expect("the system knows it");
+    let moment = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours);
+    moment.to_zoned(zone).datetime().strftime("%Y-%m-%dT%H:%M").to_string()
+}
+
+#[test]
+fn a_freeze_counts_by_the_clocks_of_its_zone() {
+    let plan =
+        SHIP.replace("uses: approval, with: {prompt: 'Ship {{ inputs.tag }}?'}, timeout: 4h", "run: 'true'");
+    let (zone, from, to) = ("Pacific/Auckland", local("Pacific/Auckland", -1), local("Pacific/Auckland", 1));
+    let there = project(&format!("freeze: [{{from: '{from}', to: '{to}', tz: {zone}, reason: harvest}}]"), &plan);
+    let refused = there.engine(&["run", "plan.yaml"]).expect(5);
+    let said = format!("`live` is frozen until {} ({zone}): harvest", to.replace('T', " "));
+    assert!(refused.stderr.contains(&said), "no `{said}` in {}", refused.stderr);
+    // The same words, by other clocks, are another time.
+    let here = project(&format!("freeze: [{{from: '{from}', to: '{to}', reason: harvest}}]"), &plan);
+    here.engine(&["run", "plan.yaml"]).expect(0);
+    let nowhere = project(
+        "freeze: [{from: '2020-01-01T00:00', to: '2999-01-01T00:00', tz: Mars/Olympus, reason: x}]",
+        &plan,
+    );
+    let refused = nowhere.engine(&["check", "plan.yaml"]).expect(3);
+    assert!(refused.stdout.contains("`Mars/Olympus`, which is not known here"), "{}", refused.stdout);
+}

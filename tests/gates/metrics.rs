@@ -92,6 +92,88 @@ fn queries_to_a_real_prometheus_have_their_verdicts() {
 }
 
 #[test]
+fn clocks_that_disagree_change_no_verdict() {
+    let project = Project::new();
+    let server = Server::start(&project, &[]);
+    std::fs::create_dir_all(project.path("api/v1")).expect("folders");
+    let url = server.url("/file");
+    let plain = ["--url", &url, "--query", "depth", "--on-no-data", "hold", "--interval", "20ms"];
+    // A server whose clock is in another century, and the same one a moment later, before that.
+    for at in [7_258_118_400_u64, 631_152_000, 0] {
+        let point = format!(
+            "{{\"resultType\": \"vector\", \"result\": [{{\"metric\": {{}}, \"value\": [{at}, \"3\"]}}]}}"
+        );
+        project.write("api/v1/query", format!("200\n{{\"status\": \"success\", \"data\": {point}}}"));
+        let words: Vec<&str> = plain.iter().chain(&["--pass", "< 5"]).copied().collect();
+        assert!(probe(&project, "prometheus", &words, 0).contains("pass: 3 is < 5"), "{at}");
+        let points = format!("[[{at}, \"1\"], [{}, \"4\"]]", at + 60);
+        let series =
+            format!("{{\"resultType\": \"matrix\", \"result\": [{{\"metric\": {{}}, \"values\": {points}}}]}}");
+        project.write("api/v1/query", format!("200\n{{\"status\": \"success\", \"data\": {series}}}"));
+        let range = ["--range", "5m", "--step", "1m", "--range-reduce", "increase", "--pass", "== 3"];
+        let words: Vec<&str> = plain.iter().chain(&range).copied().collect();
+        assert!(probe(&project, "prometheus", &words, 0).contains("pass: 3 is == 3"), "{at}");
+    }
+    // No time of ours is sent, so there is none that the server could disagree with.
+    let asked =
+        std::process::Command::new("curl").args(["-s", &server.url("/asked")]).output().expect("curl is there");
+    let asked = String::from_utf8(asked.stdout).expect("text");
+    assert_eq!(asked.lines().count(), 6, "{asked}");
+    assert!(!asked.contains("time=") && !asked.contains("start=") && !asked.contains("end="), "{asked}");
+}
+
+#[test]
+fn an_alarm_that_fired_before_the_deploy_blocks_is_tolerated_or_needs_a_ticket() {
+    let project = Project::new();
+    for (preexisting, next, status, words) in [
+        ("", "9", 1, "fail: 9 is not < 5; before the deploy it was 9"),
+        (", preexisting: block", "9", 1, "fail: 9 is not < 5; before the deploy it was 9"),
+        (", preexisting: tolerate", "9", 0, "pass: 9 is not < 5, as before (9)"),
+        (", preexisting: tolerate", "10", 1, "fail: 10 is not < 5, and worse than before (9)"),
+        (", preexisting: tolerate, worsen-ratio: 1.5", "10", 0, "pass: 10 is not < 5, as before (9)"),
+        (", preexisting: need-ticket", "9", 1, "fail: 9 is not < 5; before the deploy it was 9"),
+        (", preexisting: need-ticket, ticket: OPS-7", "9", 0, "pass: 9 is not < 5, as before (9)"),
+    ] {
+        project.write("errors", "9");
+        project.write("next", next);
+        project.write(
+            "plan.yaml",
+            format!(
+                "version: 1\nstages:\n  before: {{uses: file, with: {{path: errors, value: '', pass: '< 5', consecutive-fail: 1, on-fail: continue}}}}\n\
+                 \x20 ship: {{needs: [before], run: cp next errors}}\n\
+                 \x20 after: {{needs: [before, ship], uses: file, with: {{path: errors, value: '', pass: '< 5', consecutive-fail: 1,\n    \
+                 before: \"{{{{ needs.before.outputs.value }}}}\"{preexisting}}}}}\n"
+            ),
+        );
+        let out = project.engine(&["run", "plan.yaml"]).expect(status);
+        assert!(out.stdout.contains(words), "{preexisting} {next}: no `{words}` in\n{}", out.stdout);
+    }
+}
+
+#[test]
+fn an_authority_that_is_all_for_it_does_not_outvote_the_other_and_says_who_refuses() {
+    let project = Project::new();
+    for (files, status, words) in [
+        // One of two in correctness is enough to refuse, whatever safety says.
+        ([("a", "1"), ("b", "0"), ("c", "1")], 1, "fail: correctness refuses: b: "),
+        ([("a", "1"), ("b", "1"), ("c", "0")], 5, "held: fail: safety refuses: c: "),
+        ([("a", "0"), ("b", "0"), ("c", "0")], 5, "guardian.halt: fail: correctness and safety refuse: a: "),
+    ] {
+        for (name, text) in files {
+            project.write(name, text);
+        }
+        let metrics: String =
+            ["a", "b", "c"].map(|it| format!("{it}: {{file: {it}, value: '', pass: '== 1'}}")).join(", ");
+        project.write(
+            "plan.yaml",
+            format!("version: 1\nstages:\n  gate: {{uses: soak, with: {{for: 60ms, interval: 20ms, coverage: 1%, on-no-data: hold, metrics: {{{metrics}}}, authorities: {{correctness: [a, b], safety: [c]}}}}}}\n"),
+        );
+        let out = project.engine(&["run", "plan.yaml"]).expect(status);
+        assert!(out.stdout.contains(words), "no `{words}` in\n{}", out.stdout);
+    }
+}
+
+#[test]
 fn a_source_that_stops_in_the_middle_of_a_soak_holds_it() {
     let project = Project::new();
     let server = Server::start(&project, &[]);

@@ -1,7 +1,8 @@
 """A server with every kind of answer that a gate may meet. Prints its port. usage: server.py FOLDER [CERT KEY]
 
 /file/NAME answers with the file NAME of the folder, so that a test changes answers by writing files: the first line is
-the status, the rest the body. /count answers how many connections and requests there were."""
+the status, the rest the body. /asked answers which of them were asked for, and how; /count how many connections and
+requests there were."""
 import http.server
 import json
 import os
@@ -12,6 +13,7 @@ import time
 
 folder = sys.argv[1]
 counts = {"connections": 0, "requests": 0}
+asked = []
 stop = threading.Event()
 
 
@@ -38,9 +40,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.path
         if path == "/count":
             self.answer(200, json.dumps(counts).encode())
+        elif path == "/asked":
+            self.answer(200, "\n".join(asked).encode())
         elif path.startswith("/file/"):
+            asked.append(path)
             try:
-                status, _, body = open(os.path.join(folder, path[6:]), "rb").read().partition(b"\n")
+                name = path[6:].partition("?")[0]
+                status, _, body = open(os.path.join(folder, name), "rb").read().partition(b"\n")
             except FileNotFoundError:
                 status, body = b"404", b""
             self.answer(int(status), body, X_Version="v2", X_Load="7")

@@ -59,12 +59,9 @@ impl Builder<'_> {
                 lost.push(freeze.tz.clone());
                 continue;
             };
-            let ms = |moment: DateTime| {
-                moment.to_zoned(zone.clone()).map_or(i64::MAX, |zoned| zoned.timestamp().as_millisecond())
-            };
             let until = freeze.to.strftime("%Y-%m-%d %H:%M");
             let words = format!("`{name}` is frozen until {until} ({}): {}", freeze.tz, freeze.reason);
-            found.push(Frozen { from_ms: ms(freeze.from), to_ms: ms(freeze.to), words });
+            found.push(Frozen { from_ms: instant(freeze.from, &zone), to_ms: instant(freeze.to, &zone), words });
         }
         let at = self.loaded.plan.environment.as_ref().map(|tree| tree.at);
         for (tz, at) in lost.into_iter().filter_map(|tz| Some((tz, at?))) {
@@ -120,6 +117,34 @@ fn terms(min: u32, distinct: &[Distinct]) -> Terms {
     }
 }
 
+/// The moment that the clocks of `zone` call so. One that they skip is counted on from before the gap; of two the first counts.
+fn instant(moment: DateTime, zone: &TimeZone) -> i64 {
+    moment.to_zoned(zone.clone()).map_or(i64::MAX, |zoned| zoned.timestamp().as_millisecond())
+}
+
 fn zone(name: &str) -> Option<TimeZone> {
     if name == "UTC" { Some(TimeZone::UTC) } else { TimeZone::get(name).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    /// A freeze is as long as its clocks say, which is not what they show on the two days on which they are changed.
+    #[test]
+    fn a_freeze_over_a_change_of_clocks_ends_when_people_there_say_so() {
+        let zone = zone("Europe/Berlin").expect("the system knows Berlin");
+        let ms = |text: &str| instant(text.parse().expect("a moment"), &zone);
+        let utc = |text: &str| text.parse::<jiff::Timestamp>().expect("a moment").as_millisecond();
+        // In spring a night of four hours on the clock has three, in autumn five.
+        assert_eq!(ms("2026-03-29T04:00") - ms("2026-03-29T00:00"), 3 * HOUR);
+        assert_eq!(ms("2026-10-25T04:00") - ms("2026-10-25T00:00"), 5 * HOUR);
+        assert_eq!(ms("2026-12-20T00:00"), utc("2026-12-19T23:00:00Z"), "an hour before UTC in winter");
+        assert_eq!(ms("2026-06-20T00:00"), utc("2026-06-19T22:00:00Z"), "two in summer");
+        // 02:30 never comes on the one day, and comes twice on the other.
+        assert_eq!(ms("2026-03-29T02:30"), utc("2026-03-29T01:30:00Z"));
+        assert_eq!(ms("2026-10-25T02:30"), utc("2026-10-25T00:30:00Z"));
+    }
 }
