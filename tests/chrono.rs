@@ -1,6 +1,8 @@
 //! The git-flow of Project Chrono (`plans/chrono`) on real repositories: a bare remote with its hooks, a clone,
 //! a staging folder; and its production, with a real database and front. Each test has its own, far from the network and from the caller's git configuration.
 
+#[path = "chrono/backup.rs"]
+mod backup;
 #[path = "chrono/deploy.rs"]
 mod deploy;
 #[path = "chrono/hotfix.rs"]

@@ -12,14 +12,14 @@ const WORD: &str = "canary-s3cret";
 const COLUMNS: &str = "select string_agg(column_name, ' ' order by ordinal_position) from information_schema.columns where table_name = 'price_data'";
 
 /// A project's repositories, and the place that its tags are deployed to.
-struct Production {
-    lab: Lab,
+pub(crate) struct Production {
+    pub(crate) lab: Lab,
 }
 
 impl Production {
     /// Production with v0.1.0, which serves, and prices that users have submitted.
-    fn new() -> Self {
-        let folders = ["plans/chrono", "plans/lib", "examples/chrono", "examples/tdex", "environments/chrono"];
+    pub(crate) fn new() -> Self {
+        let folders = ["plans/chrono", "plans/lib", "examples/chrono", "environments/chrono"];
         let mut lab = Lab::new(&folders);
         let sockets = lab.place("postgres/sockets");
         lab.env = vec![
@@ -36,13 +36,18 @@ impl Production {
         production
     }
 
-    fn command(&self, tag: &str) -> std::process::Command {
+    pub(crate) fn command(&self, tag: &str) -> std::process::Command {
+        self.command_as(tag, tag)
+    }
+
+    /// The same, in a run of this id.
+    pub(crate) fn command_as(&self, tag: &str, id: &str) -> std::process::Command {
         let tag_is = format!("tag={tag}");
         // On a slow machine a look takes longer than the time between two.
         let sets = ["repo=site/clone", "bake=1s", "interval=100ms", "coverage=5%", "p99-ms=60000", &tag_is];
         let sets = sets.iter().flat_map(|set| ["--set", set]);
         let args: Vec<&str> =
-            ["run", "plans/chrono/deploy.yaml", "--run-id", tag].into_iter().chain(sets).collect();
+            ["run", "plans/chrono/deploy.yaml", "--run-id", id].into_iter().chain(sets).collect();
         self.lab.command(&args)
     }
 
@@ -57,7 +62,7 @@ impl Production {
 
     /// What the front answers.
     #[track_caller]
-    fn ask(&self, route: &str, args: &[&str]) -> String {
+    pub(crate) fn ask(&self, route: &str, args: &[&str]) -> String {
         self.lab
             .tool("curl", &[&["-sS", "--max-time", "60", &self.url(route)], args].concat())
             .trim_end()
@@ -74,7 +79,7 @@ impl Production {
 
     /// One query, asked with the service's own role.
     #[track_caller]
-    fn query(&self, sql: &str) -> String {
+    pub(crate) fn query(&self, sql: &str) -> String {
         self.lab.tool("psql", &["-XAtq", "-d", &self.lab.env[0].1, "-c", sql]).trim_end().to_owned()
     }
 

@@ -195,7 +195,7 @@ fn killed_in_the_middle_of_a_migration_it_is_applied_once() {
 #[test]
 fn killed_after_the_last_commit_the_database_is_asked_and_nothing_is_applied_again() {
     let tdex = Tdex::new();
-    let script = "examples/tdex/migrate";
+    let script = "plans/lib/migrate";
     let whole = tdex.lab.project.read(script);
     let barrier = tdex.lab.barrier();
     tdex.lab.project.script(script, &format!("{whole}{barrier}\n"));
