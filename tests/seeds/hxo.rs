@@ -166,3 +166,108 @@ fn killed_in_the_middle_of_its_rollback_it_goes_on_back() {
     expect_no_failure(&out);
     lab.engine(&["verify", "v3"]).expect(0);
 }
+
+fn runit(lab: &Lab, verb: &str, name: &str) {
+    lab.tool("plans/lib/runit", &[verb, lab.project.path("place").to_str().expect("text"), name]);
+}
+
+#[test]
+fn a_slot_that_is_down_is_healed_before_the_next_release() {
+    let lab = lab(&["plans/hxo"]);
+    run(&lab, "v1").expect(0);
+    runit(&lab, "stop", "green");
+    assert_eq!(lab.get(&url(&lab)), "502 ", "users are answered by nobody");
+    let out = run(&lab, "v2").expect(0);
+    for words in [
+        "serving | users are answered with 502",
+        "tries to heal it, 1 of 3",
+        "serving | users are answered with 200",
+    ] {
+        assert!(out.stdout.contains(words), "no `{words}` in\n{}", out.stdout);
+    }
+    assert_eq!(lab.get(&url(&lab)), "200 v2");
+    let counted = expect_no_failure(&out);
+    assert!(counted.contains(" v1 "), "the old version served again before it was replaced: {counted}");
+}
+
+#[test]
+fn what_cannot_start_again_gives_way_to_the_slot_that_is_still_warm() {
+    let lab = lab(&["plans/hxo"]);
+    run(&lab, "v1").expect(0);
+    run(&lab, "v2").expect(0);
+    // v2 will never come up again in blue, and v1 is up in green.
+    runit(&lab, "stop", "blue");
+    fs::remove_file(lab.place("releases/v2.json")).expect("the release");
+    lab.project.write("place/releases/v6.json", "{\"latency-ms\": 5}");
+    let out = run(&lab, "v6").expect(0);
+    assert!(out.stdout.contains("tries to heal it, 3 of 3"), "{}", out.stdout);
+    assert_eq!(lab.get(&url(&lab)), "200 v6");
+    let counted = expect_no_failure(&out);
+    assert!(counted.contains(" v1 ") && !counted.contains(" v2 "), "{counted}");
+}
+
+#[test]
+fn at_the_end_of_its_depth_the_guardian_halts_and_a_person_goes_on() {
+    let lab = lab(&["plans/hxo"]);
+    run(&lab, "v1").expect(0);
+    runit(&lab, "stop", "green");
+    let release = lab.project.read("place/releases/v1.json");
+    fs::remove_file(lab.place("releases/v1.json")).expect("the release");
+    let mut limited = command(&lab, "v2");
+    limited.env("HXO_HEAL_DEPTH_LIMIT", "2");
+    let out = Live::start(limited).end().expect(5);
+    assert!(out.stdout.contains("guardian.halt: 2 tries to heal it did not help"), "{}", out.stdout);
+    assert!(out.stdout.contains("`serving` has halted: release it to be tried again"), "{}", out.stdout);
+    let tickets = lab.engine(&["tickets", "list"]).expect(0).stdout;
+    assert!(tickets.contains("critical") && tickets.contains("serving"), "{tickets}");
+    assert!(!out.stdout.contains("release/start"), "nothing of the release began\n{}", out.stdout);
+    // Somebody brings the release back and lets it try again.
+    lab.project.write("place/releases/v1.json", release);
+    lab.engine(&["approve", "v2", "serving"]).expect(0);
+    let out = lab.engine(&["resume", "v2", "--no-input"]).expect(0);
+    assert!(out.stdout.contains("tries to heal it, 1 of 3"), "the ladder begins anew\n{}", out.stdout);
+    assert_eq!(lab.get(&url(&lab)), "200 v2");
+    expect_no_failure(&out);
+}
+
+#[test]
+fn a_slot_takes_the_next_version_after_one_that_never_came_up() {
+    let lab = lab(&["plans/hxo"]);
+    run(&lab, "v1").expect(0);
+    let mut missing = command(&lab, "v9");
+    missing.args(["--set", "heal-depth=1"]);
+    let out = Live::start(missing).end().expect(1);
+    assert!(out.stdout.contains("does not come up; its last words:"), "{}", out.stdout);
+    assert!(out.stdout.contains("rolled-back  run v9"), "{}", out.stdout);
+    run(&lab, "v2").expect(0);
+    assert_eq!(lab.get(&url(&lab)), "200 v2");
+}
+
+#[test]
+fn a_front_that_was_killed_comes_back_and_takes_the_next_release() {
+    let lab = lab(&["plans/hxo"]);
+    run(&lab, "v1").expect(0);
+    // Its workers are left behind, with the port.
+    let master = fs::read_to_string(lab.place("nginx/pid")).expect("its pid");
+    lab.tool("kill", &["-KILL", master.trim()]);
+    let slot = lab.place("green.port");
+    let address = format!("127.0.0.1:{}", fs::read_to_string(slot).expect("a port").trim());
+    let place = lab.project.path("place");
+    lab.tool("plans/lib/nginx", &["point", place.to_str().expect("text"), &address]);
+    assert_eq!(lab.get(&url(&lab)), "200 v1");
+    assert_ne!(fs::read_to_string(lab.place("nginx/pid")).expect("its pid"), master);
+    let out = run(&lab, "v2").expect(0);
+    assert_eq!(lab.get(&url(&lab)), "200 v2");
+    expect_no_failure(&out);
+}
+
+#[test]
+fn a_front_that_cannot_come_back_is_named_with_its_last_words() {
+    let lab = lab(&["plans/hxo"]);
+    run(&lab, "v1").expect(0);
+    let place = lab.project.path("place").to_str().expect("text").to_owned();
+    lab.tool("plans/lib/runit", &["stop", &place, "nginx"]);
+    let told = lab.tool("sh", &["-c", &format!("plans/lib/nginx point {place} 127.0.0.1:9 2>&1 || true")]);
+    assert!(told.contains("nginx is down, and its supervisor does not bring it up"), "{told}");
+    assert!(told.contains(&format!("plans/lib/nginx start {place}")), "{told}");
+}
