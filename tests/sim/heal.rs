@@ -74,7 +74,7 @@ fn fate(seed: u64, attempt: Attempt) -> (Span, Outcome) {
 }
 
 /// Another engine takes over, a second later.
-fn recover(graph: &Graph) -> Input {
+pub(crate) fn recover(graph: &Graph) -> Input {
     let resumed = Resumed {
         wall_ms: 0,
         gap: Span::from_ms(1_000),

@@ -9,6 +9,7 @@ mod consent;
 mod disk;
 mod edited;
 mod heal;
+mod held;
 mod imagined;
 mod items;
 mod late;
