@@ -7,10 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Variables by which git looks in other places than its own rules say.
+const ELSEWHERE: [&str; 5] =
+    ["GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM"];
+
 /// The commit of the work tree that holds `root`; none outside of one, or before the first commit.
 pub(super) fn checked_out(root: &Path) -> Option<String> {
-    let is_plain = std::env::vars_os().all(|(name, _)| !name.to_string_lossy().starts_with("GIT_"));
-    if is_plain {
+    if ELSEWHERE.iter().all(|name| std::env::var_os(name).is_none()) {
         let marker = root.ancestors().map(|folder| folder.join(".git")).find(|marker| marker.exists())?;
         if let Some(commit) = read_head(&marker) {
             return Some(commit);

@@ -22,6 +22,9 @@ struct Block {
     places: Vec<(usize, usize, usize)>,
 }
 
+/// Bytes and variables that a new block has room for.
+const ROOM: (usize, usize) = (320, 8);
+
 impl Variables {
     /// Sets one variable.
     pub fn set(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
@@ -94,7 +97,10 @@ impl Variables {
 impl Block {
     fn push(&mut self, name: &[u8], value: &[u8]) {
         let begin = self.text.len();
-        self.text.reserve(name.len() + value.len() + 2);
+        // Once for what a stage adds of its own, as a rule.
+        let room = if begin == 0 { ROOM } else { (0, 0) };
+        self.text.reserve((name.len() + value.len() + 2).max(room.0));
+        self.places.reserve(room.1);
         self.text.extend_from_slice(name);
         self.text.push(b'=');
         self.text.extend_from_slice(value);

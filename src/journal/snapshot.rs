@@ -5,7 +5,7 @@
 //! `digests` that names the others, and the event of the resume that took it holds the blake3 of that list.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
 use std::thread;
 
@@ -100,7 +100,8 @@ pub fn write_version(run: &RunDir, version: u32, files: &[(String, Vec<u8>)]) ->
     sealed.push(b'\n');
     sealed.extend_from_slice(&body);
     all.push((DIGESTS.to_owned(), sealed));
-    let written = write_files(run.disk(), &aside, &all).and_then(|()| {
+    let written = write_files(run.disk(), &aside, &all).and_then(|written| {
+        written.sync(run.disk(), None)?;
         run.disk().remove_dir(&path)?;
         run.disk().rename(&aside, &path)?;
         run.disk().sync_dir(run.path())
@@ -226,8 +227,28 @@ fn walk(root: &Path, at: &Path, depth: usize, found: &mut Vec<String>) -> Result
     Ok(())
 }
 
-/// Makes `root`, writes `files` below it and syncs all of it but `root`'s own entry.
-pub(super) fn write_files(disk: &Disk, root: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Error> {
+/// Files and directories that were written and may not be on the disk.
+pub(super) struct Written {
+    files: Vec<(File, PathBuf)>,
+    dirs: Vec<PathBuf>,
+}
+
+impl Written {
+    /// Waits until all of it is on the disk, and what lies in `more` too. No part waits for another, so they share
+    /// flushes: what has a name but no bytes after a power cut lies in a directory that nobody knows yet.
+    pub(super) fn sync(mut self, disk: &Disk, more: Option<&Path>) -> Result<(), Error> {
+        self.dirs.extend(more.map(Path::to_path_buf));
+        let files = self.files.iter().map(|(file, path)| (Some(file), path.as_path()));
+        let all: Vec<_> = files.chain(self.dirs.iter().map(|dir| (None, dir.as_path()))).collect();
+        in_parallel(&all, |&(file, path)| match file {
+            Some(file) => disk.sync(file, path),
+            None => disk.sync_dir(path),
+        })
+    }
+}
+
+/// Makes `root` and writes `files` below it.
+pub(super) fn write_files(disk: &Disk, root: &Path, files: &[(String, Vec<u8>)]) -> Result<Written, Error> {
     disk.make_dirs(root)?;
     let mut written = Vec::with_capacity(files.len());
     let mut dirs = vec![root.to_path_buf()];
@@ -245,8 +266,7 @@ pub(super) fn write_files(disk: &Disk, root: &Path, files: &[(String, Vec<u8>)])
     }
     dirs.sort_unstable();
     dirs.dedup();
-    in_parallel(&written, |(file, path)| disk.sync(file, path))?;
-    in_parallel(&dirs, |dir| disk.sync_dir(dir))
+    Ok(Written { files: written, dirs })
 }
 
 /// `root`/`name`, if that is a plain path below `root`.
@@ -276,11 +296,14 @@ fn in_parallel<'items, T: Sync>(
         let start = |chunk: &'items [T]| {
             thread::Builder::new().spawn_scoped(scope, move || chunk.iter().try_for_each(work))
         };
-        // Where the machine grants no thread more, this one does the work.
-        let threads: Vec<_> = items.chunks(share).map(|chunk| (chunk, start(chunk))).collect();
-        threads.into_iter().try_for_each(|(chunk, thread)| match thread {
+        // This one does the first share, and any that the machine grants no thread for.
+        let (first, rest) = items.split_at(share);
+        let threads: Vec<_> = rest.chunks(share).map(|chunk| (chunk, start(chunk))).collect();
+        let first = first.iter().try_for_each(work);
+        let rest = threads.into_iter().map(|(chunk, thread)| match thread {
             Ok(thread) => thread.join().expect("syncing files does not panic"),
             Err(_) => chunk.iter().try_for_each(work),
-        })
+        });
+        std::iter::once(first).chain(rest).collect()
     })
 }

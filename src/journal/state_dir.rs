@@ -153,7 +153,7 @@ impl StateDir {
         for path in [&run.path, &run.inbox_path(), &run.output_path()] {
             self.disk.make_dirs(path)?;
         }
-        snapshot::write_files(&self.disk, &run.plan_path(1), files)?;
+        let written = snapshot::write_files(&self.disk, &run.plan_path(1), files)?;
         let header = format::file_header();
         let journal = run.journal_path();
         self.disk.write_at(&self.disk.create(&journal)?, &journal, &header, 0)?;
@@ -161,7 +161,7 @@ impl StateDir {
         let head = run.head_path();
         self.disk.write_at(&self.disk.create(&head)?, &head, &start.encode(), 0)?;
         let ownership = ownership::take(run, holder)?;
-        self.disk.sync_dir(&run.path)?;
+        written.sync(&self.disk, Some(&run.path))?;
         Ok(ownership)
     }
 

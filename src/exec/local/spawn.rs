@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, Signal};
@@ -142,7 +143,9 @@ fn spawn_elsewhere(spec: &Spec, shared: &Shared, program: &Path, writer: OwnedFd
 
 /// Its own group, no signal blocked, and each as the system has it, but for those that whoever started us ignores.
 fn attributes() -> io::Result<PosixSpawnAttr> {
-    let ignored = unix::ignored_signals();
+    // As it was at first: the standard library, and nobody else, changes what this program ignores.
+    static IGNORED: LazyLock<u64> = LazyLock::new(unix::ignored_signals);
+    let ignored = *IGNORED;
     let mut defaults = SigSet::all();
     for signal in Signal::iterator().filter(|signal| *signal != Signal::SIGPIPE) {
         if ignored & (1 << (signal as i32 - 1)) != 0 {
