@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::print;
-use crate::base::NodeIx;
+use crate::base::{NodeIx, RunId};
 use crate::driver::compile;
 use crate::driver::simulate::{Assumptions, simulate};
 use crate::graph::Graph;
@@ -26,7 +26,15 @@ pub(super) struct Past {
 impl Past {
     /// Of the plan at `path`. What cannot be read is no past; what is damaged is told.
     pub(super) fn of(state: &StateDir, path: &str) -> Self {
-        let history = History::read(state, path).unwrap_or_default();
+        Self::told(History::read(state, path).unwrap_or_default())
+    }
+
+    /// Of the plan at `path`, for the run `own` that goes on.
+    pub(super) fn beside(state: &StateDir, path: &str, own: &RunId) -> Self {
+        Self::told(History::read_beside(state, path, Some(own)).unwrap_or_default())
+    }
+
+    fn told(history: History) -> Self {
         for why in &history.damage {
             print::note(&format!("note: {why}"));
         }

@@ -52,7 +52,7 @@ pub(super) fn go_on(
         print::line(&format!("nothing to resume: run {run_id} has ended well"));
         return Ok(Exit::Success);
     }
-    let past = recorded.path().map(|path| Past::of(&state, path)).unwrap_or_default();
+    let past = recorded.path().map(|path| Past::beside(&state, path, &run_id)).unwrap_or_default();
     let read = recorded.compile(&past.expected())?;
     tell_findings(tail, &begin::sweep(&read)?);
     let settings = &at_its_place(&read, settings)?;

@@ -1,7 +1,7 @@
 //! `runs/<id>/summary`: a run's outcome and durations, for lists and for history, without reading its
 //! journal. Rebuilt from the journal whenever it is missing, of another version, or behind `head`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
 use serde::{Deserialize, Serialize};
@@ -202,8 +202,8 @@ struct Folding<'a> {
     /// The ids of a version that has places for cells, as they were before anything gave them.
     places: Vec<Box<str>>,
     by_id: HashMap<String, usize>,
-    /// When the attempts that run were started.
-    running: HashMap<(NodeIx, u32), Millis>,
+    /// When the attempts that run were started: few at a time, so that a tree is faster than a hash of each.
+    running: BTreeMap<(NodeIx, u32), Millis>,
 }
 
 impl<'a> Folding<'a> {
@@ -231,7 +231,7 @@ impl<'a> Folding<'a> {
             slots: Vec::new(),
             places: Vec::new(),
             by_id: HashMap::new(),
-            running: HashMap::new(),
+            running: BTreeMap::new(),
         }
     }
 

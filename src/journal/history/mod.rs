@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::{Error, RunDir, StateDir, summary};
-use crate::base::Span;
+use crate::base::{RunId, Span};
 use crate::graph::forecast::{Expected, MIN_SAMPLES};
 
 mod store;
@@ -99,10 +99,19 @@ impl History {
     /// # Errors
     /// The runs cannot be listed.
     pub fn read(state: &StateDir, path: &str) -> Result<Self, Error> {
+        Self::read_beside(state, path, None)
+    }
+
+    /// As [`History::read`], for the run `own` that goes on: what it did itself is no earlier run.
+    ///
+    /// # Errors
+    /// As [`History::read`].
+    pub fn read_beside(state: &StateDir, path: &str, own: Option<&RunId>) -> Result<Self, Error> {
         let mut history = store::load(state, path);
         for entry in state.runs()? {
             let Some(began) = entry.began.as_ref().filter(|began| began.path == path) else { continue };
-            if history.runs.iter().all(|known| known.run != began.run.as_str()) {
+            let is_known = history.runs.iter().any(|known| known.run == began.run.as_str());
+            if !is_known && Some(&began.run) != own {
                 history.add_run(&entry.dir, &|_, _| None);
             }
         }
