@@ -59,7 +59,7 @@ pub(crate) fn version(board: &mut Board) {
         board.rounds,
         [&mut || each(&bare::run_true), &mut || {
             each(&|| {
-                cost(engine(&room, &["--version"]));
+                cost(&engine(&room, &["--version"]));
             })
         }],
     );

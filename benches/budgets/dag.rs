@@ -31,8 +31,8 @@ pub(crate) fn measure(board: &mut Board, name: &str) {
         [
             &mut || bare::loop_of(STAGES, jobs),
             &mut || run_engine(&room, "plan.json", jobs).wall,
-            &mut || cost(peer(&room, "ninja", &["--quiet", "-j", &threads])).wall,
-            &mut || cost(peer(&room, "make", &["-s", "-r", "-R", "-j", &threads, "all"])).wall,
+            &mut || cost(&peer(&room, "ninja", &["--quiet", "-j", &threads])).wall,
+            &mut || cost(&peer(&room, "make", &["-s", "-r", "-R", "-j", &threads, "all"])).wall,
         ],
     );
     let title = format!("{kind}, 10,000 stages, -j {jobs}");
@@ -62,7 +62,7 @@ pub(crate) fn large(board: &mut Board) {
                 peak = peak.max(cost.peak_mib);
                 cost.wall
             },
-            &mut || cost(peer(&room, "ninja", &["--quiet", "-j", "2"])).wall,
+            &mut || cost(&peer(&room, "ninja", &["--quiet", "-j", "2"])).wall,
         ],
     );
     let title = "wide, 100,000 stages, -j 2";

@@ -113,7 +113,7 @@ fn check(board: &mut Board) {
     }
     let words: Vec<&str> =
         ["env", "check", "--declared"].into_iter().chain(names.iter().map(String::as_str)).collect();
-    let walls = (0..board.rounds).map(|_| cost(engine(&room, &words)).wall);
+    let walls = (0..board.rounds).map(|_| cost(&engine(&room, &words)).wall);
     let wall = median(walls.collect());
     board.judge(
         format!("check of {KEYS} keys in {ENVIRONMENTS} environments"),

@@ -51,7 +51,7 @@ pub(crate) fn simulate(board: &mut Board) {
 
 fn runs(room: &Path, count: usize) {
     for _ in 0..count {
-        cost(engine(room, &["run", "plan.yaml", "--output", "quiet"]));
+        cost(&engine(room, &["run", "plan.yaml", "--output", "quiet"]));
     }
 }
 

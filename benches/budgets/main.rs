@@ -75,6 +75,15 @@ fn main() -> std::process::ExitCode {
         memory::spawn_from(held_mib);
         return std::process::ExitCode::SUCCESS;
     }
+    if let [flag, rest @ ..] = &words[..] {
+        if flag == tool::FLAG {
+            return tool::run_small(rest);
+        }
+        if flag == bare::FLAG {
+            bare::hear(rest);
+            return std::process::ExitCode::SUCCESS;
+        }
+    }
     let mut board = Board::default();
     let mut wanted: Vec<&str> = Vec::new();
     let mut rest = words.iter();

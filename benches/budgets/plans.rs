@@ -36,5 +36,5 @@ pub(crate) fn check(board: &mut Board) {
 }
 
 fn check_of(room: &Path, name: &str) -> Cost {
-    cost(engine(room, &["check", name]))
+    cost(&engine(room, &["check", name]))
 }

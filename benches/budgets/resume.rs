@@ -34,14 +34,14 @@ pub(crate) fn stages(board: &mut Board) {
     write_ninja(&room);
     forget_runs(&room);
     record(&room, "big.json", |event| matches!(event, Event::RunFinished { .. }));
-    let wall = |words: &[&str]| cost(engine(&room, words)).wall;
+    let wall = |words: &[&str]| cost(&engine(&room, words)).wall;
     let [check, resume, status, ninja] = in_turns(
         board.rounds,
         [
             &mut || wall(&["check", "big.json"]),
             &mut || wall(&["resume", RUN, "--output", "quiet"]),
             &mut || wall(&["status", RUN, "--json"]),
-            &mut || cost(ninja(&room)).wall,
+            &mut || cost(&ninja(&room)).wall,
         ],
     );
     board.tell("check of 100,000 stages, json", (check, "s"), "");
@@ -67,9 +67,9 @@ pub(crate) fn shards(board: &mut Board) {
     let ending = || {
         std::fs::remove_dir_all(&state).expect("the target folder can be written");
         copy(&kept, &state);
-        cost(engine(&room, &["resume", RUN, "--output", "quiet"])).wall
+        cost(&engine(&room, &["resume", RUN, "--output", "quiet"])).wall
     };
-    let ended = || cost(engine(&room, &["resume", RUN, "--output", "quiet"])).wall;
+    let ended = || cost(&engine(&room, &["resume", RUN, "--output", "quiet"])).wall;
     let [last, over] = in_turns(board.rounds, [&mut || ending(), &mut || ended()]);
     board.judge("resume of 1,000,000 finished shards, one stage left", (last, "s"), Budget::Most(0.6));
     board.judge("resume of 1,000,000 finished shards, none left", (over, "s"), Budget::Most(0.6));
