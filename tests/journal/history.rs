@@ -36,6 +36,19 @@ fn runs_that_were_never_noted_count() {
 }
 
 #[test]
+fn a_run_that_goes_on_is_no_earlier_run() {
+    let bench = bench();
+    for name in ["r1", "r2", "r3", "r4"] {
+        bench.run(name);
+    }
+    let own = engine::base::RunId::parse("r4").expect("an id");
+    let history = History::read_beside(&bench.state, PLAN, Some(&own)).expect("a list of runs");
+    assert_eq!(history.runs.len(), 3);
+    assert!(history.runs.iter().all(|run| run.run != "r4"));
+    assert_eq!(read(&bench).runs.len(), 4);
+}
+
+#[test]
 fn a_run_counts_once_however_often_it_is_noted() {
     let bench = bench();
     let run = bench.run("r1");
