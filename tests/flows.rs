@@ -44,6 +44,8 @@ mod promises;
 mod recut;
 #[path = "flows/rollback.rs"]
 mod rollback;
+#[path = "flows/screen.rs"]
+mod screen;
 #[path = "flows/services.rs"]
 mod services;
 #[path = "flows/sharded.rs"]

@@ -4,9 +4,11 @@
 //! of that may take the engine hostage: while it waits the ladder of signals goes on. The second one ends every
 //! grace, the third leaves at once, what still lives to the front; and no signal waits for a reader.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 
 use super::audience::Audience;
 use super::live::{Ending, Live};
@@ -47,7 +49,7 @@ impl Live {
         }
         let mut has_left = matches!(ending, Ending::Left(_));
         let mut is_hurried = self.is_hurried;
-        let work = tokio::task::spawn_blocking(move || {
+        let work = aside(move || {
             let left = if has_left {
                 // Dropping it would end, and wait for, what the front ends now.
                 std::mem::forget(local);
@@ -106,4 +108,29 @@ async fn everybody_knows(audience: &Audience, news: &mut UnboundedReceiver<News>
             return;
         }
     }
+}
+
+/// Does `work` on a thread of its own, so that its end can be waited for beside other news. A machine that has no thread
+/// left gets it done here and now: a run ends all the same.
+fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+    let (told, done) = oneshot::channel();
+    let work = Arc::new(Mutex::new(Some(move || {
+        // Nobody waits any more for what was left.
+        let _ = told.send(work());
+    })));
+    let taken = Arc::clone(&work);
+    let thread = std::thread::Builder::new().name("close".into());
+    let spawned = thread.spawn(move || {
+        let work = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(work) = work {
+            work();
+        }
+    });
+    if spawned.is_err() {
+        let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(work) = work {
+            work();
+        }
+    }
+    done
 }

@@ -295,6 +295,71 @@ fn a_killed_engine_leaves_nothing_and_a_resume_repeats_only_what_had_no_answer()
     project.engine(&["verify"]).expect(0);
 }
 
+/// Items of a stage that is killed again and again; a million with `ENGINE_LONG`.
+fn many() -> u64 {
+    if std::env::var_os("ENGINE_LONG").is_some() { 1_000_000 } else { 12_000 }
+}
+
+#[test]
+fn a_stage_of_many_items_that_is_killed_again_and_again_records_each_answer_once() {
+    let (items, workers, in_flight) = (many(), 2, 64);
+    let shards = format!("items: {{range: {items}}}, max-parallel: {workers}, in-flight: {in_flight}");
+    let project = Project::with_plan(&plan(&shards, PYTHON));
+    // Each worker keeps its log open: a million items are a million short writes.
+    let marks: Vec<u64> = (1..5).map(|fifth| items * fifth / 5).collect();
+    project.write(
+        "worker.py",
+        format!(
+            "import json, os, sys\nlog = os.open('log', os.O_WRONLY | os.O_APPEND | os.O_CREAT)\n\
+             for line in sys.stdin:\n    id = json.loads(line)['id']\n    os.write(log, b'%d\\n' % id)\n    \
+             if id in {marks:?}: print('at', id, file=sys.stderr, flush=True)\n    \
+             print('{{\"id\": %d}}' % id, flush=True)\n"
+        ),
+    );
+    let mut done = BTreeSet::new();
+    let mut again = 0;
+    for (engine, mark) in marks.iter().enumerate() {
+        let live = project.start(if engine == 0 { &["run", "plan.yaml"] } else { &["resume"] });
+        live.line(&format!("at {mark}"));
+        live.kill_worker();
+        live.end();
+        // The next engine dies as soon as it has the run: nothing of that is lost or done twice.
+        let second = project.start(&["resume"]);
+        second.line("resumed");
+        second.kill_worker();
+        second.end();
+        again += settle(&project, &mut done);
+    }
+    project.engine(&["resume"]).expect(0);
+    again += settle(&project, &mut done);
+    assert_eq!(u64::try_from(done.len()).expect("a count"), items);
+    // What was in flight, and what was answered and not on disk yet: within 10 ms a result shares its sync.
+    let most = 2 * marks.len() * workers * in_flight + 2 * marks.len() * 1000;
+    assert!(again <= most, "{again} items were done again by {} engines", 2 * marks.len() + 1);
+    project.engine(&["verify"]).expect(0);
+}
+
+/// Adds what is recorded as done to `done`, and says how many items were done without an answer on record. What had been
+/// recorded before must not have been done again, and no answer is recorded twice.
+fn settle(project: &Project, done: &mut BTreeSet<u64>) -> usize {
+    let seen = log(project);
+    let worked: BTreeSet<u64> = seen.iter().map(|item| item.parse().expect("a number")).collect();
+    assert!(worked.iter().all(|item| !done.contains(item)), "acknowledged is final");
+    let recorded: Vec<u64> = events(project).iter().flat_map(answered).collect();
+    let now: BTreeSet<u64> = recorded.iter().copied().collect();
+    assert_eq!(recorded.len(), now.len(), "an answer is recorded once");
+    let fresh = now.difference(done).count();
+    assert!(
+        now.is_superset(done) && now.difference(done).all(|item| worked.contains(item)),
+        "no answer without work"
+    );
+    *done = now;
+    if project.has("log") {
+        std::fs::remove_file(project.path("log")).expect("removed");
+    }
+    seen.len() - fresh
+}
+
 /// The items that an event says were done.
 fn answered(event: &Value) -> Vec<u64> {
     match event["event"].as_str() {

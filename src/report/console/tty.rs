@@ -289,10 +289,13 @@ impl<W: Write> Tty<W> {
         parts.extend(counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")));
         parts.push(words::length(self.view.elapsed(now)));
         let left = self.left.and_then(|(then, left)| Some(left? - now.since(then)));
+        // Between two estimates it only counts down: nobody is told less than whole seconds.
+        let left = left.map(|left| Span::from_ms(left.ms().div_ceil(1000) * 1000));
         if let Some(left) = left.filter(|left| left.ms() > 0) {
             let zone = self.zone.as_ref();
             let end = zone.map(|zone| format!(", until {}", words::hour(self.view.wall_ms(), now + left, zone)));
-            parts.push(format!("about {} left{}", words::length(left), end.unwrap_or_default()));
+            let about = if left < Span::from_secs(60) { left.to_string() } else { words::length(left) };
+            parts.push(format!("about {about} left{}", end.unwrap_or_default()));
         }
         if self.view.is_paused() {
             parts.push("paused".to_owned());
