@@ -412,7 +412,9 @@ impl World {
         if self.plan.find(stage).is_none_or(|stage| stage.kind != Kind::Unsure) {
             return Err(format!("`{stage}` has an unknown outcome, and can be asked or repeated"));
         }
-        let is_done = self.project.has(format!("effect/{stage}.0"));
+        // A stage that was killed between the two has made the file and written nothing: as its `done-if` would say.
+        let effect = self.project.path(format!("effect/{stage}.0"));
+        let is_done = std::fs::metadata(effect).is_ok_and(|found| found.len() > 0);
         let outcome = if is_done { "success" } else { "rerun" };
         let answer = self.project.engine(&["resolve", &self.run, stage, "--as", outcome]);
         if answer.status == 0 {
