@@ -296,7 +296,20 @@ fn number_at(body: &Value, pointer: &str) -> Seen {
 }
 
 fn json(bytes: &[u8]) -> Result<Value, String> {
-    serde_json::from_slice(bytes).map_err(|error| format!("it is not JSON: {error}"))
+    serde_json::from_slice(bytes).map_err(|error| match beginning(bytes) {
+        // A page of somebody else's says more by its first words than by where JSON would have ended.
+        Some(text) if !text.starts_with(['{', '[']) => format!("it is not JSON, it begins with `{text}`"),
+        Some(_) => format!("it is not JSON: {error}"),
+        None => "it is not JSON, it is empty".to_owned(),
+    })
+}
+
+/// The first words of a text, in one line; none of an empty one.
+fn beginning(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(256)]);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let plain: String = line.chars().map(|c| if c.is_control() { '?' } else { c }).take(40).collect();
+    Some(if line.chars().nth(40).is_some() { format!("{plain}…") } else { plain })
 }
 
 fn text_of(value: &Value) -> String {
@@ -328,8 +341,11 @@ impl Query {
         if reply.is_cut {
             return Seen::Error(format!("the answer is longer than {} bytes", reply.body.len()));
         }
-        let Ok(body) = json(reply.body) else {
-            return Seen::Error(format!("status {}, and no answer of Prometheus", reply.status));
+        let body = match json(reply.body) {
+            Ok(body) => body,
+            Err(why) => {
+                return Seen::Error(format!("status {}, and no answer of Prometheus: {why}", reply.status));
+            }
         };
         if body["status"] != "success" {
             let why = body["error"].as_str().unwrap_or("it does not say why");

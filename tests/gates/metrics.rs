@@ -151,6 +151,28 @@ fn an_alarm_that_fired_before_the_deploy_blocks_is_tolerated_or_needs_a_ticket()
 }
 
 #[test]
+fn a_page_instead_of_an_answer_is_named_by_how_it_begins() {
+    let project = Project::new();
+    let server = Server::start(&project, &[]);
+    std::fs::create_dir_all(project.path("api/v1")).expect("folders");
+    let page = "200\n\n<!DOCTYPE html>\n<html><title>Sign in</title></html>\n";
+    project.write("api/v1/query", page);
+    let url = server.url("/file");
+    let words = ["--url", &url, "--query", "up", "--pass", "== 1", "--on-no-data", "hold"];
+    let said = probe(&project, "prometheus", &words, 1);
+    let why = "and no answer of Prometheus: it is not JSON, it begins with `<!DOCTYPE html>`";
+    assert!(said.contains(&format!("error: status 200, {why}")), "{said}");
+    project.write("stats", page);
+    let stats = server.url("/file/stats");
+    let words =
+        ["--url", &stats, "--value", "/p95", "--pass", "< 5", "--on-no-data", "hold", "--consecutive-fail", "1"];
+    let said = probe(&project, "http", &words, 5);
+    assert!(said.contains("no-data: it is not JSON, it begins with `<!DOCTYPE html>`"), "{said}");
+    project.write("stats", "200\n");
+    assert!(probe(&project, "http", &words, 5).contains("no-data: it is not JSON, it is empty"));
+}
+
+#[test]
 fn an_authority_that_is_all_for_it_does_not_outvote_the_other_and_says_who_refuses() {
     let project = Project::new();
     for (files, status, words) in [
