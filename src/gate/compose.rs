@@ -103,7 +103,7 @@ fn authorities(correctness: &[Found], safety: &[Found]) -> Judgement {
         (true, false) => ("correctness refuses", Effect::Fail),
         _ => ("safety refuses", Effect::Hold),
     };
-    judgement.why = format!("{who}: {}", judgement.why);
+    judgement.why = format!("consensus.failure: {who}: {}", judgement.why);
     judgement.effect = Some(effect);
     judgement
 }

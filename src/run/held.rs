@@ -3,7 +3,7 @@
 //! Such a gate is an attempt that ends with exit code 0 (go on), 1 (fail), [`HELD`] or [`HALTED`]. Held, its stage waits
 //! like an approval: a person lets it pass, which waives the verdict, or not, or has it ask again from the start.
 
-use super::event::{Clock, Event, Outcome, ShardResult};
+use super::event::{Case, CaseKind, Clock, Event, Outcome, Severity, ShardResult};
 use super::shards::Key;
 use super::state::{Gate, RunState};
 use crate::base::{Millis, NodeIx};
@@ -18,7 +18,15 @@ impl RunState {
     /// The attempt is done, and a person decides what it comes to.
     pub(super) fn hold_gate(&mut self, key: Key, outcome: &Outcome, result: &ShardResult) {
         self.succeed(key, result);
-        self.cells[key.0].gate = Gate::Held { is_halt: *outcome == Outcome::Exit(HALTED) };
+        let is_halt = *outcome == Outcome::Exit(HALTED);
+        self.cells[key.0].gate = Gate::Held { is_halt };
+        if is_halt {
+            // It waits without an end, so somebody has to hear of it who does not watch this run.
+            let found = self.words.get(&key.0).map_or("no verdict", String::as_str);
+            let words = format!("guardian.halt: {found}");
+            let (kind, severity) = (CaseKind::Halted, Severity::Critical);
+            self.raise(Case { kind, severity, node: Some(key.0), words });
+        }
     }
 
     /// Keeps what a gate found, for the words about its end.

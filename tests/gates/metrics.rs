@@ -177,9 +177,13 @@ fn an_authority_that_is_all_for_it_does_not_outvote_the_other_and_says_who_refus
     let project = Project::new();
     for (files, status, words) in [
         // One of two in correctness is enough to refuse, whatever safety says.
-        ([("a", "1"), ("b", "0"), ("c", "1")], 1, "fail: correctness refuses: b: "),
-        ([("a", "1"), ("b", "1"), ("c", "0")], 5, "held: fail: safety refuses: c: "),
-        ([("a", "0"), ("b", "0"), ("c", "0")], 5, "guardian.halt: fail: correctness and safety refuse: a: "),
+        ([("a", "1"), ("b", "0"), ("c", "1")], 1, "fail: consensus.failure: correctness refuses: b: "),
+        ([("a", "1"), ("b", "1"), ("c", "0")], 5, "held: fail: consensus.failure: safety refuses: c: "),
+        (
+            [("a", "0"), ("b", "0"), ("c", "0")],
+            5,
+            "guardian.halt: fail: consensus.failure: correctness and safety refuse: a: ",
+        ),
     ] {
         for (name, text) in files {
             project.write(name, text);
@@ -288,6 +292,10 @@ fn two_authorities_refuse_in_three_ways() {
     };
     assert!(run("1", "1", 0).contains("pass: "));
     assert!(run("0", "1", 1).contains("correctness refuses: right: "));
-    assert!(run("1", "0", 5).contains("held: fail: safety refuses: safe: "));
-    assert!(run("0", "0", 5).contains("guardian.halt: fail: correctness and safety refuse: "));
+    assert!(run("1", "0", 5).contains("held: fail: consensus.failure: safety refuses: safe: "));
+    assert!(run("0", "0", 5).contains("guardian.halt: fail: consensus.failure: correctness and safety refuse: "));
+    // A halt has no end: it is a ticket, once, which a hold is not.
+    let tickets = project.engine(&["tickets", "list", "--json"]).expect(0).stdout;
+    assert_eq!(tickets.matches("\"kind\": \"halted\"").count(), 1, "{tickets}");
+    assert!(tickets.contains("guardian.halt: fail: consensus.failure"), "{tickets}");
 }
