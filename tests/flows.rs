@@ -2,6 +2,8 @@
 
 #[path = "flows/audience.rs"]
 mod audience;
+#[path = "flows/background.rs"]
+mod background;
 #[path = "flows/boxes.rs"]
 mod boxes;
 #[path = "flows/cells.rs"]

@@ -280,7 +280,15 @@ pub(super) fn cancel(args: &CancelArgs, settings: &Settings) -> Answer {
     }
     let level = if args.now { CancelLevel::Kill } else { CancelLevel::Stop };
     let request = Request::Cancel { level, by: settings::person() };
+    let is_live = journal::is_live(&dir)?;
     let allowed = |_: &Graph, state: &RunState| match state.verdict() {
+        None if state.in_background() && !is_live => {
+            let fault = Fault::new(
+                Exit::NotFound,
+                format!("the verdict of run {} is given, and no engine works on it", dir.id()),
+            );
+            Err(fault.help(format!("do what is left of its background: {}", hint::drain(dir.id().as_str()))))
+        }
         None => Ok(()),
         Some(_) => Err(Fault::new(Exit::NotFound, format!("run {} has ended already", dir.id()))),
     };
@@ -415,7 +423,9 @@ pub(super) fn send(
     let is_live = told == Told::Engine;
     say(dir, is_live, json, &done());
     if !json && !is_live && !matches!(request, Request::Cancel { .. }) {
-        print::line(&format!("go on with: {}", hint::resume(dir.id().as_str())));
+        let is_queued = matches!(request, Request::Requeue { .. });
+        let how = if is_queued { hint::drain } else { hint::resume };
+        print::line(&format!("go on with: {}", how(dir.id().as_str())));
     }
     Ok(told)
 }

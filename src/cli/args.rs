@@ -19,7 +19,10 @@ pub use look::{
     CheckArgs, CheckFormat, DiffArgs, GraphArgs, GraphFormat, LogsArgs, ReportArgs, ReportFormat, RunsArgs,
     SimulateArgs, StatusArgs, VerifyArgs,
 };
-pub use nouns::{KeyVerb, KeysArgs, SloArgs, TicketArgs, TicketVerb, TicketsArgs, TicketsListArgs};
+pub use nouns::{
+    KeyVerb, KeysArgs, QueueArgs, QueueDrainArgs, QueueListArgs, QueueRetryArgs, QueueVerb, SloArgs, TicketArgs,
+    TicketVerb, TicketsArgs, TicketsListArgs,
+};
 pub use run::{CiArgs, CiHost, InputArgs, MergeArgs, Output, PlanArgs, ResumeArgs, RunArgs, SelectArgs, ShowArgs};
 pub use tool::{
     CompletionsArgs, DoctorArgs, ExplainArgs, GcArgs, InitArgs, ManArgs, SchemaArgs, SchemaOf, SuperviseArgs,
@@ -121,6 +124,8 @@ pub enum Verb {
     Unlock(UnlockArgs),
     /// How often objectives were met, and what is left of their error budget
     Slo(SloArgs),
+    /// Background work: what is pending, running, dead; do it, or try it again
+    Queue(QueueArgs),
     /// What runs left for somebody to look at
     Tickets(TicketsArgs),
     /// Make and show the keys that approvals are signed with

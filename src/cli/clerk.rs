@@ -163,6 +163,7 @@ fn suggest(view: &View, raised: &Raised) -> Vec<String> {
     let logs = raised.stage.as_deref().map(|stage| hint::logs(run, stage));
     let then = match (raised.case.kind, raised.stage.as_deref()) {
         (CaseKind::Items, Some(stage)) => Some(hint::rerun_failed(run, stage)),
+        (CaseKind::Dead, Some(stage)) => Some(hint::requeue(run, stage)),
         (CaseKind::Contained, _) => Some(hint::resume(run)),
         (CaseKind::Late, _) => Some(hint::slo(view.began().map_or("", |began| &began.path))),
         _ => Some(hint::status(run)),

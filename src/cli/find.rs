@@ -169,7 +169,7 @@ pub(super) fn newest_unfinished(state: &StateDir) -> Result<Option<RunDir>, Faul
                 .help(format!("run {id} is the newest that may go on; look at it: engine verify {id}"))
                 .help("continue another one by its name: engine resume RUN")
         })?;
-        if !summary.state.is_settled() {
+        if !summary.state.is_settled() || summary.pending > 0 {
             return Ok(Some(entry.dir));
         }
     }

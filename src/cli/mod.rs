@@ -30,6 +30,7 @@ mod parts;
 mod plan;
 mod preview;
 mod print;
+mod queue;
 mod resume;
 mod rollback;
 mod run;
@@ -107,6 +108,7 @@ fn is_guarded(verb: &Verb) -> bool {
         Verb::Supervise(args) => !(args.check || args.status || args.stop),
         Verb::Rollback(args) => rollback::is_guarded(args),
         Verb::Cancel(args) => args.rollback,
+        Verb::Queue(args) => queue::is_guarded(args),
         Verb::Env(args) => env::is_guarded(args),
         _ => false,
     }
@@ -140,6 +142,7 @@ fn dispatch(cli: &Cli) -> Answer {
         Verb::Unpause(args) => act::pause(args, false, settings),
         Verb::Unlock(args) => act::unlock(args, settings),
         Verb::Slo(args) => slo::run(args, settings),
+        Verb::Queue(args) => queue::run(args, settings),
         Verb::Tickets(args) => tickets::run(args, settings),
         Verb::Keys(args) => keys::run(args),
         Verb::Verify(args) => look::verify(args, settings),

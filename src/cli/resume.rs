@@ -21,6 +21,7 @@ use crate::driver::host::Manners;
 use crate::driver::place;
 use crate::driver::secrets::Given;
 use crate::driver::surroundings::Surroundings;
+use crate::graph::model::Phase;
 use crate::graph::{Graph, select};
 use crate::journal::{RunDir, StateDir, Tail};
 use crate::report::hint;
@@ -60,13 +61,8 @@ pub(super) fn go_on(
     let Some(orders) = orders(args, &read, settings, &person)? else { return Ok(Exit::NeedsPerson) };
     let compiled = orders.change.as_deref().unwrap_or(&read.compiled);
     if let Some(time_box) = &time_box {
-        let was = read.state().graph();
-        let graph = orders.change.as_ref().map_or(was, |compiled| &compiled.graph);
-        let is_done = |ix: NodeIx| {
-            let old = was.find(&graph.nodes[ix].id);
-            old.is_some_and(|old| read.state().state(old).is_success())
-        };
-        time_box.refuse(graph, &is_done)?;
+        let graph = orders.change.as_ref().map_or(read.state().graph(), |compiled| &compiled.graph);
+        refuse(time_box, &read, graph, args.drains)?;
     }
     let surroundings = Surroundings::read(settings.root.clone());
     let mut given = compiled.given.clone();
@@ -74,7 +70,9 @@ pub(super) fn go_on(
         given.borrow(lent);
     }
     let secrets = secrets::open(compiled, &given, &surroundings, settings)?;
-    if let Some(answer) = run::take_lock(&state, compiled, (&run_id, &person), time_box)? {
+    // The lock is for what counts for the verdict.
+    let is_behind = args.drains || (orders.change.is_none() && read.state().goes_on_behind());
+    if !is_behind && let Some(answer) = run::take_lock(&state, compiled, (&run_id, &person), time_box)? {
         return answer;
     }
     guarded.begin()?;
@@ -96,8 +94,20 @@ pub(super) fn go_on(
         person,
         observers: clerk.among(chosen.observers),
     };
+    first.extend(args.no_wait.then(|| run::leave_background(&manners.person)));
     first.extend(time_box.map(|it| it.open(owned.clock.now())));
     run::work(owned, first, manners, guarded, &state)
+}
+
+/// Refuses what is still to be done by `graph` and would never fit into a time box.
+fn refuse(time_box: &TimeBox, read: &Read, graph: &Graph, drains: bool) -> Result<(), Fault> {
+    let was = read.state().graph();
+    let is_done = |ix: NodeIx| {
+        let node = &graph.nodes[ix];
+        let old = was.find(&node.id);
+        (drains && node.phase != Phase::Background) || old.is_some_and(|old| read.state().state(old).is_success())
+    };
+    time_box.refuse(graph, &is_done)
 }
 
 /// The surroundings with the root where the run goes on; says so when that is not plain.
@@ -152,9 +162,10 @@ fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> 
     let mut orders =
         Orders { jobs: args.jobs, unpause: args.unpause, person: person.to_owned(), ..Orders::default() };
     orders.undo = args.undo;
+    orders.drains = args.drains;
     orders.override_for = run::reason(args.break_glass.as_deref())?;
     // What is undone is what was recorded.
-    let is_recorded = args.recorded || args.undo || read.state().goes_on_undoing();
+    let is_recorded = args.recorded || args.undo || args.drains || read.state().goes_on_undoing();
     let edited = if is_recorded { Edited::No } else { change::look(read, settings)? };
     match edited {
         Edited::No => {}

@@ -61,6 +61,10 @@ pub(super) fn undo(dir: &RunDir, show: &ShowArgs, json: bool, settings: &Setting
         let request = Request::Rollback { by: settings::person() };
         let allowed = |_: &Graph, state: &RunState| match state.verdict() {
             _ if state.is_undoing() => Err(Fault::new(Exit::NotFound, format!("run {run} is being rolled back"))),
+            None if state.in_background() => {
+                Err(Fault::new(Exit::NotFound, format!("the verdict of run {run} is given"))
+                    .help(format!("when its background has ended: engine rollback {run}")))
+            }
             None if state.in_finally() => {
                 let fault = Fault::new(Exit::NotFound, format!("run {run} is cleaning up"));
                 Err(fault.help(format!("when it has ended: engine rollback {run}")))
@@ -83,8 +87,10 @@ pub(super) fn undo(dir: &RunDir, show: &ShowArgs, json: bool, settings: &Setting
         rerun: Vec::new(),
         accept_changes: false,
         recorded: true,
+        no_wait: false,
         unpause: false,
         undo: true,
+        drains: false,
         break_glass: None,
     };
     let guarded = Guarded::attach()?;
@@ -168,7 +174,8 @@ fn go_back(state: &StateDir, point: &str, show: &ShowArgs, settings: &Settings) 
     let dir = find::run(state, point)?;
     let id = dir.id().clone();
     let recorded = Recorded::read(dir.clone())?;
-    if journal::is_live(&dir)? || !recorded.has_ended_well() {
+    // What is left of its background is no part of what it can be taken back to.
+    if journal::is_live(&dir)? || summary::of(&dir)?.state != Standing::Success {
         return Err(Fault::new(Exit::NotFound, format!("run {id} is no rollback point: it did not end well"))
             .help("list them: engine rollback --list"));
     }
@@ -176,7 +183,7 @@ fn go_back(state: &StateDir, point: &str, show: &ShowArgs, settings: &Settings) 
     let key = journal::began(&dir).and_then(|began| began.key);
     let past = recorded.path().map(|path| Past::of(state, path)).unwrap_or_default();
     let compiled = recorded.compile_back(&past.expected())?;
-    let launch = Launch { run_id: None, key, seed: None, show, time_box: None, break_glass: None };
+    let launch = Launch { run_id: None, key, seed: None, show, time_box: None, break_glass: None, no_wait: false };
     run::launch(&compiled, &launch, (guarded, wanted), settings)
 }
 
@@ -216,7 +223,7 @@ fn drill(plan: &Path, args: &RollbackArgs) -> Answer {
 }
 
 /// Runs this program with `words` and waits for its exit code.
-fn spawn(words: &[String]) -> Result<i32, Fault> {
+pub(super) fn spawn(words: &[String]) -> Result<i32, Fault> {
     let failed =
         |error: std::io::Error| Fault::new(Exit::Environment, format!("the engine cannot start itself: {error}"));
     let this = std::env::current_exe().map_err(failed)?;

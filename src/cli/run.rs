@@ -28,7 +28,7 @@ use crate::journal::StateDir;
 use crate::journal::locks::{LockRecord, Locks};
 use crate::plan::model::OnBusy;
 use crate::report::View;
-use crate::run::event::{RunEnd, SuspendReason, Verdict};
+use crate::run::event::{CancelLevel, RunEnd, SuspendReason, Verdict};
 use crate::run::{Input, RunState};
 
 /// How often a busy lock is tried again.
@@ -63,8 +63,15 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     if break_glass.is_none() {
         check_freeze(&compiled.graph)?;
     }
-    let launch =
-        Launch { run_id: args.run_id.as_deref(), key, seed: args.seed, show: &args.show, time_box, break_glass };
+    let launch = Launch {
+        run_id: args.run_id.as_deref(),
+        key,
+        seed: args.seed,
+        show: &args.show,
+        time_box,
+        break_glass,
+        no_wait: args.no_wait,
+    };
     self::launch(&compiled, &launch, (guarded, wanted), settings)
 }
 
@@ -82,6 +89,8 @@ pub(super) struct Launch<'a> {
     pub(super) time_box: Option<TimeBox>,
     /// `--break-glass`.
     pub(super) break_glass: Option<String>,
+    /// `--no-wait`.
+    pub(super) no_wait: bool,
 }
 
 /// Why the policy is overridden; the record wants words.
@@ -158,9 +167,15 @@ pub(super) fn launch(
     };
     let overrides = launch.break_glass.clone();
     first.extend(overrides.map(|reason| Input::BreakGlass { by: manners.person.clone(), reason }));
+    first.extend(launch.no_wait.then(|| leave_background(&manners.person)));
     first.extend(owned.entrust(&compiled.given, secrets));
     first.extend(time_box.map(|it| it.open(owned.clock.now())));
     work(owned, first, manners, guarded, &state)
+}
+
+/// What `--no-wait` tells the engine.
+pub(super) fn leave_background(person: &str) -> Input {
+    Input::LeaveBackground { how: CancelLevel::Drain, by: person.to_owned() }
 }
 
 /// Lets the engine work, then tidies up and tells the exit code.
@@ -174,8 +189,10 @@ pub(super) fn work(
     let dir = owned.dir.clone();
     let mut code = Exit::Internal;
     let mut graph = None;
+    let mut frees = false;
     let ending = host::work(owned, first, manners, &mut guarded, |ending, state| {
         code = exit(ending, state);
+        frees = state.decided().is_some_and(Verdict::frees_lock);
         graph = Some(Arc::clone(state.graph()));
         (code.code(), notes(ending, state))
     })?;
@@ -184,11 +201,7 @@ pub(super) fn work(
         guarded.leave_work();
         return Ok(code);
     }
-    let frees = matches!(
-        &ending,
-        Ending::Finished(Verdict { state: RunEnd::Success | RunEnd::Cancelled | RunEnd::RolledBack, .. })
-    );
-    if frees {
+    if frees && matches!(ending, Ending::Finished(_) | Ending::Suspended(_)) {
         Locks::new(state).free_all(dir.id())?;
     }
     host::clear_scratch(&dir);
@@ -202,12 +215,11 @@ pub(super) fn work(
 /// What an ending means to whoever started the engine.
 fn exit(ending: &Ending, state: &RunState) -> Exit {
     match ending {
-        // What nobody knows outweighs what failed.
-        Ending::Finished(verdict) if verdict.state == RunEnd::Failed && state.unknown().next().is_some() => {
-            Exit::NeedsPerson
+        Ending::Finished(verdict) => exit_of(verdict, state),
+        // Whatever becomes of the background, the verdict is given.
+        Ending::Suspended(_) | Ending::Left(_) if state.in_background() => {
+            state.decided().map_or(Exit::Internal, |verdict| exit_of(verdict, state))
         }
-        Ending::Finished(Verdict { state: RunEnd::Failed, .. }) if state.lacks_only_tools() => Exit::Environment,
-        Ending::Finished(verdict) => Exit::of(verdict),
         Ending::Suspended(SuspendReason::Person) => Exit::NeedsPerson,
         Ending::Suspended(SuspendReason::HandOver) if state.is_stalled() => Exit::Failed,
         Ending::Suspended(SuspendReason::HandOver) => Exit::HandedOver,
@@ -216,9 +228,21 @@ fn exit(ending: &Ending, state: &RunState) -> Exit {
     }
 }
 
+/// What a verdict means.
+fn exit_of(verdict: &Verdict, state: &RunState) -> Exit {
+    match verdict.state {
+        // What nobody knows outweighs what failed.
+        RunEnd::Failed if state.has_unknown() => Exit::NeedsPerson,
+        RunEnd::Failed if state.lacks_only_tools() => Exit::Environment,
+        _ => Exit::of(verdict),
+    }
+}
+
 fn notes(ending: &Ending, state: &RunState) -> Vec<String> {
     match ending {
-        Ending::Suspended(SuspendReason::HandOver) if state.is_stalled() => vec![timebox::stalled(state)],
+        Ending::Suspended(SuspendReason::HandOver) if state.is_stalled() && !state.in_background() => {
+            vec![timebox::stalled(state)]
+        }
         Ending::JournalFailed(error) => {
             vec![format!("the journal could not be written, so the engine stopped everything: {error}")]
         }
@@ -243,7 +267,8 @@ fn same_unfinished(
         if began.path != compiled.options.path || began.key.as_deref() != key {
             continue;
         }
-        if crate::journal::summary::of(&entry.dir)?.state.is_settled() {
+        let summary = crate::journal::summary::of(&entry.dir)?;
+        if summary.state.is_settled() && summary.pending == 0 {
             continue;
         }
         let read = find::read(entry.dir.clone())?;
@@ -394,8 +419,10 @@ fn as_resume(args: &RunArgs, id: &RunId) -> ResumeArgs {
         rerun: args.rerun.clone(),
         accept_changes: args.accept_changes,
         recorded: false,
+        no_wait: args.no_wait,
         unpause: false,
         undo: false,
+        drains: false,
         break_glass: args.break_glass.clone(),
     }
 }

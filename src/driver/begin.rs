@@ -142,6 +142,8 @@ pub struct Orders {
     pub person: String,
     /// `--break-glass`.
     pub override_for: Option<String>,
+    /// Only what is left of the background.
+    pub drains: bool,
 }
 
 /// The inputs that a resume begins with, and the core they go to.
@@ -167,6 +169,7 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
         engine: env!("CARGO_PKG_VERSION").to_owned(),
         place: orders.place.clone(),
         plan: orders.change.as_ref().map(|compiled| snapshot::seal(&compile::snapshot_files(compiled))),
+        drains: orders.drains,
     };
     let recover = Input::Recover {
         resumed: Box::new(resumed),

@@ -171,8 +171,11 @@ impl Desk {
 
     /// Whoever resumes a run wants it to go on, whatever its last engine was asked and did not do any more.
     fn is_current(&self, letter: &Letter) -> Result<(), String> {
-        use Request::{Approve, Attest, Reject, Resolve};
-        let is_order = !matches!(letter.request, Approve { .. } | Reject { .. } | Attest { .. } | Resolve { .. });
+        use Request::{Approve, Attest, Reject, Requeue, Resolve};
+        let is_order = !matches!(
+            letter.request,
+            Approve { .. } | Reject { .. } | Attest { .. } | Resolve { .. } | Requeue { .. }
+        );
         match self.since_ms.filter(|&since| is_order && letter.is_before(since)) {
             Some(_) => {
                 Err("a request to cancel or hold the run was meant for its last engine; ask again".to_owned())
@@ -254,6 +257,10 @@ pub fn read(request: &Request, state: &RunState) -> Result<Input, String> {
         }
         Request::Cancel { level, by } => {
             Input::Cancel { level: *level, why: CancelReason::Person, by: by.clone() }
+        }
+        Request::Requeue { stages, by } => {
+            let nodes = stages.iter().map(|stage| find(stage)).collect::<Result<_, _>>()?;
+            Input::Requeue { nodes, by: by.clone() }
         }
         Request::Rollback { by } => to_undo(by.clone()),
         Request::Pause { by } => Input::Pause { on: true, by: by.clone() },

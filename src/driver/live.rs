@@ -27,7 +27,8 @@ use super::signals::{Ladder, Step};
 use crate::base::{Millis, Span};
 use crate::exec::{Ended, Executor, Gates, Local};
 use crate::graph::Graph;
-use crate::journal::{Notice, Ownership, RunDir, Writer};
+use crate::journal::locks::Locks;
+use crate::journal::{Notice, Ownership, RunDir, StateDir, Writer};
 use crate::run::event::{CancelLevel, CancelReason, CheckKind, Outcome, StopKind, SuspendReason, Verdict};
 use crate::run::input::commands;
 use crate::run::{Attempt, Command, Core, Event, Horizon, Input};
@@ -197,7 +198,9 @@ impl Live {
     /// what an unknown outcome was is found out elsewhere.
     fn must_suspend(&self) -> bool {
         let state = self.core.state();
-        let can_ask = self.is_attended && state.open_approvals().next().is_some();
+        // Nobody waits for a person behind the verdict.
+        let is_attended = self.is_attended && !state.in_background();
+        let can_ask = is_attended && state.open_approvals().next().is_some();
         !can_ask && !self.is_suspending && state.needs_person()
     }
 
@@ -339,6 +342,13 @@ impl Live {
                 // A question changes nothing, so it needs no grace.
                 for key in self.keys.checks() {
                     self.local.stop(key, StopKind::Kill);
+                }
+            }
+            // The lock is for what counts; another run need not wait for the rest. What cannot be freed now is freed at
+            // the end.
+            Event::ForegroundEnded { verdict } if verdict.frees_lock() => {
+                if let Ok(state) = StateDir::open(self.dir.state_path()) {
+                    drop(Locks::new(&state).free_all(self.dir.id()));
                 }
             }
             Event::RunFinished { verdict } => self.ending = Some(Ending::Finished(verdict.clone())),

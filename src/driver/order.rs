@@ -5,7 +5,6 @@
 
 use crate::base::NodeIx;
 use crate::graph::Graph;
-use crate::graph::model::Phase;
 use crate::run::{Attempt, Event};
 
 /// Counts the ends of stages.
@@ -42,7 +41,7 @@ impl Order {
     /// attempt comes after its own first, and a clean-up after everything.
     pub fn of(&self, attempt: Attempt, graph: &Graph) -> (u64, u64) {
         let it = &graph.nodes[attempt.node];
-        if attempt.number != 1 || it.phase == Phase::Finally {
+        if attempt.number != 1 || it.phase.is_last() {
             return (self.count, self.count + 1);
         }
         let of = |node: NodeIx| self.ended.get(node.raw() as usize).copied().unwrap_or(0);
@@ -55,7 +54,7 @@ impl Order {
 mod tests {
     use super::*;
     use crate::graph::Parts;
-    use crate::graph::model::{Accept, Need, Node};
+    use crate::graph::model::{Accept, Need, Node, Phase};
     use crate::run::event::NodeState;
 
     fn graph() -> Graph {

@@ -65,6 +65,7 @@ fn is_a_persons(event: &Event) -> bool {
             | Event::VoteCast { .. }
             | Event::GlassBroken { .. }
             | Event::NodeResolved { .. }
+            | Event::BackgroundRequeued { .. }
             | Event::CancelRaised { .. }
             | Event::PauseChanged { .. }
     )

@@ -35,7 +35,7 @@ impl Recorded {
     pub fn has_ended_well(&self) -> bool {
         let ends = self.contents.records.iter().rev().find_map(|(_, _, event)| match event {
             Event::RunFinished { verdict } => Some(verdict.state == RunEnd::Success),
-            Event::RunResumed(_) | Event::RunBegan(_) => Some(false),
+            Event::RunResumed(_) | Event::RunBegan(_) | Event::BackgroundRequeued { .. } => Some(false),
             _ => None,
         });
         ends.unwrap_or(false)

@@ -29,7 +29,12 @@ impl Graph {
 impl Phase {
     /// Whether its nodes are stages that somebody wrote down as such; the others sleep until they are called.
     pub const fn is_stage(self) -> bool {
-        matches!(self, Self::Main | Self::Finally)
+        matches!(self, Self::Main | Self::Finally | Self::Background)
+    }
+
+    /// Whether its nodes start only when all of the main phase has ended.
+    pub const fn is_last(self) -> bool {
+        matches!(self, Self::Finally | Self::Background)
     }
 
     /// Whether it is over before the clean-up begins, and is no rollback.

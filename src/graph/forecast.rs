@@ -93,13 +93,15 @@ pub struct Forecast {
     pub waves: Vec<Vec<NodeIx>>,
     /// The same for the clean-up, which starts when the main phase is over.
     pub closing: Vec<Vec<NodeIx>>,
+    /// The same for background work, which starts when the verdict is decided.
+    pub background: Vec<Vec<NodeIx>>,
     /// The longest chain: main phase, then clean-up.
     pub critical: Path,
     /// Most attempts of the whole run.
     pub attempts: u64,
     /// Longest time the run can take.
     pub worst: Worst,
-    /// End of the rehearsal, or length of the critical path without one.
+    /// When the verdict is decided in the rehearsal, or the length of the critical path without one.
     pub end: Span,
     /// Of `foreseen`, those with enough history; `end` is an expectation only when it is all of them.
     pub known: u32,
@@ -118,7 +120,7 @@ pub struct Forecast {
 impl Forecast {
     /// Looks ahead. `schedule` comes from the rehearsal; `expected` is asked once for each node.
     pub fn of(graph: &Graph, schedule: Option<&Schedule>, expected: &dyn Fn(NodeIx) -> Option<Expected>) -> Self {
-        let (waves, closing, depth) = waves(graph);
+        let (Phases { main: waves, closing, background }, depth) = waves(graph);
         let mut stages: IdVec<NodeIx, StageForecast> =
             graph.nodes.indexes().map(|ix| stage(graph, ix, depth[ix], expected(ix))).collect();
         let critical = path::critical(graph, schedule, &mut stages);
@@ -129,6 +131,7 @@ impl Forecast {
         let is_played = |ix: &NodeIx| starts.as_ref().is_none_or(|starts| starts.contains(ix));
         let foreseen = || {
             let timed = selected().filter(|(_, node)| !node.rules.is_approval && node.rules.shards > 0);
+            let timed = timed.filter(|(_, node)| node.phase != Phase::Background);
             timed.filter(|(ix, _)| is_played(ix))
         };
         Self {
@@ -138,17 +141,18 @@ impl Forecast {
                 .fold(0, |sum, (ix, _)| sum.saturating_add(stages[ix].attempts)),
             worst: worst::of_run(graph, &stages),
             end: schedule.map_or(critical.length, |plan| {
-                plan.starts.iter().map(|start| start.end).max().unwrap_or_default()
+                foreground(graph, plan).map(|start| start.end).max().unwrap_or_default()
             }),
             known: count(foreseen().filter(|(ix, _)| stages[*ix].expected.is_some()).count()),
             foreseen: count(foreseen().count()),
             selected: count(selected().count()),
             range: None,
-            profile: schedule.map(profile).unwrap_or_default(),
+            profile: schedule.map(|plan| profile(foreground(graph, plan))).unwrap_or_default(),
             contended: contended(graph, &waves, &closing),
             stages,
             waves,
             closing,
+            background,
             critical,
         }
     }
@@ -192,9 +196,22 @@ fn stage(graph: &Graph, ix: NodeIx, wave: u32, expected: Option<Expected>) -> St
 
 type Waves = Vec<Vec<NodeIx>>;
 
+/// The waves of each phase.
+#[derive(Default)]
+struct Phases {
+    main: Waves,
+    closing: Waves,
+    background: Waves,
+}
+
+/// What a schedule has before the verdict.
+fn foreground<'a>(graph: &'a Graph, schedule: &'a Schedule) -> impl Iterator<Item = &'a Planned> {
+    schedule.starts.iter().filter(|start| graph.nodes[start.node].phase != Phase::Background)
+}
+
 /// Depth of each node: 0 without needs, else 1 + the deepest selected need of the same phase. An unselected
 /// node adds nothing, since it is skipped at once and its dependents take it as accepted.
-fn waves(graph: &Graph) -> (Waves, Waves, IdVec<NodeIx, u32>) {
+fn waves(graph: &Graph) -> (Phases, IdVec<NodeIx, u32>) {
     let mut depth: IdVec<NodeIx, u32> = IdVec::filled(0, graph.nodes.len());
     for &ix in graph.order() {
         let node = &graph.nodes[ix];
@@ -202,22 +219,26 @@ fn waves(graph: &Graph) -> (Waves, Waves, IdVec<NodeIx, u32>) {
         depth[ix] =
             below.map(|need| depth[need.node] + u32::from(graph.nodes[need.node].selected)).max().unwrap_or(0);
     }
-    let (mut main, mut closing) = (Waves::new(), Waves::new());
+    let mut all = Phases::default();
     for (ix, node) in graph.stages().filter(|(_, node)| node.selected) {
-        let waves = if node.phase == Phase::Main { &mut main } else { &mut closing };
+        let waves = match node.phase {
+            Phase::Main => &mut all.main,
+            Phase::Background => &mut all.background,
+            _ => &mut all.closing,
+        };
         let at = depth[ix] as usize;
         if waves.len() <= at {
             waves.resize(at + 1, Vec::new());
         }
         waves[at].push(ix);
     }
-    (main, closing, depth)
+    (all, depth)
 }
 
 /// How many stages are at work, as steps in time.
-fn profile(schedule: &Schedule) -> Vec<(Span, u32)> {
+fn profile<'a>(starts: impl Iterator<Item = &'a Planned>) -> Vec<(Span, u32)> {
     let mut change: BTreeMap<Span, i64> = BTreeMap::new();
-    for start in schedule.starts.iter().filter(|start| start.end > start.at) {
+    for start in starts.filter(|start| start.end > start.at) {
         *change.entry(start.at).or_default() += 1;
         *change.entry(start.end).or_default() -= 1;
     }

@@ -189,7 +189,7 @@ pub struct Node {
     pub description: Option<Box<str>>,
     /// Where the stage is written.
     pub place: Place,
-    /// Main or finally.
+    /// When it has its turn.
     pub phase: Phase,
     /// The group, by name.
     pub group: Option<Box<str>>,
@@ -231,6 +231,8 @@ pub enum Phase {
     Rollback,
     /// A body of a stage's `heal`: sleeps until the stage has failed and it is its turn.
     Heal,
+    /// `stages` with `background: true`: start when the verdict is decided, and never change it.
+    Background,
 }
 
 /// One edge.

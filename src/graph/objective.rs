@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::model::Graph;
+use super::model::{Graph, Phase};
 use crate::base::{NodeIx, Span};
 pub use crate::plan::model::{OnBreach, Readiness};
 
@@ -86,7 +86,8 @@ impl Graph {
 
     /// Whether the run can be called good although `node` failed.
     pub fn is_optional(&self, node: NodeIx) -> bool {
-        self.groups_of(node).any(|group| self.groups[group as usize].readiness == Readiness::Optional)
+        self.nodes[node].phase == Phase::Background
+            || self.groups_of(node).any(|group| self.groups[group as usize].readiness == Readiness::Optional)
     }
 
     /// Which objectives each stage belongs to, those of the run left out; indexes into `Graph::objectives`.

@@ -58,7 +58,7 @@ pub fn apply(graph: &mut Graph, selection: &Selection) -> Vec<Refusal> {
     let is_finally_named = graph.nodes.pairs().any(|(ix, node)| node.phase == Phase::Finally && only[ix]);
     for ix in graph.places().map(|it| it.0).collect::<Vec<_>>() {
         let node = &mut graph.nodes[ix];
-        let is_main = node.phase == Phase::Main;
+        let is_main = node.phase != Phase::Finally;
         node.selected = !skip[ix]
             && (selection.only.is_empty() || only[ix] || (!is_main && !is_finally_named))
             && (selection.from.is_empty() || downward[ix] || !is_main)

@@ -3,6 +3,7 @@
 //! Stages, shards and output places are stored as differences to the event before in the same frame
 //! ([`Context`]), so that a plain success takes about five bytes.
 
+mod background;
 mod consent;
 mod crews;
 mod sized;

@@ -152,6 +152,7 @@ fn why_kept(run: &RunDir, has_lock: bool) -> Option<&'static str> {
     match summary::of(run) {
         Err(_) => Some("its journal cannot be read"),
         Ok(found) if found.run.is_some() && !found.state.is_over() => Some("it is not over"),
+        Ok(found) if found.pending > 0 => Some("background work of it is left"),
         Ok(_) => None,
     }
 }

@@ -81,6 +81,13 @@ pub enum Request {
         /// Who.
         by: String,
     },
+    /// Queue background work again that failed for good.
+    Requeue {
+        /// The stages.
+        stages: Vec<String>,
+        /// Who.
+        by: String,
+    },
     /// Hold new starts back.
     Pause {
         /// Who.

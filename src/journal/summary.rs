@@ -1,7 +1,7 @@
 //! `runs/<id>/summary`: a run's outcome and durations, for lists and for history, without reading its
 //! journal. Rebuilt from the journal whenever it is missing, of another version, or behind `head`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,12 @@ pub struct Summary {
     /// How long it waited for its lock before it began.
     #[serde(default)]
     pub waited: Span,
+    /// Released background work that has not ended.
+    #[serde(default)]
+    pub pending: u32,
+    /// Whether it has, or had, background work.
+    #[serde(default)]
+    pub has_background: bool,
     /// How often an engine took it over.
     pub resumes: u32,
     /// Its stages, in the order of the plan.
@@ -202,6 +208,10 @@ struct Folding<'a> {
     /// The ids of a version that has places for cells, as they were before anything gave them.
     places: Vec<Box<str>>,
     by_id: HashMap<String, usize>,
+    /// Released background work that has not ended.
+    queue: BTreeSet<NodeIx>,
+    /// When the verdict was decided, of a run whose background may not be done.
+    decided: Option<Millis>,
     /// When the attempts that run were started: few at a time, so that a tree is faster than a hash of each.
     running: BTreeMap<(NodeIx, u32), Millis>,
 }
@@ -222,6 +232,8 @@ impl<'a> Folding<'a> {
             verdict: None,
             took: Span::ZERO,
             waited: Span::ZERO,
+            pending: 0,
+            has_background: false,
             resumes: 0,
             stages: Vec::new(),
         };
@@ -231,12 +243,17 @@ impl<'a> Folding<'a> {
             slots: Vec::new(),
             places: Vec::new(),
             by_id: HashMap::new(),
+            queue: BTreeSet::new(),
+            decided: None,
             running: BTreeMap::new(),
         }
     }
 
     fn fold(&mut self, at: Millis, event: Event) {
-        self.summary.took = at.since(Millis::ZERO);
+        self.fold_background(at, &event);
+        // What follows the verdict is no time of the run.
+        self.summary.took = self.decided.unwrap_or(at).since(Millis::ZERO);
+        self.summary.pending = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
         match event {
             Event::RunBegan(began) => {
                 self.summary.waited = began.waited;
@@ -248,20 +265,23 @@ impl<'a> Folding<'a> {
                 self.summary.by = began.by;
                 self.name_stages(1);
             }
-            Event::RunResumed(_) => {
+            Event::RunResumed(resumed) => {
                 self.summary.resumes += 1;
-                self.summary.state = RunState::Open;
-                self.summary.verdict = None;
+                if !resumed.drains {
+                    self.summary.state = RunState::Open;
+                    self.summary.verdict = None;
+                }
             }
             Event::PlanChanged { version } => self.name_stages(version),
             Event::CellsFrozen { node, cells } => self.name_cells(node, &cells),
+            Event::RunSuspended { .. } if self.decided.is_some() => {}
             Event::RunSuspended { why } => {
                 self.summary.state = match why {
                     SuspendReason::Person => RunState::Waiting,
                     SuspendReason::HandOver => RunState::HandedOver,
                 };
             }
-            Event::RunFinished { verdict } => {
+            Event::RunFinished { verdict } | Event::ForegroundEnded { verdict } => {
                 use crate::run::event::RunEnd;
                 self.summary.state = match verdict.state {
                     RunEnd::Success => RunState::Success,
@@ -273,6 +293,24 @@ impl<'a> Folding<'a> {
                 self.summary.verdict = Some(verdict);
             }
             other => self.fold_stage(at, &other),
+        }
+    }
+
+    /// What is left of the background, and since when the verdict stands.
+    fn fold_background(&mut self, at: Millis, event: &Event) {
+        match event {
+            Event::BackgroundReleased { node } | Event::BackgroundRequeued { node, .. } => {
+                self.summary.has_background = true;
+                self.queue.insert(*node);
+                if let Event::BackgroundRequeued { .. } = event {
+                    self.stage(*node).state = NodeState::Pending;
+                }
+            }
+            Event::NodeFinished { node, state, .. } if state.is_final() => drop(self.queue.remove(node)),
+            Event::NodeSkipped { node, .. } => drop(self.queue.remove(node)),
+            Event::ForegroundEnded { .. } => self.decided = Some(at),
+            Event::RunResumed(resumed) if !resumed.drains => self.decided = None,
+            _ => {}
         }
     }
 

@@ -269,6 +269,8 @@ pub struct MoreStage {
     pub description: Option<String>,
     /// `group`.
     pub group: Option<Spanned<Text>>,
+    /// `background`.
+    pub background: Option<Spanned<bool>>,
     /// `if`, a bare expression.
     pub condition: Option<Tree>,
     /// `pools`: name and weight.

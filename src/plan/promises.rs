@@ -17,6 +17,8 @@ pub struct Group {
     pub slo: Option<Slo>,
     /// `readiness`; required when absent.
     pub readiness: Option<Spanned<Readiness>>,
+    /// `background`.
+    pub background: Option<Spanned<bool>>,
 }
 
 /// How long something should take.

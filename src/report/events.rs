@@ -253,7 +253,15 @@ fn facts_of_run(view: &View, event: &Event) -> (&'static str, Value) {
             };
             ("run-suspended", json!({"why": why}))
         }
-        Event::RunFinished { verdict } => {
+        Event::BackgroundReleased { node } => ("background-released", json!({"stage": view.id(*node)})),
+        Event::BackgroundLeft { how, by } => {
+            ("background-left", json!({"level": words::cancel_level(*how), "by": by}))
+        }
+        Event::BackgroundRequeued { node, by } => {
+            ("background-requeued", json!({"stage": view.id(*node), "by": by}))
+        }
+        Event::RunFinished { verdict } | Event::ForegroundEnded { verdict } => {
+            let kind = if let Event::RunFinished { .. } = event { "run-finished" } else { "foreground-ended" };
             let state = match verdict.state {
                 RunEnd::Success => "success",
                 RunEnd::Failed => "failed",
@@ -262,7 +270,7 @@ fn facts_of_run(view: &View, event: &Event) -> (&'static str, Value) {
                 RunEnd::RollbackFailed => "rollback-failed",
             };
             let failed: Vec<&str> = verdict.failed.iter().map(|&ix| view.id(ix)).collect();
-            ("run-finished", json!({"state": state, "failed": failed, "timed_out": verdict.timed_out}))
+            (kind, json!({"state": state, "failed": failed, "timed_out": verdict.timed_out}))
         }
         _ => facts_of_promises(view, event),
     }

@@ -98,6 +98,9 @@ pub fn next(view: &View) -> Vec<(String, String)> {
     if let Some(words) = view.frozen().filter(|_| view.verdict().is_none()) {
         hints.push((words.to_owned(), format!("{} --break-glass REASON", resume(run))));
     }
+    if view.in_background() && view.background_left() > 0 {
+        hints.push(("background work is left: do it".to_owned(), drain(run)));
+    }
     let go_on = match view.state() {
         RunWord::Success | RunWord::RolledBack => None,
         RunWord::Failed => Some("mend it, then go on with what is left"),
@@ -111,6 +114,16 @@ pub fn next(view: &View) -> Vec<(String, String)> {
     };
     hints.extend(go_on.map(|why| (why.to_owned(), resume(run))));
     hints
+}
+
+/// Goes on with background work.
+pub fn drain(run: &str) -> String {
+    format!("engine queue drain {run}")
+}
+
+/// Queues background work again that failed for good.
+pub fn requeue(run: &str, stage: &str) -> String {
+    format!("engine queue retry {run} {}", word(stage))
 }
 
 /// What to choose from when a rollback could not undo everything.

@@ -60,7 +60,7 @@ impl Serialize for Stages<'_> {
 /// The run as one item of `runs --json`: all but the stages.
 pub fn head(view: &View, now: Millis, is_alive: bool) -> Map<String, Value> {
     let began = view.began();
-    let verdict = view.verdict();
+    let verdict = view.decided();
     let ids = |list: &[NodeIx]| list.iter().map(|&ix| view.id(ix).to_owned()).collect::<Vec<_>>();
     let sessions: Vec<Value> = view
         .sessions()
@@ -108,12 +108,26 @@ pub fn head(view: &View, now: Millis, is_alive: bool) -> Map<String, Value> {
         "override": view.glass().map(|glass| json!({"by": glass.by, "reason": glass.reason, "at": view.utc(glass.at)})),
         "frozen": view.frozen(),
         "cancel": cancel,
+        "background": background(view),
         "sessions": sessions,
     });
     match value {
         Value::Object(map) => map,
         _ => Map::new(),
     }
+}
+
+/// What there is of background work; null of a plan without any.
+fn background(view: &View) -> Option<Value> {
+    let stages = || view.nodes().filter(|(ix, _)| view.is_background(*ix));
+    stages().next()?;
+    let running = stages().filter(|(_, node)| node.shards.running > 0).count();
+    Some(json!({
+        "left": view.background_left(),
+        "running": running,
+        "dead": view.background_dead(),
+        "is_decided": view.decided().is_some(),
+    }))
 }
 
 /// Stages by state; every state has its number.
@@ -137,6 +151,7 @@ fn stage(view: &View, ix: NodeIx, node: &NodeView, now: Millis) -> Value {
         "needs": view.needs(ix).map(|need| view.id(need)).collect::<Vec<_>>(),
         "outputs": node.outputs.iter().cloned().collect::<Map<_, _>>(),
         "group": view.node(ix).group,
+        "background": view.is_background(ix),
         "exit": exit_code(node),
         "cpu_ms": node.cpu_us / 1000,
         "max_rss_kib": node.max_rss_kib,

@@ -161,6 +161,7 @@ fn failing_end() -> Vec<Step> {
                 engine: "0.1.0".to_owned(),
                 place: None,
                 plan: None,
+                drains: false,
             })),
         ),
         Record(90_000, Event::ShardLost { attempt: attempt(TEST, 0, 2) }),

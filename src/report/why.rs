@@ -45,7 +45,11 @@ pub fn explain(view: &View, ix: NodeIx, now: Millis) -> String {
 
 /// Whether everything that `ix` needs has ended, so that only a limit can hold it back.
 fn is_free(view: &View, ix: NodeIx) -> bool {
-    let has_phase = view.node(ix).phase == Phase::Main || view.is_cleaning_up();
+    let has_phase = match view.node(ix).phase {
+        Phase::Main => true,
+        Phase::Background => view.in_background(),
+        _ => view.is_cleaning_up(),
+    };
     has_phase && view.node(ix).needs.iter().all(|need| words::is_ended(view.get(need.node).state))
 }
 
@@ -55,7 +59,18 @@ fn explain_pending(view: &View, ix: NodeIx) -> String {
     if let Some(cause) = view.say_cancel() {
         return format!("not started: {cause}");
     }
-    if view.ended().is_some() {
+    let waits_behind = view.is_background(ix) && view.verdict().is_none();
+    if waits_behind && view.in_background() && open.is_empty() {
+        return if view.suspended().is_some() {
+            "waits for an engine".to_owned()
+        } else {
+            explain_waiting(view, ix, view.now())
+        };
+    }
+    if waits_behind && open.is_empty() {
+        return "when the verdict is decided".to_owned();
+    }
+    if view.ended().is_some() && !waits_behind {
         return "not started".to_owned();
     }
     if open.is_empty() && view.node(ix).phase == Phase::Finally && !view.is_cleaning_up() {

@@ -34,6 +34,7 @@ pub fn advance(state: &RunState, at: Millis) -> Option<Event> {
         .or_else(|| if state.suspended.is_some() { None } else { next_phase(state) })
         .or_else(|| if state.is_paused || state.suspended.is_some() { None } else { opened(state, at) })
         .or_else(|| state.hands_over().then_some(Event::RunSuspended { why: SuspendReason::HandOver }))
+        .or_else(|| state.leaves())
         .or_else(|| state.fed(at))
         .or_else(|| if state.can_start() { started(state, at) } else { None })
 }
@@ -98,6 +99,9 @@ fn cancelled(state: &RunState, at: Millis) -> Option<Event> {
         return raise(CancelLevel::Drain, CancelReason::Failure(node));
     }
     if state.run_due().is_some_and(|due| due <= at) {
+        if state.in_background() {
+            return state.leave_background(CancelLevel::Stop, String::new());
+        }
         return raise(CancelLevel::Stop, CancelReason::Timeout);
     }
     None
@@ -135,6 +139,9 @@ fn settled(state: &RunState, at: Millis, node: NodeIx) -> Event {
     }
     if state.graph().is_absent(node) {
         return Event::NodeSkipped { node, why: SkipReason::NoCell };
+    }
+    if let Some(released) = state.released(node) {
+        return released;
     }
     match state.needs(node) {
         Needs::Met => {}
@@ -190,11 +197,14 @@ fn rescheduled(state: &RunState, at: Millis) -> Option<Event> {
     Some(Event::RetryScheduled { attempt, at: at + state.retry_delay(key) })
 }
 
-/// The rollback, the clean-up, or the end.
+/// The rollback, the clean-up, the verdict, or the end.
 fn next_phase(state: &RunState) -> Option<Event> {
-    let [main, finally, undo] = state.open;
+    let [main, finally, undo, _] = state.open;
     if main > 0 {
         return None;
+    }
+    if state.in_background() {
+        return state.background_end();
     }
     if let Some(rollback) = state.rollback() {
         return Some(rollback);
@@ -203,7 +213,7 @@ fn next_phase(state: &RunState) -> Option<Event> {
         return None;
     }
     if finally == 0 {
-        return Some(Event::RunFinished { verdict: state.judge() });
+        return Some(state.foreground_end(state.judge()));
     }
     (!state.in_finally && !state.is_box_over()).then_some(Event::FinallyBegan)
 }

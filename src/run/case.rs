@@ -32,6 +32,10 @@ impl RunState {
             let severity = if self.graph().is_optional(node) { Severity::Major } else { Severity::Critical };
             self.raise(Case { kind: CaseKind::Contained, severity, node: Some(node), words: String::new() });
         }
+        if is_failure && self.is_background(node) {
+            let (kind, severity) = (CaseKind::Dead, Severity::Major);
+            self.raise(Case { kind, severity, node: Some(node), words: String::new() });
+        }
         if let Some(stage) = self.node(node).undoes.filter(|_| is_failure) {
             let id = &self.node(stage).id;
             let words = match self.node(node).rules.undo {

@@ -63,7 +63,11 @@ impl RunState {
 
     /// Whether a slot is free and nothing holds starts back.
     pub(super) fn can_start(&self) -> bool {
-        !self.is_held_back() && self.suspended.is_none() && !self.is_box_over() && self.free_slots() > 0
+        !self.is_held_back()
+            && self.suspended.is_none()
+            && !self.is_box_over()
+            && !self.has_left()
+            && self.free_slots() > 0
     }
 
     /// Slots that neither an attempt nor a question has.
@@ -73,9 +77,13 @@ impl RunState {
         self.jobs.saturating_sub(flights + self.crews.workers + self.checks)
     }
 
-    /// When the main phase must end.
+    /// When the main phase must end, and after it the background.
     pub(super) fn run_due(&self) -> Option<Millis> {
         let settings = &self.graph().settings;
+        if self.in_background() {
+            let timeout = settings.timeout.filter(|_| !self.is_timeless() && !self.leaves_background())?;
+            return Some(self.clock.since? + (timeout - self.clock.used));
+        }
         if self.in_finally
             || self.is_undoing()
             || self.cancel.is_some_and(|(level, _)| level >= CancelLevel::Stop)

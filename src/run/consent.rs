@@ -239,7 +239,7 @@ impl RunState {
     }
 
     fn knows_no_freeze(&self) -> bool {
-        self.is_undoing() || self.in_finally || self.consents.is_overridden
+        self.is_undoing() || (self.in_finally && !self.in_background()) || self.consents.is_overridden
     }
 
     /// The freeze at `at`, if there is one that counts.

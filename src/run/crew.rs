@@ -73,7 +73,11 @@ impl RunState {
 
     /// Whether items may be given at all.
     fn feeds(&self) -> bool {
-        !self.crews.is_empty() && !self.is_held_back() && self.suspended.is_none() && !self.is_box_over()
+        !self.crews.is_empty()
+            && !self.is_held_back()
+            && self.suspended.is_none()
+            && !self.is_box_over()
+            && !self.has_left()
     }
 
     fn is_hungry(&self, node: NodeIx, band: &Band) -> bool {
@@ -144,7 +148,7 @@ impl RunState {
 
     /// The first workers to let go: they have nothing, and there is nothing for them.
     pub(super) fn dismissed(&self) -> Option<Event> {
-        let is_killed = self.cancel.is_some_and(|(level, _)| level == CancelLevel::Kill);
+        let is_killed = self.cancel.is_some_and(|(level, _)| level == CancelLevel::Kill) || self.leaves_killing();
         let how = if is_killed { StopKind::Kill } else { StopKind::Terminate };
         let goes = |(&node, band): (&NodeIx, &Band)| {
             let is_idle = self.cells[node].flights == 0;
@@ -253,7 +257,7 @@ impl RunState {
                 self.settle(at, *node);
             }
             Event::ShardsFinished { node, first, count, .. } => self.fold_answers(at, *node, (*first, *count)),
-            _ => unreachable!("`fold` gives only these here"),
+            _ => self.fold_background(at, event),
         }
     }
 

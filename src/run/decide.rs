@@ -19,16 +19,7 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
     let is_live = state.has_begun && state.verdict.is_none();
     match input {
         Input::Begin(began) if !state.has_begun => out.push(Event::RunBegan(began)),
-        Input::Recover { resumed, plan_version, changed, rerun, failed } if state.has_begun => {
-            out.push(Event::RunResumed(resumed));
-            if state.goes_on_undoing() {
-                // What is being undone is what was recorded; nothing else is ordered before that is over.
-                recover(state, None, &[], (&[], &[]), out);
-            } else {
-                recover(state, plan_version, &changed, (&rerun, &failed), out);
-            }
-            restart(state, at, out);
-        }
+        Input::Recover { .. } if state.has_begun => resume(state, at, input, out),
         Input::Done { attempt, outcome, took, result } if is_live => {
             if let Some(flight) = running(state, attempt) {
                 let outcome = judge(flight, outcome);
@@ -68,6 +59,11 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
             out.push(Event::NodeResolved { node, resolution, by, note });
         }
         Input::Pause { on, by } if is_live && on != state.is_paused => out.push(Event::PauseChanged { on, by }),
+        Input::Cancel { level, by, .. } if is_live && state.in_background() => {
+            out.extend(state.leave_background(level, by));
+        }
+        Input::LeaveBackground { how, by } if is_live => out.extend(state.leave_background(how, by)),
+        Input::Requeue { nodes, by } if state.has_begun => state.requeue(&nodes, &by, out),
         Input::Cancel { why: CancelReason::Rollback, by, .. } if state.is_undoing() || state.in_finally => {
             out.extend(state.ordered(by).filter(|_| is_live));
         }
@@ -85,9 +81,25 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
 
 /// A person says what nobody knows, or has a held gate ask again.
 fn may_resolve(state: &RunState, node: NodeIx, resolution: Resolution) -> bool {
-    let cell = state.cells.get(node);
+    // The verdict is given: what the foreground did is for another try of the run.
+    let cell = state.cells.get(node).filter(|_| !state.in_background() || state.is_background(node));
     let is_unknown = cell.is_some_and(|cell| cell.state == NodeState::Unknown && cell.resolved.is_none());
-    is_unknown || (resolution == Resolution::Rerun && state.may_ask_again(node))
+    is_unknown || (cell.is_some() && resolution == Resolution::Rerun && state.may_ask_again(node))
+}
+
+/// Another engine takes the run over.
+fn resume(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) {
+    let Input::Recover { mut resumed, plan_version, changed, rerun, failed } = input else { return };
+    let has_orders = plan_version.is_some() || !rerun.is_empty() || !failed.is_empty();
+    resumed.drains |= !has_orders && state.goes_on_behind();
+    out.push(Event::RunResumed(resumed));
+    if state.goes_on_undoing() {
+        // What is being undone is what was recorded; nothing else is ordered before that is over.
+        recover(state, None, &[], (&[], &[]), out);
+    } else {
+        recover(state, plan_version, &changed, (&rerun, &failed), out);
+    }
+    restart(state, at, out);
 }
 
 /// The attempt that runs now under this name: the fence.

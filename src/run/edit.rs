@@ -35,6 +35,8 @@ impl RunState {
                 }
                 shards.adopt(to, &self.shards, from);
                 cells[to] = self.cells[from].clone();
+                // Whether it is work still is for the new text to say.
+                cells[to].is_queued = false;
             }
         }
         shards.keep_numbers(&self.shards, &old, &new);
@@ -69,6 +71,9 @@ impl RunState {
         let again = if self.is_undoing() { BTreeMap::new() } else { self.unsuccessful(false) };
         for (node, why) in again {
             self.reopen.entry(node).or_insert(why);
+        }
+        if self.open[phase_ix(Part::Main)] > 0 {
+            self.reopen_foreground(at);
         }
         if self.in_finally && self.open[phase_ix(Part::Main)] > 0 {
             self.reopen_finally(at);

@@ -351,6 +351,30 @@ pub enum Event {
     },
     /// The main phase is over and the clean-up begins.
     FinallyBegan,
+    /// All that a stage of the background needs has ended as it accepts it: it is work to be done, whatever becomes of the run.
+    BackgroundReleased {
+        /// The stage.
+        node: NodeIx,
+    },
+    /// The foreground is over, and this is the verdict; background work may follow.
+    ForegroundEnded {
+        /// How it ended.
+        verdict: Verdict,
+    },
+    /// This engine leaves what is left of the background to the next one.
+    BackgroundLeft {
+        /// How hard it stops what runs of it.
+        how: CancelLevel,
+        /// Who said so; nobody when the run's time is over.
+        by: String,
+    },
+    /// Background work that had failed for good is to be done again.
+    BackgroundRequeued {
+        /// The stage.
+        node: NodeIx,
+        /// Who said so.
+        by: String,
+    },
     /// This engine works no longer than this: what does not fit is left to the next one.
     BoxOpened {
         /// The end of its time box.

@@ -280,7 +280,7 @@ impl RunState {
             // Whoever resumes asks again.
             (CheckKind::DoneIf, Answer::Unknown(_)) if self.is_leaving(key.0) => self.stopped(key),
             // So does the next engine, if it was only for the end of a time box.
-            (CheckKind::DoneIf, Answer::Unknown(_)) if self.is_box_over() => {
+            (CheckKind::DoneIf, Answer::Unknown(_)) if self.is_box_over() || self.has_left() => {
                 self.shards.wait(key, Step::Suspect, between.failure);
             }
             (CheckKind::DoneIf, Answer::Unknown(why)) if !is_idempotent => {
@@ -368,6 +368,10 @@ impl RunState {
             return;
         }
         self.think_failed(node);
+        // A service that could not be started again for the background changes no verdict.
+        if self.is_background(node) || self.in_background() {
+            return;
+        }
         if !self.graph().is_optional(node) {
             self.failed.push(node);
         }
@@ -405,7 +409,9 @@ impl RunState {
         cell.is_down &= state != NodeState::Success;
         cell.resolved = None;
         self.set_state(node, state);
-        if state.is_final() || self.cancel.is_some() || self.node(node).phase == Part::Finally {
+        // Of background work a person may still say what it was when the foreground is over.
+        let is_let_go = self.cancel.is_some() && !self.is_background(node);
+        if state.is_final() || is_let_go || self.node(node).phase == Part::Finally {
             self.release(at, node);
         }
         if self.cells[node].is_restart {
@@ -432,7 +438,8 @@ impl RunState {
         self.order_stops(level);
         self.hurry_checks(at, level);
         self.place_all(at);
-        for node in self.unknown.clone() {
+        let unknown: Vec<NodeIx> = self.unknown.iter().copied().filter(|&it| !self.is_background(it)).collect();
+        for node in unknown {
             self.release(at, node);
         }
     }
@@ -474,6 +481,7 @@ impl RunState {
 
     fn fold_verdict(&mut self, verdict: &Verdict) {
         self.verdict = Some(verdict.clone());
+        self.end_background();
         self.timers.clear();
     }
 }

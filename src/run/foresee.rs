@@ -217,7 +217,7 @@ impl Sight {
         let mut prospects = IdVec::filled(None, graph.nodes.len());
         for &node in graph.order() {
             let seen = &self.stages[node];
-            let is_last = graph.nodes[node].phase == Phase::Finally;
+            let is_last = graph.nodes[node].phase.is_last();
             prospects[node] = Some(Prospect {
                 fate: self.fate_of(node, core, &prospects),
                 hangs_on: self.drained(node, state.state(node)).or_else(|| match state.doubt(node) {
@@ -251,7 +251,7 @@ impl Sight {
                 _ => None,
             });
             // A run that healing has halted starts nothing.
-            let is_last = state.graph().nodes[node].phase == Phase::Finally;
+            let is_last = state.graph().nodes[node].phase.is_last();
             return Fate::Waits(waits.or_else(|| state.halted().filter(|_| !is_last)));
         }
         match (&seen.skipped, &seen.ended) {

@@ -27,7 +27,7 @@ pub enum Cause {
 /// What came of an imagined run.
 #[derive(Clone, Debug)]
 pub struct Imagined {
-    /// From its begin to its end.
+    /// From its begin to its verdict.
     pub took: Span,
     /// How it ended.
     pub verdict: Verdict,
@@ -144,10 +144,14 @@ impl World {
         };
         // A run that only a person can go on with, an outcome that nobody knows for one, is no good run.
         let verdict = state.verdict().cloned().unwrap_or(stuck);
-        let causes = causes(graph, &self.past, state.now());
+        // What follows the verdict is no time of the run.
+        let end = state.foreground_ended().unwrap_or(state.now());
+        let is_before = |it: &&Past| graph.nodes[it.node].phase != crate::graph::model::Phase::Background;
+        let past: Vec<Past> = self.past.iter().filter(is_before).copied().collect();
+        let causes = causes(graph, &past, end);
         let missed =
             (0..).take(graph.objectives.len()).filter(|&objective| state.is_breached(objective)).collect();
-        Imagined { took: state.now().since(Millis::ZERO), verdict, states, missed, causes }
+        Imagined { took: end.since(Millis::ZERO), verdict, states, missed, causes }
     }
 }
 
@@ -195,7 +199,7 @@ fn before(graph: &Graph, past: &[Past], it: Past) -> (Option<usize>, Option<Caus
         return (Some(at), shares(&past[at]).map(Cause::Pool));
     }
     if let Some(at) = at_once(&|_| true) {
-        let is_phase = need.is_none() && node.phase == crate::graph::model::Phase::Finally;
+        let is_phase = need.is_none() && node.phase.is_last();
         return (Some(at), if is_phase { None } else { Some(Cause::Slots) });
     }
     (need.or_else(|| earlier(&|_| true)), None)

@@ -150,6 +150,20 @@ pub enum Input {
         /// The end of its time box.
         until: Millis,
     },
+    /// The host leaves background work to the next one.
+    LeaveBackground {
+        /// How hard it stops what runs of it.
+        how: CancelLevel,
+        /// Who said so.
+        by: String,
+    },
+    /// A person queues background work again that failed for good.
+    Requeue {
+        /// The stages.
+        nodes: Vec<NodeIx>,
+        /// Who.
+        by: String,
+    },
     /// The host leaves: nothing runs and only a person can go on, or its time is over.
     Suspend(SuspendReason),
 }

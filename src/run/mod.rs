@@ -24,10 +24,12 @@
 //!   the failure; all others end as blocked. After a cancel they end as cancelled. So every stage has ended when
 //!   the run has, and the clean-up has seen it.
 //! - A scope that says `rollback` is undone once the run has drained ([`undo`]).
+//! - Background stages start after the verdict and never change it ([`background`]).
 //! - A resumed run that was over, or about to be, is another try: what had not succeeded is reopened, with its
 //!   time and retries. One that was only interrupted goes on as it was; its lost attempts cost no retry.
 
 mod advance;
+mod background;
 mod case;
 mod cells;
 mod clock;

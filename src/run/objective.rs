@@ -150,8 +150,10 @@ impl RunState {
             return;
         }
         match event {
+            // What follows the verdict is no time of the run.
+            Event::RunResumed(_) if self.in_background() => {}
             Event::RunBegan(_) | Event::RunResumed(_) => self.run_objective(at, true),
-            Event::RunFinished { .. } => self.run_objective(at, false),
+            Event::RunFinished { .. } | Event::ForegroundEnded { .. } => self.run_objective(at, false),
             Event::ShardsStarted { node, first, .. } if *first == 0 || self.cells[*node].started == Some(at) => {
                 self.begin_objectives(at, *node);
             }
@@ -176,7 +178,7 @@ impl RunState {
         self.objectives.by_node.get(&node).cloned().unwrap_or_default()
     }
 
-    fn run_objective(&mut self, at: Millis, goes_on: bool) {
+    pub(super) fn run_objective(&mut self, at: Millis, goes_on: bool) {
         for ix in self.objectives.of_run.clone() {
             let goal = &mut self.objectives.goals[ix as usize];
             goal.since.get_or_insert(at);

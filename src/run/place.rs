@@ -26,6 +26,17 @@ pub(super) enum Needs {
 impl RunState {
     /// What the needs of `node` say; all have ended.
     pub(super) fn needs(&self, node: NodeIx) -> Needs {
+        match self.plain_needs(node) {
+            Needs::Met => {
+                let gone = self.undone_above(node).or_else(|| self.lacks_service(node));
+                gone.map_or(Needs::Met, Needs::Blocked)
+            }
+            needs => needs,
+        }
+    }
+
+    /// What they say by themselves.
+    pub(super) fn plain_needs(&self, node: NodeIx) -> Needs {
         let mut blocked = None;
         for need in &self.node(node).needs {
             match self.need(*need) {
@@ -34,7 +45,7 @@ impl RunState {
                 Needs::Blocked(by) => blocked = blocked.or(Some(by)),
             }
         }
-        blocked.or_else(|| self.lacks_service(node)).map_or(Needs::Met, Needs::Blocked)
+        blocked.map_or(Needs::Met, Needs::Blocked)
     }
 
     fn need(&self, need: Need) -> Needs {
@@ -69,7 +80,8 @@ impl RunState {
             (Phase::Finally, Some((CancelLevel::Kill, _))) => true,
             (Phase::Finally, _) => self.finally_expired,
             (Phase::Rollback, cancel) => cancel.is_none_or(|(level, _)| level >= CancelLevel::Stop),
-            (Phase::Main | Phase::Heal, None) => false,
+            // Background work is left to the next engine instead.
+            (Phase::Background, _) | (Phase::Main | Phase::Heal, None) => false,
             // What ran before the engine died would run on.
             (Phase::Main, Some((CancelLevel::Drain, CancelReason::Failure(_)))) => {
                 !self.handles_failure(node) && !self.cells[node].is_restart
@@ -87,7 +99,7 @@ impl RunState {
     pub(super) fn policy(&self, node: NodeIx) -> Policy {
         match self.node(node).phase {
             Phase::Main => self.graph().scopes[self.node(node).scope].policy,
-            Phase::Finally | Phase::Rollback | Phase::Heal => Policy::Continue,
+            Phase::Finally | Phase::Rollback | Phase::Heal | Phase::Background => Policy::Continue,
         }
     }
 
@@ -105,7 +117,7 @@ impl RunState {
     pub(super) fn is_leaving(&self, node: NodeIx) -> bool {
         match self.node(node).phase {
             Phase::Main | Phase::Heal => self.cancel.is_some_and(|(level, _)| level >= CancelLevel::Stop),
-            Phase::Finally | Phase::Rollback => self.is_closing(node),
+            Phase::Finally | Phase::Rollback | Phase::Background => self.is_closing(node),
         }
     }
 
@@ -139,6 +151,9 @@ impl RunState {
         if !it.selected || self.graph().is_absent(node) {
             return Lane::Todo;
         }
+        if cell.needs_left == 0 && self.released(node).is_some() {
+            return when_idle;
+        }
         let is_held = cell.needs_left > 0 || self.is_held(node);
         if is_held || (it.phase == Phase::Finally && !self.in_finally && !self.is_closing(node)) {
             return Lane::Idle;
@@ -146,7 +161,13 @@ impl RunState {
         if let Some(lane) = self.heal_lane(node) {
             return lane;
         }
-        if self.needs(node) != Needs::Met || self.is_complete(node) {
+        if self.needs(node) != Needs::Met {
+            return when_idle;
+        }
+        if self.waits_for_verdict(node) {
+            return Lane::Idle;
+        }
+        if self.is_complete(node) {
             return when_idle;
         }
         if self.is_halted(node) {
@@ -363,6 +384,7 @@ impl RunState {
         for &next in graph.dependents(node) {
             self.cells[next].needs_left += 1;
             self.cells[next].ready_at = None;
+            self.cells[next].is_queued = false;
             self.place(at, next);
         }
     }

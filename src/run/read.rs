@@ -212,7 +212,7 @@ impl RunState {
     /// Whether the run failed only because stages could not be started at all: a tool or a folder is missing.
     pub fn lacks_only_tools(&self) -> bool {
         let is_missing = |node: &NodeIx| matches!(self.causes.get(node), Some((_, Outcome::NotStarted(_))));
-        !self.timed_out && self.unknown.is_empty() && !self.failed.is_empty() && self.failed.iter().all(is_missing)
+        !self.timed_out && !self.has_unknown() && !self.failed.is_empty() && self.failed.iter().all(is_missing)
     }
 
     /// Units of a pool in use.
@@ -222,11 +222,14 @@ impl RunState {
 
     /// What the run comes to as far as it is known: what `run.state` says to an expression.
     pub fn outlook(&self) -> &'static str {
-        match self.judge().state {
-            RunEnd::RolledBack | RunEnd::RollbackFailed if !self.in_finally => "failed",
+        let state = self.decided().map_or_else(|| self.judge().state, |verdict| verdict.state);
+        match state {
+            RunEnd::RolledBack | RunEnd::RollbackFailed if !self.in_finally && self.decided().is_none() => {
+                "failed"
+            }
             RunEnd::RolledBack => "rolled-back",
             RunEnd::RollbackFailed => "rollback-failed",
-            RunEnd::Success if self.in_finally => "success",
+            RunEnd::Success if self.in_finally || self.decided().is_some() => "success",
             RunEnd::Success => "running",
             RunEnd::Failed => "failed",
             RunEnd::Cancelled => "cancelled",

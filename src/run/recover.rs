@@ -13,9 +13,11 @@ impl RunState {
     /// Another engine has the run. One that was over, or was about to be, is tried again: what had not succeeded
     /// is reopened. One that was only interrupted goes on as it was; a pause lasts until a person ends it.
     pub(super) fn fold_resumed(&mut self, at: Millis, resumed: &Resumed) {
-        let undoes = self.goes_on_undoing();
-        let was_over = self.verdict.is_some();
-        let is_new_try = (was_over || self.cancel.is_some()) && !undoes;
+        let decided = self.decided().cloned();
+        let was_over = decided.is_some();
+        let undoes = self.goes_on_undoing() && !resumed.drains;
+        let goes_on = self.resume_background(decided, resumed.drains);
+        let is_new_try = (was_over || self.cancel.is_some()) && !undoes && !goes_on;
         self.set_jobs(resumed.jobs);
         self.consents.note_engine(at, resumed.wall_ms, &resumed.by);
         self.suspended = None;
@@ -32,7 +34,7 @@ impl RunState {
         for cell in &mut self.cells {
             cell.ready_at = cell.ready_at.map(|_| at);
         }
-        if was_over || is_new_try {
+        if (was_over && !goes_on) || is_new_try {
             self.excuse_objectives();
         }
         if undoes {
@@ -192,8 +194,11 @@ impl RunState {
         } else {
             self.let_go(at, node);
         }
-        if self.node(node).phase == Part::Main && self.in_finally {
-            self.reopen_finally(at);
+        if self.node(node).phase == Part::Main && !(is_restart && self.in_background()) {
+            self.reopen_foreground(at);
+            if self.in_finally {
+                self.reopen_finally(at);
+            }
         }
     }
 

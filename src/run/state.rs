@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::background::Background;
 use super::clock::{RunClock, Timer};
 use super::consent::Consents;
 use super::crew::Crews;
@@ -76,8 +77,9 @@ pub struct RunState {
     pub(super) forced: BTreeSet<Key>,
     pub(super) counts: [u32; STATES],
     /// Stages of each phase whose dependents still wait.
-    pub(super) open: [u32; 3],
+    pub(super) open: [u32; 4],
     pub(super) undos: Undos,
+    pub(super) background: Background,
     /// Stages that are being healed, or were for the failure that they have or had last.
     pub(super) heals: BTreeMap<NodeIx, Healing>,
     pub(super) left: BTreeMap<NodeIx, Left>,
@@ -211,6 +213,8 @@ pub(super) struct Cell {
     pub(super) is_undone: bool,
     /// What it keeps running ended with its engine.
     pub(super) is_down: bool,
+    /// It was released, of a stage of the background.
+    pub(super) is_queued: bool,
     /// It sleeps no longer, of a node that is no stage.
     pub(super) is_awake: bool,
     /// It is only to keep the order of a rollback.
@@ -258,6 +262,7 @@ impl Cell {
             is_dirty: false,
             is_undone: false,
             is_down: false,
+            is_queued: false,
             is_awake: false,
             is_bridge: false,
             is_restart: false,
@@ -340,8 +345,9 @@ impl RunState {
             unknown: BTreeSet::new(),
             forced: BTreeSet::new(),
             counts: [0; STATES],
-            open: [0; 3],
+            open: [0; 4],
             undos: Undos::default(),
+            background: Background::default(),
             heals: BTreeMap::new(),
             left: BTreeMap::new(),
             causes: BTreeMap::new(),
@@ -400,7 +406,7 @@ impl RunState {
         self.gates.clear();
         self.judged.clear();
         self.counts = [0; STATES];
-        self.open = [0; 3];
+        self.open = [0; 4];
         self.open_gates.clear();
         self.unknown.clear();
         self.recount_crews();
@@ -452,5 +458,6 @@ pub(super) const fn phase_ix(phase: Phase) -> usize {
         Phase::Main | Phase::Heal => 0,
         Phase::Finally => 1,
         Phase::Rollback => 2,
+        Phase::Background => 3,
     }
 }

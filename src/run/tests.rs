@@ -9,6 +9,7 @@ use crate::base::{Digest, Millis, NodeIx, PoolIx, RunId, ScopeIx, Span};
 use crate::graph::Parts;
 use crate::graph::model::{Accept, Condition, Graph, Need, Node, Phase, Policy, Pool, Retry, Scope};
 
+mod background;
 mod cancel;
 mod cells;
 mod checks;
@@ -103,7 +104,7 @@ fn began(jobs: u32) -> Input {
 
 fn resumed(gap_ms: u64) -> Resumed {
     let (by, engine) = ("somebody".to_owned(), "test".to_owned());
-    Resumed { wall_ms: 0, gap: Span::from_ms(gap_ms), jobs: 8, by, engine, place: None, plan: None }
+    Resumed { wall_ms: 0, gap: Span::from_ms(gap_ms), jobs: 8, by, engine, place: None, plan: None, drains: false }
 }
 
 impl Story {

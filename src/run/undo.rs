@@ -84,7 +84,7 @@ impl RunState {
 
     /// The rollback, when all of the main phase has ended and somebody or something calls for it.
     pub(super) fn rollback(&self) -> Option<Event> {
-        if self.is_undoing() || self.in_finally {
+        if self.is_undoing() || self.in_finally || self.in_background() {
             return None;
         }
         let (level, why) = self.cancel?;
@@ -229,7 +229,7 @@ impl RunState {
     /// Whether a resume goes on with a rollback, instead of trying again what it undoes. It takes no other plan and no
     /// other order.
     pub fn goes_on_undoing(&self) -> bool {
-        self.is_undoing() && (self.verdict.is_none() || self.left_to_undo().next().is_some())
+        self.is_undoing() && (self.decided().is_none() || self.left_to_undo().next().is_some())
     }
 
     /// What was left of a rollback is tried again, and the clean-up after it.
@@ -270,7 +270,9 @@ impl RunState {
                 again.entry(node).or_insert(why);
             }
             let below = graph.dependents(node).iter().copied();
-            next.extend(below.filter(|&it| graph.nodes[it].phase == Phase::Main && seen.insert(it)));
+            next.extend(below.filter(|&it| {
+                matches!(graph.nodes[it].phase, Phase::Main | Phase::Background) && seen.insert(it)
+            }));
         }
     }
 }

@@ -147,21 +147,23 @@ impl RunState {
         let is_late = |&node: &NodeIx| self.is_late(node) && !self.causes.contains_key(&node);
         let only_late = state == RunEnd::Failed
             && !self.timed_out
-            && self.unknown.is_empty()
+            && !self.has_unknown()
             && self.failed.iter().all(is_late)
             && (!self.failed.is_empty() || !self.lacks_required());
         Verdict { state, failed: self.failed.clone(), timed_out: self.timed_out, cancelled_by, only_late }
     }
 
     fn has_failed(&self) -> bool {
-        self.timed_out || !self.failed.is_empty() || !self.unknown.is_empty() || self.lacks_required()
+        self.timed_out || !self.failed.is_empty() || self.has_unknown() || self.lacks_required()
     }
 
     /// Whether something required was not done because of a failure that the run can do without.
     fn lacks_required(&self) -> bool {
         let graph = self.graph();
         self.count(NodeState::Blocked) > 0
-            && graph.nodes.indexes().any(|it| self.state(it) == NodeState::Blocked && !graph.is_optional(it))
+            && graph.nodes.indexes().any(|it| {
+                self.state(it) == NodeState::Blocked && !self.is_background(it) && !graph.is_optional(it)
+            })
     }
 }
 

@@ -277,7 +277,16 @@ fn of_runs() -> impl Strategy<Value = Event> {
             |(wall_ms, gap, jobs, by, plan)| {
                 let (gap, engine) = (Span::from_ms(gap), "1".to_owned());
                 let plan = plan.map(Digest::from_bytes);
-                Event::RunResumed(Box::new(Resumed { wall_ms, gap, jobs, by, engine, place: None, plan }))
+                Event::RunResumed(Box::new(Resumed {
+                    wall_ms,
+                    gap,
+                    jobs,
+                    by,
+                    engine,
+                    place: None,
+                    plan,
+                    drains: false,
+                }))
             }
         ),
         any::<u32>().prop_map(|version| Event::PlanChanged { version }),
@@ -288,6 +297,7 @@ fn of_runs() -> impl Strategy<Value = Event> {
             by
         }),
         Just(Event::FinallyBegan),
+        background(),
         of_promises(),
         select(vec![SuspendReason::Person, SuspendReason::HandOver]).prop_map(|why| Event::RunSuspended { why }),
         (end, vec(node(), 0..4), any::<bool>(), option::of(cancel_reason())).prop_map(
@@ -295,6 +305,19 @@ fn of_runs() -> impl Strategy<Value = Event> {
                 verdict: Verdict { state, failed, timed_out, cancelled_by, only_late: timed_out }
             }
         ),
+    ]
+}
+
+fn background() -> impl Strategy<Value = Event> {
+    let level = select(vec![CancelLevel::Drain, CancelLevel::Stop, CancelLevel::Kill]);
+    let end = select(vec![RunEnd::Success, RunEnd::Failed, RunEnd::RolledBack]);
+    prop_oneof![
+        node().prop_map(|node| Event::BackgroundReleased { node }),
+        (end, vec(node(), 0..4), any::<bool>()).prop_map(|(state, failed, timed_out)| Event::ForegroundEnded {
+            verdict: Verdict { state, failed, timed_out, cancelled_by: None, only_late: false }
+        }),
+        (level, any::<String>()).prop_map(|(how, by)| Event::BackgroundLeft { how, by }),
+        (node(), any::<String>()).prop_map(|(node, by)| Event::BackgroundRequeued { node, by }),
     ]
 }
 

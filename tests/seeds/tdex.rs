@@ -87,16 +87,19 @@ fn search(folder: &Path) {
 }
 
 #[test]
-fn three_groups_side_by_side_and_it_serves_when_the_engine_is_gone() {
+fn groups_side_by_side_and_it_serves_when_the_engine_is_gone() {
     let tdex = Tdex::new();
     let out = tdex.lab.engine(&DEPLOY).expect(0);
     let stages = tdex.lab.stages("one");
     assert!(stages.iter().all(|stage| stage["state"] == "success"), "{stages:?}");
     // The first stage of each group starts at once, before anything has ended.
     let first_end = out.stdout.find("success  ").expect("an end");
-    for id in ["check-env", "database", "asset-target"] {
+    for id in ["check-env", "database"] {
         assert!(out.stdout[..first_end].contains(&format!("start  {id}\n")), "{}", out.stdout);
     }
+    // What nobody waits for starts when the verdict is told.
+    let verdict = out.stdout.find("3 background stages still run").expect("the verdict");
+    assert!(out.stdout.find("start  asset-target\n").is_some_and(|at| at > verdict), "{}", out.stdout);
     for route in ["/health/live", "/health/ready", "/api/shards", "/api/session"] {
         assert_eq!(tdex.get(route), "200 v1.9.7a", "{route}");
     }
@@ -207,7 +210,7 @@ fn killed_after_the_last_commit_the_database_is_asked_and_nothing_is_applied_aga
 }
 
 #[test]
-fn killed_in_the_middle_of_the_upload_the_second_attempt_brings_it_to_its_end() {
+fn killed_behind_the_verdict_another_engine_brings_the_upload_to_its_end() {
     let tdex = Tdex::new();
     let script = "examples/tdex/upload";
     let whole = tdex.lab.project.read(script);
@@ -217,13 +220,17 @@ fn killed_in_the_middle_of_the_upload_the_second_attempt_brings_it_to_its_end() 
     assert_ne!(whole, held);
     tdex.lab.project.script(script, &held);
     let live = Live::start(tdex.lab.command(&DEPLOY));
+    live.line("background stages still run");
     tdex.lab.wait_at_barrier();
+    assert_eq!(tdex.get("/health/ready"), "200 v1.9.7a", "it serves while assets are uploaded");
     live.signal(Signal::KILL);
     live.end();
     assert!(!tdex.lab.place("target/asset-0000.txt").exists(), "half an upload is not in place");
     tdex.lab.project.script(script, &whole);
-    tdex.lab.engine(&["resume", "one"]).expect(0);
+    let drained = tdex.lab.engine(&["queue", "drain"]).expect(0);
+    assert!(!drained.stdout.contains("start  asset-target"), "it is up\n{}", drained.stdout);
     assert_eq!(tdex.lab.stage("one", "upload-assets")["attempts"], 2);
+    tdex.expect_states(&["upload-assets", "emit-metrics"], "success");
     assert_eq!(fs::read_dir(tdex.lab.place("target")).expect("the target").count(), 200);
     tdex.expect_migrated_once();
 }
@@ -242,13 +249,34 @@ fn without_a_secret_nothing_is_touched() {
 fn an_upload_that_cannot_be_made_harms_nobody() {
     let tdex = Tdex::new();
     let script = "examples/tdex/upload";
-    let mended = tdex.lab.project.read(script).replace("-i \"$dir/client\"", "-i \"$dir/host\"");
-    tdex.lab.project.script(script, &mended);
+    let whole = tdex.lab.project.read(script);
+    tdex.lab.project.script(script, &whole.replace("-i \"$dir/client\"", "-i \"$dir/host\""));
     let plan = tdex.lab.project.read("plans/tdex/deploy.yaml");
     tdex.lab.project.write("plans/tdex/deploy.yaml", plan.replace("delay: 1s, backoff: 2", "delay: 10ms"));
     let out = tdex.lab.engine(&DEPLOY).expect(0);
     assert!(out.stdout.contains("Permission denied (publickey)"), "the key is not the right one\n{}", out.stdout);
     tdex.expect_states(&["upload-assets"], "failed");
+    tdex.expect_states(&["emit-metrics"], "blocked");
+    let tickets = tdex.lab.engine(&["tickets", "list"]).expect(0).stdout;
+    assert!(tickets.contains("background work `upload-assets` of tdex-deploy failed"), "{tickets}");
     tdex.expect_states(&["migrate", "start", "routes"], "success");
     assert_eq!(tdex.get("/health/ready"), "200 v1.9.7a");
+    // Once the key is right the dead letter is queued again.
+    tdex.lab.project.script(script, &whole);
+    tdex.lab.engine(&["queue", "retry", "one", "upload-assets"]).expect(0);
+    tdex.lab.engine(&["queue", "drain", "one"]).expect(0);
+    tdex.expect_states(&["upload-assets", "emit-metrics"], "success");
+}
+
+#[test]
+fn told_not_to_wait_it_serves_before_anything_is_uploaded() {
+    let tdex = Tdex::new();
+    let mut words = DEPLOY.to_vec();
+    words.push("--no-wait");
+    let out = tdex.lab.engine(&words).expect(0);
+    assert!(out.stdout.contains("3 background stages are left to `engine queue drain one`"), "{}", out.stdout);
+    assert_eq!(tdex.get("/health/ready"), "200 v1.9.7a");
+    assert!(!tdex.lab.place("target").exists(), "nothing was uploaded yet");
+    tdex.lab.engine(&["queue", "drain", "--until-empty"]).expect(0);
+    assert_eq!(fs::read_dir(tdex.lab.place("target")).expect("the target").count(), 200);
 }

@@ -40,6 +40,7 @@ pub(crate) fn after_step(book: &Book, state: &RunState, at: Millis) {
     }
     assert!(!book.knows_time() || state.used_time(at) == book.used_time(at), "the run's clock");
     book.running.iter().for_each(|(&key, run)| deadlines_are_kept(book, at, key, run));
+    crate::background::after_step(book);
     run_timeout_is_kept(book, at);
     finally_budget_is_kept(book, at);
     failures_have_their_policy(book);
@@ -71,6 +72,12 @@ fn deadlines_are_kept(book: &Book, at: Millis, key: Key, run: &Run) {
 
 fn run_timeout_is_kept(book: &Book, at: Millis) {
     let is_leaving = book.cancel.is_some_and(|(level, _)| level >= CancelLevel::Stop) || !book.knows_time();
+    if book.backs.decided.is_some() {
+        let limit = book.graph.settings.timeout.filter(|_| book.knows_time() && book.ticks && !book.is_suspended);
+        let is_late = limit.is_some_and(|limit| book.used_time(at) >= limit);
+        assert!(!is_late || book.backs.left.is_some(), "the background is overdue");
+        return;
+    }
     if is_leaving || book.undos.why.is_some() || book.is_suspended || book.finally_since.is_some() || !book.ticks {
         return;
     }
@@ -89,6 +96,10 @@ fn finally_budget_is_kept(book: &Book, at: Millis) {
 
 /// Drain and kill are followed at once, and a kill reaches everything in its scope.
 fn failures_have_their_policy(book: &Book) {
+    // Behind the verdict nothing drains any more.
+    if book.backs.decided.is_some() {
+        return;
+    }
     for (&node, &state) in &book.states {
         // What an edit leaves out is not tried again, and drains nothing any more.
         if !matches!(state, NodeState::Failed | NodeState::TimedOut) || !book.graph.nodes[node].selected {
@@ -126,6 +137,7 @@ fn no_slot_is_idle(book: &Book, state: &RunState) {
     let slots = book.running.len() + book.checks.len();
     let is_over = book.box_is_over() && book.cancel.is_none();
     if is_over
+        || book.has_left()
         || book.is_paused
         || book.is_frozen
         || book.is_suspended

@@ -94,6 +94,7 @@ pub(crate) struct Book {
     /// Objectives and tickets.
     pub(crate) late: Late,
     pub(crate) undos: crate::undo::Undos,
+    pub(crate) backs: crate::background::Backs,
 }
 
 impl Book {
@@ -132,6 +133,7 @@ impl Book {
             deferred: BTreeSet::new(),
             late: Late::new(&versions[0]),
             undos: crate::undo::Undos::default(),
+            backs: crate::background::Backs::default(),
         }
     }
 
@@ -166,26 +168,6 @@ impl Book {
     /// The time box, while it decides what starts: a run that comes to its end is not held back.
     pub(crate) fn holding_box(&self) -> Option<(Millis, bool)> {
         self.time_box.filter(|_| self.cancel.is_none())
-    }
-
-    pub(crate) fn has_failed(&self) -> bool {
-        let bad = [NodeState::Failed, NodeState::TimedOut, NodeState::Unknown];
-        let counts = |(node, state): (&NodeIx, &NodeState)| match state {
-            NodeState::Unknown => true,
-            NodeState::Blocked => !self.graph.is_optional(*node),
-            state => bad.contains(state) && !self.graph.is_optional(*node),
-        };
-        self.timed_out || self.states.iter().any(counts)
-    }
-
-    /// `run.state`.
-    pub(crate) fn outlook(&self) -> &'static str {
-        match (self.by_person(), self.has_failed()) {
-            (true, _) => "cancelled",
-            (false, true) => "failed",
-            (false, false) if self.finally_since.is_some() => "success",
-            (false, false) => "running",
-        }
     }
 
     fn start(&mut self, at: Millis, attempt: Attempt) {
@@ -229,6 +211,7 @@ impl Book {
         if let Event::PlanChanged { version } = event {
             self.change(*version, items);
         }
+        self.hear_background(event);
         let states = &self.states;
         self.due.retain(|key, _| !states.contains_key(&key.0));
         let waits =
@@ -243,7 +226,11 @@ impl Book {
     /// Whether nothing else must end before `node` goes on. What it needs may be open again after a resume.
     fn is_open(&self, node: NodeIx) -> bool {
         let it = &self.graph.nodes[node];
-        let is_its_phase = self.finally_since.is_some() || it.phase != Part::Finally;
+        let is_its_phase = match it.phase {
+            Part::Finally => self.finally_since.is_some(),
+            Part::Background => self.backs.decided.is_some() && self.backs.released.contains(&node),
+            _ => true,
+        };
         is_its_phase && it.needs.iter().all(|&need| accepts(self, need))
     }
 
@@ -401,7 +388,7 @@ impl Book {
         }
     }
 
-    fn reopen(&mut self, node: NodeIx, why: ReopenReason) {
+    pub(crate) fn reopen(&mut self, node: NodeIx, why: ReopenReason) {
         let by_person = self.stage(node).resolved == Some(Resolution::Rerun);
         let is_clear = self.undos.undone.contains(&node) && why == ReopenReason::Resume;
         let is_finally = self.graph.nodes[node].phase == Part::Finally || is_clear;
@@ -463,15 +450,18 @@ impl Book {
             }
             Event::RunFinished { .. } => self.is_over = true,
             Event::StopRequested { why: StopReason::Clock(Clock::Finally), .. } => self.finally_over = true,
-            Event::RunResumed(_) => self.resume(gap),
-            Event::NodeReopened { node, .. } if self.graph.nodes[*node].phase == Part::Main => {
+            Event::RunResumed(resumed) => self.resume(gap, self.goes_on(resumed)),
+            Event::NodeReopened { node, why }
+                if self.graph.nodes[*node].phase == Part::Main
+                    && !(*why == ReopenReason::Restart && self.backs.decided.is_some()) =>
+            {
                 (self.finally_since, self.finally_over) = (None, false);
             }
             _ => {}
         }
     }
 
-    fn resume(&mut self, gap: Span) {
+    fn resume(&mut self, gap: Span, goes_on: bool) {
         let is_service = |node: &NodeIx| {
             let it = &self.graph.nodes[*node];
             it.rules.is_service && it.selected
@@ -479,17 +469,20 @@ impl Book {
         let done = self.states.iter().filter(|(_, state)| **state == NodeState::Success).map(|it| *it.0);
         self.down = done.filter(is_service).collect();
         self.orphans = self.running.keys().copied().collect();
-        if self.goes_on_undoing() {
+        if goes_on {
+            self.used = Span::ZERO;
+        } else if self.goes_on_undoing() {
             self.used = Span::ZERO;
             (self.finally_since, self.finally_over) = (None, false);
-        } else if self.is_over || self.cancel.is_some() {
+        } else if self.is_over || self.backs.decided.is_some() || self.cancel.is_some() {
             self.forget_rollback();
             self.is_paused = false;
             (self.used, self.timed_out) = (Span::ZERO, false);
             (self.finally_since, self.finally_over) = (None, false);
         }
         let why = self.undos.why;
-        self.cancel = why.map(|why| (CancelLevel::Drain, why));
+        self.cancel = why.filter(|_| !goes_on).map(|why| (CancelLevel::Drain, why));
+        self.resume_background(goes_on);
         (self.is_suspended, self.is_over) = (false, false);
         self.checks.clear();
         self.time_box = None;

@@ -83,6 +83,7 @@ pub(crate) fn recover(graph: &Graph) -> Input {
         engine: String::new(),
         place: None,
         plan: None,
+        drains: false,
     };
     let (changed, rerun, failed) = (Vec::new(), Vec::new(), Vec::new());
     Input::Recover { resumed: Box::new(resumed), plan_version: None, changed, rerun, failed }

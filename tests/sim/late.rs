@@ -134,9 +134,16 @@ impl Late {
                     );
                 }
             }
-            Event::RunFinished { .. } => assert!(self.owed.is_empty(), "the run ends without {:?}", self.owed),
+            Event::RunFinished { .. } | Event::ForegroundEnded { .. } => {
+                assert!(self.owed.is_empty(), "the run ends without {:?}", self.owed);
+            }
             _ => {}
         }
+    }
+
+    /// The run is judged anew: its clock goes on.
+    pub(crate) fn go_on(&mut self) {
+        self.run_over = false;
     }
 
     /// Takes an event in, before the book does.
@@ -166,10 +173,12 @@ impl Late {
             Event::NodeFinished { node, state, .. } => self.owe(book, *node, *state),
             Event::NodeReopened { node, why } => self.reopen(book, *node, *why),
             Event::ShardsReopened { node } => self.reopen(book, *node, ReopenReason::Ordered),
-            Event::RunFinished { .. } => self.run_over = true,
+            Event::RunFinished { .. } | Event::ForegroundEnded { .. } => self.run_over = true,
+            Event::RunResumed(resumed) if book.goes_on(resumed) => {}
             Event::RunResumed(_) => {
+                let is_decided = book.is_over || book.backs.decided.is_some();
                 // Whoever goes on with a rollback in the middle has not seen it fail.
-                if book.is_over || book.cancel.is_some() && !book.goes_on_undoing() {
+                if is_decided || book.cancel.is_some() && !book.goes_on_undoing() {
                     self.clocks.iter_mut().filter(|it| it.is_breached).for_each(|it| it.is_excused = true);
                 }
                 self.run_over = false;
@@ -194,6 +203,10 @@ impl Late {
         if is_failure && it.phase == Phase::Main && stays {
             let severity = if book.graph.is_optional(node) { Severity::Major } else { Severity::Critical };
             let (kind, words) = (CaseKind::Contained, String::new());
+            self.owed.push(Case { kind, severity, node: Some(node), words });
+        }
+        if is_failure && it.phase == Phase::Background {
+            let (kind, severity, words) = (CaseKind::Dead, Severity::Major, String::new());
             self.owed.push(Case { kind, severity, node: Some(node), words });
         }
         if let Some(stage) = it.undoes.filter(|_| is_failure) {

@@ -6,8 +6,7 @@ use engine::base::{Millis, NodeIx, Span};
 use engine::graph::model::{Condition, Need, Phase, Policy, Retry};
 use engine::plan::model::{AllowFailure, RetryWhen};
 use engine::run::event::{
-    CancelLevel, CancelReason, CheckKind, Clock, NodeState, ReopenReason, RunEnd, SkipReason, StopKind,
-    StopReason, Verdict,
+    CancelLevel, CancelReason, CheckKind, Clock, NodeState, ReopenReason, SkipReason, StopKind, StopReason,
 };
 use engine::run::{Attempt, Event, Outcome, RunState};
 
@@ -16,6 +15,7 @@ use crate::book::{Book, Key};
 /// An event must be allowed in the state that it meets.
 pub(crate) fn check(book: &Book, state: &RunState, at: Millis, event: &Event) {
     book.late.check(book, at, event);
+    crate::background::check(book, at, event);
     match event {
         Event::ShardsStarted { node, first, count } => {
             assert!(*count > 0, "an empty block");
@@ -75,10 +75,7 @@ pub(crate) fn check(book: &Book, state: &RunState, at: Millis, event: &Event) {
                 "clean-up before the rollback ends"
             );
         }
-        Event::RunFinished { verdict } => {
-            assert!(!book.is_suspended, "the run ends while the engine leaves");
-            verdict_is_true(book, verdict);
-        }
+        Event::RunFinished { .. } => assert!(!book.is_suspended, "the run ends while the engine leaves"),
         _ => {}
     }
 }
@@ -156,6 +153,7 @@ fn may_act(book: &Book, node: NodeIx) {
             let goes_on = cancel.is_some_and(|(level, _)| level == CancelLevel::Drain);
             assert!(book.undos.why.is_some() && goes_on, "{node:?} is undone out of its time");
         }
+        (Phase::Background, _) => crate::background::may_act(book, node),
         (Phase::Main | Phase::Heal, None) => {}
         (Phase::Main | Phase::Heal, Some((level, why))) => {
             let drains = level == CancelLevel::Drain && matches!(why, CancelReason::Failure(_));
@@ -205,7 +203,9 @@ pub(crate) fn is_startable(book: &Book, state: &RunState, node: NodeIx) -> bool 
     let is_fresh = progress.total > 0 && progress.fresh == progress.total;
     let has_rate = it.rules.split.as_ref().is_some_and(|split| split.rate.is_some());
     let is_admitted = it.conditions.is_empty() || book.stage(node).is_admitted;
-    let is_open = it.phase == Phase::Main && it.selected && !has_ended(book, node);
+    let is_released = book.backs.decided.is_some() && book.backs.released.contains(&node) && !book.has_left();
+    let is_its_phase = it.phase == Phase::Main || (it.phase == Phase::Background && is_released);
+    let is_open = is_its_phase && it.selected && !has_ended(book, node);
     let is_plain = !it.rules.is_approval && it.rules.pools.is_empty() && !is_asked;
     let is_boxed = book.holding_box().is_some() && book.deferred.contains(&node);
     let is_held = is_boxed || counts_on(book, node).iter().any(|it| book.restarting.contains(it));
@@ -277,6 +277,7 @@ fn stop_has_a_reason(book: &Book, at: Millis, attempt: Attempt, how: StopKind, w
             let budget = book.graph.settings.finally_budget.expect("a budget");
             assert!(node.phase == Phase::Finally && at >= book.finally_since.expect("a clean-up") + budget);
         }
+        StopReason::Clock(Clock::Run) => assert!(book.has_left(), "the run has more time"),
         StopReason::Clock(clock) => panic!("{clock:?} stops no attempt"),
         StopReason::Cancel => {
             let is_hit = node.phase != Phase::Finally || cancel == Some(CancelLevel::Kill);
@@ -291,7 +292,8 @@ fn stop_has_a_reason(book: &Book, at: Millis, attempt: Attempt, how: StopKind, w
             assert!(book.graph.nodes.indexes().any(kills), "{attempt:?} is stopped by no scope of its own");
         }
         StopReason::HandOver => {
-            assert!(book.box_is_over() && how == StopKind::Terminate, "{attempt:?} had more time");
+            let is_over = book.box_is_over() && how == StopKind::Terminate;
+            assert!(is_over || book.has_left(), "{attempt:?} had more time");
         }
         StopReason::Grace => {
             let (since, ..) = run.stop.expect("it was asked before");
@@ -353,7 +355,13 @@ fn skip_is_true(book: &Book, state: &RunState, node: NodeIx, why: &SkipReason) {
             // What undoes a stage counts on what the stage counts on.
             let own = it.undoes.unwrap_or(node);
             let is_gone = book.restarting.contains(by) && counts_on(book, own).contains(by);
-            assert!(is_need || is_gone || drains && it.phase == Phase::Main, "{by:?} does not block {node:?}");
+            let is_undone = it.phase == Phase::Background
+                && book.undos.undone.contains(by)
+                && counts_on(book, node).contains(by);
+            assert!(
+                is_need || is_gone || is_undone || drains && it.phase == Phase::Main,
+                "{by:?} does not block {node:?}"
+            );
         }
     }
 }
@@ -460,36 +468,5 @@ fn cancel_has_a_reason(book: &Book, at: Millis, level: CancelLevel, why: CancelR
             assert!(!book.knows_time() || book.used_time(at) >= limit, "the run had more time");
         }
         CancelReason::Person | CancelReason::Terminated | CancelReason::Rollback => {}
-    }
-}
-
-/// A run fails exactly by what failed: accepting a failure changes nothing, allowing one does. And the clean-up
-/// has had its chance unless it was killed.
-fn verdict_is_true(book: &Book, verdict: &Verdict) {
-    let is_left = book.left_to_undo().next().is_some();
-    let expected = match (book.by_person(), book.has_failed() || book.late.fails_run(book)) {
-        (true, _) => RunEnd::Cancelled,
-        _ if book.undos.why.is_some() => {
-            if is_left {
-                RunEnd::RollbackFailed
-            } else {
-                RunEnd::RolledBack
-            }
-        }
-        (false, true) => RunEnd::Failed,
-        (false, false) => RunEnd::Success,
-    };
-    assert_eq!(verdict.state, expected, "{:?}", book.states);
-    assert_eq!(verdict.timed_out, book.timed_out);
-    let mut failed = verdict.failed.clone();
-    failed.sort();
-    let counts = |state: NodeState| matches!(state, NodeState::Failed | NodeState::TimedOut);
-    let bad = book.states.iter().filter(|it| counts(*it.1) && !book.graph.is_optional(*it.0)).map(|it| *it.0);
-    assert!(failed.iter().copied().eq(bad), "{failed:?} failed, says the verdict");
-    for (node, it) in book.graph.nodes.pairs() {
-        assert!(has_ended(book, node) || !book.is_awake(node), "{node:?} is open at the end");
-        let was_skipped = it.phase == Phase::Finally && book.state(node) == NodeState::Cancelled;
-        let is_killed = book.cancel.is_some_and(|(level, _)| level == CancelLevel::Kill);
-        assert!(!was_skipped || is_killed || book.finally_over, "the clean-up {node:?} was not run");
     }
 }

@@ -4,10 +4,12 @@
 //! `SIM_SEED=n cargo test --test sim` repeats one seed, `SIM_LOG=1` shows its facts; `ENGINE_LONG=1` runs many.
 
 mod audit;
+mod background;
 mod book;
 mod consent;
 mod disk;
 mod edited;
+mod engines;
 mod heal;
 mod held;
 mod imagined;
@@ -21,6 +23,7 @@ mod preview;
 mod rehearsal;
 mod seen;
 mod undo;
+mod verdict;
 mod world;
 
 use engine::graph::model::Node;

@@ -10,8 +10,16 @@ use engine::run::{Attempt, Core, Input, Outcome};
 fn about_run(state: &engine::run::RunState) -> Vec<Input> {
     let cancel = |level| Input::Cancel { level, why: CancelReason::Terminated, by: String::new() };
     let (by, engine) = (String::new(), String::new());
-    let resumed =
-        Box::new(Resumed { wall_ms: 0, gap: Span::from_ms(5), jobs: 2, by, engine, place: None, plan: None });
+    let resumed = Box::new(Resumed {
+        wall_ms: 0,
+        gap: Span::from_ms(5),
+        jobs: 2,
+        by,
+        engine,
+        place: None,
+        plan: None,
+        drains: false,
+    });
     let rerun: Vec<NodeIx> = state.graph().nodes.indexes().take(1).collect();
     let again = |plan_version, rerun: &[NodeIx]| Input::Recover {
         resumed: resumed.clone(),
@@ -20,6 +28,10 @@ fn about_run(state: &engine::run::RunState) -> Vec<Input> {
         rerun: rerun.to_vec(),
         failed: rerun.to_vec(),
     };
+    let mut drain = again(None, &[]);
+    if let Input::Recover { resumed, .. } = &mut drain {
+        resumed.drains = true;
+    }
     vec![
         Input::Tick,
         Input::Pause { on: true, by: String::new() },
@@ -28,11 +40,15 @@ fn about_run(state: &engine::run::RunState) -> Vec<Input> {
         cancel(CancelLevel::Stop),
         cancel(CancelLevel::Kill),
         Input::Cancel { level: CancelLevel::Stop, why: CancelReason::Rollback, by: String::new() },
+        Input::LeaveBackground { how: CancelLevel::Drain, by: String::new() },
+        Input::LeaveBackground { how: CancelLevel::Kill, by: String::new() },
+        Input::Requeue { nodes: state.graph().nodes.indexes().collect(), by: String::new() },
         Input::Suspend(SuspendReason::Person),
         Input::Suspend(SuspendReason::HandOver),
         Input::OpenBox { until: Millis::ZERO },
         Input::OpenBox { until: state.now() + Span::from_ms(20) },
         again(None, &[]),
+        drain,
         again(None, &rerun),
         again(Some(state.version() + 1), &[]),
     ]

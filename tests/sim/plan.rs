@@ -316,6 +316,7 @@ pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
     }
     all.iter_mut().flat_map(|parts| &mut parts.nodes).for_each(settle);
     let assemble = |mut parts: Parts| {
+        crate::background::lay(seed, &mut parts);
         pledge(seed, kind, &mut parts);
         undo(seed, kind, &mut parts);
         Arc::new(Graph::assemble(parts).expect("needs point backwards"))

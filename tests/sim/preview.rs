@@ -102,6 +102,7 @@ fn recover(graph: &Graph, plan_version: Option<u32>, dice: &mut Dice) -> Input {
         engine: String::new(),
         place: None,
         plan: None,
+        drains: false,
     };
     let mut any = |percent| {
         let nodes: Vec<NodeIx> = graph.nodes.indexes().filter(|_| dice.chance(percent)).collect();

@@ -50,7 +50,8 @@ impl Book {
 
     /// Whether the next engine goes on with a rollback.
     pub(crate) fn goes_on_undoing(&self) -> bool {
-        self.undos.why.is_some() && (!self.is_over || self.left_to_undo().next().is_some())
+        let is_decided = self.is_over || self.backs.decided.is_some();
+        self.undos.why.is_some() && (!is_decided || self.left_to_undo().next().is_some())
     }
 
     pub(crate) fn hear_undo(&mut self, event: &Event) {

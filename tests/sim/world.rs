@@ -7,8 +7,8 @@ use std::sync::Arc;
 use engine::base::{Digest, Millis, NodeIx, RunId, Span};
 use engine::graph::Graph;
 use engine::run::event::{
-    Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, NodeState, ReopenReason, Resolution, Resumed,
-    ShardResult, StopKind, SuspendReason, Verdict,
+    Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, Resolution, Resumed, ShardResult, StopKind,
+    SuspendReason, Verdict,
 };
 use engine::run::{Command, Core, Event, Input, Outcome, input};
 
@@ -46,7 +46,7 @@ pub(crate) struct World {
     mail: BTreeMap<(Millis, u64), Input>,
     sent: u64,
     /// Started since the last recovery.
-    started: BTreeSet<(NodeIx, u32)>,
+    pub(crate) started: BTreeSet<(NodeIx, u32)>,
     book: Book,
     items: Items,
     consents: Consents,
@@ -60,6 +60,10 @@ pub(crate) struct World {
     pub(crate) takeovers: u32,
     /// How long the time box of every engine is, if they have one; a hostile world has some of its own.
     pub(crate) time_box: Option<u64>,
+    /// Whether the next engine is for the background only.
+    pub(crate) drains: bool,
+    /// Whether an engine that has left is not followed by another one.
+    pub(crate) is_last: bool,
 }
 
 impl World {
@@ -114,6 +118,8 @@ impl World {
             seen: Seen::new(&versions),
             takeovers: 0,
             time_box: None,
+            drains: false,
+            is_last: false,
             tries_all: false,
             told: std::env::var_os("SIM_LOG").map(|_| std::io::stderr()),
             versions,
@@ -156,7 +162,13 @@ impl World {
         self.take_over(0, None, vec![], vec![]);
     }
 
-    fn take_over(&mut self, gap: u64, plan_version: Option<u32>, changed: Vec<NodeIx>, rerun: Vec<NodeIx>) {
+    pub(crate) fn take_over(
+        &mut self,
+        gap: u64,
+        plan_version: Option<u32>,
+        changed: Vec<NodeIx>,
+        rerun: Vec<NodeIx>,
+    ) {
         self.mail.clear();
         self.disk.settle_all();
         self.started.clear();
@@ -172,6 +184,7 @@ impl World {
             engine,
             place: None,
             plan: None,
+            drains: self.drains,
         };
         self.send(
             0,
@@ -212,23 +225,7 @@ impl World {
         self.core.state().verdict().cloned().expect("the run is over")
     }
 
-    /// Stages of the main phase that are done.
-    pub(crate) fn done(&self) -> Vec<NodeIx> {
-        let state = self.core.state();
-        let graph = self.graph();
-        let is_main = |node: &NodeIx| graph.nodes[*node].phase == engine::graph::model::Phase::Main;
-        let nodes = graph.nodes.indexes().filter(is_main);
-        nodes.filter(|&node| state.state(node).is_success() || state.state(node) == NodeState::Cached).collect()
-    }
-
-    /// Promise 2: none of these has been started since, but for what has to run on.
-    pub(crate) fn kept(&self, had: &[NodeIx]) -> bool {
-        let graph = self.graph();
-        let mut done = had.iter().filter(|&&node| !graph.nodes[node].rules.is_service);
-        done.all(|node| self.started.range((*node, 0)..=(*node, u32::MAX)).next().is_none())
-    }
-
-    fn send(&mut self, after: u64, input: Input) {
+    pub(crate) fn send(&mut self, after: u64, input: Input) {
         self.sent += 1;
         self.mail.insert((self.at + Span::from_ms(after), self.sent), input);
     }
@@ -258,7 +255,14 @@ impl World {
         }
         let state = self.core.state();
         if state.suspended().is_some() && state.is_quiescent() {
-            if self.time_box.is_some() {
+            if self.is_last {
+                return;
+            }
+            let drains = state.in_background() && (self.mode != Mode::Hostile || self.dice.chance(50));
+            if drains && !state.is_stalled() {
+                assert!(self.takeovers < 60, "the background is never done");
+                self.drain();
+            } else if self.time_box.is_some() {
                 if state.is_stalled() {
                     return self.stalls();
                 }
@@ -300,22 +304,6 @@ impl World {
         self.run();
     }
 
-    /// Only what each engine has to start again may leave no time for anything else.
-    fn stalls(&self) {
-        // The two boxes in which nothing got further; it may have been opened for an earlier one, and not be up yet.
-        let boxes = self.log.iter().enumerate().filter(|(_, (_, event))| matches!(event, Event::BoxOpened { .. }));
-        let first = boxes.map(|it| it.0).rev().nth(1).expect("a stall takes two boxes");
-        let mut opened = BTreeSet::new();
-        for (place, (_, event)) in self.log.iter().enumerate() {
-            match event {
-                Event::NodeReopened { node, why: ReopenReason::Restart } => drop(opened.insert(*node)),
-                Event::NodeFinished { node, .. } if place < first => drop(opened.remove(node)),
-                _ => {}
-            }
-        }
-        assert!(!opened.is_empty(), "boxes in a row get nothing done");
-    }
-
     fn interfere(&mut self) {
         let is_live = self.core.state().has_begun() && self.core.state().verdict().is_none();
         if self.mode != Mode::Hostile || !is_live {
@@ -328,6 +316,10 @@ impl World {
                 self.send(0, Input::Cancel { level, why: CancelReason::Person, by: "sim".to_owned() });
             }
             1 => self.send(0, Input::Pause { on: true, by: String::new() }),
+            396 | 397 => {
+                let how = if self.dice.chance(50) { CancelLevel::Drain } else { CancelLevel::Kill };
+                self.send(0, Input::LeaveBackground { how, by: "sim".to_owned() });
+            }
             398 => self.send(0, Input::BreakGlass { by: "sim".to_owned(), reason: "why".to_owned() }),
             2..5 if self.takeovers < 6 => self.hostile_takeover(),
             5 if self.takeovers < 6 => self.send(0, Input::Suspend(SuspendReason::HandOver)),
@@ -340,7 +332,7 @@ impl World {
         }
     }
 
-    fn step(&mut self, inputs: Vec<Input>) {
+    pub(crate) fn step(&mut self, inputs: Vec<Input>) {
         let before = self.core.state().clone();
         let batch = self.core.step(self.at, inputs);
         let mut replayed = before;

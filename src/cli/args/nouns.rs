@@ -49,6 +49,71 @@ pub struct TicketArgs {
     pub json: bool,
 }
 
+/// `engine queue`
+#[derive(Args, Clone, Debug)]
+pub struct QueueArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: QueueVerb,
+}
+
+/// What to do with background work.
+#[derive(Subcommand, Clone, Debug)]
+pub enum QueueVerb {
+    /// List background work of all runs: dead, running, pending, done in the last day
+    List(QueueListArgs),
+    /// Do what is pending: of one run, or of all, one after the other
+    Drain(QueueDrainArgs),
+    /// Queue work again that failed for good
+    Retry(QueueRetryArgs),
+}
+
+/// `engine queue list`
+#[derive(Args, Clone, Debug)]
+pub struct QueueListArgs {
+    /// All that was ever done or skipped, too
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `engine queue drain`
+#[derive(Args, Clone, Debug)]
+pub struct QueueDrainArgs {
+    /// The run [default: all that have work left]
+    pub run: Option<String>,
+    /// Wait for work that other engines do, too
+    #[arg(long, conflicts_with = "run")]
+    pub until_empty: bool,
+    /// Work no longer than this, then hand the rest over (exit 75)
+    #[arg(long, value_name = "LENGTH")]
+    pub timeout: Option<String>,
+    /// Attempts at once
+    #[arg(short, long, env = "ENGINE_JOBS", value_name = "N")]
+    pub jobs: Option<u32>,
+    /// Display.
+    #[command(flatten)]
+    pub show: super::ShowArgs,
+}
+
+/// `engine queue retry`
+#[derive(Args, Clone, Debug)]
+pub struct QueueRetryArgs {
+    /// The run
+    pub run: String,
+    /// The stage
+    #[arg(required_unless_present = "dead")]
+    pub stage: Option<String>,
+    /// All that failed for good
+    #[arg(long, conflicts_with = "stage")]
+    pub dead: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `engine slo`
 #[derive(Args, Clone, Debug)]
 pub struct SloArgs {

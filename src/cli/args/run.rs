@@ -114,6 +114,9 @@ pub struct RunArgs {
     /// Override the policy of the environment, and say why: its approvals, its freezes; recorded, with a ticket
     #[arg(long, env = "ENGINE_BREAK_GLASS", value_name = "REASON")]
     pub break_glass: Option<String>,
+    /// Leave background work to the next engine: end with the verdict
+    #[arg(long, env = "ENGINE_NO_WAIT")]
+    pub no_wait: bool,
     /// Decides the jitter of delays [default: from the run's id]
     #[arg(long, env = "ENGINE_SEED")]
     pub seed: Option<u64>,
@@ -145,12 +148,18 @@ pub struct ResumeArgs {
     /// Override the policy of the environment, and say why: its approvals, its freezes; recorded, with a ticket
     #[arg(long, env = "ENGINE_BREAK_GLASS", value_name = "REASON")]
     pub break_glass: Option<String>,
+    /// Leave background work to the next engine
+    #[arg(long, env = "ENGINE_NO_WAIT")]
+    pub no_wait: bool,
     /// Let a paused run go on (as `engine unpause`)
     #[arg(long, env = "ENGINE_UNPAUSE")]
     pub unpause: bool,
     /// Undo it, by the `rollback` verb.
     #[arg(skip)]
     pub undo: bool,
+    /// Only its background, by `queue drain`.
+    #[arg(skip)]
+    pub drains: bool,
 }
 
 /// `engine plan`

@@ -32,7 +32,10 @@ pub fn input(masker: &Masker, input: &mut Input) {
             text(masker, reason);
         }
         Input::WorkerLost { why: Some(why), .. } => text(masker, why),
-        Input::Cancel { by, .. } | Input::Pause { by, .. } => text(masker, by),
+        Input::Cancel { by, .. }
+        | Input::Pause { by, .. }
+        | Input::LeaveBackground { by, .. }
+        | Input::Requeue { by, .. } => text(masker, by),
         Input::Begin(_)
         | Input::Recover { .. }
         | Input::Tick

@@ -34,6 +34,7 @@ impl<'a> Builder<'a> {
             }
             let accept = accept(need);
             let leaves: Vec<NodeIx> = tied.iter().flat_map(|other| other.leaves()).collect();
+            self.check_need(need, cell, &leaves);
             self.edges += leaves.len() * cell.roots().count();
             if self.edges > limits::MAX_EDGES {
                 let most = limits::MAX_EDGES;
@@ -52,6 +53,9 @@ impl<'a> Builder<'a> {
         let is_near = |id: &str| made.stage.needs.iter().any(|need| need.stage.value == id);
         for far in cell.used.iter().filter(|id| !is_near(id)).filter_map(|id| table.get(id)) {
             views.push(view(far, &far.cells.iter().collect::<Vec<_>>(), false));
+        }
+        if let Some(main) = main {
+            self.check_read(made, cell, main);
         }
         for other in main.into_iter().flat_map(Table::iter) {
             if is_used(&cell.used, &other.stage.id.value) {

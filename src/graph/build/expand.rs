@@ -170,7 +170,8 @@ impl<'a> Builder<'a> {
                 break;
             }
             let inside = self.inside(around, stage, &mut groups);
-            let made = self.stage(around, stage, inside, (&beside, main));
+            let phase = self.phase_of(around, stage);
+            let made = self.stage(around, stage, (inside, phase), (&beside, main));
             table.push(made);
         }
         self.edges(&table, main);
@@ -210,13 +211,16 @@ impl<'a> Builder<'a> {
         &mut self,
         around: &Surround<'a>,
         stage: &'a Stage,
-        inside: Option<Inside>,
+        (inside, phase): (Option<Inside>, Phase),
         (beside, main): (&Beside<'a>, Option<&Table<'a>>),
     ) -> Made<'a> {
         let id = &stage.id.value;
         let mut inner = Cow::Borrowed(around);
+        if phase != around.phase {
+            inner.to_mut().phase = phase;
+        }
         if let Some(Inside { cx, scope, fold, group, number }) = inside {
-            inner = Cow::Owned(Surround { cx, scope, group, number: Some(number), fold, ..around.clone() });
+            inner = Cow::Owned(Surround { cx, scope, group, number: Some(number), fold, ..inner.into_owned() });
         }
         let needs = if has_templates(stage) { self.needed(stage, beside, main) } else { BTreeMap::new() };
         let (mut plans, mut late) = (vec![None], None);

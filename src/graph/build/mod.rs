@@ -11,6 +11,7 @@
 //! `with` of a `uses` may hold templates over `needs`; those inputs are *late*: they can be used in texts and
 //! conditions of the file, not in what shapes the graph (matrix, shards, limits).
 
+mod background;
 mod beside;
 mod body;
 mod checks;

@@ -30,6 +30,10 @@ impl Builder<'_> {
         let own = stage.rollback.as_ref().map(|rollback| (rollback, cx));
         let Some((rollback, cx)) = own.or_else(|| Some((action.rollback.as_ref()?, action_cx))) else { return };
         let of = &self.nodes[undone.node.raw() as usize];
+        // What an action says of it is for stages that count.
+        if of.phase == Phase::Background {
+            return;
+        }
         let mut node = Node { phase: Phase::Rollback, undoes: Some(undone.node), ..of.clone() };
         node.id = format!("{}.rollback", of.id).into();
         node.conditions.clear();
@@ -105,6 +109,9 @@ impl Builder<'_> {
         let (stage, cx): (&'l Stage, &'l Context) = of.stage;
         let (ladder, cx) = if stage.heal.is_empty() { (&action.heal, action_cx) } else { (&stage.heal, cx) };
         let healed = &self.nodes[of.node.raw() as usize];
+        if healed.phase == Phase::Background {
+            return;
+        }
         if let (Some(first), Phase::Finally) = (ladder.first(), healed.phase) {
             let message = format!("`heal` does not fit `{}`, which belongs to `finally`", healed.id);
             return self.error("plan::misplaced-key", first.body.id.at, message);

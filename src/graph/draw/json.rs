@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Subject, fold, words};
 use crate::base::{NodeIx, Span};
 use crate::graph::forecast::Worst;
-use crate::graph::model::{Accept, Graph, Phase, Undo};
+use crate::graph::model::{Accept, Graph, Undo};
 
 /// Version of the shape.
 const VERSION: u32 = 1;
@@ -30,7 +30,7 @@ pub(super) fn value(subject: Subject) -> Value {
         "edges": edges(graph),
         "folds": folds.collect::<Vec<_>>(),
         "limits": limits(graph),
-        "waves": forecast.waves.iter().chain(&forecast.closing).map(|wave| ids(wave)).collect::<Vec<_>>(),
+        "waves": forecast.waves.iter().chain(&forecast.closing).chain(&forecast.background).map(|wave| ids(wave)).collect::<Vec<_>>(),
         "critical_path": {"nodes": ids(&forecast.critical.nodes), "length_ms": forecast.critical.length.ms()},
         "attempts": forecast.attempts,
         "worst_ms": worst,
@@ -53,7 +53,7 @@ fn node(subject: Subject, ix: NodeIx) -> Value {
         "id": &*node.id,
         "stage": &*node.stage,
         "description": node.description.as_deref(),
-        "phase": if node.phase == Phase::Main { "main" } else { "finally" },
+        "phase": words::phase(node.phase),
         "group": node.group.as_deref(),
         "fold": node.fold,
         "selected": node.selected,

@@ -177,10 +177,18 @@ fn layers(graph: &Graph, boxes: &mut [Block], links: &[Link]) {
         }
     }
     assert_eq!(order.len(), boxes.len(), "folding leaves no cycle");
-    let main = boxes.iter().filter(|block| phase(block) == Phase::Main).map(|block| block.layer + 1).max();
-    for at in order {
-        if phase(&boxes[at]) == Phase::Finally {
-            boxes[at].layer = boxes[at].layer.max(main.unwrap_or(0));
+    sink(boxes, &order, &next, phase, Phase::Finally);
+    sink(boxes, &order, &next, phase, Phase::Background);
+}
+
+/// Lets the boxes of a phase, and what follows them, stand below all boxes of earlier ones.
+fn sink(boxes: &mut [Block], order: &[usize], next: &[Vec<usize>], phase: impl Fn(&Block) -> Phase, of: Phase) {
+    let is_before =
+        |block: &&Block| phase(block) == Phase::Main || (phase(block) == Phase::Finally && phase(block) != of);
+    let least = boxes.iter().filter(is_before).map(|block| block.layer + 1).max().unwrap_or(0);
+    for &at in order {
+        if phase(&boxes[at]) == of {
+            boxes[at].layer = boxes[at].layer.max(least);
         }
         for &to in &next[at] {
             boxes[to].layer = boxes[to].layer.max(boxes[at].layer + 1);
@@ -188,18 +196,18 @@ fn layers(graph: &Graph, boxes: &mut [Block], links: &[Link]) {
     }
 }
 
-/// Frames as they come to be needed: one for each open fold with a box inside, one for the clean-up.
+/// Frames as they come to be needed: one for each open fold with a box inside, one for each later phase.
 struct Frames<'a> {
     graph: &'a Graph,
     inside: Option<u32>,
     made: Vec<Frame>,
     of_fold: BTreeMap<(u32, Phase), usize>,
-    closing: Option<usize>,
+    closing: BTreeMap<Phase, usize>,
 }
 
 impl<'a> Frames<'a> {
     fn new(graph: &'a Graph, inside: Option<u32>) -> Self {
-        Self { graph, inside, made: Vec::new(), of_fold: BTreeMap::new(), closing: None }
+        Self { graph, inside, made: Vec::new(), of_fold: BTreeMap::new(), closing: BTreeMap::new() }
     }
 
     fn push(&mut self, name: String, parent: Option<usize>) -> usize {
@@ -213,10 +221,11 @@ impl<'a> Frames<'a> {
             if phase == Phase::Main {
                 return None;
             }
-            if self.closing.is_none() {
-                self.closing = Some(self.push("finally".to_owned(), None));
+            if !self.closing.contains_key(&phase) {
+                let made = self.push(super::words::phase(phase).to_owned(), None);
+                self.closing.insert(phase, made);
             }
-            return self.closing;
+            return self.closing.get(&phase).copied();
         };
         if let Some(&known) = self.of_fold.get(&(fold, phase)) {
             return Some(known);

@@ -11,6 +11,8 @@ use crate::graph::model::{FoldKind, Graph, Node, Phase, Policy};
 
 /// Stages of one wave and fold above which they are one line.
 const MAX_ROWS: usize = 6;
+/// The heading of background work.
+const AFTER: &str = "background, after the verdict";
 /// Lines of one wave at most, the rest is counted.
 const MAX_WAVE_ROWS: usize = 40;
 
@@ -41,6 +43,10 @@ pub fn plan(subject: Subject, heading: Heading, style: &Style) -> String {
     }
     for (at, wave) in forecast.closing.iter().enumerate() {
         let name = if at == 0 { "finally".to_owned() } else { format!("finally, step {}", at + 1) };
+        out.wave(&name, wave);
+    }
+    for (at, wave) in forecast.background.iter().enumerate() {
+        let name = if at == 0 { AFTER.to_owned() } else { format!("{AFTER}, step {}", at + 1) };
         out.wave(&name, wave);
     }
     out.unselected();
@@ -375,7 +381,7 @@ impl Out<'_> {
         let open: Vec<&str> = self
             .selected()
             .filter(free)
-            .filter(|(_, node)| node.phase == Phase::Main || graph.settings.finally_budget.is_none())
+            .filter(|(_, node)| node.phase != Phase::Finally || graph.settings.finally_budget.is_none())
             .map(|(_, node)| &*node.id)
             .collect();
         if open.is_empty() {

@@ -90,15 +90,17 @@ fn delays_ms(retry: &Retry) -> u128 {
 ///
 /// with the worst time of each shard as work, and a sharded stage as one shard in the chain. The sum of all
 /// work and waits, one after another, is a bound too; the smaller one counts, and the run's `timeout` plus
-/// the longest grace if that is smaller still. The clean-up counts with its budget if it has one.
+/// the longest grace if that is smaller still. The clean-up counts with its budget if it has one; what follows the verdict
+/// does not count.
 pub(super) fn of_run(graph: &Graph, stages: &IdVec<NodeIx, StageForecast>) -> Worst {
     let by_timeout = graph.settings.timeout.map(|timeout| {
-        let grace = graph.places().filter(|(_, node)| node.selected).map(|(_, node)| node.rules.grace).max();
+        let counts = |node: &Node| node.selected && node.phase != Phase::Background;
+        let grace = graph.places().filter(|(_, node)| counts(node)).map(|(_, node)| node.rules.grace).max();
         timeout + grace.unwrap_or_default()
     });
     let budget = graph.settings.finally_budget;
     let mut unbounded = Vec::new();
-    for (ix, node) in graph.places().filter(|(_, node)| node.selected) {
+    for (ix, node) in graph.places().filter(|(_, node)| node.selected && node.phase != Phase::Background) {
         if stages[ix].worst.is_none() && (node.phase == Phase::Main || budget.is_none()) {
             unbounded.push(ix);
         }

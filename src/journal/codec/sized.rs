@@ -34,6 +34,7 @@ pub(super) fn holds(event: &Event) -> bool {
             | Event::Healing { .. }
     ) || super::crews::has(event)
         || super::consent::has(event)
+        || super::background::has(event)
 }
 
 /// Appends one of them.
@@ -170,7 +171,9 @@ fn put_later(out: &mut Vec<u8>, event: &Event) -> u64 {
             put_bytes(out, by.as_bytes());
             tag::ROLLBACK_ORDERED
         }
-        _ => super::consent::put(out, event).unwrap_or_else(|| super::crews::put(out, event)),
+        _ => super::consent::put(out, event)
+            .or_else(|| super::background::put(out, event))
+            .unwrap_or_else(|| super::crews::put(out, event)),
     }
 }
 
@@ -309,10 +312,14 @@ fn take_later(tag: u64, from: &mut Take<'_>) -> Result<Decoded, Fault> {
             let (level, by) = (Stored::take(from)?, from.text()?);
             Event::CancelRaised { level, why: CancelReason::Rollback, by }
         }
-        _ => match (super::crews::take(tag, from)?, super::consent::take(tag, from)?) {
-            (Some(event), _) | (None, Some(event)) => event,
-            (None, None) => return Ok(Decoded::Unknown { tag }),
-        },
+        _ => {
+            let mut found = super::crews::take(tag, from)?;
+            for other in [super::consent::take, super::background::take] {
+                found = found.map_or_else(|| other(tag, from), |event| Ok(Some(event)))?;
+            }
+            let Some(event) = found else { return Ok(Decoded::Unknown { tag }) };
+            event
+        }
     };
     Ok(Decoded::Known(event))
 }

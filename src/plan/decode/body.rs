@@ -39,7 +39,7 @@ const ENV_ACTIONS: [(&str, EnvVerb, &[&str]); 4] = [
 ];
 
 /// Keys that every stage may have.
-const ALWAYS: &[&str] = &["description", "group", "needs", "if", "matrix"];
+const ALWAYS: &[&str] = &["description", "group", "background", "needs", "if", "matrix"];
 /// Keys that `uses: approval` and `uses: attest` may have besides.
 const GATE: &[&str] = &["uses", "with", "timeout", "allow-failure"];
 /// Keys that a gate that asks by itself may have besides.

@@ -159,12 +159,14 @@ fn lock(tree: Tree) -> Option<Lock> {
 }
 
 fn group((name, tree): (Spanned<Text>, Tree)) -> Group {
-    let mut group = Group { name, description: None, on_failure: None, slo: None, readiness: None };
+    let mut group =
+        Group { name, description: None, on_failure: None, slo: None, readiness: None, background: None };
     for (key, value) in entries(tree) {
         match &*key.text {
             "description" => group.description = words(value),
             "on-failure" => group.on_failure = on_failure(&value),
             "slo" => group.slo = parts::slo(value),
+            "background" => group.background = boolean(&value),
             "readiness" => {
                 group.readiness =
                     word(&value, &[("required", Readiness::Required), ("optional", Readiness::Optional)]);

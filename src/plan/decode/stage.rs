@@ -24,6 +24,7 @@ pub(super) fn stage(id: Spanned<Text>, tree: Tree, check: &mut Check<'_>) -> Sta
         let Some(value) = work(&mut stage, &key, value) else { continue };
         match &*key.text {
             "group" => stage.group = text(value),
+            "background" => stage.background = boolean(&value),
             "needs" => stage.needs = items(value).into_iter().filter_map(parts::need).collect(),
             "if" => stage.condition = condition(value),
             "run" => body.run = Some((key.at, value)),

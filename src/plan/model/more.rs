@@ -21,6 +21,7 @@ static NO_COMMON: MoreCommon = MoreCommon {
 static NO_STAGE: MoreStage = MoreStage {
     description: None,
     group: None,
+    background: None,
     condition: None,
     pools: Vec::new(),
     allow_failure: AllowFailure::No,

@@ -5,6 +5,7 @@
 //! stage's output when it ends, [`Quiet`] shows only what needs somebody. A console whose writer fails goes
 //! silent: the run goes on.
 
+mod behind;
 mod consent;
 mod github;
 mod gitlab;

@@ -182,11 +182,16 @@ impl Story {
             }
             Event::RollbackBegan { nodes, .. } => self.tell_rollback(view, nodes.len()),
             Event::FinallyBegan => self.line(NodeState::Waiting, "finally", "", "the clean-up begins"),
+            // What is left, and how to go on with it, is told at the end.
+            Event::RunSuspended { .. } if view.in_background() => String::new(),
             Event::RunSuspended { why: SuspendReason::Person } => {
                 self.line(NodeState::Waiting, "waiting", "", "only a person can go on")
             }
             Event::RunSuspended { why: SuspendReason::HandOver } => {
                 self.line(NodeState::Waiting, "handover", "", "the rest is for another time box")
+            }
+            Event::ForegroundEnded { .. } | Event::BackgroundLeft { .. } | Event::BackgroundRequeued { .. } => {
+                self.tell_background(view, event)
             }
             Event::GlassBroken { .. } | Event::FreezeBegan { .. } | Event::FreezeEnded => self.tell_policy(event),
             _ => promise::told(view, event)
@@ -367,7 +372,7 @@ impl Story {
             out += &self.line(NodeState::Failed, "failed", "", &more);
         }
         out.push('\n');
-        out += &self.closing(view, summary);
+        out += &self.closing(view, summary.at);
         if let Some(left) = view.say_rollback() {
             out += &self.line(NodeState::Failed, "rollback", "", &left);
         }
@@ -402,15 +407,15 @@ impl Story {
     }
 
     /// How the run stands, in one line.
-    fn closing(&self, view: &View, summary: &Summary) -> String {
+    pub(super) fn closing(&self, view: &View, at: Millis) -> String {
         let state = view.state_given(false);
         let tone = match state {
             RunWord::Success => NodeState::Success,
             RunWord::Failed | RunWord::RollbackFailed => NodeState::Failed,
             _ => NodeState::Cancelled,
         };
-        let took = words::length(view.elapsed(summary.at));
-        let why = match view.verdict() {
+        let took = words::length(view.elapsed(at));
+        let why = match view.decided() {
             Some(verdict) if verdict.timed_out => "its timeout ran out, ".to_owned(),
             Some(verdict) if verdict.state == RunEnd::Cancelled => {
                 view.say_cancel().map(|why| format!("{why}, ")).unwrap_or_default()
@@ -419,7 +424,7 @@ impl Story {
         };
         let said = format!("in {took}: {why}{}", totals(view));
         let text = self.line(tone, state.word(), &format!("run {}", view.run_id()), &said);
-        self.readiness(view, summary.at) + &text
+        self.readiness(view, at) + &text
     }
 
     /// Which groups are ready and which are not, when not all are; objectives that were missed.

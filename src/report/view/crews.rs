@@ -74,6 +74,8 @@ pub(super) const fn stage_of(event: &Event) -> Option<NodeIx> {
         | Event::CrewGone { node }
         | Event::WorkerLost { node, .. }
         | Event::Healing { node, .. }
+        | Event::BackgroundReleased { node }
+        | Event::BackgroundRequeued { node, .. }
         | Event::ShardsFinished { node, .. } => Some(*node),
         _ => None,
     }

@@ -88,9 +88,14 @@ impl View {
                     jobs: resumed.jobs,
                     root: resumed.place.as_ref().map(|place| place.root.clone()),
                 });
-                self.forget_rollback();
-                (self.suspended, self.verdict, self.ended, self.cancel) = (None, None, None, None);
-                self.cleaning = false;
+                let is_decided = self.decided().is_some();
+                let goes_on = self.resume_background(resumed);
+                (self.suspended, self.verdict) = (None, None);
+                if !goes_on {
+                    self.forget_rollback(is_decided);
+                    (self.ended, self.cancel) = (None, None);
+                    self.cleaning = false;
+                }
                 (self.time_box, self.is_box_closed) = (None, false);
                 self.skip_gap(resumed.gap);
             }
@@ -104,9 +109,10 @@ impl View {
             Event::FinallyBegan => self.cleaning = true,
             Event::BoxOpened { until } => (self.time_box, self.is_box_closed) = (Some(*until), false),
             Event::BoxClosed => self.is_box_closed = true,
-            Event::RunSuspended { why } => (self.suspended, self.ended) = (Some(*why), Some(at)),
-            Event::RunFinished { verdict } => (self.verdict, self.ended) = (Some(verdict.clone()), Some(at)),
-            _ => self.record_consent(at, event),
+            _ => {
+                self.record_consent(at, event);
+                self.record_background(at, event);
+            }
         }
     }
 
@@ -196,13 +202,15 @@ impl View {
         let (at, took) = when;
         let known = self.inflight.remove(&(attempt.node, attempt.shard));
         let start = known.map_or(Millis::new(at.since(Millis::ZERO + took).ms()), |(_, start)| start);
-        let is_handed_over = self.is_box_closed && self.cancel.is_none();
+        let is_left = self.in_background() && self.leaves_background();
+        let is_handed_over = is_left || (self.is_box_closed && (self.cancel.is_none() || self.in_background()));
         self.edit(attempt.node, |node| {
             node.shards.running = node.shards.running.saturating_sub(1);
             match outcome {
                 Outcome::Success => node.shards.done += 1,
                 Outcome::Cancelled if is_handed_over => {
-                    node.note("stopped at the end of a time box: as if not run");
+                    let when = if is_left { "and left to the next engine" } else { "at the end of a time box" };
+                    node.note(&format!("stopped {when}: as if not run"));
                 }
                 _ => node.shards.failed += 1,
             }

@@ -4,6 +4,7 @@
 //! event about a stage that the graph does not have is left out, because a newer engine may know more.
 //! Shards are counts here, never objects; only what is in flight has an entry of its own.
 
+mod background;
 mod cells;
 mod consent;
 mod crews;
@@ -55,6 +56,7 @@ pub struct View {
     now: Millis,
     seq: u64,
     paused: bool,
+    background: background::Background,
     glass: Option<Glass>,
     frozen: Option<String>,
     is_laid_down: bool,
@@ -191,6 +193,7 @@ impl View {
             now: Millis::ZERO,
             seq: 0,
             paused: false,
+            background: background::Background::default(),
             glass: None,
             frozen: None,
             is_laid_down: false,
@@ -374,15 +377,10 @@ impl View {
         self.time_box
     }
 
-    /// Whether the clean-up has begun.
-    pub const fn is_cleaning_up(&self) -> bool {
-        self.cleaning
-    }
-
     /// The run's state by its records.
     pub fn state(&self) -> RunWord {
         use crate::run::event::RunEnd;
-        match (&self.verdict, self.suspended) {
+        match (self.decided(), self.suspended) {
             (Some(verdict), _) => match verdict.state {
                 RunEnd::Success => RunWord::Success,
                 RunEnd::Failed => RunWord::Failed,
@@ -437,7 +435,7 @@ impl View {
     /// The stages that held the end of the run back: from the one that ended last, back through the need that
     /// ended last, to a stage that waited for none. In order of time.
     pub fn critical_path(&self) -> Vec<NodeIx> {
-        let ran = |ix: &NodeIx| self.nodes[*ix].started.is_some();
+        let ran = |ix: &NodeIx| self.nodes[*ix].started.is_some() && !self.is_background(*ix);
         let end = |ix: &NodeIx| self.nodes[*ix].ended.unwrap_or(self.now);
         let mut path = Vec::new();
         let mut at = self.nodes.indexes().filter(ran).max_by_key(end);

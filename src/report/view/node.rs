@@ -21,6 +21,8 @@ pub struct NodeView {
     pub ended: Option<Millis>,
     /// Gaps between engines while it was under way; an approval waits through them.
     pub away: Span,
+    /// When it was queued, of background work that was released.
+    pub queued: Option<Millis>,
     /// Why it is in its state, for people; empty when its state says all.
     pub reason: String,
     /// How its last finished attempt ended.
@@ -111,6 +113,7 @@ impl NodeView {
             started: None,
             ended: None,
             away: Span::ZERO,
+            queued: None,
             reason: String::new(),
             outcome: None,
             shards: Shards { all: node.rules.shards, ..Shards::default() },

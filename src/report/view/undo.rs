@@ -79,8 +79,8 @@ impl View {
     }
 
     /// Another engine has the run, which was rolled back to its end: the rollback sleeps again.
-    pub(super) fn forget_rollback(&mut self) {
-        if self.undoing.is_none() || self.verdict.is_none() || self.left_to_undo().next().is_some() {
+    pub(super) fn forget_rollback(&mut self, is_decided: bool) {
+        if self.undoing.is_none() || !is_decided || self.left_to_undo().next().is_some() {
             return;
         }
         self.undoing = None;

@@ -99,4 +99,7 @@ pub struct Resumed {
     /// Of an edited plan that the rest goes by (`PlanChanged` follows): blake3 of the list of its files' digests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Digest>,
+    /// It goes on with background work only, whatever the verdict was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drains: bool,
 }

@@ -233,6 +233,13 @@ pub struct Verdict {
     pub only_late: bool,
 }
 
+impl Verdict {
+    /// Whether the run lets go of its lock with it.
+    pub const fn frees_lock(&self) -> bool {
+        matches!(self.state, RunEnd::Success | RunEnd::Cancelled | RunEnd::RolledBack)
+    }
+}
+
 /// The end state of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

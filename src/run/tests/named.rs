@@ -1,7 +1,7 @@
 //! Every kind of news and every kind of fact is named by a test of this folder: what is added needs one.
 
 /// News, and a test in which it decides something.
-const NEWS: [(&str, &str); 20] = [
+const NEWS: [(&str, &str); 22] = [
     ("Begin", "a_run_starts_what_needs_nothing_and_ends_when_all_has_ended"),
     ("Recover", "a_lost_attempt_runs_again_and_costs_no_retry"),
     ("Tick", "the_ladder_is_stop_then_force_then_lost"),
@@ -21,11 +21,13 @@ const NEWS: [(&str, &str); 20] = [
     ("Cancel", "a_cancel_only_rises"),
     ("SecretsFetched", "what_is_known_of_secrets_is_recorded_while_the_run_lives"),
     ("OpenBox", "what_history_says_does_not_fit_is_left_and_the_run_handed_over"),
+    ("LeaveBackground", "what_is_left_of_the_background_is_for_the_next_engine"),
+    ("Requeue", "a_dead_letter_is_a_ticket_and_is_queued_again_by_a_person"),
     ("Suspend", "a_suspended_run_starts_nothing_and_ends_nothing"),
 ];
 
 /// Facts, and a test that shows why one is decided or what it changes.
-const FACTS: [(&str, &str); 48] = [
+const FACTS: [(&str, &str); 52] = [
     ("RunBegan", "nothing_moves_before_the_run_has_begun"),
     ("RunResumed", "a_failed_run_tries_again_what_had_not_succeeded"),
     ("PlanChanged", "the_rest_of_a_run_goes_by_the_new_plan"),
@@ -66,6 +68,10 @@ const FACTS: [(&str, &str); 48] = [
     ("RollbackBegan", "a_rollback_begins_when_the_run_has_drained_and_goes_backwards"),
     ("Healing", "at_the_limit_the_run_halts_and_a_person_releases_it"),
     ("FinallyBegan", "the_clean_up_runs_after_success_and_after_failure"),
+    ("BackgroundReleased", "background_work_is_released_in_the_batch_of_what_it_needs"),
+    ("ForegroundEnded", "the_verdict_is_decided_before_background_work_and_stays"),
+    ("BackgroundLeft", "what_is_left_of_the_background_is_for_the_next_engine"),
+    ("BackgroundRequeued", "a_dead_letter_is_a_ticket_and_is_queued_again_by_a_person"),
     ("BoxOpened", "what_fits_goes_past_what_does_not"),
     ("NodeDeferred", "what_history_says_does_not_fit_is_left_and_the_run_handed_over"),
     ("BoxClosed", "at_the_end_of_the_box_what_runs_is_stopped_and_counts_as_not_run"),
@@ -79,7 +85,8 @@ const FACTS: [(&str, &str); 48] = [
 /// Facts that only tests of other folders show so far: this list may only shrink.
 const ELSEWHERE: [&str; 1] = ["ItemsFrozen"];
 
-const TESTS: [&str; 17] = [
+const TESTS: [&str; 18] = [
+    include_str!("background.rs"),
     include_str!("consent.rs"),
     include_str!("cancel.rs"),
     include_str!("cells.rs"),

@@ -5,6 +5,23 @@ use crate::plan::codes::Page;
 /// The pages.
 pub(super) static PAGES: &[Page] = &[
     Page {
+        code: "plan::background",
+        title: "background work where it cannot be",
+        text: "Background work starts when the verdict of the run is decided. So nothing that counts for the verdict, and \
+               nothing of the clean-up, may wait for it or read it; and a stage that asks a person, serves the run \
+               (`lifetime: run`), is undone or is healed is no background work.",
+        bad: r"version: 1
+stages:
+  upload: {run: ./upload, background: true}
+  switch: {run: ./switch, needs: [upload]}
+",
+        good: r"version: 1
+stages:
+  switch: {run: ./switch}
+  upload: {run: ./upload, needs: [switch], background: true}
+",
+    },
+    Page {
         code: "plan::bad-expression",
         title: "an expression or template that cannot be read",
         text: "The mark stands where reading stopped. `if` takes a bare expression, without `{{ }}`.",

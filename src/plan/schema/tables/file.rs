@@ -179,8 +179,13 @@ pub static GROUP: Table = Table {
             "how long the group should take, from the start of its first stage to the end of its last",
             "7m",
         ),
-        Key::new("background", Shape::Any, "never holds up readiness or the exit code", "true")
-            .since("background"),
+        Key::new(
+            "background",
+            Shape::Bool,
+            "whether its stages start after the verdict and never change it",
+            "true",
+        )
+        .or("false"),
         Key::new("readiness", Shape::Word(READINESS), "whether the run counts as failed with it", "optional")
             .or("required"),
     ],

@@ -128,6 +128,13 @@ pub static STAGE: Table = Table {
         DESCRIPTION,
         Key::new("group", Shape::Id("a group's name"), "the group it belongs to", "runtime"),
         Key::new(
+            "background",
+            Shape::Bool,
+            "whether it starts after the verdict and never changes it; what fails for good opens a ticket",
+            "true",
+        )
+        .or("that of its group"),
+        Key::new(
             "needs",
             Shape::List { of: &Shape::Either(&[Shape::Id("a stage's id"), Shape::Map(&NEED)]), empty: true },
             "the stages that must have ended before",

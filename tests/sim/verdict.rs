@@ -1,0 +1,72 @@
+//! What a run comes to, recounted.
+
+use engine::base::NodeIx;
+use engine::graph::model::Phase;
+use engine::run::event::{CancelLevel, NodeState, RunEnd, Verdict};
+
+use crate::book::Book;
+use crate::laws::has_ended;
+
+impl Book {
+    pub(crate) fn has_failed(&self) -> bool {
+        let bad = [NodeState::Failed, NodeState::TimedOut, NodeState::Unknown];
+        let counts = |(node, state): (&NodeIx, &NodeState)| match state {
+            _ if self.is_background(*node) => false,
+            NodeState::Unknown => true,
+            NodeState::Blocked => !self.graph.is_optional(*node),
+            state => bad.contains(state) && !self.graph.is_optional(*node),
+        };
+        self.timed_out || self.states.iter().any(counts)
+    }
+
+    /// `run.state`.
+    pub(crate) fn outlook(&self) -> &'static str {
+        if let Some(verdict) = &self.backs.decided {
+            return match verdict.state {
+                RunEnd::Success => "success",
+                RunEnd::Failed => "failed",
+                RunEnd::Cancelled => "cancelled",
+                RunEnd::RolledBack => "rolled-back",
+                RunEnd::RollbackFailed => "rollback-failed",
+            };
+        }
+        match (self.by_person(), self.has_failed()) {
+            (true, _) => "cancelled",
+            (false, true) => "failed",
+            (false, false) if self.finally_since.is_some() => "success",
+            (false, false) => "running",
+        }
+    }
+}
+
+/// A run fails exactly by what failed: accepting a failure changes nothing, allowing one does. And the clean-up
+/// has had its chance unless it was killed.
+pub(crate) fn is_true(book: &Book, verdict: &Verdict) {
+    let is_left = book.left_to_undo().next().is_some();
+    let expected = match (book.by_person(), book.has_failed() || book.late.fails_run(book)) {
+        (true, _) => RunEnd::Cancelled,
+        _ if book.undos.why.is_some() => {
+            if is_left {
+                RunEnd::RollbackFailed
+            } else {
+                RunEnd::RolledBack
+            }
+        }
+        (false, true) => RunEnd::Failed,
+        (false, false) => RunEnd::Success,
+    };
+    assert_eq!(verdict.state, expected, "{:?}", book.states);
+    assert_eq!(verdict.timed_out, book.timed_out);
+    let mut failed = verdict.failed.clone();
+    failed.sort();
+    let counts = |state: NodeState| matches!(state, NodeState::Failed | NodeState::TimedOut);
+    let bad = book.states.iter().filter(|it| counts(*it.1) && !book.graph.is_optional(*it.0)).map(|it| *it.0);
+    assert!(failed.iter().copied().eq(bad), "{failed:?} failed, says the verdict");
+    for (node, it) in book.graph.nodes.pairs() {
+        let counts = book.is_awake(node) && it.phase != Phase::Background;
+        assert!(has_ended(book, node) || !counts, "{node:?} is open at the end");
+        let was_skipped = it.phase == Phase::Finally && book.state(node) == NodeState::Cancelled;
+        let is_killed = book.cancel.is_some_and(|(level, _)| level == CancelLevel::Kill);
+        assert!(!was_skipped || is_killed || book.finally_over, "the clean-up {node:?} was not run");
+    }
+}
