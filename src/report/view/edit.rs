@@ -72,7 +72,7 @@ impl View {
             // A person's word on an outcome that nobody knew is about that alone.
             ReopenReason::Ordered => !(node.state == NodeState::Unknown && node.decided_by.is_some()),
             ReopenReason::Upstream | ReopenReason::Restart => true,
-            ReopenReason::Resume => self.node(ix).phase == Phase::Finally || node.state == NodeState::Undone,
+            ReopenReason::Resume => self.node(ix).phase == Phase::Finally || node.is_undone,
             ReopenReason::Changed => false,
         }
     }
@@ -90,7 +90,10 @@ impl NodeView {
             }
             _ => {
                 self.sharded = Sharded::new(now);
-                was.rules.split.is_none() && now.rules.split.is_none() && was.rules.shards == now.rules.shards
+                // A question and what runs have nothing in common.
+                let is_alike =
+                    was.rules.is_approval == now.rules.is_approval && was.rules.shards == now.rules.shards;
+                was.rules.split.is_none() && now.rules.split.is_none() && is_alike
             }
         };
         let all = self.sharded.as_ref().map_or(now.rules.shards, |sharded| sharded.cuts.shards());

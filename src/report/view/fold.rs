@@ -319,6 +319,7 @@ impl View {
         self.edit(ix, |node| {
             let done = if is_whole { 0 } else { node.shards.done };
             node.shards = Shards { all: node.shards.all, done, ..Shards::default() };
+            node.is_undone = false;
             node.state = NodeState::Pending;
             node.reason = format!("runs again: {}", words::reopened(why));
             (node.started, node.ended, node.outcome) = (None, None, None);

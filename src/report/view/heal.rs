@@ -64,6 +64,7 @@ impl View {
             node.state = NodeState::Pending;
             (node.started, node.ended, node.outcome) = (None, None, None::<Outcome>);
             node.reason = String::new();
+            node.shards = super::Shards { all: node.shards.all, ..super::Shards::default() };
         });
         self.nodes[ix].is_awake = false;
     }

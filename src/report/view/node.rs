@@ -21,6 +21,8 @@ pub struct NodeView {
     pub ended: Option<Millis>,
     /// Gaps between engines while it was under way; an approval waits through them.
     pub away: Span,
+    /// What it did was undone, and it was not opened again since.
+    pub is_undone: bool,
     /// When it was queued, of background work that was released.
     pub queued: Option<Millis>,
     /// Why it is in its state, for people; empty when its state says all.
@@ -113,6 +115,7 @@ impl NodeView {
             started: None,
             ended: None,
             away: Span::ZERO,
+            is_undone: false,
             queued: None,
             reason: String::new(),
             outcome: None,

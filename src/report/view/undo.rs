@@ -71,6 +71,7 @@ impl View {
     pub(super) fn undo(&mut self, ix: NodeIx, state: NodeState) {
         let Some(stage) = self.node(ix).undoes.filter(|_| state == NodeState::Success) else { return };
         self.edit(stage, |node| {
+            node.is_undone = true;
             if !matches!(node.state, NodeState::Failed | NodeState::TimedOut) {
                 node.state = NodeState::Undone;
                 node.reason = String::new();
