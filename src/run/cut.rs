@@ -23,6 +23,9 @@ const ENOUGH: u8 = 8;
 const FACTOR: u32 = 4;
 /// Shards below this part of the target are too small: four times as many items then still leave half of it.
 const SMALL: u64 = 8;
+/// Shards below this part have room for twice as many items, which then leave a third of it. So where starting a process
+/// takes most of a shard's time, shards grow until their items do.
+const ROOMY: u64 = 3;
 /// Shards that are still to come for each slot, at least, once shards have grown: so that none of the slots is left
 /// with one large shard at the end while the others have nothing.
 const ROUNDS: u64 = 2;
@@ -38,29 +41,32 @@ struct Gauge {
     slow: u8,
     /// Those over an eighth of the target.
     large: u8,
+    /// Those over a third of the target.
+    full: u8,
     /// One ran into its timeout.
     has_timed_out: bool,
 }
 
 impl Gauge {
     const fn new() -> Self {
-        Self { took: [0; WINDOW], len: 0, next: 0, slow: 0, large: 0, has_timed_out: false }
+        Self { took: [0; WINDOW], len: 0, next: 0, slow: 0, large: 0, full: 0, has_timed_out: false }
     }
 
     fn add(&mut self, took: Span, target: Span) {
-        let is_slow = |ms: u32| u8::from(u64::from(ms) > target.ms());
-        let is_large = |ms: u32| u8::from(u64::from(ms) > target.ms() / SMALL);
+        let is_over = |ms: u32, part: u64| u8::from(u64::from(ms) > target.ms() / part);
         let ms = u32::try_from(took.ms()).unwrap_or(u32::MAX);
         let old = std::mem::replace(&mut self.took[usize::from(self.next)], ms);
         if usize::from(self.len) == WINDOW {
-            self.slow -= is_slow(old);
-            self.large -= is_large(old);
+            self.slow -= is_over(old, 1);
+            self.large -= is_over(old, SMALL);
+            self.full -= is_over(old, ROOMY);
         } else {
             self.len += 1;
         }
         self.next = (self.next + 1) % u8::try_from(WINDOW).expect("a small window");
-        self.slow += is_slow(ms);
-        self.large += is_large(ms);
+        self.slow += is_over(ms, 1);
+        self.large += is_over(ms, SMALL);
+        self.full += is_over(ms, ROOMY);
     }
 
     /// The same durations against another target.
@@ -84,9 +90,12 @@ impl Gauge {
         self.slow > self.spare() && (self.len >= FEW || self.has_timed_out)
     }
 
-    /// Whether the p95 is far below the target.
-    const fn is_small(&self) -> bool {
-        self.large <= self.spare() && self.len >= ENOUGH
+    /// How many times as many items a shard may have: none when the p95 is not far below the target.
+    const fn growth(&self) -> Option<u32> {
+        if self.len < ENOUGH || self.full > self.spare() {
+            return None;
+        }
+        Some(if self.large > self.spare() { FACTOR / 2 } else { FACTOR })
     }
 
     /// The 95th percentile by nearest rank; zero of none.
@@ -252,11 +261,8 @@ impl RunState {
         }
         let most = if split.grows { u32::MAX } else { split.size };
         let fair = left.div_ceil(self.slots(split) * ROUNDS);
-        let size = old.size.saturating_mul(FACTOR).min(most).min(u32::try_from(fair).unwrap_or(u32::MAX));
-        if gauge.is_small() && size > old.size {
-            return cut(size, CutReason::Grow, gauge.p95());
-        }
-        None
+        let size = old.size.saturating_mul(gauge.growth()?).min(most).min(u32::try_from(fair).unwrap_or(u32::MAX));
+        if size > old.size { cut(size, CutReason::Grow, gauge.p95()) } else { None }
     }
 
     /// Shards of a stage that may run at once.
@@ -343,6 +349,7 @@ mod tests {
             assert_eq!(gauge.p95().ms(), sorted[rank - 1], "{len}");
             assert_eq!(gauge.slow > gauge.spare(), sorted[rank - 1] > 800, "{len}");
             assert_eq!(gauge.large <= gauge.spare(), sorted[rank - 1] <= 100, "{len}");
+            assert_eq!(gauge.full <= gauge.spare(), sorted[rank - 1] <= 266, "{len}");
         }
     }
 
@@ -358,7 +365,8 @@ mod tests {
     #[test]
     fn too_few_shards_say_nothing_unless_one_timed_out() {
         assert!(!gauge(&[900; 4]).is_slow() && gauge(&[900; 5]).is_slow());
-        assert!(!gauge(&[1; 7]).is_small() && gauge(&[1; 8]).is_small());
+        assert_eq!((gauge(&[1; 7]).growth(), gauge(&[1; 8]).growth()), (None, Some(4)));
+        assert_eq!((gauge(&[200; 8]).growth(), gauge(&[300; 8]).growth()), (Some(2), None));
         let mut one = gauge(&[900]);
         one.has_timed_out = true;
         assert!(one.is_slow());
