@@ -223,12 +223,6 @@ fn a_stage_does_one_thing_and_has_only_what_fits_it() {
             "b",
             "move the stage out",
         ),
-        (
-            "groups: {g: {background: true}}\nstages: {a: {run: make, group: g}}",
-            "plan::not-yet",
-            "background",
-            "nothing in a plan is ever ignored",
-        ),
         ("stages: {a: {run: make, matrix: {r: {from: x}}}}", "plan::missing-key", "{", "add `max: 20`"),
         ("stages: {a: {run: make, matrix: {from: x}}}", "plan::bad-matrix", "from", "matrix: {region: {from:"),
         (
