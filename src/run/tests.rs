@@ -27,6 +27,7 @@ mod pools;
 mod recover;
 mod shards;
 mod start;
+mod table;
 mod thought;
 mod timebox;
 mod undo;

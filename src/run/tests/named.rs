@@ -107,7 +107,7 @@ const TESTS: [&str; 18] = [
 ];
 
 /// The variants of `pub enum NAME`, as its source lists them.
-fn variants<'a>(source: &'a str, name: &str) -> Vec<&'a str> {
+pub(super) fn variants<'a>(source: &'a str, name: &str) -> Vec<&'a str> {
     let (_, body) = source.split_once(&format!("pub enum {name} {{")).expect("the enum is here");
     let (body, _) = body.split_once("\n}").expect("it ends");
     let lines = body.lines().filter_map(|line| line.strip_prefix("    "));
