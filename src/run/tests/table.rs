@@ -148,8 +148,9 @@ fn story(moment: Moment) -> Story {
     let expired = |node: &mut Node| node.rules.timeout = Some(Span::from_ms(50));
     let mut story = match moment {
         Unborn => {
-            let graph = graph(parts(vec![Node::plain("a")]));
-            return Story { core: Core::new(vec![graph]), at: Millis::ZERO, last: Vec::new(), all: Vec::new() };
+            let graphs = vec![graph(parts(vec![Node::plain("a")]))];
+            let core = Core::new(graphs.clone());
+            return Story { graphs, core, at: Millis::ZERO, last: Vec::new(), all: Vec::new() };
         }
         Pending | Blocked => {
             let mut parts = parts(vec![after("a", &[1]), Node::plain("other"), Node::plain("third")]);

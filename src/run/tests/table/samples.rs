@@ -29,7 +29,7 @@ pub(super) const NEWS: [&str; 20] = [
 ];
 
 /// Kinds of facts, in their order.
-pub(super) const FACTS: [&str; 48] = [
+pub(super) const FACTS: [&str; 49] = [
     "RunBegan",
     "RunResumed",
     "PlanChanged",
@@ -37,6 +37,7 @@ pub(super) const FACTS: [&str; 48] = [
     "ShardsStarted",
     "ShardsCut",
     "ItemsFrozen",
+    "CellsFrozen",
     "ShardRecalled",
     "StageSealed",
     "ShardsReopened",
@@ -164,6 +165,7 @@ fn facts_of_shards(attempt: Attempt, at: Millis) -> Vec<Event> {
         Event::ShardsStarted { node, first: 0, count },
         Event::ShardsCut { node, cut: Cut { shard, item: 0, size: 2 }, why: CutReason::First, p95: Span::ZERO },
         Event::ItemsFrozen { node, items: Arc::new(vec!["x".into()]) },
+        Event::CellsFrozen { node, cells: Arc::new(vec!["1".into()]) },
         Event::ShardRecalled { node, shard, result: Box::default() },
         Event::StageSealed { node, root: Digest::ZERO },
         Event::ShardsReopened { node },
@@ -245,6 +247,7 @@ const fn name_of_fact(fact: &Event) -> &'static str {
         Event::ShardsStarted { .. } => "ShardsStarted",
         Event::ShardsCut { .. } => "ShardsCut",
         Event::ItemsFrozen { .. } => "ItemsFrozen",
+        Event::CellsFrozen { .. } => "CellsFrozen",
         Event::ShardRecalled { .. } => "ShardRecalled",
         Event::StageSealed { .. } => "StageSealed",
         Event::ShardsReopened { .. } => "ShardsReopened",
