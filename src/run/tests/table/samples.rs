@@ -5,7 +5,7 @@ use crate::graph::shards::Cut;
 use crate::run::event::{Case, CaseKind, Severity};
 
 /// Kinds of news, in their order.
-pub(super) const NEWS: [&str; 20] = [
+pub(super) const NEWS: [&str; 22] = [
     "Begin",
     "Recover",
     "Tick",
@@ -25,11 +25,13 @@ pub(super) const NEWS: [&str; 20] = [
     "Cancel",
     "SecretsFetched",
     "OpenBox",
+    "LeaveBackground",
+    "Requeue",
     "Suspend",
 ];
 
 /// Kinds of facts, in their order.
-pub(super) const FACTS: [&str; 49] = [
+pub(super) const FACTS: [&str; 53] = [
     "RunBegan",
     "RunResumed",
     "PlanChanged",
@@ -71,6 +73,10 @@ pub(super) const FACTS: [&str; 49] = [
     "RollbackBegan",
     "Healing",
     "FinallyBegan",
+    "BackgroundReleased",
+    "ForegroundEnded",
+    "BackgroundLeft",
+    "BackgroundRequeued",
     "BoxOpened",
     "NodeDeferred",
     "BoxClosed",
@@ -121,7 +127,9 @@ pub(super) fn news(kind: &str, story: &Story) -> Input {
         Input::BreakGlass { by: by.clone(), reason: note.clone() },
         Input::Resolve { node: n(0), resolution: Resolution::Success, by: by.clone(), note },
         Input::Pause { on: true, by: by.clone() },
-        Input::Cancel { level: CancelLevel::Stop, why: CancelReason::Person, by },
+        Input::Cancel { level: CancelLevel::Stop, why: CancelReason::Person, by: by.clone() },
+        Input::LeaveBackground { how: CancelLevel::Stop, by: by.clone() },
+        Input::Requeue { nodes: vec![n(0)], by },
         Input::SecretsFetched(vec![SecretFact {
             name: "KEY".to_owned(),
             source: "env:KEY".to_owned(),
@@ -155,6 +163,8 @@ const fn name_of_news(news: &Input) -> &'static str {
         Input::Cancel { .. } => "Cancel",
         Input::SecretsFetched(_) => "SecretsFetched",
         Input::OpenBox { .. } => "OpenBox",
+        Input::LeaveBackground { .. } => "LeaveBackground",
+        Input::Requeue { .. } => "Requeue",
         Input::Suspend(_) => "Suspend",
     }
 }
@@ -197,7 +207,9 @@ fn facts_of_stages(at: Millis) -> Vec<Event> {
         Event::NodeFinished { node, state: NodeState::Success, reason: String::new() },
         Event::NodeSkipped { node, why: SkipReason::Condition },
         Event::NodeReopened { node, why: ReopenReason::Ordered },
-        Event::NodeResolved { node, resolution: Resolution::Success, by, note },
+        Event::NodeResolved { node, resolution: Resolution::Success, by: by.clone(), note },
+        Event::BackgroundReleased { node },
+        Event::BackgroundRequeued { node, by },
         Event::NodeDeferred { node, wants: None },
         Event::Healing { node, step },
     ]
@@ -221,6 +233,8 @@ fn facts_of_run(at: Millis) -> Vec<Event> {
         Event::SecretsFetched { secrets: Vec::new() },
         Event::RollbackBegan { why: CancelReason::Person, nodes: Vec::new(), between: Vec::new() },
         Event::FinallyBegan,
+        Event::ForegroundEnded { verdict: verdict.clone() },
+        Event::BackgroundLeft { how: CancelLevel::Stop, by: person() },
         Event::BoxOpened { until: at + Span::from_secs(60) },
         Event::BoxClosed,
         Event::TicketRaised { case: Box::new(case) },
@@ -281,6 +295,10 @@ const fn name_of_fact(fact: &Event) -> &'static str {
         Event::RollbackBegan { .. } => "RollbackBegan",
         Event::Healing { .. } => "Healing",
         Event::FinallyBegan => "FinallyBegan",
+        Event::BackgroundReleased { .. } => "BackgroundReleased",
+        Event::ForegroundEnded { .. } => "ForegroundEnded",
+        Event::BackgroundLeft { .. } => "BackgroundLeft",
+        Event::BackgroundRequeued { .. } => "BackgroundRequeued",
         Event::BoxOpened { .. } => "BoxOpened",
         Event::NodeDeferred { .. } => "NodeDeferred",
         Event::BoxClosed => "BoxClosed",
