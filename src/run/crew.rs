@@ -162,11 +162,14 @@ impl RunState {
         Some(Event::CrewDismissed { node, how })
     }
 
-    /// What follows from news about workers.
+    /// What follows from news about workers. Of a stage that has none they are stale.
     pub(super) fn hear_crew(&self, input: Input, out: &mut Vec<Event>) {
+        let has_crew = |node: NodeIx| self.crews.of(node).is_some();
         match input {
-            Input::Answered { node, runs, took } => self.answered(node, &runs, took, out),
-            Input::WorkerLost { node, why, shards } => self.worker_lost(node, why, &shards, out),
+            Input::Answered { node, runs, took } if has_crew(node) => self.answered(node, &runs, took, out),
+            Input::WorkerLost { node, why, shards } if has_crew(node) => {
+                self.worker_lost(node, why, &shards, out);
+            }
             Input::CrewGone { node } if self.crews.is_dismissed(node) => out.push(Event::CrewGone { node }),
             _ => {}
         }
@@ -217,7 +220,7 @@ impl RunState {
                 None => {}
             }
         }
-        if self.crews.of(node).is_some() && (why.is_some() || !lost.is_empty()) {
+        if why.is_some() || !lost.is_empty() {
             out.push(Event::WorkerLost { node, why: why.unwrap_or_default(), shards: lost });
         }
     }
