@@ -16,8 +16,8 @@ use crate::driver::ports::{self, Clock};
 use crate::graph::Graph;
 use crate::journal::inbox::Request;
 use crate::journal::{self, RunDir, StateDir, summary};
-use crate::report::view::NodeView;
-use crate::report::{View, clean, hint, json as shapes, why, words};
+use crate::report::view::{NodeView, Standing};
+use crate::report::{clean, hint, json as shapes, why, words};
 use crate::run::RunState;
 use crate::run::event::NodeState;
 
@@ -44,42 +44,6 @@ pub(super) const fn is_guarded(args: &QueueArgs) -> bool {
     matches!(&args.verb, QueueVerb::Drain(QueueDrainArgs { run: Some(_), .. }))
 }
 
-/// How a piece of work stands.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Standing {
-    Dead,
-    Unknown,
-    Running,
-    Pending,
-    Done,
-    Skipped,
-}
-
-impl Standing {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Dead => "dead",
-            Self::Unknown => "unknown",
-            Self::Running => "running",
-            Self::Pending => "pending",
-            Self::Done => "done",
-            Self::Skipped => "skipped",
-        }
-    }
-
-    /// None of work that was not released yet.
-    fn of(node: &NodeView, is_alive: bool) -> Option<Self> {
-        Some(match node.state {
-            NodeState::Failed | NodeState::TimedOut => Self::Dead,
-            NodeState::Unknown => Self::Unknown,
-            NodeState::Skipped | NodeState::Blocked => Self::Skipped,
-            state if state.is_final() => Self::Done,
-            NodeState::Running | NodeState::Retrying if is_alive => Self::Running,
-            _ => return node.queued.map(|_| Self::Pending),
-        })
-    }
-}
-
 /// One piece of work.
 struct Work {
     run: String,
@@ -97,17 +61,19 @@ struct Work {
 fn work_of(dir: &RunDir) -> Result<Vec<Work>, Fault> {
     let is_alive = journal::is_live(dir)?;
     let read = find::read(dir.clone())?;
-    let view = View::replay(read.graphs.clone(), find::records(&read));
+    let view = find::view(&read, is_alive);
     let wall = |at: Millis| view.wall_ms().saturating_add_unsigned(at.raw());
     let of_stage = |(ix, node): (crate::base::NodeIx, &NodeView)| {
-        let standing = Standing::of(node, is_alive).filter(|_| view.is_background(ix))?;
+        let standing = view.standing(ix)?;
         let reason = match standing {
             Standing::Pending if view.decided().is_none() && is_alive => "its run has no verdict yet".to_owned(),
             Standing::Pending if view.decided().is_none() => {
                 format!("its run has no verdict, and no engine: {}", hint::resume(view.run_id()))
             }
-            Standing::Pending if !is_alive => format!("no engine has its run: {}", hint::drain(view.run_id())),
-            Standing::Unknown => hint::resolve(view.run_id(), view.id(ix)),
+            Standing::Pending | Standing::Unknown if !is_alive => {
+                format!("no engine has its run: {}", hint::drain(view.run_id()))
+            }
+            Standing::Unknown if !node.is_cut_off => hint::resolve(view.run_id(), view.id(ix)),
             _ => why::explain(&view, ix, view.now()),
         };
         Some(Work {

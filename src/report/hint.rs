@@ -2,7 +2,8 @@
 
 use crate::run::event::NodeState;
 
-use super::view::{RunWord, View};
+use super::view::{RunWord, Standing, View};
+use super::words;
 
 /// Continues the run.
 pub fn resume(run: &str) -> String {
@@ -77,7 +78,7 @@ pub fn logs(run: &str, stage: &str) -> String {
     format!("engine logs {run} {}", word(stage))
 }
 
-/// What to type now that an engine left the run, with why; none after a success.
+/// What to type now that an engine left the run, with why; none after a success that leaves nothing behind.
 pub fn next(view: &View) -> Vec<(String, String)> {
     let run = view.run_id();
     let mut hints = Vec::new();
@@ -101,6 +102,7 @@ pub fn next(view: &View) -> Vec<(String, String)> {
     if view.in_background() && view.background_left() > 0 {
         hints.push(("background work is left: do it".to_owned(), drain(run)));
     }
+    hints.extend(dead(view));
     let go_on = match view.state() {
         RunWord::Success | RunWord::RolledBack => None,
         RunWord::Failed => Some("mend it, then go on with what is left"),
@@ -124,6 +126,37 @@ pub fn drain(run: &str) -> String {
 /// Queues background work again that failed for good.
 pub fn requeue(run: &str, stage: &str) -> String {
     format!("engine queue retry {run} {}", word(stage))
+}
+
+/// Queues all background work of a run again that failed for good.
+fn requeue_all(run: &str) -> String {
+    format!("engine queue retry {run} --dead")
+}
+
+/// How to go on with a piece of background work that has not ended well.
+pub fn work(view: &View, ix: crate::base::NodeIx) -> Option<String> {
+    let (run, id) = (view.run_id(), view.id(ix));
+    match view.standing(ix)? {
+        Standing::Dead => Some(requeue(run, id)),
+        Standing::Unknown if !view.get(ix).is_cut_off => Some(resolve(run, id)),
+        Standing::Unknown | Standing::Pending => Some(drain(run)),
+        Standing::Running | Standing::Done | Standing::Skipped => None,
+    }
+}
+
+/// What to do about background work that failed for good.
+fn dead(view: &View) -> Option<(String, String)> {
+    let is_dead = |&ix: &crate::base::NodeIx| view.standing(ix) == Some(Standing::Dead);
+    let mut dead = view.nodes().map(|(ix, _)| ix).filter(is_dead);
+    let (first, more) = (dead.next()?, dead.count());
+    let run = view.run_id();
+    Some(if more == 0 {
+        let id = view.id(first);
+        (format!("`{id}` is dead background work: mend it, then queue it again"), requeue(run, id))
+    } else {
+        let count = words::count(more + 1, "background stage");
+        (format!("{count} are dead: mend them, then queue them again"), requeue_all(run))
+    })
 }
 
 /// What to choose from when a rollback could not undo everything.

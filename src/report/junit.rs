@@ -1,5 +1,8 @@
 //! `JUnit` XML, as CI hosts read it: a suite for the plan and one for each group, a case for each stage. What undoes stages is
 //! a suite of its own, `PLAN/rollback`; what heals one is no test of anything, and is told in the case of its stage.
+//!
+//! Background work is a suite of its own, too, `PLAN/background`. It changes nothing of the verdict, and a CI host calls a
+//! report with a failure failed: a dead letter is a skipped case that says so and how to go on.
 
 use crate::base::{Millis, NodeIx, Span};
 use crate::graph::model::Phase;
@@ -7,8 +10,8 @@ use crate::graph::objective::Subject;
 use crate::run::event::NodeState;
 
 use super::tail::{Logs, TAIL_LINES};
-use super::view::View;
-use super::{clean, words};
+use super::view::{Standing, View};
+use super::{clean, hint, why, words};
 
 /// The run as `JUnit` XML.
 pub fn render(view: &View, logs: &dyn Logs) -> String {
@@ -61,8 +64,17 @@ fn promises(view: &View, suite: &str) -> String {
 }
 
 fn suite_of(view: &View, ix: NodeIx) -> String {
-    let group = &view.node(ix).group;
-    group.as_ref().map_or_else(|| view.plan().to_owned(), |group| format!("{}/{group}", view.plan()))
+    let group = aside(view, ix).or(view.node(ix).group.as_deref());
+    group.map_or_else(|| view.plan().to_owned(), |group| format!("{}/{group}", view.plan()))
+}
+
+/// The suite of a stage that is in none of the foreground's.
+fn aside(view: &View, ix: NodeIx) -> Option<&'static str> {
+    match view.node(ix).phase {
+        Phase::Rollback => Some("rollback"),
+        Phase::Background => Some("background"),
+        _ => None,
+    }
 }
 
 /// Suites by name: stages without a group first, then groups by their first stage.
@@ -71,11 +83,11 @@ fn suites(view: &View) -> Vec<(String, Vec<NodeIx>)> {
     let mut known = std::collections::BTreeMap::new();
     let is_case = |ix: &NodeIx| view.node(*ix).phase != Phase::Heal;
     for ix in view.nodes().map(|(ix, _)| ix).filter(is_case) {
-        let undo = (view.node(ix).phase == Phase::Rollback).then(|| Box::from("rollback"));
-        let at = match undo.as_ref().or(view.node(ix).group.as_ref()) {
+        let aside = aside(view, ix);
+        let at = match aside.or(view.node(ix).group.as_deref()) {
             None => 0,
-            Some(group) => *known.entry(group.clone()).or_insert_with(|| {
-                out.push((format!("{}/{group}", view.plan()), Vec::new()));
+            Some(group) => *known.entry((aside.is_some(), group)).or_insert_with(|| {
+                out.push((suite_of(view, ix), Vec::new()));
                 out.len() - 1
             }),
         };
@@ -100,7 +112,7 @@ impl Count {
         let mut count = Self::default();
         for ix in nodes {
             count.tests += 1;
-            match kind(view.get(ix).state) {
+            match kind(view, ix) {
                 Kind::Passed => {}
                 Kind::Failure => count.failures += 1,
                 Kind::Error => count.errors += 1,
@@ -125,12 +137,13 @@ enum Kind {
     Skipped,
 }
 
-/// What `JUnit` calls a state: a stage that we know failed is a failure, one that we know nothing of an error.
-const fn kind(state: NodeState) -> Kind {
-    match state {
+/// What `JUnit` calls a state: a stage that we know failed is a failure, one that we know nothing of an error, and
+/// background work that did not end well neither.
+fn kind(view: &View, ix: NodeIx) -> Kind {
+    match view.get(ix).state {
         NodeState::Success | NodeState::Cached | NodeState::AllowedFailure => Kind::Passed,
-        NodeState::Failed | NodeState::TimedOut => Kind::Failure,
-        NodeState::Unknown => Kind::Error,
+        NodeState::Failed | NodeState::TimedOut if !view.is_background(ix) => Kind::Failure,
+        NodeState::Unknown if !view.is_background(ix) => Kind::Error,
         _ => Kind::Skipped,
     }
 }
@@ -139,23 +152,27 @@ const fn kind(state: NodeState) -> Kind {
 fn case(view: &View, ix: NodeIx, suite: &str, logs: &dyn Logs) -> String {
     let node = view.get(ix);
     let time = words::seconds(node.duration(view.now()).unwrap_or_default());
-    let word = words::state(node.state);
+    let word = view.standing(ix).map_or(words::state(node.state), Standing::word);
     let reason = if node.reason.is_empty() { word } else { &node.reason };
     let mut body = String::new();
-    let element = match kind(node.state) {
+    let element = match kind(view, ix) {
         Kind::Passed => None,
         Kind::Skipped => {
-            put!(body, "      <skipped message=\"{}\"/>\n", escape(&format!("{word}: {reason}")));
+            let why = if view.is_background(ix) { why::explain(view, ix, view.now()) } else { reason.to_owned() };
+            let next = hint::work(view, ix).map_or_else(String::new, |command| format!("; {command}"));
+            put!(body, "      <skipped message=\"{}\"/>\n", escape(&format!("{word}: {why}{next}")));
             None
         }
         Kind::Failure => Some("failure"),
         Kind::Error => Some("error"),
     };
     if let Some(element) = element {
-        let tail = logs.tail(view, ix, TAIL_LINES).iter().map(|line| escape(line)).collect::<Vec<_>>().join("\n");
+        let tail = tail(view, ix, logs);
         put!(body, "      <{element} message=\"{}\" type=\"{word}\">{tail}</{element}>\n", escape(reason));
     }
-    if node.state == NodeState::AllowedFailure {
+    if view.standing(ix) == Some(Standing::Dead) {
+        put!(body, "      <system-out>{}</system-out>\n", tail(view, ix, logs));
+    } else if node.state == NodeState::AllowedFailure {
         put!(body, "      <system-out>allowed failure: {}</system-out>\n", escape(reason));
     } else if let Some(healing) = view.say_healing(ix) {
         put!(body, "      <system-out>{}</system-out>\n", escape(&healing));
@@ -166,6 +183,11 @@ fn case(view: &View, ix: NodeIx, suite: &str, logs: &dyn Logs) -> String {
         escape(&suite.replace('/', "."))
     );
     if body.is_empty() { format!("{head}/>\n") } else { format!("{head}>\n{body}    </testcase>\n") }
+}
+
+/// The last lines of what a stage printed.
+fn tail(view: &View, ix: NodeIx, logs: &dyn Logs) -> String {
+    logs.tail(view, ix, TAIL_LINES).iter().map(|line| escape(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// Text for XML and HTML: no control characters or non-characters, which XML cannot hold, and no mark-up.

@@ -3,10 +3,9 @@
 use crate::base::NodeIx;
 use crate::run::event::NodeState;
 
-use super::console::totals;
 use super::tail::Logs;
-use super::view::{RunWord, View};
-use super::{clean, hint, words};
+use super::view::{RunWord, Standing, View};
+use super::{clean, hint, why, words};
 
 /// Stages in the table; GitHub cuts a summary at 1 MiB.
 const MAX_STAGES: usize = 500;
@@ -27,7 +26,7 @@ pub fn render(view: &View, logs: &dyn Logs) -> String {
     };
     let took = words::length(view.elapsed(view.now()));
     let mut out = format!("## {mark} {}: {} in {took}\n\n", inline(view.plan()), state.word());
-    put!(out, "Run `{}`, {}.\n\n", view.run_id(), totals(view));
+    put!(out, "Run `{}`, {}.\n\n", view.run_id(), view.say_totals());
     if let (Some(foreseen), Some(error)) = (view.foreseen(), view.forecast_error()) {
         put!(out, "Expected {}, took {took} ({error:+.1} %).\n\n", words::length(foreseen));
     }
@@ -37,13 +36,14 @@ pub fn render(view: &View, logs: &dyn Logs) -> String {
     out += &failures(view, logs);
     out += &promises(view);
     out += &table(view);
+    out += &background(view);
     out
 }
 
 /// Failed stages, each folded open with its last lines.
 fn failures(view: &View, logs: &dyn Logs) -> String {
     let mut out = String::new();
-    let bad = view.nodes().filter(|(_, node)| words::is_bad(node.state));
+    let bad = view.nodes().filter(|(ix, node)| words::is_bad(node.state) && !view.is_background(*ix));
     for (ix, node) in bad.take(MAX_FAILED) {
         let lines = logs.tail(view, ix, LINES);
         let reason = if node.reason.is_empty() { words::state(node.state) } else { &node.reason };
@@ -84,7 +84,7 @@ fn promises(view: &View) -> String {
 /// Every stage: what needs somebody first, then in written order.
 fn table(view: &View) -> String {
     let mut out = String::from("| | stage | state | attempts | time | why |\n|---|---|---|---:|---:|---|\n");
-    let mut all: Vec<NodeIx> = view.nodes().map(|(ix, _)| ix).collect();
+    let mut all: Vec<NodeIx> = view.nodes().map(|(ix, _)| ix).filter(|&ix| !view.is_background(ix)).collect();
     all.sort_by_key(|&ix| !words::is_bad(view.get(ix).state));
     for &ix in all.iter().take(MAX_STAGES) {
         let node = view.get(ix);
@@ -100,6 +100,34 @@ fn table(view: &View) -> String {
     }
     if all.len() > MAX_STAGES {
         put!(out, "\n{} more stages are in the full report.\n", all.len() - MAX_STAGES);
+    }
+    out
+}
+
+/// Background work, with the words of the queue and how to go on: what needs somebody first.
+fn background(view: &View) -> String {
+    let mut all: Vec<NodeIx> = view.background().collect();
+    if all.is_empty() {
+        return String::new();
+    }
+    all.sort_by_key(|&ix| view.standing(ix).unwrap_or(Standing::Pending));
+    let mut out = String::from("\n### Background\n\nIt changes nothing of the verdict.\n\n");
+    out += "| | stage | work | attempts | time | why | go on with |\n|---|---|---|---:|---:|---|---|\n";
+    for &ix in all.iter().take(MAX_STAGES) {
+        let node = view.get(ix);
+        let mark = match view.standing(ix) {
+            Some(Standing::Done) => "✅",
+            Some(Standing::Dead | Standing::Unknown) => "⚠️",
+            _ => "⚪",
+        };
+        let took = node.duration(view.now()).map(words::length).unwrap_or_default();
+        let (id, word) = (cell(&code(view.id(ix))), view.say_standing(ix));
+        let next = hint::work(view, ix).map_or_else(String::new, |command| cell(&code(&command)));
+        let why = cell(&inline(&why::explain(view, ix, view.now())));
+        put!(out, "| {mark} | {id} | {word} | {} | {took} | {why} | {next} |\n", node.attempts);
+    }
+    if all.len() > MAX_STAGES {
+        put!(out, "\n{} more are in `engine queue list`.\n", all.len() - MAX_STAGES);
     }
     out
 }

@@ -30,7 +30,14 @@ pub(super) fn lines(view: &View, now: Millis) -> Vec<Line> {
             GroupState::NotReady(by) => format!("`{}` {}", view.id(by), words::what_became(view.get(by).state)),
             _ => String::new(),
         };
-        let optional = if readiness == Readiness::Optional { "optional" } else { "" };
+        // What is not ready behind the verdict is worth a look and changes nothing.
+        let is_behind = view.is_group_behind(name);
+        let tone = if is_behind && tone == NodeState::Failed { NodeState::AllowedFailure } else { tone };
+        let optional = match readiness {
+            _ if is_behind => "background",
+            Readiness::Optional => "optional",
+            Readiness::Required => "",
+        };
         let said: Vec<&str> = [optional, &why].into_iter().filter(|it| !it.is_empty()).collect();
         Line { tone, word, name: format!("group {name}"), said: said.join(", ") }
     });

@@ -62,7 +62,7 @@ pub fn status(view: &View, with: &Setting<'_>) -> String {
     out += "\n\n";
     out += &stages(view, with);
     out += &promises(view, with);
-    put!(out, "\n{}\n", super::console::totals(view));
+    put!(out, "\n{}\n", view.say_totals());
     if !with.is_alive {
         for (why, command) in hint::next(view) {
             put!(out, "{why}:\n  {}\n", with.look.bold(&command));

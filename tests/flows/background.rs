@@ -168,6 +168,69 @@ fn what_fails_for_good_is_a_ticket_and_can_be_queued_again() {
     project.engine(&["verify"]).expect(0);
 }
 
+/// What a report says of background work, by its format.
+fn reported(project: &Project, format: &str) -> String {
+    project.engine(&["report", "--format", format]).expect(0).stdout
+}
+
+#[test]
+fn reports_keep_the_background_apart_and_say_how_to_go_on() {
+    let project = Project::with_plan(PLAN);
+    project.write("broken", "");
+    let out = project.engine(&["run", "plan.yaml", "--report", "junit=junit.xml"]).expect(0);
+    let retry = format!("engine queue retry {} upload", project.only_run());
+    let end = out.stdout.rfind("success  run ").expect("the run has an end");
+    assert!(out.stdout[end..].contains("1 blocked, 1 dead of 4 stages"), "{}", out.stdout);
+    assert!(out.stdout[end..].contains(&retry) && !out.stdout.contains("group later"), "{}", out.stdout);
+
+    let junit = project.read("junit.xml");
+    assert_eq!(junit, reported(&project, "junit"));
+    assert_eq!(junit.matches("failures=\"0\" errors=\"0\"").count(), 3, "a host calls none of it failed: {junit}");
+    assert!(!junit.contains("<failure") && !junit.contains("<error") && !junit.contains("plan/later"), "{junit}");
+    let (front, behind) = junit.split_once("<testsuite name=\"shop/background\"").expect("a suite of its own");
+    assert!(front.contains("name=\"deploy\"") && front.contains("name=\"tidy\""), "{front}");
+    assert!(behind.starts_with(" tests=\"2\" failures=\"0\" errors=\"0\" skipped=\"2\""), "{behind}");
+    assert!(behind.contains(&format!("<skipped message=\"dead: exit 7; {retry}\"/>")), "{behind}");
+    assert!(behind.contains("no road"), "its last lines are there: {behind}");
+
+    let html = reported(&project, "html");
+    assert!(!html.contains("What failed"), "{html}");
+    let (_, behind) = html.split_once("<h2>Background</h2>").expect("a part of its own");
+    assert!(behind.contains(">dead</span> <code>upload</code>") && behind.contains(&retry), "{behind}");
+    assert!(behind.contains("no road"), "{behind}");
+
+    let summary = reported(&project, "summary");
+    assert!(summary.starts_with("## ✅ shop: success"), "{summary}");
+    let (front, behind) = summary.split_once("### Background").expect("a part of its own");
+    assert!(
+        !front.contains("### `upload`") && !front.contains("❌") && !front.contains("| `metrics` |"),
+        "{front}"
+    );
+    assert!(behind.contains("| ⚠️ | `upload` | dead | 1 |") && behind.contains(&retry), "{behind}");
+    assert!(behind.contains("| ⚪ | `metrics` | skipped | 0 |"), "{behind}");
+}
+
+#[test]
+fn reports_of_work_that_is_left_name_the_drain() {
+    let project = Project::with_plan(PLAN);
+    project.engine(&["run", "plan.yaml", "--no-wait"]).expect(0);
+    let drain = format!("engine queue drain {}", project.only_run());
+    for format in ["html", "summary"] {
+        let text = reported(&project, format);
+        let (_, behind) = text.split_once("Background").expect("a part of its own");
+        assert!(behind.contains("pending") && behind.contains(&drain), "{format}: {behind}");
+    }
+    let junit = reported(&project, "junit");
+    assert!(junit.contains(&format!("<skipped message=\"pending: waits for an engine; {drain}\"/>")), "{junit}");
+    project.engine(&["queue", "drain"]).expect(0);
+    for (format, done) in
+        [("html", ">done</span> <code>upload</code>"), ("summary", "| ✅ | `upload` | done | 1 |")]
+    {
+        let text = reported(&project, format);
+        assert!(text.contains(done) && !text.contains("engine queue"), "{format}: {text}");
+    }
+}
+
 #[test]
 fn a_failed_deploy_stays_failed_and_its_background_is_done_all_the_same() {
     let plan = PLAN.replace("  metrics:", "  late: {needs: [deploy], run: exit 3, timeout: 1m}\n  metrics:");

@@ -32,7 +32,9 @@ impl Story {
             format!("{} {are} left to `{}`", words::count(count, "background stage"), hint::drain(view.run_id()))
         } else {
             let run = if count == 1 { "still runs" } else { "still run" };
-            format!("{} {run}", words::count(count, "background stage"))
+            // The prompt does not come back although the run is over: whoever watches is told how to have it.
+            let how = if self.is_live { "; Ctrl-C leaves it to the queue" } else { "" };
+            format!("{} {run}{how}", words::count(count, "background stage"))
         };
         self.closing(view, view.now()) + &self.line(NodeState::Waiting, "background", "", &rest)
     }

@@ -25,7 +25,6 @@ pub use github::{GitHub, Lines};
 pub use gitlab::GitLab;
 pub use plain::Plain;
 pub use quiet::Quiet;
-pub use story::totals;
 pub use tty::{AT_TERMINAL, Size, Sizer, Tty};
 
 /// How to write.

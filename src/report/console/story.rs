@@ -35,7 +35,7 @@ const MAX_BLOCKED: u32 = 3;
 #[derive(Clone, Debug)]
 pub(super) struct Story {
     look: Look,
-    is_live: bool,
+    pub(super) is_live: bool,
     shard_lines: BTreeMap<NodeIx, u32>,
     told: BTreeMap<NodeIx, Millis>,
     skipped: u32,
@@ -422,18 +422,21 @@ impl Story {
             }
             _ => String::new(),
         };
-        let said = format!("in {took}: {why}{}", totals(view));
+        let said = format!("in {took}: {why}{}", view.say_totals());
         let text = self.line(tone, state.word(), &format!("run {}", view.run_id()), &said);
         self.readiness(view, at) + &text
     }
 
     /// Which groups are ready and which are not, when not all are; objectives that were missed.
     fn readiness(&self, view: &View, now: Millis) -> String {
-        let is_ready = view.groups().all(|(.., state)| state == GroupState::Ready);
+        let is_ready =
+            view.groups().all(|(name, _, state)| state == GroupState::Ready || view.is_group_behind(name));
         let mut out = String::new();
         for line in promise::lines(view, now) {
-            let is_said = line.tone == NodeState::Failed || (!is_ready && line.name.starts_with("group "));
-            if is_said {
+            let group = line.name.strip_prefix("group ");
+            let is_behind = group.is_some_and(|group| view.is_group_behind(group));
+            let is_said = line.tone == NodeState::Failed || (!is_ready && group.is_some());
+            if is_said && !is_behind {
                 out += &self.line(line.tone, line.word, &line.name, &line.said);
             }
         }
@@ -469,29 +472,4 @@ pub(super) fn estimate(view: &View, ix: NodeIx, now: Millis) -> Option<Span> {
     let left = u64::from(node.shards.all) - done.min(u64::from(node.shards.all));
     let spent = node.duration(now)?.ms();
     (done > 0).then(|| Span::from_ms(spent.saturating_mul(left) / done))
-}
-
-/// `3 done, 1 failed, 2 blocked of 6 stages`.
-pub fn totals(view: &View) -> String {
-    let all = view.totals();
-    let parts = [
-        (all.done, "done"),
-        (all.cached, "cached"),
-        (all.failed, "failed"),
-        (all.unknown, "unknown"),
-        (all.undone, "undone"),
-        (all.cancelled, "cancelled"),
-        (all.skipped, "skipped"),
-        (all.blocked, "blocked"),
-        (all.active, "running"),
-        (all.cut_off, "interrupted"),
-        (all.left, "not started"),
-    ];
-    let allowed = view.count(NodeState::AllowedFailure);
-    let said = |&(number, word): &(u32, &str)| match word {
-        "done" if allowed > 0 => format!("{number} done ({})", words::count(allowed as usize, "allowed failure")),
-        _ => format!("{number} {word}"),
-    };
-    let said: Vec<String> = parts.iter().filter(|(number, _)| *number > 0).map(said).collect();
-    format!("{} of {}", said.join(", "), words::count(all.all as usize, "stage"))
 }

@@ -283,9 +283,14 @@ impl<W: Write> Tty<W> {
     /// Totals, time, and when it will be over.
     fn footer(&self, now: Millis, room: usize) -> String {
         let totals = self.view.totals();
-        let ended = totals.all - totals.active - totals.left;
+        let ended = totals.all - totals.active - totals.left - totals.behind;
         let mut parts = vec![format!("{ended}/{} stages", totals.all)];
-        let counts = [(totals.active, "running"), (totals.failed, "failed"), (totals.blocked, "blocked")];
+        let counts = [
+            (totals.active, "running"),
+            (totals.failed, "failed"),
+            (totals.dead, "dead"),
+            (totals.blocked, "blocked"),
+        ];
         parts.extend(counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")));
         parts.push(words::length(self.view.elapsed(now)));
         let left = self.left.and_then(|(then, left)| Some(left? - now.since(then)));

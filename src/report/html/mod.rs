@@ -11,14 +11,16 @@ use jiff::tz::TimeZone;
 
 use crate::base::{Millis, NodeIx};
 
-use super::console::totals;
 use super::junit::escape;
 use super::tail::{Logs, TAIL_LINES};
-use super::view::View;
-use super::{hint, words};
+use super::view::{Standing, View};
+use super::{hint, why, words};
 
 /// Failed stages shown on top with their last lines.
 const MAX_FAILED: usize = 30;
+
+/// Pieces of background work named.
+const MAX_BACKGROUND: usize = 100;
 
 /// Stages of the critical path named.
 const MAX_PATH: usize = 60;
@@ -41,6 +43,7 @@ pub fn render(view: &View, logs: &dyn Logs, zone: &TimeZone) -> String {
     out += &path(view);
     out += "<h2>Stages</h2>\n";
     out += &rows::render(view, logs);
+    out += &background(view, logs);
     out += &inputs(view);
     out += &engines(view, zone);
     put!(out, "<footer>run <code>{}</code>, {} records</footer>\n", escape(view.run_id()), view.seq());
@@ -66,6 +69,8 @@ fn head(view: &View, zone: &TimeZone) -> String {
         ("done", totals.done),
         ("cached", totals.cached),
         ("failed", totals.failed),
+        ("dead", totals.dead),
+        ("in the background", totals.behind),
         ("unknown", totals.unknown),
         ("blocked", totals.blocked),
         ("cancelled", totals.cancelled),
@@ -115,9 +120,37 @@ fn promises(view: &View) -> String {
     out
 }
 
+/// Background work, with the words of the queue and how to go on.
+fn background(view: &View, logs: &dyn Logs) -> String {
+    let mut all: Vec<NodeIx> = view.background().collect();
+    if all.is_empty() {
+        return String::new();
+    }
+    all.sort_by_key(|&ix| view.standing(ix).unwrap_or(Standing::Pending));
+    let mut out = String::from("<h2>Background</h2>\n<p class=\"sub\">It changes nothing of the verdict.</p>\n");
+    for &ix in all.iter().take(MAX_BACKGROUND) {
+        let tone = words::state(why::state(view, ix));
+        let (word, id) = (view.say_standing(ix), escape(view.id(ix)));
+        let why = escape(&why::explain(view, ix, view.now()));
+        let next = hint::work(view, ix).map_or_else(String::new, |it| format!("; <code>{}</code>", escape(&it)));
+        put!(out, "<p><span class=\"state {tone}\">{word}</span> <code>{id}</code> {why}{next}</p>\n");
+        if view.standing(ix) == Some(Standing::Dead) {
+            out += &output(view, ix, logs, TAIL_LINES);
+        }
+    }
+    if all.len() > MAX_BACKGROUND {
+        put!(out, "<p>and {} more: <code>engine queue list</code></p>\n", all.len() - MAX_BACKGROUND);
+    }
+    out
+}
+
 /// What failed, with the end of its output.
 fn failures(view: &View, logs: &dyn Logs) -> String {
-    let bad: Vec<NodeIx> = view.nodes().filter(|(_, node)| words::is_bad(node.state)).map(|(ix, _)| ix).collect();
+    let bad: Vec<NodeIx> = view
+        .nodes()
+        .filter(|(ix, node)| words::is_bad(node.state) && !view.is_background(*ix))
+        .map(|(ix, _)| ix)
+        .collect();
     let mut out = String::new();
     if bad.is_empty() {
         return out;
@@ -195,6 +228,6 @@ fn engines(view: &View, zone: &TimeZone) -> String {
             "<tr><td>{since}</td><td>{gap}</td><td>{by}</td><td class=\"n\">{jobs}</td><td>{version}</td></tr>"
         );
     }
-    put!(out, "</table>\n<p class=\"sub\">{}</p>\n", totals(view));
+    put!(out, "</table>\n<p class=\"sub\">{}</p>\n", view.say_totals());
     out
 }

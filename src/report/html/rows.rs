@@ -184,10 +184,15 @@ impl Rows<'_> {
         self.left -= 1;
         let state = words::state(why::state(self.view, ix));
         let took = node.duration(self.view.ended().unwrap_or(self.view.now())).map(words::length);
-        let crit = if self.critical.contains(&ix) { " crit" } else { "" };
+        let state_word = if self.view.is_background(ix) { self.view.say_standing(ix) } else { state };
+        let crit = match self.view.is_background(ix) {
+            true => " behind",
+            false if self.critical.contains(&ix) => " crit",
+            false => "",
+        };
         let id = escape(self.view.id(ix));
         let mut out = format!(
-            "<details class=\"row{crit}\"><summary><span class=\"state {state}\">{state}</span>\
+            "<details class=\"row{crit}\"><summary><span class=\"state {state}\">{state_word}</span>\
              <span class=\"id\" title=\"{id}\">{id}</span><span class=\"time\">{}</span>{}</summary>{}</details>\n",
             took.unwrap_or_default(),
             self.axis.stage(self.view, ix),

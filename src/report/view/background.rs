@@ -5,7 +5,7 @@ use crate::graph::model::Phase;
 use crate::run::event::{CancelLevel, Event, NodeState, Resumed, SuspendReason, Verdict};
 
 use super::super::words;
-use super::View;
+use super::{NodeView, View};
 
 /// How far the background is.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +14,37 @@ pub(super) struct Background {
     pub(super) decided: Option<Verdict>,
     /// The present engine leaves the background to the next one.
     left: Option<CancelLevel>,
+}
+
+/// How a piece of background work stands, in the order in which people want to hear of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Standing {
+    /// It failed for good.
+    Dead,
+    /// Nobody knows what an attempt of it did.
+    Unknown,
+    /// An engine works on it.
+    Running,
+    /// It is released and waits for an engine.
+    Pending,
+    /// It has ended well.
+    Done,
+    /// There is nothing to do.
+    Skipped,
+}
+
+impl Standing {
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Dead => "dead",
+            Self::Unknown => "unknown",
+            Self::Running => "running",
+            Self::Pending => "pending",
+            Self::Done => "done",
+            Self::Skipped => "skipped",
+        }
+    }
 }
 
 impl View {
@@ -42,6 +73,16 @@ impl View {
         self.node(ix).phase == Phase::Background
     }
 
+    /// All background work of the plan.
+    pub fn background(&self) -> impl Iterator<Item = NodeIx> {
+        self.nodes().map(|(ix, _)| ix).filter(|&ix| self.is_background(ix))
+    }
+
+    /// The word of the queue for a piece of background work; what was not released yet is pending, too.
+    pub fn say_standing(&self, ix: NodeIx) -> &'static str {
+        self.standing(ix).unwrap_or(Standing::Pending).word()
+    }
+
     /// Background work that was released, or waits for such work, and has not ended.
     pub fn background_left(&self) -> usize {
         let is_open = |ix: NodeIx, state: NodeState| self.is_background(ix) && !words::is_ended(state);
@@ -52,6 +93,38 @@ impl View {
     pub fn background_dead(&self) -> usize {
         let is_dead = |state: NodeState| matches!(state, NodeState::Failed | NodeState::TimedOut);
         self.nodes().filter(|(ix, node)| self.is_background(*ix) && is_dead(node.state)).count()
+    }
+
+    /// How many stages are dead letters, and how many have not begun although the verdict is given.
+    pub(super) fn count_background(&self) -> (u32, u32) {
+        let is_behind = |(ix, node): (NodeIx, &NodeView)| {
+            let waits = matches!(node.state, NodeState::Pending | NodeState::Waiting) && !node.is_cut_off;
+            waits && self.is_background(ix)
+        };
+        let behind = if self.decided().is_some() { self.nodes().filter(|&it| is_behind(it)).count() } else { 0 };
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        (count(self.background_dead()), count(behind))
+    }
+
+    /// How a piece of background work stands; none of another stage, and of work that was not released yet.
+    pub fn standing(&self, ix: NodeIx) -> Option<Standing> {
+        let node = self.get(ix);
+        Some(match node.state {
+            _ if !self.is_background(ix) => return None,
+            NodeState::Failed | NodeState::TimedOut => Standing::Dead,
+            NodeState::Unknown => Standing::Unknown,
+            NodeState::Skipped | NodeState::Blocked => Standing::Skipped,
+            state if state.is_final() => Standing::Done,
+            NodeState::Running | NodeState::Retrying => Standing::Running,
+            _ => return node.queued.map(|_| Standing::Pending),
+        })
+    }
+
+    /// Whether all that is in a group is background work.
+    pub fn is_group_behind(&self, name: &str) -> bool {
+        let graph = self.graph();
+        let in_group = |ix: NodeIx| graph.groups_of(ix).any(|group| &*graph.groups[group as usize].name == name);
+        self.nodes().filter(|(ix, _)| in_group(*ix)).all(|(ix, _)| self.is_background(ix))
     }
 
     /// Whether the present engine leaves the background to the next one.

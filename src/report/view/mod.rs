@@ -16,6 +16,7 @@ mod promise;
 mod sharded;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,11 +29,13 @@ use crate::graph::model::Phase;
 use crate::graph::{Graph, Node};
 use crate::run::event::{Began, CancelLevel, CancelReason, Event, NodeState, SuspendReason, Verdict};
 
+pub use background::Standing;
 pub use consent::Glass;
 pub(crate) use crews::say_lost;
 pub use node::{Bar, MAX_BARS, NodeView, Shards};
 pub use promise::{Goal, GroupState, Raised};
 pub use sharded::Sharded;
+pub use totals::Totals;
 
 use super::words;
 
@@ -137,35 +140,6 @@ pub struct Cancel {
     pub by: String,
     /// When.
     pub at: Millis,
-}
-
-/// How many stages are in which kind of state.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Totals {
-    /// All stages.
-    pub all: u32,
-    /// success and allowed-failure.
-    pub done: u32,
-    /// cached.
-    pub cached: u32,
-    /// skipped.
-    pub skipped: u32,
-    /// failed and timed-out.
-    pub failed: u32,
-    /// blocked.
-    pub blocked: u32,
-    /// unknown.
-    pub unknown: u32,
-    /// cancelled and undone.
-    pub cancelled: u32,
-    /// running and retrying.
-    pub active: u32,
-    /// pending and waiting.
-    pub left: u32,
-    /// undone.
-    pub undone: u32,
-    /// Was under way when the engine died; in none of the others.
-    pub cut_off: u32,
 }
 
 impl View {
@@ -408,28 +382,6 @@ impl View {
     /// How many stages are in `state`.
     pub const fn count(&self, state: NodeState) -> u32 {
         self.counts[state as usize]
-    }
-
-    /// Stages by kind of state.
-    pub fn totals(&self) -> Totals {
-        let cut_off = |state| self.nodes.iter().filter(|node| node.is_cut_off && node.state == state).count();
-        let [pending, unknown] = [NodeState::Pending, NodeState::Unknown]
-            .map(|state| if self.is_laid_down { u32::try_from(cut_off(state)).unwrap_or(u32::MAX) } else { 0 });
-        let of = |state: NodeState| self.count(state);
-        Totals {
-            all: self.counts.iter().sum(),
-            done: of(NodeState::Success) + of(NodeState::AllowedFailure),
-            cached: of(NodeState::Cached),
-            skipped: of(NodeState::Skipped),
-            failed: of(NodeState::Failed) + of(NodeState::TimedOut),
-            blocked: of(NodeState::Blocked),
-            unknown: of(NodeState::Unknown) - unknown,
-            cancelled: of(NodeState::Cancelled),
-            undone: of(NodeState::Undone),
-            active: of(NodeState::Running) + of(NodeState::Retrying),
-            left: of(NodeState::Pending) + of(NodeState::Waiting) - pending,
-            cut_off: pending + unknown,
-        }
     }
 
     /// The stages that held the end of the run back: from the one that ended last, back through the need that
