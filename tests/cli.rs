@@ -4,6 +4,8 @@
 
 #[path = "cli/exits.rs"]
 mod exits;
+#[path = "cli/language.rs"]
+mod language;
 #[path = "cli/looking.rs"]
 mod looking;
 #[path = "cli/plainly.rs"]
