@@ -26,7 +26,7 @@ impl RunState {
         let longest = retry.max_delay.unwrap_or(Span::from_ms(limits::MAX_SPAN_MS)).ms();
         let ideal = to_float(retry.delay.ms()) * retry.backoff.max(1.0).powi(failures - 1);
         let full = to_ms(ideal).min(longest);
-        if !retry.jitter || full < 2 {
+        if !retry.jitter {
             return Span::from_ms(full);
         }
         let number = self.shards.number(key).saturating_add(1);

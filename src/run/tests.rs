@@ -25,6 +25,7 @@ mod needs;
 mod objectives;
 mod pools;
 mod recover;
+mod recut;
 mod shards;
 mod start;
 mod table;

@@ -1,6 +1,9 @@
 //! Timeouts, the ladder, re-tries.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::base::limits;
 
 #[test]
 fn the_ladder_is_stop_then_force_then_lost() {
@@ -71,12 +74,10 @@ fn delays_grow_up_to_their_maximum_and_are_spread_by_the_seed() {
     };
     assert_eq!(delays(false), [1000, 2000, 3000, 3000]);
     let spread = delays(true);
+    assert_eq!(spread, [516, 1701, 1984, 1683], "FNV-1a and splitmix64, worked out by another program");
     assert_eq!(spread, delays(true), "the same seed gives the same delays");
-    let spread_of_three = |seed| super::super::retry::spread(3, seed);
-    assert!((0..100).all(|seed| (2..=3).contains(&spread_of_three(seed))), "at least half");
-    for (delay, full) in spread.iter().zip([1000, 2000, 3000, 3000]) {
-        assert!((full / 2..=full).contains(delay), "{delay} of {full}");
-    }
+    let spread_of_three: BTreeSet<u64> = (0..100).map(|seed| super::super::retry::spread(3, seed)).collect();
+    assert_eq!(spread_of_three, BTreeSet::from([2, 3]), "at least half, up to all");
 }
 
 #[test]
@@ -210,4 +211,49 @@ fn a_retry_behind_an_approval_that_is_asked_again_does_not_use_the_run_s_time() 
     story.wait(500).starts(&[]);
     assert_eq!(story.core.state().used_time(story.at), Span::ZERO, "only a person can go on");
     story.decides(0, false).starts(&[(1, 0)]);
+}
+
+#[test]
+fn no_budget_goes_beyond_the_limit_of_attempts() {
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(retry(u32::MAX, 0)))]);
+    let mut attempts = 0;
+    while story.core.state().state(n(0)) == NodeState::Running {
+        story.fails(0);
+        attempts += 1;
+    }
+    assert_eq!(attempts, limits::MAX_ATTEMPTS);
+}
+
+#[test]
+fn a_retry_that_would_begin_when_within_is_over_is_none() {
+    for (fails_at, state) in [(5999, NodeState::Retrying), (6000, NodeState::Failed)] {
+        let rule = Retry { within: Some(Span::from_secs(10)), ..retry(9, 4000) };
+        let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(rule))]);
+        story.wait(fails_at).fails(0).is(0, state);
+    }
+}
+
+#[test]
+fn a_run_that_drains_retries_nothing() {
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(retry(1, 0)))]);
+    story.cancel(CancelLevel::Drain).fails(0).starts(&[]).has(&finished(0, NodeState::Failed));
+}
+
+#[test]
+fn the_end_of_the_clean_up_s_budget_does_not_ask_again_what_was_asked_to_stop() {
+    let clean = |id: &str, timeout: Option<u64>| {
+        stage(id, |node| (node.phase, node.rules.timeout) = (Phase::Finally, timeout.map(Span::from_ms)))
+    };
+    let mut parts = parts(vec![Node::plain("a"), clean("notify", Some(50)), clean("tidy", None)]);
+    parts.settings.finally_budget = Some(Span::from_ms(100));
+    let mut story = Story::with(8, parts);
+    story.succeeds(0).wait(50).then(&[stop(1, StopKind::Terminate, StopReason::Clock(Clock::Attempt))]);
+    story.wait(50).then(&[stop(2, StopKind::Terminate, StopReason::Clock(Clock::Finally))]);
+}
+
+#[test]
+fn stages_whose_queue_clocks_run_out_at_one_moment_all_say_so() {
+    let queued = |id: &str| stage(id, |node| node.rules.queue = Some(Span::from_secs(3)));
+    let mut story = Story::with(1, parts(vec![Node::plain("a"), queued("b"), queued("c")]));
+    story.wait(3000).is(1, NodeState::TimedOut).is(2, NodeState::TimedOut);
 }

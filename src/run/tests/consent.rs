@@ -97,6 +97,12 @@ fn who_works_on_the_run_and_who_wrote_it_do_not_count() {
         assert!(core.state().may_agree(n(0), by).expect_err("refused").contains("is the author of this commit"));
     }
     assert_eq!(core.state().may_agree(n(0), "anna@laptop"), Ok(()));
+    // Where nobody asks for it, an author may.
+    let Input::Begin(mut began) = super::began(8) else { unreachable!("it begins") };
+    began.author = Some("Ann Lee <ann@example.org>".to_owned());
+    let mut core = Core::new(vec![graph(parts(vec![asks(two(), None)]))]);
+    core.step(Millis::ZERO, vec![Input::Begin(began)]);
+    assert_eq!(core.state().may_agree(n(0), "ann@laptop"), Ok(()));
 }
 
 #[test]
@@ -206,4 +212,54 @@ fn a_rollback_and_the_clean_up_know_no_freeze() {
     let clean = stage("clean", |node| node.phase = Phase::Finally);
     let mut story = frozen(vec![stage("a", |_| {}), clean], 100, 500);
     story.wait(100).fails(0).has(&Event::FinallyBegan).has(&Event::FreezeEnded).starts(&[(1, 0)]);
+}
+
+#[test]
+fn a_freeze_goes_by_the_clock_of_the_wall() {
+    let Input::Begin(mut began) = began(8) else { unreachable!("it begins") };
+    began.wall_ms = 1_000;
+    let mut parts = parts(vec![stage("a", |_| {})]);
+    parts.settings.freezes = vec![Frozen { from_ms: 900, to_ms: 1_500, words: "holidays".to_owned() }];
+    let mut core = Core::new(vec![graph(parts)]);
+    let batch = core.step(Millis::ZERO, vec![Input::Begin(began)]);
+    assert!(batch.events.iter().any(|(_, event)| *event == began_freeze(1_500)), "{batch:?}");
+    assert_eq!(core.next_deadline(), Some(Millis::new(500)));
+}
+
+#[test]
+fn a_condition_leaves_out_an_approval_whose_policy_was_overridden() {
+    let mut ask = asks(Terms::default(), Some(two()));
+    let place = ask.place;
+    ask.needs = after("ask", &[0]).needs;
+    ask.conditions = vec![Condition { text: "1 == 2".into(), place, frame: 0, views: Vec::new() }];
+    let mut with_frame = parts(vec![Node::plain("a"), ask]);
+    with_frame.frames = vec![crate::graph::model::Frame::default()];
+    let mut story = Story::with(8, with_frame);
+    story.tell(glass()).succeeds(0).is(1, NodeState::Skipped).run_ends(RunEnd::Success);
+}
+
+/// The public key of somebody.
+fn key() -> crate::base::PublicKey {
+    "ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".parse().expect("32 bytes")
+}
+
+#[test]
+fn a_yes_is_held_against_the_key_of_who_says_it() {
+    let mut ask = asks(Terms::default(), Some(Terms::default()));
+    ask.rules.consent.keys = vec![("ann".into(), key())];
+    let story = Story::of(vec![ask]);
+    let why = |by: &str| {
+        let vote = Vote { by: by.to_owned(), signature: Some("AAAA".to_owned()), ..Vote::default() };
+        story.core.state().is_proven(n(0), &vote).expect_err("it is not signed")
+    };
+    assert_eq!(why("bob"), "`bob` is not among those who may agree to `ask`: `ann`");
+    assert!(why("ann").starts_with("the signature is not `ann`'s"), "{}", why("ann"));
+}
+
+#[test]
+fn a_rehearsal_needs_no_second_person_and_no_key() {
+    let mut ask = asks(Terms::default(), Some(two()));
+    ask.rules.consent.keys = vec![("ann".into(), key())];
+    let shown = crate::run::rehearse(&graph(parts(vec![ask, after("ship", &[0])]))).starts;
+    assert_eq!(shown.iter().map(|it| it.node.raw()).collect::<Vec<_>>(), [0, 1]);
 }

@@ -322,3 +322,17 @@ fn no_number_is_used_twice_when_a_stage_is_gone_for_a_while() {
         assert_eq!(edited(&mut story).numbers(), expected);
     }
 }
+
+#[test]
+fn no_number_is_used_twice_however_often_a_cut_shrinks_and_grows() {
+    let size = |size: u32| graph(parts(vec![listed(&SIX, size, |_| ())]));
+    let versions = [3, 6, 3, 6, 3].map(size);
+    let mut story = Story::versions(8, versions.into());
+    let mut last = story.numbers();
+    for _ in 0..4 {
+        let now = edited(&mut story).numbers();
+        last.extend(now);
+    }
+    let distinct: std::collections::BTreeSet<_> = last.iter().collect();
+    assert_eq!(distinct.len(), last.len(), "{last:?}");
+}

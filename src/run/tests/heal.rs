@@ -1,5 +1,6 @@
 //! Healing: bodies are tried in order, each at most once for a failure, and a person is asked at the limit.
 
+use crate::graph::model::Rules;
 use crate::run::Fate;
 use crate::run::event::{CaseKind, HealStep};
 
@@ -158,4 +159,62 @@ fn the_preview_of_a_halted_run_says_for_whom_all_waits() {
     story.fails(0).succeeds(3).fails(0).succeeds(1).starts(&[]);
     let told = [0, 2, 5].map(|raw| story.foreseen()[n(raw)].fate.clone());
     assert_eq!(told, [Fate::Asked, Fate::Waits(Some(n(0))), Fate::Waits(None)]);
+}
+
+#[test]
+fn a_cancel_does_not_wait_for_whom_a_halted_run_waits() {
+    let mut story = ladder(2, 1);
+    story.fails(0).succeeds(2).wait(100).fails(0);
+    story.cancel(CancelLevel::Stop).is(0, NodeState::Failed).run_ends_as(RunEnd::Cancelled);
+}
+
+#[test]
+fn a_stage_of_which_something_is_unknown_is_not_healed() {
+    let once = stage("a", |node| (node.rules.shards, node.rules.idempotent) = (2, false));
+    let mut story = Story::with(4, parts(vec![once, body(1, 0, 0)]));
+    story.shard(0, 0, Outcome::Exit(1)).shard(0, 1, Outcome::Signal(9)).is(0, NodeState::Unknown).starts(&[]);
+    assert!(!story.core.state().is_awake(n(1)));
+}
+
+#[test]
+fn no_queue_clock_runs_while_a_run_is_halted() {
+    let shares = |id: &str, queue: Option<u64>| {
+        stage(id, |node| {
+            (node.rules.pools, node.rules.queue) = (vec![(PoolIx::new(0), 1)], queue.map(Span::from_ms));
+        })
+    };
+    let nodes = vec![Node::plain("a"), shares("c", None), shares("d", Some(3000)), body(1, 0, 0), body(2, 0, 0)];
+    let mut parts = parts(nodes);
+    parts.pools = vec![Pool { name: "memory".to_owned(), capacity: 1 }];
+    parts.settings.heal_depth = Some(1);
+    let mut story = Story::with(4, parts);
+    story.wait(1000).fails(0).succeeds(3).fails(0).has(&healing(HealStep::Halted { level: 1 }));
+    story.wait(60_000).is(2, NodeState::Waiting);
+    // All of its time is left.
+    story.decides(0, true).wait(2999).is(2, NodeState::Waiting).wait(1).is(2, NodeState::TimedOut);
+}
+
+#[test]
+fn the_failure_that_counts_is_the_one_after_the_healing() {
+    let timed = |node: Node| Node { rules: Rules { timeout: Some(Span::from_ms(50)), ..node.rules }, ..node };
+    let mut story = Story::with(4, parts(vec![timed(Node::plain("a")), timed(body(1, 0, 0))]));
+    story.wait(50).ends(0, Outcome::Signal(15)).starts(&[(1, 0)]).succeeds(1).fails(0).is(0, NodeState::Failed);
+    // The same of a body, in another try of the run.
+    story.gap(1_000).fails(0).starts(&[(1, 0)]).wait(50).ends(1, Outcome::Signal(15)).is(1, NodeState::TimedOut);
+    story.gap(1_000).fails(0).starts(&[(1, 0)]).fails(1).is(1, NodeState::Failed);
+}
+
+#[test]
+fn an_edit_of_a_halted_run_takes_the_question_back() {
+    let nodes = || vec![Node::plain("a"), body(1, 0, 0), body(2, 0, 0)];
+    let version = || {
+        let mut parts = parts(nodes());
+        parts.settings.heal_depth = Some(1);
+        graph(parts)
+    };
+    let mut story = Story::versions(4, vec![version(), version()]);
+    story.fails(0).succeeds(1).fails(0).has(&healing(HealStep::Halted { level: 1 }));
+    super::recover::edited(&mut story).starts(&[(0, 0)]);
+    assert!(!story.core.state().is_guarded());
+    story.succeeds(0).run_ends_as(RunEnd::Success);
 }

@@ -302,3 +302,34 @@ fn a_persons_order_is_kept_when_the_engine_dies_before_it_is_followed() {
     story.is(1, NodeState::Unknown).rerun(&[0]).starts(&[(0, 0)]);
     story.succeeds(0).starts(&[(1, 0)]).succeeds(1).run_ends(RunEnd::Success);
 }
+
+#[test]
+fn an_attempt_whose_engine_died_is_lost_also_when_the_next_one_dies_before_it_says_so() {
+    let mut story = Story::of(vec![Node::plain("a")]);
+    // Of what the second engine said only the first record is left, that it took the run over.
+    let mut story = story.resume().without_last(2);
+    let attempt = Attempt { node: n(0), shard: 0, number: 1 };
+    story.tell(Input::Tick).then(&[Event::ShardLost { attempt }, retried(0, 2)]);
+}
+
+#[test]
+fn the_plan_that_the_run_goes_by_is_no_other_plan() {
+    let mut story = Story::of(vec![Node::plain("a")]);
+    story.tell(Input::Recover {
+        resumed: Box::new(resumed(0)),
+        plan_version: Some(1),
+        changed: vec![],
+        rerun: vec![],
+        failed: vec![],
+    });
+    assert!(!story.last.contains(&Event::PlanChanged { version: 1 }), "{:?}", story.last);
+}
+
+#[test]
+fn an_order_does_not_open_what_is_not_selected() {
+    let mut story = Story::of(vec![stage("a", |node| node.selected = false), after("b", &[0])]);
+    story.succeeds(1).run_ends(RunEnd::Success);
+    story.rerun(&[0]).is(0, NodeState::Skipped).starts(&[(1, 0)]);
+    let opened = |event: &Event| matches!(event, Event::NodeReopened { node, .. } if *node == n(0));
+    assert!(!story.last.iter().any(opened), "{:?}", story.last);
+}

@@ -361,3 +361,16 @@ fn a_pool_of_its_own_bounds_how_far_shards_grow() {
     let sizes: Vec<u32> = story.cuts().iter().map(|cut| cut.2).collect();
     assert_eq!(sizes[..2], [1, 4]);
 }
+
+#[test]
+fn a_stage_without_a_condition_takes_a_list_over_without_a_word_about_one() {
+    let mut node = sharded(6, Split { size: 1, is_late: true, ..Split::default() });
+    let items = Items::Late { text: "{{ [1, 2] }}".into(), max: 6, size: 1, is_json: false };
+    node.work = Work::Process(Box::new(Process { items, ..Process::default() }));
+    let mut with_frame = parts(vec![node]);
+    with_frame.frames = vec![crate::graph::model::Frame::default()];
+    let mut story = Story::with(8, with_frame);
+    let items = Arc::new(vec!["1".into(), "2".into()]);
+    assert_eq!(story.last.get(1), Some(&Event::ItemsFrozen { node: n(0), items }), "{:?}", story.last);
+    story.starts(&[(0, 0), (0, 1)]);
+}

@@ -3,7 +3,7 @@
 use super::shards::{auto, sharded};
 use super::*;
 use crate::base::IdVec;
-use crate::graph::model::{Process, Target, View, Work};
+use crate::graph::model::{Process, Split, Target, View, Work};
 use crate::graph::objective::{Objective, OnBreach, Subject};
 use crate::plan::model::Type;
 use crate::run::{Fate, HangsOn, Prospect, foresee, rehearse};
@@ -192,4 +192,54 @@ fn what_arrives_at_one_moment_is_heard_together_and_as_it_was_sent() {
     parts.settings.max_parallel = 1;
     let order: Vec<u32> = rehearse(&graph(parts)).starts.iter().map(|it| it.node.raw()).collect();
     assert_eq!(order, [0, 1, 3, 2]);
+}
+
+#[test]
+fn only_the_clean_up_hangs_on_an_approval_and_only_if_there_is_one() {
+    let tidy = || stage("tidy", |node| node.phase = Phase::Finally);
+    let certain = (Fate::Starts, None);
+    assert_eq!(foreseen(parts(vec![Node::plain("a"), tidy()])), [certain.clone(), certain.clone()]);
+    let mut ask = asks(after("ask", &[0]), "needs.a.outputs.n == 1");
+    ask.rules.is_approval = true;
+    ask.work = Work::Approval { prompt: None, items: Vec::new() };
+    let told = foreseen(parts(vec![telling(Node::plain("a")), ask, Node::plain("b"), tidy()]));
+    assert_eq!((&told[2], told[3].1), (&certain, Some(HangsOn::Need)));
+}
+
+#[test]
+fn what_was_cut_off_is_foreseen_to_be_asked_about() {
+    let once = stage("a", |node| (node.rules.idempotent, node.rules.has_done_if) = (false, true));
+    assert_eq!(foreseen(parts(vec![once, after("b", &[0])])), [(Fate::Checked, None), (Fate::Starts, None)]);
+}
+
+#[test]
+fn a_stage_that_is_cut_as_it_runs_is_no_guess_before_it_starts() {
+    let bad = asks(after("b", &[0]), "needs.nobody.state == 'success'");
+    let later = Node { needs: after("", &[0]).needs, ..sharded(4, auto(1000)) };
+    let told = foreseen(parts(vec![Node::plain("a"), bad, later, Node::plain("d")]));
+    assert_eq!(told[3], (Fate::Starts, None));
+}
+
+/// When each stage of a rehearsal starts and ends.
+fn rehearsed(nodes: Vec<Node>) -> Vec<(u32, u64, u64)> {
+    let shown = rehearse(&graph(parts(nodes))).starts;
+    shown.iter().map(|it| (it.node.raw(), it.at.ms(), it.end.ms())).collect()
+}
+
+#[test]
+fn a_rehearsal_asks_the_cache_in_no_time_and_shows_what_has_no_items() {
+    let cached = stage("a", |node| (node.rules.has_cache, node.rules.expected) = (true, Span::from_ms(10)));
+    let empty = Node { needs: after("", &[0]).needs, ..stage("b", |node| node.rules.shards = 0) };
+    assert_eq!(rehearsed(vec![cached, empty]), [(0, 0, 10), (1, 10, 10)]);
+}
+
+#[test]
+fn a_rehearsal_hears_nothing_before_its_time() {
+    let takes = |ms: u64| move |node: &mut Node| node.rules.expected = Span::from_ms(ms);
+    let rate = Some(crate::plan::model::Rate { count: 1, per: Span::from_secs(1) });
+    let mut paced = sharded(3, Split { size: 1, rate, ..Split::default() });
+    takes(1500)(&mut paced);
+    let next = Node { needs: after("", &[1]).needs, ..stage("next", takes(10)) };
+    let nodes = vec![paced, stage("other", takes(1500)), next];
+    assert_eq!(rehearsed(nodes), [(1, 0, 1500), (0, 0, 3500), (2, 1500, 1510)]);
 }

@@ -233,3 +233,40 @@ fn a_run_that_drains_behind_its_box_does_not_stay_to_wait_for_a_person() {
     assert!(story.core.state().suspended().is_none(), "the box is not over yet");
     story.wait(100).ends(1, Outcome::Signal(15)).has(&LEAVES).is(2, NodeState::Waiting);
 }
+
+/// Two items, of which one may start every so often.
+fn paced(per_ms: u64) -> Node {
+    use crate::graph::model::Split;
+    let rate = Some(crate::plan::model::Rate { count: 1, per: Span::from_ms(per_ms) });
+    super::shards::sharded(2, Split { size: 1, rate, ..Split::default() })
+}
+
+#[test]
+fn a_start_that_its_rate_holds_back_is_waited_for_only_if_it_comes_in_time() {
+    let mut story = Story::boxed(100, parts(vec![paced(50)]));
+    story.wait(10).shard(0, 0, Outcome::Success).then_ends_with(&Event::ShardFinished {
+        attempt: Attempt { node: n(0), shard: 0, number: 1 },
+        outcome: Outcome::Success,
+        took: Span::from_ms(1),
+        result: Box::default(),
+    });
+    story.wait(40).starts(&[(0, 1)]);
+    let mut story = Story::boxed(100, parts(vec![paced(100)]));
+    story.wait(10).shard(0, 0, Outcome::Success).has(&LEAVES);
+}
+
+#[test]
+fn a_run_that_drains_behind_its_box_does_what_it_can_before_it_leaves_a_question() {
+    let accept = Accept { success: false, skipped: false, failed: true };
+    let handler = |id: &str, change: fn(&mut Node)| {
+        stage(id, |node| {
+            node.needs = vec![Need { node: n(0), accept }];
+            change(node);
+        })
+    };
+    let ask = handler("ask", |node| node.rules.is_approval = true);
+    let mend = handler("mend", |node| node.rules.retry = Some(retry(1, 500)));
+    let mut story = Story::boxed(100, parts(vec![Node::plain("a"), ask, mend]));
+    story.fails(0).starts(&[(2, 0)]).wait(90).fails(2).is(2, NodeState::Retrying);
+    story.wait(499).then(&[Event::BoxClosed]).wait(1).starts(&[(2, 0)]).succeeds(2).has(&LEAVES);
+}

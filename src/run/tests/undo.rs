@@ -219,3 +219,23 @@ fn a_service_is_not_started_again_for_what_is_undone() {
     story.tell(Input::Cancel { level, why, by: "ann".to_owned() }).starts(&[(2, 0)]);
     story.resume().starts(&[(2, 0)]).succeeds(2).is(0, NodeState::Undone);
 }
+
+#[test]
+fn what_a_person_says_once_the_clean_up_has_begun_orders_no_rollback() {
+    let mut story = chain();
+    story.succeeds(0).succeeds(1).succeeds(2).has(&Event::FinallyBegan);
+    let (level, why) = (CancelLevel::Stop, CancelReason::Rollback);
+    story.tell(Input::Cancel { level, why, by: "ann".to_owned() }).then(&[]);
+    // `b` is in a scope that rolls back, and is known to have failed only when the clean-up runs.
+    let once = stage("b", |node| (node.rules.idempotent, node.scope) = (false, ScopeIx::new(1)));
+    let clean = stage("notify", |node| node.phase = Phase::Finally);
+    let mut parts = rollback(vec![Node::plain("a"), once, undo(1), clean]);
+    parts.scopes[0].policy = Policy::Drain;
+    let parent = Some(ScopeIx::new(0));
+    parts.scopes.push(Scope { parent, name: "inner".to_owned(), policy: Policy::Rollback });
+    let mut story = Story::with(4, parts);
+    story.fails(0).ends(1, Outcome::Signal(9)).is(1, NodeState::Unknown).starts(&[(3, 0)]);
+    story.resolves(1, Resolution::Failed).is(1, NodeState::Failed).starts(&[]);
+    story.succeeds(3).run_ends_as(RunEnd::Failed);
+    assert!(!story.core.state().is_undoing());
+}
