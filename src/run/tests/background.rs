@@ -1,5 +1,6 @@
 //! Background work: released with what it needs, started behind the verdict, and never a part of it.
 
+use super::consent::{began_freeze, frozen};
 use super::*;
 
 fn behind(id: &str, needs: &[u32]) -> Node {
@@ -16,7 +17,9 @@ fn deploy() -> Story {
 impl Story {
     /// Another engine takes the run over, for the background only.
     fn drains(&mut self) -> &mut Self {
-        let resumed = Box::new(Resumed { drains: true, ..resumed(0) });
+        // Its wall clock says what the run's does, which began at 0.
+        let wall_ms = i64::try_from(self.at.raw()).expect("a short story");
+        let resumed = Box::new(Resumed { drains: true, wall_ms, ..resumed(0) });
         self.tell(Input::Recover { resumed, plan_version: None, changed: vec![], rerun: vec![], failed: vec![] })
     }
 
@@ -119,4 +122,21 @@ fn after_a_cancel_nothing_of_the_background_starts() {
     story.then_ends_with(&Event::RunSuspended { why: SuspendReason::HandOver });
     assert_eq!(story.core.state().decided().map(|it| it.state), Some(RunEnd::Cancelled));
     story.drains().starts(&[(2, 0)]).succeeds(2).run_ends_as(RunEnd::Cancelled);
+}
+
+#[test]
+fn a_freeze_holds_work_back_and_keeps_it_in_the_queue() {
+    let mut story = frozen(vec![Node::plain("a"), behind("up", &[0]), behind("more", &[1])], 100, 10_000);
+    let queued = |story: &Story| story.core.state().queued().collect::<Vec<_>>();
+    story.wait(200).has(&began_freeze(10_000));
+    // Its release is no start, and the verdict waits for no freeze.
+    story.succeeds(0).has(&Event::BackgroundReleased { node: n(1) }).starts(&[]);
+    assert_eq!(story.core.state().decided().map(|it| it.state), Some(RunEnd::Success));
+    assert_eq!(queued(&story), [n(1)]);
+    // Another engine in the middle of it holds the work back as well.
+    let mut early = story.without_last(0);
+    early.drains().starts(&[]);
+    assert_eq!(queued(&early), [n(1)]);
+    story.wait(20_000).starts(&[(1, 0)]).succeeds(1).succeeds(2).run_ends(RunEnd::Success);
+    assert_eq!(queued(&story), []);
 }

@@ -178,13 +178,13 @@ fn a_broken_glass_lifts_the_policy_and_not_the_plan() {
     story.is(0, NodeState::Waiting);
 }
 
-fn frozen(nodes: Vec<Node>, from_ms: i64, to_ms: i64) -> Story {
+pub(super) fn frozen(nodes: Vec<Node>, from_ms: i64, to_ms: i64) -> Story {
     let mut parts = parts(nodes);
     parts.settings.freezes = vec![Frozen { from_ms, to_ms, words: "holidays".to_owned() }];
     Story::with(8, parts)
 }
 
-fn began_freeze(until_ms: i64) -> Event {
+pub(super) fn began_freeze(until_ms: i64) -> Event {
     Event::FreezeBegan { until_ms, words: "holidays".to_owned() }
 }
 
