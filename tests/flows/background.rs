@@ -82,7 +82,9 @@ fn told_not_to_wait_it_ends_with_the_verdict_and_another_engine_does_the_rest() 
     // What is left keeps the run, however old it is.
     let kept = project.engine(&["gc", "--keep", "0"]).expect(0).stdout;
     assert!(project.runs().contains(&run), "{kept}");
+    let took = status(&project)["duration_ms"].clone();
     project.engine(&["queue", "drain"]).expect(0);
+    assert_eq!(status(&project)["duration_ms"], took, "what follows the verdict is no time of the run");
     assert_eq!(log(&project), ["deploy", "tidy", "upload", "metrics"]);
     assert_eq!(work(&project), [is("metrics", "done", 1), is("upload", "done", 1)]);
     let nothing = project.engine(&["queue", "drain", "--until-empty"]).expect(0);

@@ -309,8 +309,10 @@ impl View {
 
     /// How long the run took so far at `now`: from its start, gaps between engines left out.
     pub fn elapsed(&self, now: Millis) -> Span {
-        let gaps = self.sessions.iter().fold(Span::ZERO, |sum, session| sum + session.gap);
-        self.ended.unwrap_or(now).since(Millis::ZERO) - gaps
+        let end = self.ended.unwrap_or(now);
+        // An engine that only goes on with the background came after the end.
+        let before = self.sessions.iter().filter(|session| session.at <= end);
+        end.since(Millis::ZERO) - before.fold(Span::ZERO, |sum, session| sum + session.gap)
     }
 
     /// The engines that worked on the run, the first one first.
