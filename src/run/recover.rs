@@ -144,7 +144,10 @@ impl RunState {
             // What a gate has seen counts no more once it is to ask again.
             ReopenReason::Ordered => !by_person || self.has_asked(node),
             ReopenReason::Upstream | ReopenReason::Restart => true,
-            ReopenReason::Resume => self.node(node).phase == Part::Finally || self.cells[node].is_undone,
+            ReopenReason::Resume => {
+                // A gate that was refused, or of which nobody decided, has not passed: it asks again.
+                self.node(node).phase == Part::Finally || self.cells[node].is_undone || self.has_asked(node)
+            }
             ReopenReason::Changed => false,
         };
         let is_restart = match why {

@@ -72,7 +72,10 @@ impl View {
             // A person's word on an outcome that nobody knew is about that alone.
             ReopenReason::Ordered => !(node.state == NodeState::Unknown && node.decided_by.is_some()),
             ReopenReason::Upstream | ReopenReason::Restart => true,
-            ReopenReason::Resume => self.node(ix).phase == Phase::Finally || node.is_undone,
+            ReopenReason::Resume => {
+                let it = self.node(ix);
+                it.phase == Phase::Finally || node.is_undone || it.rules.hold.is_some()
+            }
             ReopenReason::Changed => false,
         }
     }

@@ -1,6 +1,7 @@
 //! Records become a view: the only place that changes one.
 
 use crate::base::{Millis, NodeIx, Span};
+use crate::gate::verdict::{HALTED, HELD};
 use crate::run::event::{
     Answer, Attempt, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, Resolution, ShardResult,
     SkipReason,
@@ -204,10 +205,13 @@ impl View {
         let start = known.map_or(Millis::new(at.since(Millis::ZERO + took).ms()), |(_, start)| start);
         let is_left = self.in_background() && self.leaves_background();
         let is_handed_over = is_left || (self.is_box_closed && (self.cancel.is_none() || self.in_background()));
+        let is_gate = self.node(attempt.node).rules.hold.is_some();
         self.edit(attempt.node, |node| {
             node.shards.running = node.shards.running.saturating_sub(1);
             match outcome {
                 Outcome::Success => node.shards.done += 1,
+                // A held gate has its verdict, and what a person says of it is no end of the attempt.
+                Outcome::Exit(HELD | HALTED) if is_gate => node.shards.done += 1,
                 Outcome::Cancelled if is_handed_over => {
                     let when = if is_left { "and left to the next engine" } else { "at the end of a time box" };
                     node.note(&format!("stopped {when}: as if not run"));

@@ -56,6 +56,25 @@ fn a_held_gate_waits_like_an_approval_and_what_a_person_says_counts() {
     story.wait(60_000).is(0, NodeState::TimedOut).run_ends(RunEnd::Failed);
 }
 
+/// What failed is tried again by a resume, and trying a gate again is asking it again.
+#[test]
+fn a_gate_that_did_not_pass_asks_again_in_a_resume() {
+    type Ends = fn(&mut Story);
+    let ends: [Ends; 3] = [
+        |story| _ = story.decides(0, false).run_ends(RunEnd::Failed),
+        |story| _ = story.wait(60_000).run_ends(RunEnd::Failed),
+        |story| _ = story.cancel(CancelLevel::Stop).run_ends_as(RunEnd::Cancelled),
+    ];
+    for end in ends {
+        let mut story = Story::of(vec![gate("gate"), after("next", &[0])]);
+        told(&mut story, HELD);
+        end(&mut story);
+        story.resume().is(0, NodeState::Running).has(&retried(0, 2));
+        told(&mut story, 0);
+        story.is(0, NodeState::Success).starts(&[(1, 0)]);
+    }
+}
+
 #[test]
 fn a_gate_that_nobody_decided_about_passes_only_if_its_plan_says_so() {
     let mut lenient = gate("gate");
