@@ -7,6 +7,7 @@ mod audit;
 mod background;
 mod book;
 mod consent;
+mod crews;
 mod disk;
 mod edited;
 mod engines;
