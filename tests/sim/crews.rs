@@ -22,7 +22,7 @@ type Key = (NodeIx, u32);
 
 fn plan(dice: &mut Dice) -> Arc<Graph> {
     let mut nodes: Vec<Node> = Vec::new();
-    for at in 0..1 + dice.small(3) {
+    for at in 0..=dice.small(3) {
         let mut node = Node::plain(&format!("s{at}"));
         node.rules.grace = Span::from_ms(5);
         node.rules.idempotent = dice.chance(80);
@@ -164,7 +164,9 @@ impl World {
         for (at, event) in self.core.step(self.now, inputs).events {
             let mut orders = Vec::new();
             input::commands(&event, |command| orders.push(command));
-            orders.into_iter().for_each(|command| self.obey(command));
+            for command in orders {
+                self.obey(command);
+            }
             self.log.push((at, event));
         }
     }
