@@ -10,7 +10,7 @@ use crate::laws::{is_inside, is_startable, policy};
 
 /// What the core believes is what happened.
 pub(crate) fn after_each(book: &Book, state: &RunState) {
-    let slots = book.running.len() + book.checks.len();
+    let slots = book.slots();
     assert!(slots <= state.jobs() as usize, "more than {} at once", state.jobs());
     let runs: Vec<Key> = state.flights().iter().map(|it| (it.attempt().node, it.attempt().shard)).collect();
     assert!(runs.iter().eq(book.running.keys()), "the core's attempts are {runs:?}");
@@ -134,7 +134,7 @@ fn cancels_reach_everybody(book: &Book) {
 
 /// A stage that could start starts.
 fn no_slot_is_idle(book: &Book, state: &RunState) {
-    let slots = book.running.len() + book.checks.len();
+    let slots = book.slots();
     let is_over = book.box_is_over() && book.cancel.is_none();
     if is_over
         || book.has_left()

@@ -43,6 +43,8 @@ pub(crate) struct Stage {
     /// A shard was asked to stop because of its scope.
     pub(crate) was_killed: bool,
     pub(crate) unknown: BTreeSet<u32>,
+    /// A gate of which an attempt ended without a yes or a no, and whether that halts it.
+    pub(crate) held: Option<bool>,
 }
 
 /// The recount.
@@ -159,15 +161,6 @@ impl Book {
     /// Whether somebody cancelled the run, so that it ends as cancelled.
     pub(crate) fn by_person(&self) -> bool {
         matches!(self.cancel, Some((_, CancelReason::Person | CancelReason::Terminated)))
-    }
-
-    pub(crate) fn box_is_over(&self) -> bool {
-        self.time_box.is_some_and(|(_, is_over)| is_over)
-    }
-
-    /// The time box, while it decides what starts: a run that comes to its end is not held back.
-    pub(crate) fn holding_box(&self) -> Option<(Millis, bool)> {
-        self.time_box.filter(|_| self.cancel.is_none())
     }
 
     fn start(&mut self, at: Millis, attempt: Attempt) {
@@ -291,6 +284,11 @@ impl Book {
         let key = (attempt.node, attempt.shard);
         let run = self.running.remove(&key).expect("the fence");
         assert_eq!(run.number, attempt.number, "the fence");
+        if let Some(is_halt) = self.holds_by(key.0, outcome) {
+            self.stages.entry(key.0).or_default().held = Some(is_halt);
+            self.done.insert(key);
+            return;
+        }
         match outcome {
             Outcome::Success => {
                 self.done.insert(key);
@@ -373,6 +371,11 @@ impl Book {
                 self.states.insert(node, if is_blocked { NodeState::Blocked } else { NodeState::Skipped });
             }
             Event::NodeReopened { why, .. } => self.reopen(node, *why),
+            // Whoever is asked about a held gate has it ask again.
+            Event::NodeResolved { resolution: Resolution::Rerun, .. } if stage.opened.is_some() => {
+                *stage = Stage { is_admitted: stage.is_admitted, ..Stage::default() };
+                self.done.retain(|key| key.0 != node);
+            }
             Event::NodeResolved { resolution, .. } => {
                 stage.resolved = Some(*resolution);
                 let shards = std::mem::take(&mut stage.unknown);
@@ -406,12 +409,13 @@ impl Book {
             self.forced.retain(of);
             self.doubt.retain(of);
         }
-        let is_whole = match why {
-            ReopenReason::Ordered => !by_person,
-            ReopenReason::Upstream | ReopenReason::Restart => true,
-            ReopenReason::Resume => is_finally,
-            ReopenReason::Changed => false,
-        };
+        let is_whole = old.held.is_some()
+            || match why {
+                ReopenReason::Ordered => !by_person,
+                ReopenReason::Upstream | ReopenReason::Restart => true,
+                ReopenReason::Resume => is_finally,
+                ReopenReason::Changed => false,
+            };
         let done: Vec<Key> = self.done.iter().copied().filter(|key| key.0 == node).collect();
         if is_whole {
             self.done.retain(of);

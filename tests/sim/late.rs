@@ -170,6 +170,12 @@ impl Late {
             }
             Event::TicketRaised { case } if case.kind == CaseKind::Items => {}
             Event::TicketRaised { .. } => drop(self.owed.remove(0)),
+            Event::ShardFinished { attempt, outcome, .. }
+                if book.holds_by(attempt.node, outcome) == Some(true) =>
+            {
+                let (kind, severity, node) = (CaseKind::Halted, Severity::Critical, Some(attempt.node));
+                self.owed.push(Case { kind, severity, node, words: "guardian.halt: no verdict".to_owned() });
+            }
             Event::NodeFinished { node, state, .. } => self.owe(book, *node, *state),
             Event::NodeReopened { node, why } => self.reopen(book, *node, *why),
             Event::ShardsReopened { node } => self.reopen(book, *node, ReopenReason::Ordered),

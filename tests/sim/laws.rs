@@ -383,7 +383,13 @@ fn end_is_true(book: &Book, run: &RunState, node: NodeIx, end: NodeState, reason
         || book.late.fails(book, node);
     match end {
         NodeState::Success if it.rules.is_approval => assert_eq!(stage.decided, Some(true), "{node:?}"),
-        NodeState::Success => assert!(all_done(), "{node:?} succeeds with work left"),
+        NodeState::Success => {
+            assert!(all_done(), "{node:?} succeeds with work left");
+            assert!(
+                stage.held.is_none() || stage.decided == Some(true),
+                "{node:?} is held, and nobody let it pass"
+            );
+        }
         NodeState::Cached => assert!(stage.is_cached, "{node:?}"),
         NodeState::Failed => assert!(has_failed, "{node:?} did not fail"),
         NodeState::TimedOut => {
@@ -447,9 +453,14 @@ fn expiry_is_true(book: &Book, at: Millis, node: NodeIx, clock: Clock) {
 fn gate_opens(book: &Book, state: &RunState, at: Millis, node: NodeIx, expires: Option<Millis>) {
     let it = &book.graph.nodes[node];
     may_act(book, node);
-    assert!(it.rules.is_approval && state.state(node) == NodeState::Waiting);
+    let held = book.stage(node).held;
+    assert!((it.rules.is_approval || held.is_some()) && state.state(node) == NodeState::Waiting);
     assert!(book.stage(node).opened.is_none() && book.stage(node).decided.is_none(), "{node:?} asks twice");
-    assert_eq!(expires, it.rules.timeout.map(|timeout| at + timeout));
+    let wait = match held {
+        Some(is_halt) => it.rules.hold.filter(|_| !is_halt),
+        None => it.rules.timeout,
+    };
+    assert_eq!(expires, wait.map(|wait| at + wait));
     assert!(it.needs.iter().all(|&need| accepts(book, need)), "{node:?} asks without its needs");
 }
 

@@ -180,7 +180,7 @@ pub(crate) fn may_pass(book: &Book, node: NodeIx, why: &SkipReason) {
 
 /// A node of the rollback whose turn has come starts: what is independent is undone at once.
 pub(crate) fn nothing_waits(book: &Book, slots: usize) {
-    let used = book.running.len() + book.checks.len();
+    let used = book.slots();
     let is_open = book.cancel.is_some_and(|(level, _)| level < CancelLevel::Stop) && book.undos.why.is_some();
     if !is_open || book.is_paused || book.is_suspended || used >= slots {
         return;

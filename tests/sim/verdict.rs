@@ -1,6 +1,6 @@
 //! What a run comes to, recounted.
 
-use engine::base::NodeIx;
+use engine::base::{Millis, NodeIx};
 use engine::graph::model::Phase;
 use engine::run::event::{CancelLevel, NodeState, RunEnd, Verdict};
 
@@ -8,6 +8,15 @@ use crate::book::Book;
 use crate::laws::has_ended;
 
 impl Book {
+    pub(crate) fn box_is_over(&self) -> bool {
+        self.time_box.is_some_and(|(_, is_over)| is_over)
+    }
+
+    /// The time box, while it decides what starts: a run that comes to its end is not held back.
+    pub(crate) fn holding_box(&self) -> Option<(Millis, bool)> {
+        self.time_box.filter(|_| self.cancel.is_none())
+    }
+
     pub(crate) fn has_failed(&self) -> bool {
         let bad = [NodeState::Failed, NodeState::TimedOut, NodeState::Unknown];
         let counts = |(node, state): (&NodeIx, &NodeState)| match state {

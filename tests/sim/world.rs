@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use engine::base::{Digest, Millis, NodeIx, RunId, Span};
+use engine::gate::verdict::{HALTED, HELD};
 use engine::graph::Graph;
 use engine::run::event::{
     Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, Resolution, Resumed, ShardResult, StopKind,
@@ -18,7 +19,7 @@ use crate::disk::Disk;
 use crate::items::Items;
 use crate::plan::{Dice, Kind, versions};
 use crate::seen::Seen;
-use crate::{audit, laws, news, plan};
+use crate::{audit, held, laws, news, plan};
 
 /// How the outside behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +69,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, mode: Mode) -> Self {
+        Self::of(seed, mode, mode == Mode::Hostile)
+    }
+
+    /// With gates that may be held among its stages, or without any.
+    pub(crate) fn of(seed: u64, mode: Mode, has_gates: bool) -> Self {
         let kind = match mode {
             Mode::Hostile => Kind::Wild,
             Mode::Calm | Mode::Mended => Kind::Calm,
@@ -77,6 +83,9 @@ impl World {
         if mode == Mode::Hostile {
             for graph in &mut plans {
                 consent::strew(seed, Arc::make_mut(graph));
+                if has_gates {
+                    held::strew(seed, Arc::make_mut(graph));
+                }
             }
         }
         let mut world = Self::bare(seed, mode, plans);
@@ -379,6 +388,12 @@ impl World {
 
     fn ask(&mut self, node: NodeIx) {
         let approved = self.approves(node);
+        let is_held = !self.graph().nodes[node].rules.is_approval;
+        if is_held && self.dice.chance(40) {
+            let after = self.dice.below(300);
+            let (by, note) = ("p1".to_owned(), String::new());
+            return self.send(after, Input::Resolve { node, resolution: Resolution::Rerun, by, note });
+        }
         if self.mode != Mode::Hostile || self.dice.chance(80) {
             let after = self.dice.below(300);
             consent::answers(node, approved).for_each(|answer| self.send(after, answer));
@@ -465,6 +480,14 @@ impl World {
             Mode::Fixed if slice.is_none() && Dice(fixed ^ 0x5555).chance(4) => None,
             Mode::Calm | Mode::Fixed if is_bad(12) => Some(Outcome::Exit(1)),
             Mode::Calm | Mode::Fixed | Mode::Mended => Some(Outcome::Success),
+            Mode::Hostile if self.graph().nodes[attempt.node].rules.hold.is_some() => {
+                Some(match self.dice.below(8) {
+                    0..3 => Outcome::Exit(HELD),
+                    3 => Outcome::Exit(HALTED),
+                    4 => Outcome::Exit(1),
+                    _ => Outcome::Success,
+                })
+            }
             Mode::Hostile => Some(match self.dice.below(12) {
                 0 => Outcome::Exit(1),
                 1 => Outcome::Signal(11),
