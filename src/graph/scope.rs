@@ -135,7 +135,7 @@ impl Graph {
                     "env",
                     &self.settings.environment.as_ref().map_or_else(Tree::default, |env| Tree::map(&env.values)),
                 ),
-                "secrets" => return Err(later(name)),
+                "secrets" => return Err(secret(name)),
                 _ => {}
             }
         }
@@ -364,10 +364,10 @@ fn only_the_run() -> Error {
     Error { fault: Fault::Later, message: "only the run can tell".to_owned(), range: None, help: None }
 }
 
-fn later(name: &Name) -> Error {
+fn secret(name: &Name) -> Error {
     Error {
         fault: Fault::Unknown,
-        message: format!("`{}` is not built yet in this version", name.dotted()),
+        message: format!("`{}` is secret, so no expression can read it", name.dotted()),
         range: Some(name.range.clone()),
         help: None,
     }

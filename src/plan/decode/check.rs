@@ -93,22 +93,13 @@ impl<'a> Check<'a> {
 
     /// The value of a known key.
     fn known(&mut self, key: &Key, value: &Tree, known: &'static KeyDoc) {
-        match known.since {
-            Some(feature) => self.not_yet(key.at, &format!("`{}`", key.text), feature),
-            None if matches!(value.kind, Kind::Null) && !matches!(known.shape, Shape::Any) => {
-                let message = format!("`{}` has no value", key.text);
-                let help = format!("give it one, `{}: {}`, or leave the key out", known.name, known.example);
-                self.push(Diagnostic::error("plan::wrong-type", key.at, message).help(help));
-            }
-            None => self.value(&key.text, value, &known.shape, known.example),
+        if matches!(value.kind, Kind::Null) && !matches!(known.shape, Shape::Any) {
+            let message = format!("`{}` has no value", key.text);
+            let help = format!("give it one, `{}: {}`, or leave the key out", known.name, known.example);
+            self.push(Diagnostic::error("plan::wrong-type", key.at, message).help(help));
+        } else {
+            self.value(&key.text, value, &known.shape, known.example);
         }
-    }
-
-    /// Something that is known but not built.
-    pub(super) fn not_yet(&mut self, at: Place, what: &str, feature: &str) {
-        let message = format!("{what} is not built yet: it comes with the feature `{feature}`");
-        let help = "take it out for now; it is refused because nothing in a plan is ever ignored";
-        self.push(Diagnostic::error("plan::not-yet", at, message).label("known, but not built").help(help));
     }
 
     /// A key that nobody knows.
@@ -164,7 +155,7 @@ impl<'a> Check<'a> {
             _ => false,
         });
         match near {
-            Some(Shape::Word(choices)) if choices.iter().any(|choice| choice.since.is_none()) => {
+            Some(Shape::Word(choices)) => {
                 let text = value.as_str().unwrap_or_default();
                 self.word(key, value.at, text, choices);
             }
@@ -332,21 +323,18 @@ impl<'a> Check<'a> {
 
     /// One word of a closed set.
     fn word(&mut self, key: &str, at: Place, text: &str, choices: &'static [Choice]) {
-        match choices.iter().find(|choice| choice.word == text) {
-            Some(Choice { since: Some(feature), .. }) => self.not_yet(at, &format!("`{key}: {text}`"), feature),
-            Some(_) => {}
-            None => {
-                let built = || choices.iter().filter(|choice| choice.since.is_none()).map(|choice| choice.word);
-                let words: Vec<_> = built().map(|word| format!("`{word}`")).collect();
-                let mut help = format!("one of {}", words.join(", "));
-                let same = built().find(|word| word.eq_ignore_ascii_case(text));
-                if let Some(word) = same.or_else(|| nearest(text, built())) {
-                    help = format!("did you mean `{word}`? it is {help}");
-                }
-                let message = format!("`{key}` has no word `{text}`");
-                self.push(Diagnostic::error("plan::unknown-word", at, message).help(help));
-            }
+        let known = || choices.iter().map(|choice| choice.word);
+        if known().any(|word| word == text) {
+            return;
         }
+        let words: Vec<_> = known().map(|word| format!("`{word}`")).collect();
+        let mut help = format!("one of {}", words.join(", "));
+        let same = known().find(|word| word.eq_ignore_ascii_case(text));
+        if let Some(word) = same.or_else(|| nearest(text, known())) {
+            help = format!("did you mean `{word}`? it is {help}");
+        }
+        let message = format!("`{key}` has no word `{text}`");
+        self.push(Diagnostic::error("plan::unknown-word", at, message).help(help));
     }
 
     /// The items of a list.

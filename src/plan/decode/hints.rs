@@ -55,7 +55,7 @@ pub(super) fn for_key(written: &str, table: &'static Table) -> Option<String> {
     if let Some((_, better)) = foreign {
         return Some(format!("it is called {better} here"));
     }
-    let known = table.keys.iter().filter(|key| key.since.is_none()).map(|key| key.name);
+    let known = table.keys.iter().map(|key| key.name);
     nearest(&kebab, known).map(|near| format!("did you mean `{near}`?"))
 }
 
@@ -87,7 +87,7 @@ fn elsewhere(written: &str, table: &'static Table) -> Option<String> {
         if let Some(parent) = under(written) {
             return Some(format!("`{written}` belongs under `{parent}`"));
         }
-        let top = FILE.key(written).filter(|key| key.since.is_none() && key.name != "stages");
+        let top = FILE.key(written).filter(|key| key.name != "stages");
         return top.map(|_| format!("`{written}` belongs to the top level of the plan"));
     }
     if is(&super::super::schema::tables::ACTION) && STAGE.key(written).is_some() {

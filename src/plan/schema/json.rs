@@ -14,8 +14,7 @@ const RATE: &str = r"^\d+/\d*[a-z]";
 /// A share as text.
 const SHARE: &str = r"^\d+(\.\d{1,4})?%?$";
 
-/// The JSON Schema that editors complete and check plans with. It accepts what the engine reads; a key that
-/// is known but not built yet is described and refused.
+/// The JSON Schema that editors complete and check plans with. It accepts what the engine reads.
 pub fn json_schema() -> Value {
     whole("engine plan", &FILE, tables::ALL)
 }
@@ -108,9 +107,6 @@ fn object(table: &Table) -> Map<String, Value> {
 
 /// The schema of one key's value, with its documentation.
 fn property(key: &Key) -> Value {
-    if let Some(feature) = key.since {
-        return json!({"not": {}, "description": format!("{} (not built yet: comes with {feature})", key.doc)});
-    }
     let mut value = shape(&key.shape);
     let map = value.as_object_mut().expect("every shape prints as an object");
     map.insert("description".to_owned(), json!(key.doc));
@@ -172,10 +168,9 @@ fn stage_list(named: &Named) -> Value {
     }})
 }
 
-/// The schema of a closed set, without the words that are not built.
+/// The schema of a closed set.
 fn words(choices: &[Choice]) -> Value {
-    let built: Vec<_> = choices.iter().filter(|choice| choice.since.is_none()).map(|choice| choice.word).collect();
-    if built.is_empty() { json!({"not": {}}) } else { json!({"enum": built}) }
+    json!({"enum": choices.iter().map(|choice| choice.word).collect::<Vec<_>>()})
 }
 
 /// What a name must look like, as a pattern.

@@ -2,7 +2,7 @@
 //!
 //! One set of static tables ([`tables`]) is read by four: the decoder checks trees by it, [`json_schema`] and
 //! [`reference()`] print it, and the errors take their spellings from it. A key that is not in a table does not
-//! exist; a key whose [`Key::since`] is set is known, documented and refused until its feature is built.
+//! exist.
 
 mod json;
 mod reference;
@@ -39,8 +39,6 @@ pub struct Key {
     pub default: Option<&'static str>,
     /// Whether it must be written.
     pub required: bool,
-    /// The feature that brings it, while it is not built.
-    pub since: Option<&'static str>,
     /// Whether an action file may have it (only asked at the top level).
     pub in_action_file: bool,
 }
@@ -74,8 +72,6 @@ pub struct Choice {
     pub word: &'static str,
     /// What it means.
     pub doc: &'static str,
-    /// The feature that brings it, while it is not built.
-    pub since: Option<&'static str>,
 }
 
 /// What a value must be.
@@ -148,7 +144,7 @@ impl Table {
 impl Key {
     /// A key that may be left out.
     pub const fn new(name: &'static str, shape: Shape, doc: &'static str, example: &'static str) -> Self {
-        Self { name, shape, doc, example, default: None, required: false, since: None, in_action_file: false }
+        Self { name, shape, doc, example, default: None, required: false, in_action_file: false }
     }
 
     /// With what holds when it is absent.
@@ -165,13 +161,6 @@ impl Key {
         self
     }
 
-    /// That is not built yet and comes with `feature`.
-    #[must_use]
-    pub const fn since(mut self, feature: &'static str) -> Self {
-        self.since = Some(feature);
-        self
-    }
-
     /// That an action file may have too.
     #[must_use]
     pub const fn in_action_file(mut self) -> Self {
@@ -181,14 +170,9 @@ impl Key {
 }
 
 impl Choice {
-    /// A word that is built.
+    /// A word and what it means.
     pub const fn new(word: &'static str, doc: &'static str) -> Self {
-        Self { word, doc, since: None }
-    }
-
-    /// A word that comes with `feature`.
-    pub const fn later(word: &'static str, doc: &'static str, feature: &'static str) -> Self {
-        Self { word, doc, since: Some(feature) }
+        Self { word, doc }
     }
 }
 

@@ -15,7 +15,7 @@ those, then run `ENGINE_BLESS=1 cargo test --lib plan::schema`.
 
 YAML and TOML are two spellings of one model. Keys are kebab-case. A duration is text with units that descend: `90s`,
 `1h30m`, `250ms`, `2d`. Where a number or a duration is wanted, text with `{{ … }}` may give it. Ids and names match
-`[a-z][a-z0-9_-]{0,63}`. A key marked *not built yet* is known and refused, never ignored.
+`[a-z][a-z0-9_-]{0,63}`.
 ";
 
 /// The whole reference as Markdown.
@@ -101,7 +101,7 @@ fn print_table(out: &mut String, table: &Table) {
         );
     }
     out.push_str("\n```yaml\n");
-    for key in table.keys.iter().filter(|key| key.since.is_none()) {
+    for key in table.keys {
         let _ = writeln!(out, "{}: {}", key.name, key.example);
     }
     out.push_str("```\n");
@@ -109,16 +109,13 @@ fn print_table(out: &mut String, table: &Table) {
 
 /// The value column.
 fn value(key: &Key) -> String {
-    if key.since.is_some() { String::new() } else { cell(&words(&key.shape)) }
+    cell(&words(&key.shape))
 }
 
 /// The meaning column.
 fn meaning(key: &Key) -> String {
     let scope = if key.in_action_file { " *(action files too)*" } else { "" };
-    match key.since {
-        Some(feature) => format!("{} *(not built yet: {feature})*", cell(key.doc)),
-        None => format!("{}{scope}", cell(key.doc)),
-    }
+    format!("{}{scope}", cell(key.doc))
 }
 
 /// The last column.
@@ -142,8 +139,7 @@ fn words(shape: &Shape) -> String {
 fn print_words(out: &mut String, title: &str, choices: &[Choice]) {
     let _ = write!(out, "\n### {title}\n\n| word | meaning |\n| --- | --- |\n");
     for choice in choices {
-        let later = choice.since.map(|feature| format!(" *(not built yet: {feature})*")).unwrap_or_default();
-        let _ = writeln!(out, "| `{}` | {}{later} |", choice.word, cell(choice.doc));
+        let _ = writeln!(out, "| `{}` | {} |", choice.word, cell(choice.doc));
     }
 }
 

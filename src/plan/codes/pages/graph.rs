@@ -106,20 +106,6 @@ stages: {go: {run: ./ship}}
 ",
     },
     Page {
-        code: "plan::not-built",
-        title: "a name that belongs to a feature not built yet",
-        text: "The language has it, this engine does not. It is refused and never taken for empty.",
-        bad: r#"version: 1
-stages:
-  ship: {run: [./ship, "{{ env.HOST }}"]}
-"#,
-        good: r#"version: 1
-inputs: {host: {default: localhost}}
-stages:
-  ship: {run: [./ship, "{{ inputs.host }}"]}
-"#,
-    },
-    Page {
         code: "plan::output-may-miss",
         title: "an output that may not be there",
         text: "The stage it comes from may be skipped or fail, and then the output is `none`. Give the reader \

@@ -126,17 +126,6 @@ stages: {go: {run: ./ship}}
 ",
     },
     Page {
-        code: "plan::not-yet",
-        title: "known, but not built yet",
-        text: "The language has it, this engine does not. It is refused and never ignored, because a plan that \
-               means a gate must not run without one. This version refuses nothing so: all that the language has is built.",
-        bad: "",
-        good: r"version: 1
-stages:
-  ship: {run: ./ship}
-",
-    },
-    Page {
         code: "plan::one-of",
         title: "none or several where exactly one is wanted",
         text: "A stage has one of `run` and `uses`; `items` has one source.",
