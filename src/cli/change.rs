@@ -9,7 +9,7 @@ use crate::driver::begin::Read;
 use crate::driver::compile::{self, Compiled, Expected};
 use crate::graph::build::Mode;
 use crate::graph::model::Work;
-use crate::graph::{Change, ChangeKind, compare};
+use crate::graph::{Change, ChangeKind, Graph, compare};
 use crate::report::console::Look;
 use crate::run::event::NodeState;
 
@@ -31,6 +31,8 @@ pub(super) struct Edit {
     pub(super) changes: Vec<Change>,
     /// Approvals above a change, in the new graph.
     pub(super) approvals: Vec<NodeIx>,
+    /// Why what undoes a stage that is gone cannot stay, if it cannot.
+    unkept: Option<String>,
 }
 
 /// Compares the files on disk with the run's snapshot.
@@ -57,6 +59,7 @@ pub(super) fn look(read: &Read, settings: &Settings) -> Result<Edited, Fault> {
     let recorded = &read.compiled.graph;
     Arc::make_mut(&mut compiled.graph)
         .expect(|node, graph| recorded.nodes[recorded.find(&graph.nodes[node].id)?].rules.usual);
+    let unkept = retire(&mut compiled, read).err();
     if compiled.graph.digest() == read.compiled.graph.digest() {
         return Ok(Edited::No);
     }
@@ -66,17 +69,53 @@ pub(super) fn look(read: &Read, settings: &Settings) -> Result<Edited, Fault> {
     }
     let changes = compare(recorded, &compiled.graph);
     let approvals = approvals_above(&compiled, &changes);
-    Ok(Edited::Yes(Box::new(Edit { compiled: Box::new(compiled), changes, approvals })))
+    Ok(Edited::Yes(Box::new(Edit { compiled: Box::new(compiled), changes, approvals, unkept })))
+}
+
+/// Keeps the stages that are gone and have done something which can be undone, as they were recorded.
+fn retire(compiled: &mut Compiled, read: &Read) -> Result<(), String> {
+    let (old, state) = (&read.compiled.graph, read.state());
+    let stages = old.outlasting(&compiled.graph, |node| state.may_have_done(node));
+    if stages.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = stages.iter().map(|&stage| &*old.nodes[stage].id).collect();
+    let kept = compiled.graph.retire(old, ids.iter().copied()).and_then(|graph| {
+        let mut undos = stages.iter().filter_map(|&stage| old.undone_by(stage));
+        undos.try_for_each(|undo| fits(undo, old, compiled)).map(|()| graph)
+    });
+    let undone = stages.iter().filter(|&&stage| old.undone_by(stage).is_some());
+    let lost: Vec<String> = undone.map(|&stage| format!("`{}`", old.nodes[stage].id)).collect();
+    let unkept = |why| format!("the edit drops what undoes {}, and it cannot be kept: {why}", lost.join(", "));
+    compiled.graph = Arc::new(kept.map_err(unkept)?);
+    Ok(())
+}
+
+/// Whether what undoes a stage of `old` finds around it what it was written for.
+fn fits(undo: NodeIx, old: &Graph, compiled: &Compiled) -> Result<(), String> {
+    let Work::Process(process) = &old.nodes[undo].work else { return Ok(()) };
+    let lost = process.secrets.iter().find(|(_, name)| !compiled.given.declares(name));
+    if let Some((_, name)) = lost {
+        return Err(format!("it needs the secret `{name}`, which is gone as well"));
+    }
+    let values = |graph: &Graph| graph.settings.environment.as_ref().map(|it| it.values.clone());
+    if old.is_late(undo) && values(old) != values(&compiled.graph) {
+        return Err("it may read the environment, which has other values now".to_owned());
+    }
+    Ok(())
 }
 
 /// Why a run cannot go on by an edited plan: it would leave stages that have done something without a way back.
 pub(super) fn strands(edit: &Edit, read: &Read) -> Option<String> {
+    if edit.unkept.is_some() {
+        return edit.unkept.clone();
+    }
     let (state, old) = (read.state(), &read.compiled.graph);
     let gone = edit.changes.iter().filter_map(|change| match change.kind {
         ChangeKind::Removed(ix) => old.nodes[ix].undoes,
         _ => None,
     });
-    let lost = gone.filter(|&stage| state.is_dirty(stage)).map(|stage| format!("`{}`", old.nodes[stage].id));
+    let lost = gone.filter(|&stage| state.may_have_done(stage)).map(|stage| format!("`{}`", old.nodes[stage].id));
     let lost: Vec<String> = lost.collect();
     (!lost.is_empty()).then(|| format!("the edit drops what undoes {}, and what that did stands", lost.join(", ")))
 }
@@ -119,6 +158,7 @@ pub(super) fn describe(edit: &Edit, read: &Read, color: bool) -> String {
                 let state = recorded.state(*old);
                 lines.push(format!("  - {}  removed (it was {})", change.id, state.word()));
             }
+            ChangeKind::Retired { old } => lines.push(format!("  - {}  {}", change.id, retired(read, *old))),
             ChangeKind::Changed { old, new, fields } => {
                 let state = recorded.state(*old);
                 let what = match state {
@@ -147,6 +187,16 @@ pub(super) fn describe(edit: &Edit, read: &Read, color: bool) -> String {
     }
     lines.push(format!("    {same} stages are as they were"));
     lines.join("\n")
+}
+
+/// What is said of a stage of the recorded plan that the edited one lacks and the run keeps.
+pub(super) fn retired(read: &Read, old: NodeIx) -> &'static str {
+    let (state, graph) = (read.state(), read.state().graph());
+    if graph.undone_by(old).is_some() && state.may_have_done(old) {
+        "is gone from the plan; its recorded rollback stays"
+    } else {
+        "is gone from the plan; what it left stays for a rollback"
+    }
 }
 
 /// A field's text in one short line.

@@ -102,7 +102,10 @@ fn lines(read: &Read, orders: &Orders, edit: Option<&Edit>, graph: &Graph) -> Ve
             let prospect = &prospects[ix];
             let changes = edit.map_or_else(Vec::new, |edit| changes_of(edit, ix));
             let was = old.find(&node.id).map(|before| recorded.state(before));
-            let (action, mut why) = words(prospect, graph, was);
+            let (action, mut why) = match old.find(&node.id).filter(|_| node.retired.is_some()) {
+                Some(before) => ("keep", change::retired(read, before).to_owned()),
+                None => words(prospect, graph, was),
+            };
             if !changes.is_empty() {
                 why.push_str(if action == "keep" { ", its text differs" } else { ", by the edited text" });
             }

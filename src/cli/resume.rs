@@ -225,7 +225,7 @@ pub(super) fn rerun_failed(graph: &Graph, names: &[String]) -> Result<Vec<NodeIx
         let mut refusals = Vec::new();
         let found = select::named(graph, "--rerun", name, &mut refusals);
         if found.is_empty() {
-            find::stage(graph, name)?;
+            is_there(graph, name)?;
         }
         if let Some(node) = found.iter().find(|&&node| graph.nodes[node].rules.split.is_none()) {
             let id = &graph.nodes[*node].id;
@@ -244,11 +244,24 @@ pub(super) fn rerun(graph: &Graph, names: &[String]) -> Result<Vec<NodeIx>, Faul
         let mut refusals = Vec::new();
         let found = select::named(graph, "--rerun", name, &mut refusals);
         if found.is_empty() {
-            find::stage(graph, name)?;
+            is_there(graph, name)?;
         }
         nodes.extend(found);
     }
     Ok(nodes)
+}
+
+/// Refuses the name of a stage that the plan does not have, or has no more.
+fn is_there(graph: &Graph, name: &str) -> Result<(), Fault> {
+    let stage = find::stage(graph, name)?;
+    match graph.nodes[stage].retired {
+        None => Ok(()),
+        Some(_) => {
+            let fault =
+                Fault::new(Exit::NotFound, format!("`{name}` is gone from the plan, and only stays to be undone"));
+            Err(fault.help("to run it again, put it back into the plan"))
+        }
+    }
 }
 
 /// Asks at the terminal.

@@ -211,6 +211,19 @@ pub fn from_snapshot_as(
     })
 }
 
+/// Lays what a version of the plan with these files lacks, and its run keeps, behind its own nodes; `before` is the version
+/// before it.
+///
+/// # Errors
+/// The list is not one that an engine has written.
+pub fn retire(compiled: &mut Compiled, files: &[(String, Vec<u8>)], before: &Graph) -> Result<(), String> {
+    let Some((name, bytes)) = files.iter().find(|(name, _)| name == snapshot::RETIRED) else { return Ok(()) };
+    let text = std::str::from_utf8(bytes).map_err(|_| format!("the snapshot's `{name}` is not UTF-8"))?;
+    let unfit = |why| format!("the snapshot's `{name}` does not fit: {why}");
+    compiled.graph = Arc::new(compiled.graph.retire(before, text.lines()).map_err(unfit)?);
+    Ok(())
+}
+
 /// What the run in `dir` was compiled for; nothing when that cannot be read.
 pub fn recorded_options(dir: &crate::journal::RunDir) -> Options {
     let bytes = std::fs::read(dir.plan_path(1).join(OPTIONS)).unwrap_or_default();
@@ -236,6 +249,7 @@ pub fn snapshot_files(compiled: &Compiled) -> Vec<(String, Vec<u8>)> {
     files.push((WORLD.to_owned(), json(serde_json::to_vec_pretty(&compiled.world))));
     files.push((snapshot::OUTLOOK.to_owned(), compiled.graph.outlook().into_bytes()));
     files.push(snapshot::stages_file(compiled.graph.nodes.iter().map(|node| &*node.id)));
+    files.extend(snapshot::retired_file(compiled.graph.retired().map(|node| &*compiled.graph.nodes[node].id)));
     files
 }
 

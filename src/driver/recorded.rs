@@ -90,14 +90,17 @@ impl Recorded {
     pub fn compile(self, expected: &Expected) -> Result<Read, Error> {
         let began = self.began().cloned();
         let digests = self.digests();
-        let (mut graphs, mut latest) = (Vec::new(), None);
+        let (mut graphs, mut latest) = (Vec::<Arc<Graph>>::new(), None);
         for version in 1..=self.versions() {
             let files = match (&began, version) {
                 (None, 1) => read_unbegun(&self.dir)?,
                 _ => snapshot::read(&self.dir, version, &digests)?,
             };
-            let compiled = compile::from_snapshot(&files, expected)
-                .map_err(|why| Error::Unreadable { run: self.dir.id().clone(), why })?;
+            let unreadable = |why| Error::Unreadable { run: self.dir.id().clone(), why };
+            let mut compiled = compile::from_snapshot(&files, expected).map_err(unreadable)?;
+            if let Some(before) = graphs.last() {
+                compile::retire(&mut compiled, &files, before).map_err(unreadable)?;
+            }
             graphs.push(Arc::clone(&compiled.graph));
             latest = Some(compiled);
         }

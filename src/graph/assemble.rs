@@ -95,6 +95,16 @@ impl Graph {
         Ok(graph)
     }
 
+    /// The node called `id`.
+    pub fn find(&self, id: &str) -> Option<NodeIx> {
+        let sorted = self.by_id.get_or_init(|| {
+            let mut sorted: Vec<NodeIx> = self.nodes.indexes().collect();
+            sorted.sort_by(|&a, &b| self.nodes[a].id.cmp(&self.nodes[b].id));
+            sorted
+        });
+        sorted.binary_search_by(|&node| (*self.nodes[node].id).cmp(id)).ok().map(|at| sorted[at])
+    }
+
     /// Works out anew who depends on whom, after needs that make no cycle were added.
     pub(super) fn tie_again(&mut self) {
         (self.dependents, self.dependent_offsets) = reverse(&self.nodes);

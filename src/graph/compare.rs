@@ -1,6 +1,6 @@
 //! Two graphs side by side, stage by stage: what a resume of an edited plan must know.
 
-use super::model::Graph;
+use super::model::{Graph, Node};
 use crate::base::NodeIx;
 
 /// What became of one stage.
@@ -35,6 +35,11 @@ pub enum ChangeKind {
     Added(NodeIx),
     /// It is gone.
     Removed(NodeIx),
+    /// It is gone, and stays in the new graph to be undone, or for what undoes another.
+    Retired {
+        /// In the old graph.
+        old: NodeIx,
+    },
 }
 
 /// One field that differs.
@@ -51,9 +56,12 @@ pub struct FieldChange {
 /// Compares by node id: first the new graph's nodes in order, then those that are gone.
 pub fn compare(old: &Graph, new: &Graph) -> Vec<Change> {
     let mut changes = Vec::with_capacity(new.nodes.len());
-    for (ix, node) in new.nodes.pairs().filter(|(ix, _)| !new.is_hidden(*ix)) {
+    let is_beside_retired = |node: &Node| node.undoes.is_some_and(|stage| new.nodes[stage].retired.is_some());
+    let shown = new.nodes.pairs().filter(|(ix, node)| !new.is_hidden(*ix) && !is_beside_retired(node));
+    for (ix, node) in shown {
         let kind = match old.find(&node.id) {
             None => ChangeKind::Added(ix),
+            Some(old) if node.retired.is_some() => ChangeKind::Retired { old },
             Some(before) => {
                 let fields = differences(&old.fields(before), &new.fields(ix));
                 if fields.is_empty() {
@@ -89,7 +97,7 @@ fn differences(old: &[(&'static str, String)], new: &[(&'static str, String)]) -
 mod tests {
     use super::*;
     use crate::base::Span;
-    use crate::graph::{Node, Parts};
+    use crate::graph::Parts;
 
     fn graph(nodes: Vec<Node>) -> Graph {
         Graph::assemble(Parts::of("test", nodes)).expect("no cycle")

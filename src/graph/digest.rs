@@ -112,6 +112,11 @@ impl Graph {
         text
     }
 
+    /// Whether some text of `node` is read only when it starts.
+    pub fn is_late(&self, node: NodeIx) -> bool {
+        has_templates(&self.nodes[node])
+    }
+
     /// A digest of what an approval is given for: the plan as it runs, with its inputs and its environment's values.
     pub fn subject(&self) -> Digest {
         let mut hash = blake3::Hasher::new();

@@ -17,6 +17,7 @@ pub mod objective;
 pub mod outlook;
 pub mod part;
 mod priority;
+mod retire;
 mod rules;
 pub mod scope;
 pub mod select;

@@ -218,6 +218,8 @@ pub struct Node {
     pub undoes: Option<NodeIx>,
     /// The stage that it heals, of a body of `heal`.
     pub heals: Option<NodeIx>,
+    /// Who came after it, of a stage that an edit took out of the plan: it never starts, and waits to be undone.
+    pub retired: Option<Vec<NodeIx>>,
 }
 
 /// Main stages, the clean-up, or what sleeps until something went wrong.
@@ -439,6 +441,7 @@ impl Node {
             frame: 0,
             undoes: None,
             heals: None,
+            retired: None,
         }
     }
 }
@@ -486,15 +489,5 @@ impl Graph {
     /// Critical-path weight of `node`, in ms: the larger, the sooner it should start.
     pub fn priority(&self, node: NodeIx) -> u64 {
         self.priority[node]
-    }
-
-    /// The node called `id`.
-    pub fn find(&self, id: &str) -> Option<NodeIx> {
-        let sorted = self.by_id.get_or_init(|| {
-            let mut sorted: Vec<NodeIx> = self.nodes.indexes().collect();
-            sorted.sort_by(|&a, &b| self.nodes[a].id.cmp(&self.nodes[b].id));
-            sorted
-        });
-        sorted.binary_search_by(|&node| (*self.nodes[node].id).cmp(id)).ok().map(|at| sorted[at])
     }
 }

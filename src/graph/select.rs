@@ -85,7 +85,7 @@ pub fn apply(graph: &mut Graph, selection: &Selection) -> Vec<Refusal> {
 pub fn named(graph: &Graph, flag: &str, name: &str, refusals: &mut Vec<Refusal>) -> Vec<NodeIx> {
     let found: Vec<NodeIx> = graph
         .places()
-        .filter(|(ix, _)| !graph.is_absent(*ix))
+        .filter(|(ix, node)| !graph.is_absent(*ix) && node.retired.is_none())
         .filter(|(_, node)| {
             let rest = node.id.strip_prefix(name);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))

@@ -22,6 +22,9 @@ pub const STAGES: &str = "stages.txt";
 /// the run began: `graph::outlook`.
 pub const OUTLOOK: &str = "outlook.txt";
 
+/// The file of a later version that lists the ids of stages which it lacks and the run keeps, one a line: `graph::retire`.
+pub const RETIRED: &str = "retired.txt";
+
 /// The file of a later version that names the digests of the others.
 const DIGESTS: &str = "digests";
 
@@ -30,12 +33,21 @@ const SYNCERS: usize = 8;
 
 /// The snapshot file [`STAGES`] for stages called `ids`.
 pub fn stages_file<'a>(ids: impl IntoIterator<Item = &'a str>) -> (String, Vec<u8>) {
+    (STAGES.to_owned(), lines(ids))
+}
+
+/// The snapshot file [`RETIRED`], when there are any.
+pub fn retired_file<'a>(ids: impl IntoIterator<Item = &'a str>) -> Option<(String, Vec<u8>)> {
+    Some((RETIRED.to_owned(), lines(ids))).filter(|(_, text)| !text.is_empty())
+}
+
+fn lines<'a>(ids: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     let mut text = String::new();
     for id in ids {
         text.push_str(id);
         text.push('\n');
     }
-    (STAGES.to_owned(), text.into_bytes())
+    text.into_bytes()
 }
 
 /// Path and digest of each of `files`, as the first event of a run records them.

@@ -63,6 +63,9 @@ impl RunState {
                 None => {}
             }
         }
+        for stage in new.retired() {
+            self.retire(at, stage);
+        }
         self.change_objectives(&old);
         self.forget_all_healing();
         self.recount_checks();
@@ -78,6 +81,30 @@ impl RunState {
         if self.in_finally && self.open[phase_ix(Part::Main)] > 0 {
             self.reopen_finally(at);
         }
+    }
+
+    /// A stage that the plan has no more has ended for good; what it left and did stays.
+    fn retire(&mut self, at: Millis, node: NodeIx) {
+        let between: Vec<u32> = self.shards.between_of(node).map(|it| it.0).collect();
+        for shard in between {
+            self.shards.set((node, shard), Phase::Cancelled);
+        }
+        let cell = &mut self.cells[node];
+        cell.is_released = true;
+        if cell.state.is_success() || cell.state == NodeState::Undone {
+            return;
+        }
+        let (is_undone, started) = (cell.is_undone, cell.started);
+        let emptied = cell.emptied();
+        *cell =
+            Cell { state: NodeState::Skipped, is_released: true, is_undone, started, ended: Some(at), ..emptied };
+        self.failed.retain(|&failed| failed != node);
+        self.reopen.remove(&node);
+        self.causes.remove(&node);
+        self.words.remove(&node);
+        self.heals.remove(&node);
+        self.forced.retain(|key| key.0 != node);
+        self.drain_for = self.drain_for.filter(|&failed| failed != node);
     }
 
     /// Failures whose re-try is not scheduled yet: the new text says whether there is one.

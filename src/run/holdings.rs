@@ -64,7 +64,7 @@ impl RunState {
         while let Some(node) = next.pop() {
             for &other in graph.dependents(node) {
                 // What is left out on the command line waits for nobody, and nobody for others through it.
-                if !graph.nodes[other].selected {
+                if !graph.nodes[other].selected && graph.nodes[other].retired.is_none() {
                     continue;
                 }
                 if seen.insert(other) {

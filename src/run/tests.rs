@@ -26,6 +26,7 @@ mod objectives;
 mod pools;
 mod recover;
 mod recut;
+mod retired;
 mod shards;
 mod start;
 mod table;

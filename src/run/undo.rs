@@ -61,6 +61,11 @@ impl RunState {
         self.cells[node].is_dirty
     }
 
+    /// Whether a stage may have done something that was not undone; that of a dead engine's attempts is not known yet.
+    pub fn may_have_done(&self, node: NodeIx) -> bool {
+        self.cells[node].is_dirty || self.cells[node].flights > 0
+    }
+
     /// Whether a node is to be told of: it is a stage, or was woken.
     pub fn is_awake(&self, node: NodeIx) -> bool {
         self.cells[node].is_awake || self.node(node).phase.is_stage()

@@ -202,17 +202,146 @@ finally: {stages: {e: {run: "true", rollback: {run: "true"}}}}
     }
 }
 
+/// a → b → c → d, of which all but `d` can be undone, and `d` fails.
+const LONG: &str = r#"
+version: 1
+defaults: {env: {COLOR: red}}
+stages:
+  a: {outputs: {made: string}, run: 'echo a >> log; echo "made=gold" >> "$ENGINE_OUTPUT"', rollback: {run: 'echo "undo a" >> log'}}
+  b:
+    needs: [a]
+    outputs: {id: string}
+    run: 'echo b >> log; echo "id=7" >> "$ENGINE_OUTPUT"'
+    rollback:
+      env: {ID: "{{ self.outputs.id | default('-') }}", MADE: "{{ needs.a.outputs.made | default('-') }}"}
+      run: |
+        echo "begin undo b" >> log
+        if [ -e hold ]; then rm hold; echo held; exec sleep 600; fi
+        echo "undo b: $ID $MADE $COLOR" >> log
+  c: {needs: [b], run: echo c >> log, rollback: {run: echo "undo c" >> log}}
+  d: {needs: [c], run: "echo d >> log; test -e fine"}
+"#;
+
+/// `b` is gone, and what `c` needs is the other one.
+const WITHOUT_B: &str = r#"
+version: 1
+defaults: {env: {COLOR: blue}}
+stages:
+  a: {outputs: {made: string}, run: 'echo a >> log; echo "made=gold" >> "$ENGINE_OUTPUT"', rollback: {run: 'echo "undo a" >> log'}}
+  c: {needs: [a], run: echo c >> log, rollback: {run: echo "undo c" >> log}}
+  d: {needs: [c], run: "echo d >> log; test -e fine"}
+"#;
+
+/// `a` is gone as well, and what fails is rolled back.
+const WITHOUT_A_AND_B: &str = r#"
+version: 1
+on-failure: rollback
+stages:
+  c: {run: echo c >> log, rollback: {run: echo "undo c" >> log}}
+  d: {needs: [c], run: "echo d >> log; test -e fine"}
+"#;
+
 #[test]
-fn an_edit_that_drops_a_way_back_is_refused_until_there_is_nothing_to_go_back_from() {
+fn a_stage_that_is_gone_from_the_plan_is_undone_as_it_was_recorded() {
+    let project = Project::with_plan(LONG);
+    project.engine(&["run", "plan.yaml", "--run-id", "one"]).expect(1);
+    project.write("plan.yaml", WITHOUT_B);
+    let shown = project.engine(&["plan", "--resume", "one"]).expect(0);
+    let said = "is gone from the plan; its recorded rollback stays";
+    assert!(shown.stdout.contains(&format!("- b  {said}")), "{}", shown.stdout);
+    assert!(!shown.stdout.contains("refuses"), "{}", shown.stdout);
+    let resumed = project.engine(&["resume", "one", "--accept-changes"]).expect(1);
+    assert!(resumed.stderr.contains(&format!("- b  {said}")), "{}", resumed.stderr);
+    assert_eq!(states(&project), "a=success c=success d=failed b=success");
+    let status = project.engine(&["status", "one"]).expect(0);
+    let line = status.stdout.lines().find(|line| line.split_whitespace().nth(1) == Some("b"));
+    assert!(line.is_some_and(|line| line.ends_with("gone from the plan")), "{}", status.stdout);
+    // What is gone does not run again, whoever asks for it.
+    let asked = project.engine(&["resume", "one", "--rerun", "b"]).expect(4);
+    assert!(asked.stderr.contains("`b` is gone from the plan"), "{}", asked.stderr);
+    assert_eq!(log(&project), ["a", "b", "c", "d", "d"]);
+    project.write("plan.yaml", WITHOUT_A_AND_B);
+    project.write("hold", "");
+    let live = project.start(&["resume", "one", "--accept-changes"]);
+    live.line("held");
+    kill_process_group(live.pid(), Signal::KILL).expect("it lives");
+    live.end().expect(137);
+    project.engine(&["verify", "one"]).expect(0);
+    project.engine(&["resume", "one"]).expect(1);
+    let undone = ["d", "undo c", "begin undo b", "begin undo b", "undo b: 7 gold red", "undo a"];
+    assert_eq!(log(&project)[5..], undone);
+    let ends = "c=undone d=failed c.rollback=success a=undone b=undone a.rollback=success b.rollback=success";
+    assert_eq!(states(&project), ends);
+    project.engine(&["verify", "one"]).expect(0);
+    // Tried once more, the run does what the plan has now, and what is gone and undone is no part of that.
+    project.write("fine", "");
+    project.engine(&["resume", "one"]).expect(0);
+    assert_eq!(log(&project)[11..], ["c", "d"]);
+    project.engine(&["rollback", "one"]).expect(0);
+    assert_eq!(log(&project)[13..], ["undo c"]);
+}
+
+#[test]
+fn what_was_cut_off_and_is_gone_from_the_plan_is_undone() {
+    let plan = r#"
+version: 1
+stages:
+  a: {run: echo a >> log, rollback: {run: 'echo "undo a" >> log'}}
+  half: {needs: [a], run: echo half >> log; exit 1, rollback: {run: 'echo "undo half" >> log'}}
+  cut: {needs: [a], shards: {size: 1, items: [x, y]}, run: 'echo cut; exec sleep 600', rollback: {run: 'echo "undo cut" >> log'}}
+"#;
+    let project = Project::with_plan(plan);
+    let live = project.start(&["run", "plan.yaml", "--run-id", "one"]);
+    live.line("cut");
+    live.line("failed");
+    kill_process_group(live.pid(), Signal::KILL).expect("it lives");
+    live.end().expect(137);
+    project.write("plan.yaml", "version: 1\nstages:\n  new: {run: echo new >> log}\n");
+    let out = project.engine(&["resume", "one", "--accept-changes"]).expect(0);
+    for gone in ["a", "half", "cut"] {
+        assert!(out.stderr.contains(&format!("- {gone}  is gone from the plan; its recorded")), "{}", out.stderr);
+    }
+    assert_eq!(states(&project), "new=success a=success half=skipped cut=skipped");
+    project.engine(&["rollback", "one"]).expect(0);
+    let mut undone = log(&project)[3..].to_vec();
+    undone[..2].sort();
+    assert_eq!(undone, ["undo cut", "undo half", "undo a"]);
+    project.engine(&["verify", "one"]).expect(0);
+}
+
+#[test]
+fn an_edit_beside_which_a_recorded_rollback_cannot_stay_is_refused() {
+    let plan = LONG.replace("b:\n    needs", "b:\n    secrets: {KEY: key}\n    needs");
+    let declared = "version: 1\ninputs: {key: {type: string, secret: true}}\n";
+    let project = Project::with_plan(&plan.replace("version: 1\n", declared));
+    let caller = [("ENGINE_INPUT_KEY", "hush-hush-hush")];
+    project.engine_with(&caller, &["run", "plan.yaml", "--run-id", "one"]).expect(1);
+    for (edited, why) in [
+        (WITHOUT_B.to_owned(), "it needs the secret `inputs.key`, which is gone as well"),
+        (
+            WITHOUT_B.replace("a: {", "a: {needs: [c], ").replace("needs: [a], run: echo c", "run: echo c"),
+            "turns the recorded order round",
+        ),
+    ] {
+        project.write("plan.yaml", &edited);
+        let refused = project.engine_with(&caller, &["resume", "one", "--accept-changes"]).expect(5);
+        assert!(refused.stderr.contains("drops what undoes `b`, and it cannot be kept: "), "{}", refused.stderr);
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    }
+    assert_eq!(log(&project), ["a", "b", "c", "d"], "nothing was started");
+}
+
+#[test]
+fn an_edit_that_keeps_a_stage_without_its_way_back_is_refused_until_there_is_nothing_to_go_back_from() {
     let project = Project::with_plan(&CHAIN.replace("on-failure: rollback\n", ""));
     project.engine(&["run", "plan.yaml", "--run-id", "one"]).expect(1);
     let edits = [
-        // The stage is gone, with all that it had.
+        // `a` and `b` are gone, and stay to be undone; `c` is there, and what undoes it is not.
         "version: 1\nstages:\n  c: {run: 'echo mended >> log'}\n",
         // It is there, and only what undoes it is not.
         "version: 1\nstages:\n  a: {run: 'true', rollback: {run: 'true'}}\n  b: {needs: [a], run: 'true'}\n  c: {needs: [b], run: 'echo mended >> log', rollback: {run: 'true'}}\n",
     ];
-    for (plan, lost) in edits.into_iter().zip(["`a`, `b`, `c`", "`b`"]) {
+    for (plan, lost) in edits.into_iter().zip(["`c`", "`b`"]) {
         project.write("plan.yaml", plan);
         let why = format!("the edit drops what undoes {lost}, and what that did stands");
         let shown = project.engine(&["plan", "--resume", "one"]).expect(0);

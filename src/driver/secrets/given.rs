@@ -113,6 +113,12 @@ impl Given {
         self.inputs.get(name).map_or(name, |input| &input.name)
     }
 
+    /// Whether a stage can be given the secret that it calls `name`.
+    pub fn declares(&self, name: &str) -> bool {
+        let entry = || self.environment.as_ref()?.entries.get(name).and_then(Entry::secret);
+        self.inputs.contains_key(super::key(name)) || entry().is_some()
+    }
+
     /// Where a secret input is declared.
     pub(super) fn place(&self, name: &str) -> Place {
         let found = self.inputs.get(super::key(name));

@@ -90,6 +90,7 @@ impl<'a> Builder<'a> {
             frame: layers.body_cx.frame,
             undoes: None,
             heals: None,
+            retired: None,
             id: id.into(),
         };
         let node = self.push_node(node)?;

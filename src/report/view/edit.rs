@@ -33,6 +33,9 @@ impl View {
                 moved.insert(from, ix);
                 seen = self.nodes[from].clone();
                 seen.go_by(&old.nodes[from], node);
+                if node.retired.is_some() {
+                    seen.retire();
+                }
             }
             nodes.push(seen);
         }
@@ -82,6 +85,15 @@ impl View {
 }
 
 impl NodeView {
+    /// The plan has it no more: what it had not finished is not finished any more.
+    fn retire(&mut self) {
+        "gone from the plan".clone_into(&mut self.reason);
+        if !self.state.is_success() && self.state != NodeState::Undone {
+            self.state = NodeState::Skipped;
+            (self.blocked_by, self.checking, self.stopping, self.is_open) = (None, None, None, false);
+        }
+    }
+
     /// Its text was edited from `was` to `now`.
     fn go_by(&mut self, was: &Node, now: &Node) {
         let is_success = self.state.is_success();
