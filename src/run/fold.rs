@@ -332,6 +332,7 @@ impl RunState {
     fn fold_decision(&mut self, at: Millis, node: NodeIx, approved: bool, (by, words): (&str, &str)) {
         self.close_gate(node);
         self.cells[node].gate = if approved { Gate::Approved } else { Gate::Rejected };
+        self.cells[node].is_held &= !approved;
         let word = self.decision_word(node, approved);
         self.words.insert(node, said(word, by, words));
         self.place(at, node);

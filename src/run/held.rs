@@ -20,6 +20,7 @@ impl RunState {
         self.succeed(key, result);
         let is_halt = *outcome == Outcome::Exit(HALTED);
         self.cells[key.0].gate = Gate::Held { is_halt };
+        self.cells[key.0].is_held = true;
         if is_halt {
             // It waits without an end, so somebody has to hear of it who does not watch this run.
             let found = self.words.get(&key.0).map_or("no verdict", String::as_str);

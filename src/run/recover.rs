@@ -144,12 +144,12 @@ impl RunState {
             // What a gate has seen counts no more once it is to ask again.
             ReopenReason::Ordered => !by_person || self.has_asked(node),
             ReopenReason::Upstream | ReopenReason::Restart => true,
-            ReopenReason::Resume => {
-                // A gate that was refused, or of which nobody decided, has not passed: it asks again.
-                self.node(node).phase == Part::Finally || self.cells[node].is_undone || self.has_asked(node)
-            }
+            ReopenReason::Resume => self.node(node).phase == Part::Finally || self.cells[node].is_undone,
             ReopenReason::Changed => false,
         };
+        // A gate that was refused, or of which nobody decided, has not passed: it asks again. One that passed, and failed
+        // for another reason, is done.
+        let is_whole = is_whole || self.cells[node].is_held;
         let is_restart = match why {
             ReopenReason::Restart => true,
             ReopenReason::Resume | ReopenReason::Changed => self.cells[node].is_restart,

@@ -409,7 +409,7 @@ impl Book {
             self.forced.retain(of);
             self.doubt.retain(of);
         }
-        let is_whole = old.held.is_some()
+        let is_whole = (old.held.is_some() && old.decided != Some(true))
             || match why {
                 ReopenReason::Ordered => !by_person,
                 ReopenReason::Upstream | ReopenReason::Restart => true,

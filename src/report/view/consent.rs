@@ -30,6 +30,7 @@ impl View {
             }),
             Event::GateDecided { node, approved, by, note } => self.edit(*node, |node| {
                 node.is_open = false;
+                node.is_held &= !*approved;
                 node.decided_by = Some((by.clone(), note.clone()));
                 node.reason = say_decision(if *approved { "approved" } else { "rejected" }, by, note);
             }),

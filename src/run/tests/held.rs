@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::gate::verdict::{HALTED, HELD};
+use crate::graph::objective::{Objective, OnBreach, Subject};
 
 fn gate(id: &str) -> Node {
     stage(id, |node| {
@@ -72,6 +73,29 @@ fn a_gate_that_did_not_pass_asks_again_in_a_resume() {
         story.resume().is(0, NodeState::Running).has(&retried(0, 2));
         told(&mut story, 0);
         story.is(0, NodeState::Success).starts(&[(1, 0)]);
+    }
+}
+
+/// Acknowledged is final: that it took too long, and the stage failed by that, takes nothing back.
+#[test]
+fn a_gate_that_passed_and_failed_by_its_slo_is_not_asked_again_in_a_resume() {
+    type Passes = fn(&mut Story);
+    let passes: [Passes; 2] = [
+        |story| told(story, 0),
+        |story| {
+            told(story, HELD);
+            story.decides(0, true);
+        },
+    ];
+    for pass in passes {
+        let (subject, limit, on_breach) = (Subject::Stage, Span::from_ms(10), OnBreach::Fail);
+        let slo = Objective { subject, name: "gate".into(), limit, on_breach, nodes: vec![n(0)] };
+        let parts = parts(vec![gate("gate"), after("next", &[0])]);
+        let mut story = Story::with(8, Parts { objectives: vec![slo], ..parts });
+        story.wait(20);
+        pass(&mut story);
+        story.is(0, NodeState::Failed).run_ends(RunEnd::Failed);
+        story.resume().is(0, NodeState::Success).starts(&[(1, 0)]);
     }
 }
 
