@@ -139,7 +139,9 @@ fn recover(
         let was = if version.is_some() { old.find(&graph.nodes[node].id) } else { Some(node) };
         let cell = was.map(|was| &state.cells[was]);
         let has = |cell: &Cell| cell.state.is_final() || cell.state == NodeState::Unknown || cell.cursor > 0;
-        graph.nodes[node].selected && cell.is_some_and(has)
+        // What undoes or heals sleeps until it is called: no order wakes it, and the run would wait for it.
+        let it = &graph.nodes[node];
+        it.selected && it.phase.is_stage() && cell.is_some_and(has)
     };
     let failed: Vec<NodeIx> = failed.iter().copied().filter(|node| !rerun.contains(node)).collect();
     out.extend(failed.iter().filter(|&&node| has_begun(node)).map(|&node| Event::ShardsReopened { node }));

@@ -108,6 +108,17 @@ fn what_was_rolled_back_is_tried_again_from_its_start_and_not_undone_twice() {
 }
 
 #[test]
+fn no_order_of_a_resume_wakes_what_undoes() {
+    let mut story = chain();
+    story.succeeds(0).fails(1).succeeds(4).succeeds(3).succeeds(6);
+    // 3 undid a stage after 4 did: it comes behind an order for 4, and is asleep again in this try.
+    story.rerun(&[4]).starts(&[(0, 0)]);
+    let is_undo = |it: &Event| matches!(it, Event::NodeReopened { node, .. } if [n(3), n(4)].contains(node));
+    assert!(!story.last.iter().any(is_undo), "{:#?}", story.last);
+    story.succeeds(0).succeeds(1).succeeds(2).starts(&[(6, 0)]).succeeds(6).run_ends_as(RunEnd::Success);
+}
+
+#[test]
 fn a_release_that_was_rolled_back_before_only_drains() {
     let mut input = began(4);
     if let Input::Begin(began) = &mut input {
