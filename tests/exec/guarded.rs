@@ -189,11 +189,11 @@ fn each_signal_arrives_once_whatever_the_road() {
     // As a terminal does it: to both.
     rustix::process::kill_process_group(group, Signal::INT).expect("a group");
     assert_eq!(probe.line(), "caught Int");
+    // To the front alone, then to the worker alone. Another INT might meet the copy of the first one that the worker has
+    // not looked at yet, and a process sees two signals of a kind as one.
     kill(probe.front, Signal::HUP);
-    assert_eq!(probe.line(), "caught Hup", "the second copy of INT was heard");
-    kill(probe.worker, Signal::INT);
-    assert_eq!(probe.line(), "caught Int");
-    kill(probe.front, Signal::TERM);
+    assert_eq!(probe.line(), "caught Hup", "the second copy of INT is no second signal");
+    kill(probe.worker, Signal::TERM);
     assert_eq!(probe.line(), "caught Term");
     assert_eq!(probe.line(), "ended Signal(9)");
     let (status, said) = probe.end();
