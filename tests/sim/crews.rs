@@ -7,16 +7,12 @@ use std::sync::{Arc, Mutex};
 use engine::base::{Millis, NodeIx, Span};
 use engine::graph::model::{Items, Node, Policy, Process, Retry, Split, Work};
 use engine::graph::{Graph, Parts};
-use engine::run::event::{CancelLevel, CancelReason, NodeState, Resolution};
-use engine::run::{Attempt, Command, Core, Event, Input, Outcome, input};
+use engine::run::event::{CancelReason, NodeState, Resolution};
+use engine::run::{Attempt, Command, Event, Input, Outcome};
 
-use crate::heal::recover;
+use crate::little::{Cast, Little, dice_of};
 use crate::plan::Dice;
-use crate::rehearsal::begin;
 use crate::{each, seeds};
-
-/// More steps than any of these runs can take: what needs more loops.
-const MAX_STEPS: usize = 4_000;
 
 type Key = (NodeIx, u32);
 
@@ -57,9 +53,7 @@ fn in_flight(graph: &Graph, node: NodeIx) -> Option<u32> {
 
 /// What comes of an attempt: an end, or none because its worker dies.
 fn fate(seed: u64, attempt: Attempt) -> (Span, Option<Outcome>) {
-    let name = u64::from(attempt.node.raw()) << 32 | u64::from(attempt.shard) << 16 | u64::from(attempt.number);
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9) ^ name.wrapping_mul(0xbf58_476d_1ce4_e5b9));
-    dice.next();
+    let mut dice = dice_of(seed, attempt, 0);
     let took = Span::from_ms(dice.below(30));
     let outcome = match dice.below(10) {
         0 | 1 => None,
@@ -69,137 +63,69 @@ fn fate(seed: u64, attempt: Attempt) -> (Span, Option<Outcome>) {
     (took, outcome)
 }
 
-/// What is on its way.
-enum News {
-    Of(Input),
-    /// A worker dies with this item, and with others.
-    Death(Attempt),
-}
-
-struct World {
-    seed: u64,
-    graph: Arc<Graph>,
-    core: Core,
-    now: Millis,
-    mail: BTreeMap<(Millis, u64), News>,
-    sent: u64,
-    log: Vec<(Millis, Event)>,
-    /// All items that workers of this engine were given, answered ones too.
+struct Workers {
+    /// All items that those of this engine were given, answered ones too.
     given: Vec<Attempt>,
-    cancels_at: Option<Millis>,
 }
 
-impl World {
-    fn new(seed: u64) -> Self {
-        let mut dice = Dice(seed);
-        let graph = plan(&mut dice);
-        let core = Core::new(vec![Arc::clone(&graph)]);
+type World = Little<Workers>;
+
+impl Cast for Workers {
+    fn draw(dice: &mut Dice) -> (Arc<Graph>, Self, Option<Millis>) {
+        let graph = plan(dice);
         let cancels_at = dice.chance(20).then(|| Millis::new(dice.below(100)));
-        let mail = BTreeMap::from([((Millis::ZERO, 0), News::Of(begin(&graph)))]);
-        let now = Millis::ZERO;
-        Self { seed, graph, core, now, mail, sent: 0, log: Vec::new(), given: Vec::new(), cancels_at }
+        (graph, Self { given: Vec::new() }, cancels_at)
     }
 
-    /// The engine died after so many records, and another one takes over.
-    fn cut(whole: &Self, count: usize) -> Self {
-        let mut world = Self::new(whole.seed);
-        world.mail.clear();
-        (world.log, world.cancels_at) = (whole.log[..count].to_vec(), None);
-        world.now = world.log.last().map_or(Millis::ZERO, |it| it.0) + Span::from_ms(1_000);
-        for (at, event) in &world.log {
-            world.core.replay(*at, event);
+    fn start(world: &mut World, attempt: Attempt) {
+        let is_item = in_flight(&world.graph, attempt.node).is_some();
+        world.cast.given.extend(is_item.then_some(attempt));
+        let (took, outcome) = fate(world.seed, attempt);
+        let node = attempt.node;
+        match outcome {
+            None if is_item => {
+                let shards = vec![(attempt.shard, attempt.number)];
+                world.send(took, Input::WorkerLost { node, why: Some("it died".to_owned()), shards });
+            }
+            Some(Outcome::Success) if is_item && attempt.number == 1 => {
+                world.send(took, Input::Answered { node, runs: vec![(attempt.shard, 1)], took });
+            }
+            outcome => world.end(attempt, (took, outcome.unwrap_or(Outcome::Exit(1)))),
         }
-        let recover = recover(&world.graph);
-        world.step(vec![recover]);
-        world
     }
 
-    fn send(&mut self, after: Span, news: News) {
-        self.sent += 1;
-        self.mail.insert((self.now + after, self.sent), news);
-    }
-
-    fn obey(&mut self, command: Command) {
+    fn obey(world: &mut World, command: Command) {
         match command {
-            Command::Start(attempt) => {
-                let is_item = in_flight(&self.graph, attempt.node).is_some();
-                self.given.extend(is_item.then_some(attempt));
-                let (took, outcome) = fate(self.seed, attempt);
-                let (node, runs) = (attempt.node, vec![(attempt.shard, 1)]);
-                let news = match outcome {
-                    None if is_item => News::Death(attempt),
-                    Some(Outcome::Success) if is_item && attempt.number == 1 => {
-                        News::Of(Input::Answered { node, runs, took })
-                    }
-                    outcome => {
-                        let outcome = outcome.unwrap_or(Outcome::Exit(1));
-                        News::Of(Input::Done { attempt, outcome, took, result: Box::default() })
-                    }
-                };
-                self.send(took, news);
-            }
-            Command::Stop(attempt, _) => {
-                let (outcome, took) = (Outcome::Signal(15), Span::ZERO);
-                self.send(took, News::Of(Input::Done { attempt, outcome, took, result: Box::default() }));
-            }
-            Command::Dismiss(node, _) => self.send(Span::from_ms(3), News::Of(Input::CrewGone { node })),
+            Command::Dismiss(node, _) => world.send(Span::from_ms(3), Input::CrewGone { node }),
             Command::Hire(..) => {}
-            Command::Check(..) => panic!("nothing is asked here"),
+            other => panic!("{other:?} is not asked for here"),
         }
     }
 
     /// A worker names all that it ever had: what was answered, or is with another one by now, is no loss.
-    fn open(&self, news: News) -> Input {
-        match news {
-            News::Of(input) => input,
-            News::Death(of) => {
-                let its = self.given.iter().filter(|it| it.node == of.node && it.shard % 3 == of.shard % 3);
-                let shards = its.map(|it| (it.shard, it.number)).collect();
-                Input::WorkerLost { node: of.node, why: Some("it died".to_owned()), shards }
-            }
+    fn open(world: &World, mut news: Input) -> Input {
+        if let Input::WorkerLost { node, shards, .. } = &mut news {
+            let (node, worker) = (*node, shards[0].0 % 3);
+            let its = world.cast.given.iter().filter(|it| it.node == node && it.shard % 3 == worker);
+            *shards = its.map(|it| (it.shard, it.number)).collect();
         }
+        news
     }
 
-    fn step(&mut self, inputs: Vec<Input>) {
-        for (at, event) in self.core.step(self.now, inputs).events {
-            let mut orders = Vec::new();
-            input::commands(&event, |command| orders.push(command));
-            for command in orders {
-                self.obey(command);
-            }
-            self.log.push((at, event));
-        }
+    /// A person says that all went well of which nobody knows.
+    fn help(world: &World) -> Vec<Input> {
+        let state = world.core.state();
+        assert!(state.needs_person(), "nothing moves any more: {:#?}", world.log);
+        let say = |node| {
+            let (by, note) = (String::new(), String::new());
+            Input::Resolve { node, resolution: Resolution::Success, by, note }
+        };
+        state.unknown().map(say).collect()
     }
 
-    fn run(&mut self) {
-        for _ in 0..MAX_STEPS {
-            if self.core.state().verdict().is_some() {
-                return;
-            }
-            let mail = self.mail.first_key_value().map(|it| it.0.0);
-            let next = [mail, self.core.next_deadline(), self.cancels_at].into_iter().flatten().min();
-            self.now = self.now.max(next.unwrap_or(self.now));
-            let mut inputs = Vec::new();
-            while let Some(entry) = self.mail.first_entry().filter(|entry| entry.key().0 <= self.now) {
-                let news = entry.remove();
-                inputs.push(self.open(news));
-            }
-            if self.cancels_at.is_some_and(|due| due <= self.now) {
-                self.cancels_at = None;
-                let (level, why) = (CancelLevel::Stop, CancelReason::Person);
-                inputs.push(Input::Cancel { level, why, by: String::new() });
-            }
-            if next.is_none() {
-                assert!(self.core.state().needs_person(), "nothing moves any more: {:#?}", self.log);
-                let unknown = self.core.state().unknown();
-                let (resolution, by, note) = (Resolution::Success, String::new(), String::new());
-                let say = |node| Input::Resolve { node, resolution, by: by.clone(), note: note.clone() };
-                inputs.extend(unknown.map(say));
-            }
-            inputs.push(Input::Tick);
-            self.step(inputs);
-        }
-        panic!("it loops: {:#?}", self.log);
+    /// Nobody cancels what another engine has taken over.
+    fn recall(world: &mut World) {
+        world.cancels_at = None;
     }
 }
 
@@ -338,8 +264,7 @@ fn workers_keep_their_laws_and_every_run_ends() {
     let all = seeds(600, 60_000);
     let is_sample = all.len() > 1;
     each("workers_keep_their_laws", all, |seed| {
-        let mut world = World::new(seed);
-        world.run();
+        let world = World::ended(seed);
         check(&world.graph, &world.log);
         let count = |is: fn(&Event) -> bool| {
             let found = world.log.iter().filter(|(_, event)| is(event)).count();
@@ -357,12 +282,6 @@ fn workers_keep_their_laws_and_every_run_ends() {
 #[test]
 fn a_crash_among_workers_loses_only_what_was_not_answered() {
     each("a_crash_among_workers", seeds(80, 6_000), |seed| {
-        let mut whole = World::new(seed);
-        whole.run();
-        for count in 1..whole.log.len() {
-            let mut cut = World::cut(&whole, count);
-            cut.run();
-            check(&cut.graph, &cut.log);
-        }
+        World::each_cut(seed, |cut| check(&cut.graph, &cut.log));
     });
 }

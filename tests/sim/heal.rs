@@ -7,18 +7,13 @@ use std::sync::Arc;
 use engine::base::{Millis, NodeIx, Span};
 use engine::graph::model::{Accept, Need, Node, Phase, Policy, Retry};
 use engine::graph::{Graph, Parts};
-use engine::run::event::{
-    CancelLevel, CancelReason, CaseKind, HealStep, NodeState, ReopenReason, Resumed, RunEnd,
-};
-use engine::run::{Attempt, Command, Core, Event, Input, Outcome, input};
+use engine::run::event::{CancelReason, CaseKind, HealStep, NodeState, ReopenReason, RunEnd};
+use engine::run::{Attempt, Core, Event, Input, Outcome};
 
+use crate::little::{Cast, Little, dice_of, recover};
 use crate::plan::Dice;
 use crate::preview::agree;
-use crate::rehearsal::begin;
 use crate::{each, seeds};
-
-/// More steps than any of these runs can take: what needs more loops.
-const MAX_STEPS: usize = 4_000;
 
 fn plan(dice: &mut Dice) -> Arc<Graph> {
     let count = 1 + dice.small(4);
@@ -59,11 +54,9 @@ fn retry(dice: &mut Dice) -> Retry {
     Retry { max, delay, backoff: 1.0, max_delay: None, jitter: false, when: Vec::new(), within: None }
 }
 
-/// How an attempt ends, by its name alone: the same before and after a crash.
+/// How an attempt ends.
 fn fate(seed: u64, attempt: Attempt) -> (Span, Outcome) {
-    let name = u64::from(attempt.node.raw()) << 32 | u64::from(attempt.shard) << 16 | u64::from(attempt.number);
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9) ^ name.wrapping_mul(0xbf58_476d_1ce4_e5b9));
-    dice.next();
+    let mut dice = dice_of(seed, attempt, 0);
     let took = Span::from_ms(dice.below(30));
     let outcome = match dice.below(10) {
         0..=2 => Outcome::Success,
@@ -73,133 +66,39 @@ fn fate(seed: u64, attempt: Attempt) -> (Span, Outcome) {
     (took, outcome)
 }
 
-/// Another engine takes over, a second later.
-pub(crate) fn recover(graph: &Graph) -> Input {
-    let resumed = Resumed {
-        wall_ms: 0,
-        gap: Span::from_ms(1_000),
-        jobs: graph.settings.max_parallel,
-        by: String::new(),
-        engine: String::new(),
-        place: None,
-        plan: None,
-        drains: false,
-    };
-    let (changed, rerun, failed) = (Vec::new(), Vec::new(), Vec::new());
-    Input::Recover { resumed: Box::new(resumed), plan_version: None, changed, rerun, failed }
-}
-
-struct World {
-    seed: u64,
-    graph: Arc<Graph>,
-    core: Core,
-    now: Millis,
-    mail: BTreeMap<(Millis, u64), Input>,
-    sent: u64,
-    log: Vec<(Millis, Event)>,
-    /// Whether the person who is asked says yes, by how often they were asked.
+struct Person {
+    /// How often they say yes before they say no.
     patience: u32,
     asked: u32,
-    cancels_at: Option<Millis>,
 }
 
-impl World {
-    fn new(seed: u64) -> Self {
-        let mut dice = Dice(seed);
-        let graph = plan(&mut dice);
-        let core = Core::new(vec![Arc::clone(&graph)]);
+type World = Little<Person>;
+
+impl Cast for Person {
+    fn draw(dice: &mut Dice) -> (Arc<Graph>, Self, Option<Millis>) {
+        let graph = plan(dice);
         let patience = dice.small(3);
         let cancels_at = dice.chance(15).then(|| Millis::new(dice.below(300)));
-        let mail = BTreeMap::from([((Millis::ZERO, 0), begin(&graph))]);
-        let (now, log) = (Millis::ZERO, Vec::new());
-        Self { seed, graph, core, now, mail, sent: 0, log, patience, asked: 0, cancels_at }
+        (graph, Self { patience, asked: 0 }, cancels_at)
     }
 
-    /// The engine died after so many records, and another one takes over.
-    fn cut(whole: &Self, count: usize) -> Self {
-        let mut world = Self::new(whole.seed);
-        world.mail.clear();
-        let log = whole.log[..count].to_vec();
-        let decided = log.iter().filter(|(_, event)| matches!(event, Event::GateDecided { .. })).count();
-        world.asked = u32::try_from(decided).expect("few");
+    fn start(world: &mut World, attempt: Attempt) {
+        world.end(attempt, fate(world.seed, attempt));
+    }
+
+    fn ask(world: &mut World, node: NodeIx) {
+        world.cast.asked += 1;
+        let approved = world.cast.asked <= world.cast.patience;
+        let (by, note) = (String::new(), String::new());
+        world.send(Span::from_ms(7), Input::Decide { node, approved, by, note });
+    }
+
+    fn recall(world: &mut World) {
+        let decided = world.log.iter().filter(|(_, event)| matches!(event, Event::GateDecided { .. })).count();
+        world.cast.asked = u32::try_from(decided).expect("few");
         let asked_to_stop =
             |(_, event): &(Millis, Event)| matches!(event, Event::CancelRaised { why: CancelReason::Person, .. });
-        world.cancels_at = world.cancels_at.filter(|_| !log.iter().any(asked_to_stop));
-        world.now = log.last().map_or(Millis::ZERO, |it| it.0) + Span::from_ms(1_000);
-        for (at, event) in &log {
-            world.core.replay(*at, event);
-        }
-        world.log = log;
-        let recover = recover(&world.graph);
-        world.step(vec![recover]);
-        // Whoever is asked is asked again.
-        let open: Vec<NodeIx> = world.core.state().open_approvals().map(|it| it.0).collect();
-        for node in open {
-            world.ask(node);
-        }
-        world
-    }
-
-    fn send(&mut self, after: Span, input: Input) {
-        self.sent += 1;
-        self.mail.insert((self.now + after, self.sent), input);
-    }
-
-    fn ask(&mut self, node: NodeIx) {
-        self.asked += 1;
-        let approved = self.asked <= self.patience;
-        let (by, note) = (String::new(), String::new());
-        self.send(Span::from_ms(7), Input::Decide { node, approved, by, note });
-    }
-
-    fn step(&mut self, inputs: Vec<Input>) {
-        for (at, event) in self.core.step(self.now, inputs).events {
-            let mut orders = Vec::new();
-            input::commands(&event, |command| orders.push(command));
-            for command in orders {
-                match command {
-                    Command::Start(attempt) => {
-                        let (took, outcome) = fate(self.seed, attempt);
-                        self.send(took, Input::Done { attempt, outcome, took, result: Box::default() });
-                    }
-                    Command::Stop(attempt, _) => {
-                        let (outcome, took) = (Outcome::Signal(15), Span::ZERO);
-                        self.send(took, Input::Done { attempt, outcome, took, result: Box::default() });
-                    }
-                    other => panic!("{other:?} is not asked for here"),
-                }
-            }
-            if let Event::GateOpened { node, .. } = event {
-                self.ask(node);
-            }
-            self.log.push((at, event));
-        }
-    }
-
-    fn run(&mut self) {
-        for _ in 0..MAX_STEPS {
-            if self.core.state().verdict().is_some() {
-                return;
-            }
-            let mail = self.mail.first_key_value().map(|it| it.0.0);
-            let next = [mail, self.core.next_deadline(), self.cancels_at].into_iter().flatten().min();
-            let next = next.unwrap_or_else(|| panic!("nothing moves any more: {:#?}", self.log));
-            self.now = self.now.max(next);
-            let mut inputs = Vec::new();
-            while let Some(entry) = self.mail.first_entry().filter(|entry| entry.key().0 <= self.now) {
-                inputs.push(entry.remove());
-            }
-            if self.cancels_at.is_some_and(|due| due <= self.now) {
-                self.cancels_at = None;
-                let (level, why) = (CancelLevel::Stop, CancelReason::Person);
-                inputs.push(Input::Cancel { level, why, by: String::new() });
-            }
-            if inputs.is_empty() {
-                inputs.push(Input::Tick);
-            }
-            self.step(inputs);
-        }
-        panic!("it loops");
+        world.cancels_at = world.cancels_at.filter(|_| !world.log.iter().any(asked_to_stop));
     }
 }
 
@@ -326,8 +225,7 @@ fn healing_keeps_its_laws_and_ends() {
     let all = seeds(600, 60_000);
     let is_sample = all.len() > 1;
     each("healing_keeps_its_laws", all, |seed| {
-        let mut world = World::new(seed);
-        world.run();
+        let world = World::ended(seed);
         check(&world.graph, &world.log);
         let mut seen = seen.lock().expect("no seed panics with it");
         for (_, event) in &world.log {
@@ -356,13 +254,7 @@ fn healing_keeps_its_laws_and_ends() {
 #[test]
 fn a_crash_while_healing_changes_no_law() {
     each("a_crash_while_healing", seeds(120, 6_000), |seed| {
-        let mut whole = World::new(seed);
-        whole.run();
-        for count in 1..whole.log.len() {
-            let mut cut = World::cut(&whole, count);
-            cut.run();
-            check(&cut.graph, &cut.log);
-        }
+        World::each_cut(seed, |cut| check(&cut.graph, &cut.log));
     });
 }
 
@@ -370,8 +262,7 @@ fn a_crash_while_healing_changes_no_law() {
 #[test]
 fn healing_is_foreseen() {
     each("healing_is_foreseen", seeds(60, 6_000), |seed| {
-        let mut whole = World::new(seed);
-        whole.run();
+        let whole = World::ended(seed);
         let mut core = Core::new(vec![Arc::clone(&whole.graph)]);
         for (at, event) in &whole.log {
             core.replay(*at, event);

@@ -9,16 +9,12 @@ use engine::gate::verdict::{HALTED, HELD};
 use engine::graph::model::{Accept, Need, Node, Phase, Policy};
 use engine::graph::{Graph, Parts};
 use engine::run::event::{Clock, NodeState, Resolution};
-use engine::run::{Attempt, Command, Core, Event, Input, Outcome, input};
+use engine::run::{Attempt, Event, Input, Outcome};
 
 use crate::book::Book;
-use crate::heal::recover;
+use crate::little::{Cast, Little, dice_of};
 use crate::plan::Dice;
-use crate::rehearsal::begin;
 use crate::{each, seeds};
-
-/// More steps than any of these runs can take: what needs more loops.
-const MAX_STEPS: usize = 4_000;
 
 fn plan(dice: &mut Dice) -> Arc<Graph> {
     let mut nodes: Vec<Node> = Vec::new();
@@ -72,16 +68,8 @@ impl Book {
     }
 }
 
-/// Dice for one attempt, by its name alone: the same before and after a crash.
-fn own(seed: u64, (node, number): (NodeIx, u64), salt: u64) -> Dice {
-    let name = u64::from(node.raw()) << 32 | number;
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9) ^ name.wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ salt);
-    dice.next();
-    dice
-}
-
 fn fate(seed: u64, graph: &Graph, attempt: Attempt) -> (Span, Outcome) {
-    let mut dice = own(seed, (attempt.node, u64::from(attempt.number)), 0);
+    let mut dice = dice_of(seed, attempt, 0);
     let took = Span::from_ms(dice.below(30));
     let outcome = match dice.below(10) {
         0..=4 if graph.nodes[attempt.node].rules.hold.is_some() => Outcome::Exit(HELD),
@@ -92,102 +80,40 @@ fn fate(seed: u64, graph: &Graph, attempt: Attempt) -> (Span, Outcome) {
     (took, outcome)
 }
 
-struct World {
-    seed: u64,
-    graph: Arc<Graph>,
-    core: Core,
-    now: Millis,
-    mail: BTreeMap<(Millis, u64), Input>,
-    sent: u64,
-    log: Vec<(Millis, Event)>,
-}
+/// Who is asked about gates.
+struct Person;
 
-impl World {
-    fn new(seed: u64) -> Self {
-        let graph = plan(&mut Dice(seed));
-        let core = Core::new(vec![Arc::clone(&graph)]);
-        let mail = BTreeMap::from([((Millis::ZERO, 0), begin(&graph))]);
-        Self { seed, graph, core, now: Millis::ZERO, mail, sent: 0, log: Vec::new() }
+type World = Little<Person>;
+
+impl Cast for Person {
+    fn draw(dice: &mut Dice) -> (Arc<Graph>, Self, Option<Millis>) {
+        (plan(dice), Self, None)
     }
 
-    /// The engine died after so many records, and another one takes over.
-    fn cut(whole: &Self, count: usize) -> Self {
-        let mut world = Self::new(whole.seed);
-        world.mail.clear();
-        world.log = whole.log[..count].to_vec();
-        for (at, event) in &world.log {
-            world.core.replay(*at, event);
-        }
-        world.now = world.log.last().map_or(Millis::ZERO, |it| it.0) + Span::from_ms(1_000);
-        let taken = recover(&world.graph);
-        world.step(vec![taken]);
-        let open: Vec<NodeIx> = world.core.state().open_approvals().map(|it| it.0).collect();
-        for node in open {
-            world.ask(node);
-        }
-        world
+    fn start(world: &mut World, attempt: Attempt) {
+        world.end(attempt, fate(world.seed, &world.graph, attempt));
     }
 
-    fn send(&mut self, after: Span, input: Input) {
-        self.sent += 1;
-        self.mail.insert((self.now + after, self.sent), input);
-    }
-
-    /// What a person says about the last verdict of a gate: yes, no, ask again, or nothing, where the wait has an end.
-    fn ask(&mut self, node: NodeIx) {
-        let tries = self.log.iter().filter(|(_, event)| starts(event) == Some(node)).count() as u64;
-        let has_end = self.log.iter().rev().find_map(|(_, event)| match event {
+    /// What they say about the last verdict of a gate: yes, no, ask again, or nothing, where the wait has an end.
+    fn ask(world: &mut World, node: NodeIx) {
+        let tries = world.log.iter().filter(|(_, event)| starts(event) == Some(node)).count();
+        let number = u16::try_from(tries).expect("few");
+        let has_end = world.log.iter().rev().find_map(|(_, event)| match event {
             Event::GateOpened { node: of, expires, .. } if *of == node => Some(expires.is_some()),
             _ => None,
         });
         let (by, note) = ("ann".to_owned(), String::new());
-        let mut dice = own(self.seed, (node, tries), 0x9e0);
+        let mut dice = dice_of(world.seed, Attempt { node, shard: 0, number }, 0x9e0);
         let after = Span::from_ms(dice.below(40));
         match dice.below(6) {
             // Whoever has a gate asked for ever is no law's concern.
             0 | 1 if tries < 8 => {
-                self.send(after, Input::Resolve { node, resolution: Resolution::Rerun, by, note });
+                world.send(after, Input::Resolve { node, resolution: Resolution::Rerun, by, note });
             }
-            2 => self.send(after, Input::Decide { node, approved: false, by, note }),
+            2 => world.send(after, Input::Decide { node, approved: false, by, note }),
             3 if has_end == Some(true) => {}
-            _ => self.send(after, Input::Decide { node, approved: true, by, note }),
+            _ => world.send(after, Input::Decide { node, approved: true, by, note }),
         }
-    }
-
-    fn step(&mut self, inputs: Vec<Input>) {
-        for (at, event) in self.core.step(self.now, inputs).events {
-            let mut orders = Vec::new();
-            input::commands(&event, |command| orders.push(command));
-            for command in orders {
-                let (attempt, (took, outcome)) = match command {
-                    Command::Start(attempt) => (attempt, fate(self.seed, &self.graph, attempt)),
-                    Command::Stop(attempt, _) => (attempt, (Span::ZERO, Outcome::Signal(15))),
-                    other => panic!("{other:?} is not asked for here"),
-                };
-                self.send(took, Input::Done { attempt, outcome, took, result: Box::default() });
-            }
-            self.log.push((at, event.clone()));
-            if let Event::GateOpened { node, .. } = event {
-                self.ask(node);
-            }
-        }
-    }
-
-    fn run(&mut self) {
-        for _ in 0..MAX_STEPS {
-            if self.core.state().verdict().is_some() {
-                return;
-            }
-            let mail = self.mail.first_key_value().map(|it| it.0.0);
-            let next = [mail, self.core.next_deadline()].into_iter().flatten().min();
-            self.now = self.now.max(next.unwrap_or_else(|| panic!("nothing moves any more: {:#?}", self.log)));
-            let mut inputs = vec![Input::Tick];
-            while let Some(entry) = self.mail.first_entry().filter(|entry| entry.key().0 <= self.now) {
-                inputs.push(entry.remove());
-            }
-            self.step(inputs);
-        }
-        panic!("it loops");
     }
 }
 
@@ -314,8 +240,7 @@ fn held_gates_keep_their_laws_and_every_run_ends() {
     let all = seeds(500, 50_000);
     let is_sample = all.len() > 1;
     each("held_gates_keep_their_laws", all, |seed| {
-        let mut world = World::new(seed);
-        world.run();
+        let world = World::ended(seed);
         check(&world.graph, &world.log, &mut seen.lock().expect("no seed panics with it"));
     });
     let seen = seen.into_inner().expect("no seed panics with it");
@@ -328,12 +253,6 @@ fn held_gates_keep_their_laws_and_every_run_ends() {
 #[test]
 fn a_crash_around_a_held_gate_loses_no_word_of_it() {
     each("a_crash_around_a_held_gate", seeds(60, 4_000), |seed| {
-        let mut whole = World::new(seed);
-        whole.run();
-        for count in 1..whole.log.len() {
-            let mut cut = World::cut(&whole, count);
-            cut.run();
-            check(&cut.graph, &cut.log, &mut BTreeSet::new());
-        }
+        World::each_cut(seed, |cut| check(&cut.graph, &cut.log, &mut BTreeSet::new()));
     });
 }

@@ -17,6 +17,7 @@ mod imagined;
 mod items;
 mod late;
 mod laws;
+mod little;
 mod news;
 mod numbers;
 mod plan;

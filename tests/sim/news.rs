@@ -2,24 +2,14 @@
 //! keep the laws of the fold, and no deadline is left behind.
 
 use engine::base::{Millis, NodeIx, Span};
-use engine::run::event::{
-    Answer, CancelLevel, CancelReason, CheckKind, Resolution, Resumed, ShardResult, SuspendReason,
-};
+use engine::run::event::{Answer, CancelLevel, CancelReason, CheckKind, Resolution, ShardResult, SuspendReason};
 use engine::run::{Attempt, Core, Input, Outcome};
+
+use crate::little::resumed;
 
 fn about_run(state: &engine::run::RunState) -> Vec<Input> {
     let cancel = |level| Input::Cancel { level, why: CancelReason::Terminated, by: String::new() };
-    let (by, engine) = (String::new(), String::new());
-    let resumed = Box::new(Resumed {
-        wall_ms: 0,
-        gap: Span::from_ms(5),
-        jobs: 2,
-        by,
-        engine,
-        place: None,
-        plan: None,
-        drains: false,
-    });
+    let resumed = Box::new(resumed(Span::from_ms(5), 2));
     let rerun: Vec<NodeIx> = state.graph().nodes.indexes().take(1).collect();
     let again = |plan_version, rerun: &[NodeIx]| Input::Recover {
         resumed: resumed.clone(),

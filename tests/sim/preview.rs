@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use engine::base::{Millis, NodeIx, Span};
 use engine::graph::Graph;
 use engine::graph::model::Node;
-use engine::run::event::{Answer, CheckKind, NodeState, Resumed, ShardResult, SkipReason};
+use engine::run::event::{Answer, CheckKind, NodeState, ShardResult, SkipReason};
 use engine::run::{Attempt, Command, Core, Event, Fate, HangsOn, Input, Outcome, Prospect, foresee, input};
 
+use crate::little::resumed;
 use crate::plan::{Dice, Kind, versions};
 use crate::world::{Mode, World};
 use crate::{each, seeds_with};
@@ -93,17 +94,7 @@ fn has_clock(graph: &Graph) -> bool {
 }
 
 fn recover(graph: &Graph, plan_version: Option<u32>, dice: &mut Dice) -> Input {
-    let jobs = graph.settings.max_parallel;
-    let resumed = Resumed {
-        wall_ms: 0,
-        gap: Span::ZERO,
-        jobs,
-        by: String::new(),
-        engine: String::new(),
-        place: None,
-        plan: None,
-        drains: false,
-    };
+    let resumed = resumed(Span::ZERO, graph.settings.max_parallel);
     let mut any = |percent| {
         let nodes: Vec<NodeIx> = graph.nodes.indexes().filter(|_| dice.chance(percent)).collect();
         nodes
