@@ -1,27 +1,13 @@
 //! Several people, checklists, and the policy of an environment.
 
-use crate::support::{Output, Project};
-use crate::tool::{events_of, expect_states, log, stage, status};
+use crate::support::Project;
+use crate::tool::{SHIP, by, events_of, expect_states, log, set_policy, stage, status};
 
 /// A plan for an environment with this policy.
 fn project(policy: &str, plan: &str) -> Project {
     let project = Project::with_plan(plan);
-    project.write("environments/catalog.yaml", "keys: {}\n");
-    project.write("environments/live.yaml", format!("policy: {{{policy}}}\n"));
+    set_policy(&project, policy);
     project
-}
-
-const SHIP: &str = r"
-version: 1
-environment: live
-inputs: {tag: {type: string, default: v1}}
-stages:
-  approve: {uses: approval, with: {prompt: 'Ship {{ inputs.tag }}?'}, timeout: 4h}
-  ship: {needs: [approve], run: echo ship >> log}
-";
-
-fn by(project: &Project, who: &str, args: &[&str]) -> Output {
-    project.engine_with(&[("ENGINE_ACTOR", who)], args)
 }
 
 #[test]

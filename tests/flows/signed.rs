@@ -3,31 +3,16 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::{Output, Project};
-use crate::tool::{events_of, log, stage};
-
-const SHIP: &str = r"
-version: 1
-environment: live
-inputs: {tag: {type: string, default: v1}}
-stages:
-  approve: {uses: approval, with: {prompt: 'Ship {{ inputs.tag }}?'}, timeout: 4h}
-  ship: {needs: [approve], run: echo ship >> log}
-";
+use crate::tool::{SHIP, by, events_of, log, set_policy, stage};
 
 /// A project whose policy wants so many of ann and bob to agree; both keys are made with the engine, and one more.
 fn project(min: u32, plan: &str) -> Project {
     let project = Project::with_plan(plan);
     let public = |name: &str| project.engine(&["keys", "new", name]).expect(0).stdout.trim().to_owned();
     let (ann, bob, _) = (public("ann.key"), public("bob.key"), public("eve.key"));
-    project.write("environments/catalog.yaml", "keys: {}\n");
     let keys = format!("{{ann: '{ann}', bob: '{bob}'}}");
-    let policy = format!("policy: {{approvals: {{min: {min}, distinct-from: [operator], keys: {keys}}}}}\n");
-    project.write("environments/live.yaml", policy);
+    set_policy(&project, &format!("approvals: {{min: {min}, distinct-from: [operator], keys: {keys}}}"));
     project
-}
-
-fn by(project: &Project, who: &str, args: &[&str]) -> Output {
-    project.engine_with(&[("ENGINE_ACTOR", who)], args)
 }
 
 fn sign(project: &Project, key: &str, run: &str) -> Output {
@@ -118,7 +103,7 @@ fn keys_are_made_shown_kept_to_their_owner_and_checked() {
         (&format!("{{ann: '{0}', bob: '{0}'}}", shown.trim()), "`bob` and `ann` have the same key"),
         (&format!("{{ann: '{}'}}", shown.trim()), "2 people must agree, and there are keys of 1"),
     ] {
-        project.write("environments/live.yaml", format!("policy: {{approvals: {{min: 2, keys: {keys}}}}}\n"));
+        set_policy(&project, &format!("approvals: {{min: 2, keys: {keys}}}"));
         let refused = project.engine(&["check", "plan.yaml"]).expect(3);
         let said = refused.stdout + &refused.stderr;
         assert!(said.contains("env::bad-key") && said.contains(why), "{why}: {said}");

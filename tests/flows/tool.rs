@@ -7,7 +7,28 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Live, Project};
+use crate::support::{Live, Output, Project};
+
+/// A plan for the environment `live`, which ships once somebody has agreed.
+pub(crate) const SHIP: &str = r"
+version: 1
+environment: live
+inputs: {tag: {type: string, default: v1}}
+stages:
+  approve: {uses: approval, with: {prompt: 'Ship {{ inputs.tag }}?'}, timeout: 4h}
+  ship: {needs: [approve], run: echo ship >> log}
+";
+
+/// Gives the environment `live` this policy.
+pub(crate) fn set_policy(project: &Project, policy: &str) {
+    project.write("environments/catalog.yaml", "keys: {}\n");
+    project.write("environments/live.yaml", format!("policy: {{{policy}}}\n"));
+}
+
+/// Runs the engine to its end as `who`.
+pub(crate) fn by(project: &Project, who: &str, args: &[&str]) -> Output {
+    project.engine_with(&[("ENGINE_ACTOR", who)], args)
+}
 
 /// `status --json` of the latest run.
 #[track_caller]
@@ -76,7 +97,7 @@ pub(crate) fn count(project: &Project, line: &str) -> usize {
 
 /// Runs `plan.yaml` without asking anything.
 #[track_caller]
-pub(crate) fn run(project: &Project, status: i32) -> crate::support::Output {
+pub(crate) fn run(project: &Project, status: i32) -> Output {
     project.engine(&["run", "plan.yaml"]).expect(status)
 }
 
