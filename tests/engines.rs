@@ -185,8 +185,7 @@ fn what_is_killed_with_its_engine_takes_no_run_of_the_same_name_along() {
         std::fs::OpenOptions::new().write(true).custom_flags(flags).open(project.path("gate"))
     };
     let gate = open(&here).expect("our stage reads it");
-    kill_process_group(ours.pid(), Signal::KILL).expect("front and worker are killed at once");
-    ours.end();
+    ours.kill();
     let polled = &mut [PollFd::new(&gate, PollFlags::empty())];
     let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
     assert_eq!(poll(polled, Some(&patience)).expect("a pipe"), 1, "the sentinel ended our stage");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rustix::process::{Signal, kill_process_group};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::{Live, Project};
@@ -126,8 +126,7 @@ finally: {stages: {tidy: {run: echo tidy >> log}}}
     live.line("up");
     live.signal(Signal::TERM);
     live.line("asked");
-    kill_process_group(live.pid(), Signal::KILL).expect("it lives");
-    live.end().expect(137);
+    live.kill();
     project.engine(&["verify"]).expect(0);
     project.engine(&["resume", "--time-box", "1h"]).expect(0);
     assert_eq!(log(&project), ["done", "work", "tidy"]);

@@ -1,7 +1,5 @@
 //! Healing through the real binary: bodies in order, kill -9 in one of them, the limit, and who goes past it.
 
-use rustix::process::{Signal, kill_process_group};
-
 use crate::support::Project;
 use crate::tool::{events_of, json, log, stage, status};
 
@@ -69,8 +67,7 @@ fn killed_in_a_body_it_is_run_again_and_healing_goes_on() {
     project.write("hold", "");
     let live = project.start(&["run", "plan.yaml"]);
     live.line("held");
-    kill_process_group(live.pid(), Signal::KILL).expect("it lives");
-    live.end().expect(137);
+    live.kill();
     let shown = project.engine(&["plan", "--resume", &project.only_run()]).expect(0);
     assert!(shown.stdout.contains("serve.heal-2"), "{}", shown.stdout);
     project.engine(&["resume"]).expect(0);

@@ -1,7 +1,5 @@
 //! Rollback through the real binary: order, kill -9 in the middle, orders of people, points, the drill.
 
-use rustix::process::{Signal, kill_process_group};
-
 use crate::support::Project;
 use crate::tool::{json, log};
 
@@ -61,8 +59,7 @@ fn killed_in_the_middle_of_a_rollback_it_goes_on_with_it() {
     project.write("hold", "");
     let live = project.start(&["run", "plan.yaml"]);
     live.line("held");
-    kill_process_group(live.pid(), Signal::KILL).expect("it lives");
-    live.end().expect(137);
+    live.kill();
     let shown = project.engine(&["plan", "--resume", &project.only_run()]).expect(0);
     assert!(shown.stdout.contains("b.rollback"), "{}", shown.stdout);
     project.engine(&["resume"]).expect(1);
@@ -264,8 +261,7 @@ fn a_stage_that_is_gone_from_the_plan_is_undone_as_it_was_recorded() {
     project.write("hold", "");
     let live = project.start(&["resume", "one", "--accept-changes"]);
     live.line("held");
-    kill_process_group(live.pid(), Signal::KILL).expect("it lives");
-    live.end().expect(137);
+    live.kill();
     project.engine(&["verify", "one"]).expect(0);
     project.engine(&["resume", "one"]).expect(1);
     let undone = ["d", "undo c", "begin undo b", "begin undo b", "undo b: 7 gold red", "undo a"];
@@ -294,8 +290,7 @@ stages:
     let live = project.start(&["run", "plan.yaml", "--run-id", "one"]);
     live.line("cut");
     live.line("failed");
-    kill_process_group(live.pid(), Signal::KILL).expect("it lives");
-    live.end().expect(137);
+    live.kill();
     project.write("plan.yaml", "version: 1\nstages:\n  new: {run: echo new >> log}\n");
     let out = project.engine(&["resume", "one", "--accept-changes"]).expect(0);
     for gone in ["a", "half", "cut"] {

@@ -96,9 +96,16 @@ impl Project {
 
     /// The engine with these arguments in this folder, not yet started: for more environment or another folder.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_engine"));
+        let mut command = self.program(env!("CARGO_BIN_EXE_engine"));
+        command.args(args);
+        command
+    }
+
+    /// Another program in this folder, with the same environment.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
         let path = std::env::var_os("PATH").expect("tests have a PATH");
-        command.args(args).current_dir(self.dir.path()).env_clear();
+        command.current_dir(self.dir.path()).env_clear();
         command.env("PATH", path).env("HOME", self.dir.path()).env("USER", "ann").env("LANG", "C.UTF-8");
         command
     }
@@ -215,6 +222,13 @@ impl Live {
         kill_process(worker.expect("a front has its worker"), Signal::KILL).expect("it lives");
     }
 
+    /// Kills front and worker at once, and waits for the end: nobody is left to clean up or to say anything.
+    #[track_caller]
+    pub(crate) fn kill(self) {
+        kill_process_group(self.pid, Signal::KILL).expect("it lives");
+        self.end().expect(137);
+    }
+
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn end(mut self) -> Output {
@@ -293,7 +307,7 @@ fn taken(kept: &Mutex<String>) -> String {
 const _: fn() = || {
     let _ = (Project::with_plan, Project::only_run, Project::engine, Project::engine_with);
     let _ = (Project::start, Output::expect, Live::pid, Live::line, Live::error_line, Live::say);
-    let _ = (Live::signal, Live::kill_worker, Live::end_open);
+    let _ = (Live::signal, Live::kill_worker, Live::kill, Live::end_open);
     let _: [fn(&Project, &'static str) -> String; 1] = [Project::read];
     let _: [fn(&Project, &'static str); 1] = [Project::bring];
     let _: fn() -> u16 = free_port;
