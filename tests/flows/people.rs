@@ -1,9 +1,7 @@
 //! Approvals, unknown outcomes, and what only a person can decide.
 
-use std::process::Command;
-
-use crate::support::{Live, Project};
-use crate::tool::{count, events_of, expect_states, log, run, stage, start_until, status};
+use crate::support::Project;
+use crate::tool::{count, events_of, expect_states, log, on_a_terminal, run, stage, start_until, status};
 
 const GATE: &str = r#"
 version: 1
@@ -97,23 +95,13 @@ fn an_approval_that_expires_while_no_engine_lives_is_found_expired() {
     expect_states(&project, "ask=timed-out");
 }
 
-/// The engine on a terminal of its own.
-fn on_a_terminal(project: &Project, args: &str) -> Live {
-    let mut command = Command::new("script");
-    let line = format!("{} {args}", env!("CARGO_BIN_EXE_engine"));
-    let path = std::env::var_os("PATH").expect("a PATH");
-    command.args(["-qefc", &line, "/dev/null"]).current_dir(project.path("")).env_clear();
-    command.env("PATH", path).env("HOME", project.path("")).env("TERM", "xterm").env("USER", "ann");
-    Live::start(command)
-}
-
 #[test]
 fn a_person_at_a_terminal_is_asked_until_the_answer_is_clear() {
     for (answer, code, lines) in [("y", 0, 2), ("n", 1, 1)] {
         let project = Project::with_plan(&format!(
             "{GATE}  hold: {{run: 'while [ ! -e answered ]; do :; done'}}\n  go: {{needs: [{{stage: approve, accept: [success, failed]}}], run: touch answered}}\n"
         ));
-        let mut live = on_a_terminal(&project, "run plan.yaml");
+        let mut live = on_a_terminal(&project, "", "run plan.yaml");
         live.say("maybe\n");
         live.say(&format!("{answer}\n"));
         let output = live.end_open();
@@ -132,7 +120,7 @@ stages: {long: {run: "trap 'echo asked >> log; exit 0' TERM; echo up > up; while
 finally: {stages: {tidy: {run: echo tidy >> log}}}
 "#,
     );
-    let mut live = on_a_terminal(&project, "run plan.yaml --output plain --color never");
+    let mut live = on_a_terminal(&project, "", "run plan.yaml --output plain --color never");
     live.line("start  long");
     while !project.has("up") {
         std::thread::yield_now();

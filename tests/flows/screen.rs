@@ -1,9 +1,7 @@
 //! The live view, on a terminal of its own.
 
-use std::process::Command;
-
-use crate::support::{Live, Project};
-use crate::tool::{Gate, run};
+use crate::support::Project;
+use crate::tool::{Gate, on_a_terminal, run};
 
 /// Two stages, the second of which takes a second: what is left is told from five runs before.
 #[test]
@@ -17,23 +15,7 @@ fn the_live_view_says_when_the_run_will_end_as_history_has_it() {
         gate.open();
         run(&project, 0);
     }
-    let engine = project.command(&["run", "plan.yaml"]);
-    let words: Vec<&str> = [engine.get_program()]
-        .into_iter()
-        .chain(engine.get_args())
-        .map(|word| word.to_str().expect("text"))
-        .collect();
-    let mut screen = Command::new("script");
-    let sized = format!("stty cols 100 rows 20; exec {}", words.join(" "));
-    screen.args(["--quiet", "--return", "--flush", "--command", &sized, "/dev/null"]);
-    for (name, value) in engine.get_envs() {
-        match value {
-            Some(value) => screen.env(name, value),
-            None => screen.env_remove(name),
-        };
-    }
-    screen.env("TERM", "xterm").env_remove("CI").current_dir(project.path("."));
-    let live = Live::start(screen);
+    let live = on_a_terminal(&project, "stty cols 100 rows 20;", "run plan.yaml");
     let told = live.line(" left, until ");
     let (left, until) = told.split_once(" left, until ").expect("it was found by that");
     assert!(left.ends_with("about 2s") || left.ends_with("about 1s"), "the second stage is to come: {told:?}");

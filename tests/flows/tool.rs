@@ -138,3 +138,11 @@ pub(crate) fn start_until(project: &Project, here: &str) -> Live {
     live.line(here);
     live
 }
+
+/// The engine on a terminal of its own, which the shell words `first` may set up.
+pub(crate) fn on_a_terminal(project: &Project, first: &str, args: &str) -> Live {
+    let mut command = project.program("script");
+    let line = format!("{first} exec {} {args}", env!("CARGO_BIN_EXE_engine"));
+    command.args(["-qefc", &line, "/dev/null"]).env("TERM", "xterm");
+    Live::start(command)
+}
