@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, OsStr};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -27,19 +27,30 @@ const MAX_ACTIONS: usize = 16;
 /// What the starts of one thread have in common.
 #[derive(Debug)]
 pub(super) struct Spawner {
-    attributes: Option<PosixSpawnAttr>,
-    /// Device and inode of the folder that this program stands in.
-    home: Option<(u64, u64)>,
-    /// By their numbers, what the child does with its descriptors. Making such a list asks the system six times.
-    actions: Vec<([RawFd; 3], PosixSpawnFileActions)>,
+    /// What cannot be prepared is left to the standard library.
+    here: Option<Here>,
+}
+
+/// What starts in the folder that this program stands in have in common.
+#[derive(Debug)]
+struct Here {
+    attributes: PosixSpawnAttr,
+    /// Device and inode of that folder.
+    home: (u64, u64),
+    actions: Actions,
     /// The words of the last start.
     words: Vec<u8>,
 }
 
+/// By their numbers, what the child does with its descriptors. Making such a list asks the system six times.
+#[derive(Debug, Default)]
+struct Actions(Vec<([RawFd; 3], PosixSpawnFileActions)>);
+
 impl Spawner {
     pub(super) fn new() -> Self {
-        // What cannot be prepared is left to the standard library.
-        Self { attributes: attributes().ok(), home: place(Path::new(".")), actions: Vec::new(), words: Vec::new() }
+        let prepared = attributes().ok().zip(place(Path::new(".")));
+        let here = |(attributes, home)| Here { attributes, home, actions: Actions::default(), words: Vec::new() };
+        Self { here: prepared.map(here) }
     }
 
     /// Starts `program` for `spec`, which prints into `writer`; answers with its process id.
@@ -51,32 +62,28 @@ impl Spawner {
         spec: &Spec,
         shared: &Shared,
         program: &Path,
-        writer: OwnedFd,
-    ) -> io::Result<u32> {
-        let is_home = self.home.is_some() && self.home == place(&spec.cwd);
-        match self.attributes.take().filter(|_| is_home) {
-            Some(attributes) => {
-                let spawned = self.spawn_here(spec, shared, program, &writer, &attributes);
-                self.attributes = Some(attributes);
-                spawned
-            }
-            None => spawn_elsewhere(spec, shared, program, writer),
-        }
-    }
-
-    fn spawn_here(
-        &mut self,
-        spec: &Spec,
-        shared: &Shared,
-        program: &Path,
         writer: &OwnedFd,
-        attributes: &PosixSpawnAttr,
     ) -> io::Result<u32> {
         let (stdin, stdout) = match &spec.pipes {
-            Some(pipes) => (pipes.stdin.as_raw_fd(), pipes.stdout.as_raw_fd()),
-            None => (shared.null.as_raw_fd(), writer.as_raw_fd()),
+            Some(pipes) => (pipes.stdin.as_fd(), pipes.stdout.as_fd()),
+            None => (shared.null.as_fd(), writer.as_fd()),
         };
-        let at = self.actions([stdin, stdout, writer.as_raw_fd()])?;
+        let descriptors = [stdin, stdout, writer.as_fd()];
+        match &mut self.here {
+            Some(here) if here.is_at(&spec.cwd) => here.spawn(spec, program, descriptors),
+            _ => spawn_elsewhere(spec, program, descriptors),
+        }
+    }
+}
+
+impl Here {
+    /// Whether `path` names this folder now; it may have named another one a moment ago.
+    fn is_at(&self, path: &Path) -> bool {
+        place(path) == Some(self.home)
+    }
+
+    fn spawn(&mut self, spec: &Spec, program: &Path, descriptors: [BorrowedFd<'_>; 3]) -> io::Result<u32> {
+        let actions = self.actions.of(descriptors.map(|it| it.as_raw_fd()))?;
         self.words.clear();
         for word in &spec.argv {
             if word.as_bytes().contains(&0) {
@@ -96,29 +103,37 @@ impl Spawner {
         for secret in &secrets {
             variables.push(text(secret)?);
         }
-        let pid = posix_spawn(program, &self.actions[at].1, attributes, &words, &variables)?;
+        let pid = posix_spawn(program, actions, &self.attributes, &words, &variables)?;
         Ok(pid.as_raw().unsigned_abs())
     }
+}
 
-    /// Where the list for these three descriptors stands.
-    fn actions(&mut self, descriptors: [RawFd; 3]) -> io::Result<usize> {
-        if let Some(at) = self.actions.iter().position(|(known, _)| *known == descriptors) {
-            return Ok(at);
-        }
-        if self.actions.len() == MAX_ACTIONS {
-            self.actions.clear();
+impl Actions {
+    /// The list for these three descriptors.
+    fn of(&mut self, descriptors: [RawFd; 3]) -> io::Result<&PosixSpawnFileActions> {
+        let at = match self.0.iter().position(|(known, _)| *known == descriptors) {
+            Some(at) => at,
+            None => self.add(descriptors)?,
+        };
+        Ok(&self.0[at].1)
+    }
+
+    fn add(&mut self, descriptors: [RawFd; 3]) -> io::Result<usize> {
+        if self.0.len() == MAX_ACTIONS {
+            self.0.clear();
         }
         let mut actions = PosixSpawnFileActions::init()?;
         for (ours, theirs) in descriptors.into_iter().zip(0..) {
             actions.add_dup2(ours, theirs)?;
         }
-        self.actions.push((descriptors, actions));
-        Ok(self.actions.len() - 1)
+        self.0.push((descriptors, actions));
+        Ok(self.0.len() - 1)
     }
 }
 
 /// The standard library's way.
-fn spawn_elsewhere(spec: &Spec, shared: &Shared, program: &Path, writer: OwnedFd) -> io::Result<u32> {
+fn spawn_elsewhere(spec: &Spec, program: &Path, descriptors: [BorrowedFd<'_>; 3]) -> io::Result<u32> {
+    let [stdin, stdout, stderr] = descriptors.map(|it| it.try_clone_to_owned().map(Stdio::from));
     let mut command = Command::new(program);
     if let Some((name, arguments)) = spec.argv.split_first() {
         command.arg0(name).args(arguments);
@@ -129,15 +144,9 @@ fn spawn_elsewhere(spec: &Spec, shared: &Shared, program: &Path, writer: OwnedFd
         .envs(spec.secrets.iter().map(|(name, value)| (name, OsStr::from_bytes(value.expose()))))
         .current_dir(&spec.cwd)
         .process_group(0)
-        .stdin(Stdio::from(match &spec.pipes {
-            Some(pipes) => pipes.stdin.try_clone()?,
-            None => shared.null.try_clone()?.into(),
-        }))
-        .stdout(Stdio::from(match &spec.pipes {
-            Some(pipes) => pipes.stdout.try_clone()?,
-            None => writer.try_clone()?,
-        }))
-        .stderr(Stdio::from(writer));
+        .stdin(stdin?)
+        .stdout(stdout?)
+        .stderr(stderr?);
     Ok(command.spawn()?.id())
 }
 
