@@ -101,7 +101,9 @@ impl<C: Cast> Little<C> {
         world.step(vec![recover]);
         // Whoever is asked is asked again.
         let open: Vec<NodeIx> = world.core.state().open_approvals().map(|it| it.0).collect();
-        open.into_iter().for_each(|node| C::ask(&mut world, node));
+        for node in open {
+            C::ask(&mut world, node);
+        }
         world
     }
 
