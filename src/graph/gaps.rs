@@ -58,6 +58,9 @@ pub(super) fn bridge(graph: &mut Graph) -> Result<(), TooManyEdges> {
             ties.push((node, found));
         }
     }
+    if ties.is_empty() {
+        return Ok(());
+    }
     for (node, found) in ties {
         graph.nodes[node].needs.extend(found);
     }
