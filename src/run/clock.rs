@@ -63,11 +63,12 @@ impl RunState {
 
     /// Whether a slot is free and nothing holds starts back.
     pub(super) fn can_start(&self) -> bool {
-        !self.is_held_back()
-            && self.suspended.is_none()
-            && !self.is_box_over()
-            && !self.has_left()
-            && self.free_slots() > 0
+        self.may_start() && self.free_slots() > 0
+    }
+
+    /// Whether nothing holds starts back.
+    pub(super) fn may_start(&self) -> bool {
+        !self.is_held_back() && self.suspended.is_none() && !self.is_box_over() && !self.has_left()
     }
 
     /// Slots that neither an attempt nor a question has.

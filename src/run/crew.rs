@@ -73,11 +73,7 @@ impl RunState {
 
     /// Whether items may be given at all.
     fn feeds(&self) -> bool {
-        !self.crews.is_empty()
-            && !self.is_held_back()
-            && self.suspended.is_none()
-            && !self.is_box_over()
-            && !self.has_left()
+        !self.crews.is_empty() && self.may_start()
     }
 
     fn is_hungry(&self, node: NodeIx, band: &Band) -> bool {
