@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::base::{Digest, Millis, RunId, Span};
+use engine::base::{Millis, Span};
 use engine::graph::model::{Accept, Items, Need, Node, Work};
 use engine::graph::{Graph, Parts};
 use engine::run::event::{Began, Outcome, ShardResult};
@@ -70,24 +70,7 @@ fn assemble(nodes: Vec<Node>, jobs: u32) -> Arc<Graph> {
 
 /// The beginning of a run of so many at once.
 pub(crate) fn begin(jobs: u32) -> Input {
-    Input::Begin(Box::new(Began {
-        run: RunId::parse("bench").expect("the word is an id"),
-        plan: "bench".to_owned(),
-        path: "bench.yaml".to_owned(),
-        wall_ms: 0,
-        jobs,
-        seed: 7,
-        graph: Digest::of(b"bench"),
-        files: Vec::new(),
-        key: None,
-        by: String::new(),
-        engine: String::new(),
-        place: None,
-        rollbacks: 0,
-        back_to: None,
-        author: None,
-        waited: Span::ZERO,
-    }))
+    Input::Begin(Box::new(Began::unrecorded("bench", jobs)))
 }
 
 /// Every start is answered by a success.

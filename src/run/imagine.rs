@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::core::Core;
 use super::event::{Answer, Attempt, Began, Event, NodeState, Outcome, RunEnd, ShardResult, Verdict};
 use super::input::{Command, Input, commands};
-use crate::base::{Digest, IdVec, Millis, NodeIx, PoolIx, RunId, Span};
+use crate::base::{IdVec, Millis, NodeIx, PoolIx, Span};
 use crate::graph::Graph;
 
 /// What holds a run up.
@@ -206,22 +206,5 @@ fn before(graph: &Graph, past: &[Past], it: Past) -> (Option<usize>, Option<Caus
 }
 
 fn began(graph: &Graph, seed: u64) -> Began {
-    Began {
-        run: RunId::parse("imagined").expect("the word is an id"),
-        plan: graph.name.clone(),
-        path: String::new(),
-        wall_ms: 0,
-        jobs: graph.settings.max_parallel,
-        seed,
-        graph: Digest::ZERO,
-        files: Vec::new(),
-        key: None,
-        by: String::new(),
-        engine: String::new(),
-        place: None,
-        rollbacks: 0,
-        back_to: None,
-        author: None,
-        waited: Span::ZERO,
-    }
+    Began { seed, ..Began::unrecorded(&graph.name, graph.settings.max_parallel) }
 }

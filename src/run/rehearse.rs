@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::core::Core;
 use super::event::{Answer, Attempt, Began, Event, Outcome, ShardResult};
 use super::input::Input;
-use crate::base::{Digest, IdVec, Millis, NodeIx, RunId, Span};
+use crate::base::{IdVec, Millis, NodeIx, Span};
 use crate::graph::Graph;
 use crate::graph::forecast::{Planned, Schedule};
 
@@ -15,24 +15,7 @@ use crate::graph::forecast::{Planned, Schedule};
 /// is heard together, in the order in which it was sent: an attempt that started first ends first.
 pub fn rehearse(graph: &Arc<Graph>) -> Schedule {
     let mut play = Play::new(graph);
-    let began = Began {
-        run: RunId::parse("rehearsal").expect("the word is an id"),
-        plan: graph.name.clone(),
-        path: String::new(),
-        wall_ms: 0,
-        jobs: graph.settings.max_parallel,
-        seed: 0,
-        graph: Digest::ZERO,
-        files: Vec::new(),
-        key: None,
-        by: String::new(),
-        engine: String::new(),
-        place: None,
-        rollbacks: 0,
-        back_to: None,
-        author: None,
-        waited: Span::ZERO,
-    };
+    let began = Began::unrecorded(&graph.name, graph.settings.max_parallel);
     play.send(Millis::ZERO, Input::Begin(Box::new(began)));
     while let Some(at) = play.next() {
         let inputs = play.arrivals(at);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::core::Core;
 use super::event::*;
 use super::input::Input;
-use crate::base::{Digest, Millis, NodeIx, PoolIx, RunId, ScopeIx, Span};
+use crate::base::{Digest, Millis, NodeIx, PoolIx, ScopeIx, Span};
 use crate::graph::Parts;
 use crate::graph::model::{Accept, Condition, Graph, Need, Node, Phase, Policy, Pool, Retry, Scope};
 
@@ -85,24 +85,7 @@ fn retry(max: u32, delay_ms: u64) -> Retry {
 }
 
 fn began(jobs: u32) -> Input {
-    Input::Begin(Box::new(Began {
-        run: RunId::parse("story").expect("an id"),
-        plan: "story".to_owned(),
-        path: "story.yaml".to_owned(),
-        wall_ms: 0,
-        jobs,
-        seed: 7,
-        graph: Digest::ZERO,
-        files: Vec::new(),
-        key: None,
-        by: "somebody".to_owned(),
-        engine: "test".to_owned(),
-        place: None,
-        rollbacks: 0,
-        back_to: None,
-        author: None,
-        waited: Span::ZERO,
-    }))
+    Input::Begin(Box::new(Began { seed: 7, by: "somebody".to_owned(), ..Began::unrecorded("story", jobs) }))
 }
 
 fn resumed(gap_ms: u64) -> Resumed {

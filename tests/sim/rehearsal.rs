@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::base::{Digest, Millis, NodeIx, RunId, Span};
+use engine::base::{Millis, NodeIx, Span};
 use engine::graph::Graph;
 use engine::graph::forecast::Planned;
 use engine::run::event::{Answer, Began, ShardResult};
@@ -13,24 +13,7 @@ use engine::run::{Command, Core, Event, Input, Outcome, input};
 type Mail = BTreeMap<(Millis, u64), Input>;
 
 pub(crate) fn begin(graph: &Graph) -> Input {
-    Input::Begin(Box::new(Began {
-        run: RunId::parse("sim").expect("an id"),
-        plan: String::new(),
-        path: String::new(),
-        wall_ms: 0,
-        jobs: graph.settings.max_parallel,
-        seed: 0,
-        graph: Digest::ZERO,
-        files: Vec::new(),
-        key: None,
-        by: String::new(),
-        engine: String::new(),
-        place: None,
-        rollbacks: 0,
-        back_to: None,
-        author: None,
-        waited: Span::ZERO,
-    }))
+    Input::Begin(Box::new(Began::unrecorded("sim", graph.settings.max_parallel)))
 }
 
 fn reply(graph: &Graph, command: Command) -> Option<(Span, Input)> {

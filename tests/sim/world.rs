@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::Arc;
 
-use engine::base::{Digest, Millis, NodeIx, RunId, Span};
+use engine::base::{Millis, NodeIx, Span};
 use engine::gate::verdict::{HALTED, HELD};
 use engine::graph::Graph;
 use engine::run::event::{
@@ -89,24 +89,7 @@ impl World {
             }
         }
         let mut world = Self::bare(seed, mode, plans);
-        let began = Began {
-            run: RunId::parse("sim").expect("an id"),
-            plan: "sim".to_owned(),
-            path: "sim.yaml".to_owned(),
-            wall_ms: 0,
-            jobs: world.graph().settings.max_parallel,
-            seed,
-            graph: Digest::ZERO,
-            files: Vec::new(),
-            key: None,
-            by: "sim".to_owned(),
-            engine: "sim".to_owned(),
-            place: None,
-            rollbacks: 0,
-            back_to: None,
-            author: None,
-            waited: Span::ZERO,
-        };
+        let began = Began { seed, ..Began::unrecorded("sim", world.graph().settings.max_parallel) };
         plan::tell(&world.versions).for_each(|line| world.show(&format_args!("{line}")));
         world.send(0, Input::Begin(Box::new(began)));
         if mode == Mode::Hostile {

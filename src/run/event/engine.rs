@@ -61,6 +61,34 @@ pub struct Began {
     pub waited: Span,
 }
 
+impl Began {
+    /// A beginning that nobody records, of `plan` with `jobs` attempts at once: for what is only imagined, and for
+    /// tests, which change what they are about.
+    ///
+    /// # Panics
+    /// Never: the run's id is a constant.
+    pub fn unrecorded(plan: &str, jobs: u32) -> Self {
+        Self {
+            run: RunId::parse("unrecorded").expect("the word is an id"),
+            plan: plan.to_owned(),
+            path: String::new(),
+            wall_ms: 0,
+            jobs,
+            seed: 0,
+            graph: Digest::ZERO,
+            files: Vec::new(),
+            key: None,
+            by: String::new(),
+            engine: String::new(),
+            place: None,
+            rollbacks: 0,
+            back_to: None,
+            author: None,
+            waited: Span::ZERO,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(span: &Span) -> bool {
     *span == Span::ZERO
