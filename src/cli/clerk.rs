@@ -119,9 +119,7 @@ fn finding(view: &View, raised: &Raised, logs: &dyn Logs) -> Option<Finding> {
     let mut log = Vec::new();
     if let Some(ix) = node {
         let stage = view.get(ix);
-        errors.push(
-            format!("{}: {}", words::state(stage.state), stage.reason).trim_end_matches([':', ' ']).to_owned(),
-        );
+        errors.push(format!("{}: {}", stage.state.word(), stage.reason).trim_end_matches([':', ' ']).to_owned());
         errors.extend(stage.outcome.as_ref().filter(|_| stage.reason.is_empty()).map(words::outcome));
         errors.extend(stage.notes.iter().cloned());
         log = logs.tail(view, ix, limits::MAX_TICKET_LINES);

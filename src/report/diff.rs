@@ -132,7 +132,7 @@ pub fn text(a: &View, b: &View, look: Look) -> String {
 /// A side in few words.
 fn say(side: Option<&Side>) -> String {
     let Some(side) = side else { return "not there".to_owned() };
-    let mut text = words::state(side.state).to_owned();
+    let mut text = side.state.word().to_owned();
     if let Some(took) = side.took {
         put!(text, " {}", words::length(took));
     }
@@ -161,7 +161,7 @@ pub fn json(a: &View, b: &View) -> Value {
     let side = |side: &Option<Side>| {
         side.as_ref().map(|side| {
             json!({
-                "state": words::state(side.state), "attempts": side.attempts,
+                "state": side.state.word(), "attempts": side.attempts,
                 "duration_ms": side.took.map(Span::ms), "reason": side.reason,
             })
         })

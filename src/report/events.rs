@@ -132,7 +132,7 @@ fn facts(view: &View, event: &Event) -> (&'static str, Value) {
         }
         Event::ShardLost { attempt } => ("shard-lost", of_attempt(view, *attempt)),
         Event::NodeFinished { node, state, reason } => {
-            ("stage-finished", json!({"stage": id(node), "state": words::state(*state), "reason": reason}))
+            ("stage-finished", json!({"stage": id(node), "state": *state.word(), "reason": reason}))
         }
         Event::NodeSkipped { node, why } => ("stage-skipped", of_skip(view, *node, why)),
         Event::NodeReopened { node, why } => {

@@ -132,7 +132,7 @@ fn background(view: &View) -> Option<Value> {
 
 /// Stages by state; every state has its number.
 pub fn totals(view: &View) -> Value {
-    words::STATES.iter().map(|&state| (words::state(state).to_owned(), json!(view.count(state)))).collect()
+    NodeState::ALL.iter().map(|&state| (state.word().to_owned(), json!(view.count(state)))).collect()
 }
 
 /// One stage.
@@ -140,7 +140,7 @@ fn stage(view: &View, ix: NodeIx, node: &NodeView, now: Millis) -> Value {
     let utc = |at: Option<Millis>| at.map(|at| view.utc(at));
     let mut out = json!({
         "id": view.id(ix),
-        "state": words::state(why::state(view, ix)),
+        "state": why::state(view, ix).word(),
         "attempts": node.attempts,
         "started": utc(node.started),
         "ended": utc(node.ended),

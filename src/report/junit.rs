@@ -152,7 +152,7 @@ fn kind(view: &View, ix: NodeIx) -> Kind {
 fn case(view: &View, ix: NodeIx, suite: &str, logs: &dyn Logs) -> String {
     let node = view.get(ix);
     let time = words::seconds(node.duration(view.now()).unwrap_or_default());
-    let word = view.standing(ix).map_or(words::state(node.state), Standing::word);
+    let word = view.standing(ix).map_or(node.state.word(), Standing::word);
     let reason = if node.reason.is_empty() { word } else { &node.reason };
     let mut body = String::new();
     let element = match kind(view, ix) {

@@ -46,8 +46,8 @@ fn failures(view: &View, logs: &dyn Logs) -> String {
     let bad = view.nodes().filter(|(ix, node)| words::is_bad(node.state) && !view.is_background(*ix));
     for (ix, node) in bad.take(MAX_FAILED) {
         let lines = logs.tail(view, ix, LINES);
-        let reason = if node.reason.is_empty() { words::state(node.state) } else { &node.reason };
-        put!(out, "### {} {}\n\n{}\n\n", code(view.id(ix)), words::state(node.state), inline(reason));
+        let reason = if node.reason.is_empty() { node.state.word() } else { &node.reason };
+        put!(out, "### {} {}\n\n{}\n\n", code(view.id(ix)), node.state.word(), inline(reason));
         if !lines.is_empty() {
             let text: Vec<String> = lines.iter().map(|line| clean::plain(line)).collect();
             let text = text.join("\n");
@@ -95,7 +95,7 @@ fn table(view: &View) -> String {
             _ => "⚪",
         };
         let took = node.duration(view.now()).map(words::length).unwrap_or_default();
-        let (id, state) = (cell(&code(view.id(ix))), words::state(node.state));
+        let (id, state) = (cell(&code(view.id(ix))), node.state.word());
         put!(out, "| {mark} | {id} | {state} | {} | {took} | {} |\n", node.attempts, cell(&inline(&node.reason)));
     }
     if all.len() > MAX_STAGES {

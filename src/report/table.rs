@@ -94,7 +94,7 @@ fn stages(view: &View, with: &Setting<'_>) -> String {
     out.push('\n');
     for (ix, node) in view.nodes() {
         let state = why::state(view, ix);
-        let word = if node.is_cut_off { "interrupted" } else { words::state(state) };
+        let word = if node.is_cut_off { "interrupted" } else { state.word() };
         let word = with.look.paint(state, &format!("{word:<15}"));
         let tries = if node.attempts == 0 { String::new() } else { node.attempts.to_string() };
         let time = node.duration(with.now).map(words::length).unwrap_or_default();

@@ -8,44 +8,6 @@ use crate::run::event::{
     CancelLevel, CancelReason, CheckKind, Clock, NodeState, Outcome, ReopenReason, Resolution, StopReason,
 };
 
-/// The state's word in every format.
-pub const fn state(state: NodeState) -> &'static str {
-    match state {
-        NodeState::Pending => "pending",
-        NodeState::Waiting => "waiting",
-        NodeState::Running => "running",
-        NodeState::Retrying => "retrying",
-        NodeState::Success => "success",
-        NodeState::Cached => "cached",
-        NodeState::Skipped => "skipped",
-        NodeState::Blocked => "blocked",
-        NodeState::Failed => "failed",
-        NodeState::AllowedFailure => "allowed-failure",
-        NodeState::TimedOut => "timed-out",
-        NodeState::Cancelled => "cancelled",
-        NodeState::Unknown => "unknown",
-        NodeState::Undone => "undone",
-    }
-}
-
-/// All states, in the order of their stored numbers.
-pub const STATES: [NodeState; 14] = [
-    NodeState::Pending,
-    NodeState::Waiting,
-    NodeState::Running,
-    NodeState::Retrying,
-    NodeState::Success,
-    NodeState::Cached,
-    NodeState::Skipped,
-    NodeState::Blocked,
-    NodeState::Failed,
-    NodeState::AllowedFailure,
-    NodeState::TimedOut,
-    NodeState::Cancelled,
-    NodeState::Unknown,
-    NodeState::Undone,
-];
-
 /// Whether a stage in this state will not change by itself any more.
 pub const fn is_ended(state: NodeState) -> bool {
     !matches!(state, NodeState::Pending | NodeState::Waiting | NodeState::Running | NodeState::Retrying)
@@ -54,11 +16,6 @@ pub const fn is_ended(state: NodeState) -> bool {
 /// Whether somebody has to look at a stage in this state.
 pub const fn is_bad(state: NodeState) -> bool {
     matches!(state, NodeState::Failed | NodeState::TimedOut | NodeState::Unknown)
-}
-
-/// Whether the stage is done and its dependents may count on it.
-pub const fn is_good(state: NodeState) -> bool {
-    matches!(state, NodeState::Success | NodeState::Cached | NodeState::AllowedFailure)
 }
 
 /// One character for the state, for people with Unicode.
@@ -288,7 +245,7 @@ mod tests {
 
     #[test]
     fn states_are_listed_by_number() {
-        for (at, word) in STATES.iter().enumerate() {
+        for (at, word) in NodeState::ALL.iter().enumerate() {
             assert_eq!(*word as usize, at);
         }
     }

@@ -2,8 +2,8 @@
 
 use super::clock::Timer;
 use super::event::{
-    Answer, Attempt, CancelLevel, CancelReason, CheckKind, Clock, Event, NodeState, ReopenReason, Resolution,
-    SkipReason, StopKind, StopReason, SuspendReason,
+    Answer, Attempt, CancelLevel, CancelReason, CheckKind, Clock, Event, ReopenReason, Resolution, SkipReason,
+    StopKind, StopReason, SuspendReason,
 };
 use super::place::Needs;
 use super::ready::{Entry, Slot};
@@ -284,26 +284,4 @@ fn start(state: &RunState, at: Millis, Entry { node, slot, .. }: Entry) -> Event
 pub(super) fn again(state: &RunState, key: Key) -> Event {
     let number = state.shards.number(key).saturating_add(1);
     Event::ShardRetried { attempt: Attempt { node: key.0, shard: key.1, number } }
-}
-
-impl NodeState {
-    /// The product's word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Retrying => "retrying",
-            Self::Success => "success",
-            Self::Cached => "cached",
-            Self::Skipped => "skipped",
-            Self::Blocked => "blocked",
-            Self::Failed => "failed",
-            Self::AllowedFailure => "allowed-failure",
-            Self::TimedOut => "timed-out",
-            Self::Cancelled => "cancelled",
-            Self::Unknown => "unknown",
-            Self::Undone => "undone",
-        }
-    }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::event::{CancelLevel, CancelReason, NodeState, Outcome, RunEnd, SuspendReason, Verdict};
 use super::shards::{Flight, Phase};
-use super::state::{Gate, RunState, STATES};
+use super::state::{Gate, RunState};
 use crate::base::{Digest, Millis, NodeIx, PoolIx};
 
 /// How far a stage is.
@@ -139,7 +139,7 @@ impl RunState {
     }
 
     /// Stages by state, in the order of `NodeState`.
-    pub fn counts(&self) -> &[u32; STATES] {
+    pub fn counts(&self) -> &[u32; NodeState::ALL.len()] {
         &self.counts
     }
 

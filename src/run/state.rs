@@ -75,7 +75,7 @@ pub struct RunState {
     pub(super) unknown: BTreeSet<NodeIx>,
     /// Shards whose last attempt ended by force, or was lost, and of which nobody has said since what it did.
     pub(super) forced: BTreeSet<Key>,
-    pub(super) counts: [u32; STATES],
+    pub(super) counts: [u32; NodeState::ALL.len()],
     /// Stages of each phase whose dependents still wait.
     pub(super) open: [u32; 4],
     pub(super) undos: Undos,
@@ -112,9 +112,6 @@ pub struct RunState {
     /// Who agreed to what.
     pub(super) consents: Consents,
 }
-
-/// How many states there are.
-pub(super) const STATES: usize = 14;
 
 /// The versions of the plan; equal when they are the same objects.
 #[derive(Clone, Debug)]
@@ -294,23 +291,6 @@ impl Cell {
     }
 }
 
-impl NodeState {
-    /// Whether a stage in this state has ended. An unknown outcome has not: a person decides it.
-    pub const fn is_final(self) -> bool {
-        !matches!(self, Self::Pending | Self::Waiting | Self::Running | Self::Retrying | Self::Unknown)
-    }
-
-    /// success, cached, allowed-failure: what a need without `accept` takes, besides skipped.
-    pub const fn is_success(self) -> bool {
-        matches!(self, Self::Success | Self::Cached | Self::AllowedFailure)
-    }
-
-    /// failed, timed-out, blocked: what `accept: [failed]` takes.
-    pub const fn is_failure(self) -> bool {
-        matches!(self, Self::Failed | Self::TimedOut | Self::Blocked)
-    }
-}
-
 impl RunState {
     /// A run that has not begun, of these versions of its plan.
     ///
@@ -347,7 +327,7 @@ impl RunState {
             holdings: Holdings::default(),
             unknown: BTreeSet::new(),
             forced: BTreeSet::new(),
-            counts: [0; STATES],
+            counts: [0; NodeState::ALL.len()],
             open: [0; 4],
             undos: Undos::default(),
             background: Background::default(),
@@ -408,7 +388,7 @@ impl RunState {
         self.todo.clear();
         self.gates.clear();
         self.judged.clear();
-        self.counts = [0; STATES];
+        self.counts = [0; NodeState::ALL.len()];
         self.open = [0; 4];
         self.open_gates.clear();
         self.unknown.clear();

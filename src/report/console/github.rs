@@ -95,9 +95,9 @@ impl<W: Write> GitHub<W> {
         }
         let id = self.view.id(ix);
         let place = self.lines.get(&ix).map(|(path, line)| format!("file={},line={line},", escape_property(path)));
-        let title = escape_property(&format!("{id} {}", words::state(node.state)));
+        let title = escape_property(&format!("{id} {}", node.state.word()));
         let reason = clean::plain(&node.reason);
-        let said = if reason.is_empty() { words::state(node.state).to_owned() } else { reason };
+        let said = if reason.is_empty() { node.state.word().to_owned() } else { reason };
         let said = escape_data(&format!("`{}`: {said}", clean::plain(id)));
         format!("::{level} {}title={title}::{said}\n", place.unwrap_or_default())
     }

@@ -311,7 +311,7 @@ impl Story {
         let shards = (node.shards.all != 1).then(|| why::shards(node));
         let reason = Some(node.reason.clone()).filter(|text| !text.is_empty());
         let said: Vec<String> = [took, shards, reason].into_iter().flatten().collect();
-        let mut text = self.line(state, words::state(state), view.id(ix), &said.join(", "));
+        let mut text = self.line(state, state.word(), view.id(ix), &said.join(", "));
         if state == NodeState::Unknown {
             text += &self.command(&hint::resolve(view.run_id(), view.id(ix)));
         }
@@ -339,7 +339,7 @@ impl Story {
         self.skipped += 1;
         let node = view.get(ix);
         match self.skipped.checked_sub(MAX_SKIPPED) {
-            None | Some(0) => self.line(node.state, words::state(node.state), view.id(ix), &node.reason),
+            None | Some(0) => self.line(node.state, node.state.word(), view.id(ix), &node.reason),
             Some(1) => self.line(node.state, "…", "", "further skipped and blocked stages are counted at the end"),
             Some(_) => String::new(),
         }
@@ -390,7 +390,7 @@ impl Story {
     pub(super) fn failure(&self, view: &View, ix: NodeIx, logs: &dyn Logs) -> String {
         let node = view.get(ix);
         let lines = logs.tail(view, ix, tail::TAIL_LINES);
-        let reason = if node.reason.is_empty() { words::state(node.state) } else { &node.reason };
+        let reason = if node.reason.is_empty() { node.state.word() } else { &node.reason };
         let mut out =
             format!("\n{} {}: {}\n", self.look.paint(node.state, "──"), view.id(ix), clean::plain(reason));
         for line in why::failed_shards(view, ix) {

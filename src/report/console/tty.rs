@@ -229,7 +229,7 @@ impl<W: Write> Tty<W> {
         let word = match node.state {
             NodeState::Waiting if node.is_open => "approve?",
             NodeState::Running if node.stopping.is_some() => "stopping",
-            state => words::state(state),
+            state => state.word(),
         };
         let spent = node.duration(now).map(words::length).unwrap_or_default();
         let usual = self.view.expected(ix).map(|span| format!("/{}", words::length(span)));

@@ -114,5 +114,5 @@ const fn class(state: NodeState) -> &'static str {
 
 /// What the one bar of a stage says.
 fn whole(node: &NodeView) -> String {
-    if node.shards.all > 1 { super::super::why::shards(node) } else { words::state(node.state).to_owned() }
+    if node.shards.all > 1 { super::super::why::shards(node) } else { node.state.word().to_owned() }
 }

@@ -105,7 +105,7 @@ fn promises(view: &View) -> String {
     }
     let mut out = String::from("<h2>Promises</h2>\n");
     for line in lines {
-        let (tone, word, name) = (words::state(line.tone), line.word, escape(&line.name));
+        let (tone, word, name) = (line.tone.word(), line.word, escape(&line.name));
         put!(out, "<p><span class=\"state {tone}\">{word}</span> {name} {}</p>\n", escape(&line.said));
     }
     for raised in view.tickets() {
@@ -129,7 +129,7 @@ fn background(view: &View, logs: &dyn Logs) -> String {
     all.sort_by_key(|&ix| view.standing(ix).unwrap_or(Standing::Pending));
     let mut out = String::from("<h2>Background</h2>\n<p class=\"sub\">It changes nothing of the verdict.</p>\n");
     for &ix in all.iter().take(MAX_BACKGROUND) {
-        let tone = words::state(why::state(view, ix));
+        let tone = why::state(view, ix).word();
         let (word, id) = (view.say_standing(ix), escape(view.id(ix)));
         let why = escape(&why::explain(view, ix, view.now()));
         let next = hint::work(view, ix).map_or_else(String::new, |it| format!("; <code>{}</code>", escape(&it)));
@@ -157,7 +157,7 @@ fn failures(view: &View, logs: &dyn Logs) -> String {
     }
     out += "<h2>What failed</h2>\n";
     for &ix in bad.iter().take(MAX_FAILED) {
-        let state = words::state(view.get(ix).state);
+        let state = view.get(ix).state.word();
         let reason = escape(&view.get(ix).reason);
         let id = escape(view.id(ix));
         put!(out, "<p><span class=\"state {state}\">{state}</span> <code>{id}</code> {reason}</p>\n");

@@ -145,7 +145,7 @@ impl Rows<'_> {
         let start = nodes.iter().filter_map(|&ix| self.view.get(ix).started).min();
         let end = nodes.iter().filter_map(|&ix| self.view.get(ix).ended).max();
         let took = start.zip(end).map(|(start, end)| words::length(end.since(start))).unwrap_or_default();
-        let word = words::state(state);
+        let word = state.word();
         let bar = self.axis.fold(self.view, &nodes, state);
         let count = nodes.len();
         format!(
@@ -182,7 +182,7 @@ impl Rows<'_> {
             return String::new();
         }
         self.left -= 1;
-        let state = words::state(why::state(self.view, ix));
+        let state = why::state(self.view, ix).word();
         let took = node.duration(self.view.ended().unwrap_or(self.view.now())).map(words::length);
         let state_word = if self.view.is_background(ix) { self.view.say_standing(ix) } else { state };
         let crit = match self.view.is_background(ix) {

@@ -9,7 +9,6 @@ use crate::graph::model::Phase;
 use crate::run::event::{NodeState, ReopenReason};
 use crate::run::{Recut, Sliced, recut};
 
-use super::super::words;
 use super::node::{NodeView, Shards};
 use super::{Sharded, View};
 
@@ -57,7 +56,7 @@ impl View {
     }
 
     fn recount(&mut self) {
-        self.counts = [0; words::STATES.len()];
+        self.counts = [0; NodeState::ALL.len()];
         self.active.clear();
         let graph = Arc::clone(self.graph());
         for (ix, node) in self.nodes.pairs() {

@@ -276,7 +276,7 @@ impl View {
                 reason.to_owned()
             } else if node.decided_by.is_some() || node.outcome.is_none() {
                 said
-            } else if words::is_good(state) && state != NodeState::AllowedFailure {
+            } else if state.is_success() && state != NodeState::AllowedFailure {
                 String::new()
             } else {
                 node.outcome.as_ref().map(words::outcome).unwrap_or_default()

@@ -3,7 +3,6 @@
 use crate::base::NodeIx;
 use crate::run::event::{HealStep, NodeState, Outcome};
 
-use super::super::words;
 use super::View;
 
 impl View {
@@ -42,7 +41,7 @@ impl View {
         let tried = self.healed_by(ix).count();
         let all = self.graph().ladder(ix).len();
         (tried > 0).then(|| match self.get(ix).state {
-            state if words::is_good(state) => format!("healed at try {tried} of {all}"),
+            state if state.is_success() => format!("healed at try {tried} of {all}"),
             _ => format!("{tried} of {all} tries to heal it"),
         })
     }

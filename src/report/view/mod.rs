@@ -50,7 +50,7 @@ pub struct View {
     active: BTreeSet<NodeIx>,
     inflight: BTreeMap<(NodeIx, u32), (u16, Millis)>,
     retries: BTreeMap<(NodeIx, u32), Millis>,
-    counts: [u32; words::STATES.len()],
+    counts: [u32; NodeState::ALL.len()],
     sessions: Vec<Session>,
     cancel: Option<Cancel>,
     suspended: Option<SuspendReason>,
@@ -147,7 +147,7 @@ impl View {
     pub fn new(graphs: Vec<Arc<Graph>>) -> Self {
         let first = graphs.first().expect("a run has at least the plan that it began with");
         let nodes: IdVec<_, _> = first.nodes.iter().map(NodeView::new).collect();
-        let mut counts = [0; words::STATES.len()];
+        let mut counts = [0; NodeState::ALL.len()];
         counts[NodeState::Pending as usize] = u32::try_from(first.stages().count()).unwrap_or(u32::MAX);
         let mut view = Self {
             graphs,

@@ -28,7 +28,7 @@ fn after(events: &[Event]) -> View {
 /// What people read about `ix` after `events`.
 fn why_after(events: &[Event], ix: NodeIx) -> String {
     let view = after(events);
-    let state = words::state(why::state(&view, ix));
+    let state = why::state(&view, ix).word();
     format!("{state}: {}", why::explain(&view, ix, view.now()))
 }
 
@@ -202,7 +202,7 @@ fn event() -> impl Strategy<Value = Event> {
             3 => finished(attempt, Outcome::Exit(1), 5),
             4 => Event::RetryScheduled { attempt, at: Millis::new(9) },
             5 => Event::ShardLost { attempt },
-            6 => ended(node, words::STATES[shard as usize % words::STATES.len()]),
+            6 => ended(node, NodeState::ALL[shard as usize % NodeState::ALL.len()]),
             7 => Event::NodeSkipped { node, why: SkipReason::Blocked { by: NodeIx::new(shard) } },
             8 => Event::NodeReopened { node, why: ReopenReason::Resume },
             9 => Event::GateOpened { node, expires: None, prompt: String::new() },
@@ -234,7 +234,7 @@ proptest! {
     #[test]
     fn any_history_folds_and_shows(events in prop::collection::vec(event(), 0..40)) {
         let view = after(&events);
-        for state in words::STATES {
+        for state in NodeState::ALL {
             let counted = view.nodes().filter(|(_, node)| node.state == state).count();
             prop_assert_eq!(counted, view.count(state) as usize);
         }

@@ -116,6 +116,61 @@ pub enum NodeState {
     Undone,
 }
 
+impl NodeState {
+    /// All states, in the order of their stored numbers.
+    pub const ALL: [Self; 14] = [
+        Self::Pending,
+        Self::Waiting,
+        Self::Running,
+        Self::Retrying,
+        Self::Success,
+        Self::Cached,
+        Self::Skipped,
+        Self::Blocked,
+        Self::Failed,
+        Self::AllowedFailure,
+        Self::TimedOut,
+        Self::Cancelled,
+        Self::Unknown,
+        Self::Undone,
+    ];
+
+    /// The product's word for it, in every format.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Retrying => "retrying",
+            Self::Success => "success",
+            Self::Cached => "cached",
+            Self::Skipped => "skipped",
+            Self::Blocked => "blocked",
+            Self::Failed => "failed",
+            Self::AllowedFailure => "allowed-failure",
+            Self::TimedOut => "timed-out",
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+            Self::Undone => "undone",
+        }
+    }
+
+    /// Whether a stage in this state has ended. An unknown outcome has not: a person decides it.
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::Waiting | Self::Running | Self::Retrying | Self::Unknown)
+    }
+
+    /// success, cached, allowed-failure: what a need without `accept` takes, besides skipped.
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Success | Self::Cached | Self::AllowedFailure)
+    }
+
+    /// failed, timed-out, blocked: what `accept: [failed]` takes.
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::TimedOut | Self::Blocked)
+    }
+}
+
 /// Why a stage will not run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum SkipReason {
