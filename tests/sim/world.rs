@@ -89,7 +89,8 @@ impl World {
             }
         }
         let mut world = Self::bare(seed, mode, plans);
-        let began = Began { seed, ..Began::unrecorded("sim", world.graph().settings.max_parallel) };
+        let began =
+            Began { seed, by: "sim".to_owned(), ..Began::unrecorded("sim", world.graph().settings.max_parallel) };
         plan::tell(&world.versions).for_each(|line| world.show(&format_args!("{line}")));
         world.send(0, Input::Begin(Box::new(began)));
         if mode == Mode::Hostile {
