@@ -1,8 +1,11 @@
-//! How fast an error budget burns: the rules with two windows of the Site Reliability Workbook, chapter 5.
+//! How fast an error budget burns, and how much of it is left: the rules with two windows of the Site Reliability Workbook,
+//! chapter 5, and the tiers of an error budget policy, appendix B.
 
 use super::Error;
 use super::sample::{Sample, Seen};
-use super::verdict::{Judgement, Verdict};
+use super::score::percent;
+use super::verdict::{Effect, Judgement, Verdict};
+use super::words::Words;
 use crate::base::Span;
 
 /// One rule: it fires when the budget burns at least `factor` times as fast as it may, over both windows.
@@ -16,6 +19,17 @@ pub struct Rule {
     pub factor: f64,
 }
 
+/// What is allowed by how much of the budget is left.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Budget {
+    /// The time that the budget is for.
+    pub over: Span,
+    /// With less than this share left a person has to agree.
+    pub hold_below: f64,
+    /// With no more than this share left nobody is asked.
+    pub fail_at: f64,
+}
+
 /// What is asked about an objective.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Burn {
@@ -25,6 +39,10 @@ pub struct Burn {
     pub rules: Vec<Rule>,
     /// Fewer events than this in a long window say nothing.
     pub min_events: f64,
+    /// How much of the budget must be left.
+    pub budget: Option<Budget>,
+    /// What follows when a rule fires.
+    pub on_fail: Effect,
     /// The windows that are asked for: probe `2 n` counts the errors of the n-th, probe `2 n + 1` all events.
     pub windows: Vec<Span>,
 }
@@ -46,12 +64,62 @@ impl Rule {
     }
 }
 
+impl Budget {
+    /// Reads `budget`, if there is one.
+    ///
+    /// # Errors
+    /// A time or a share is missing or makes no sense.
+    pub fn read(own: &mut Words) -> Result<Option<Self>, Error> {
+        if own.is_empty() {
+            return Ok(None);
+        }
+        let over =
+            own.span("over")?.ok_or_else(|| Error::new("over", "is missing: for how long is the budget?"))?;
+        let hold_below = own.number("hold-below")?.unwrap_or(0.25);
+        let fail_at = own.number("fail-at")?.unwrap_or(0.0);
+        if let Some(key) = own.names().into_iter().next() {
+            return Err(Error::new(key, "is no setting of a budget"));
+        }
+        if !(hold_below > 0.0 && hold_below <= 1.0) {
+            return Err(Error::new("hold-below", "is a share above 0 %, at most 100 %"));
+        }
+        if fail_at >= hold_below {
+            return Err(Error::new("fail-at", "is below `hold-below`: first a person is asked"));
+        }
+        Ok(Some(Self { over, hold_below, fail_at }))
+    }
+
+    /// The tier that a budget of which so much is burnt is in, unless that is the one in which all may go on.
+    fn tier(&self, burnt: f64) -> Option<Judgement> {
+        // A hair of room, so that 75 % of a budget burnt leaves 25 % of it and not 24.999999999999996.
+        let (left, hair) = (1.0 - burnt, 1e-9);
+        let (effect, key, share) = if left <= self.fail_at + hair {
+            (Effect::Fail, "fail-at", self.fail_at)
+        } else if left < self.hold_below - hair {
+            (Effect::Hold, "hold-below", self.hold_below)
+        } else {
+            return None;
+        };
+        let why = format!("{}, `{key}` is {}", self.words(burnt), percent(share));
+        Some(Judgement { effect: Some(effect), ..Judgement::new(Verdict::Fail, why).with(left) })
+    }
+
+    fn words(&self, burnt: f64) -> String {
+        format!("{} of the error budget of {} is left", percent(1.0 - burnt), self.over)
+    }
+}
+
 impl Burn {
-    /// An objective with its rules.
+    /// An objective with its rules and its budget.
     ///
     /// # Errors
     /// The objective is no share between nothing and everything, or a rule could never fire.
-    pub fn new(objective: f64, rules: Vec<Rule>, min_events: f64) -> Result<Self, Error> {
+    pub fn new(
+        objective: f64,
+        (rules, budget): (Vec<Rule>, Option<Budget>),
+        min_events: f64,
+        on_fail: Effect,
+    ) -> Result<Self, Error> {
         if !(0.0..1.0).contains(&objective) || objective == 0.0 {
             return Err(Error::new("objective", "must be a share above 0 % and below 100 %, like `99.9%`"));
         }
@@ -64,9 +132,10 @@ impl Burn {
             return Err(Error::new("rules", why));
         }
         let mut windows: Vec<Span> = rules.iter().flat_map(|rule| [rule.long, rule.short]).collect();
+        windows.extend(budget.map(|budget| budget.over));
         windows.sort_unstable();
         windows.dedup();
-        Ok(Self { objective, rules, min_events, windows })
+        Ok(Self { objective, rules, min_events, budget, on_fail, windows })
     }
 
     /// The verdict over one round of samples.
@@ -90,7 +159,9 @@ impl Burn {
                 Seen::Error(why) => return Some(Judgement::new(Verdict::Error, why.clone())),
                 seen => seen.number().unwrap_or(0.0),
             };
-            if total < self.min_events && self.rules.iter().any(|rule| rule.long == *window) {
+            let is_long = self.rules.iter().any(|rule| rule.long == *window)
+                || self.budget.is_some_and(|budget| budget.over == *window);
+            if total < self.min_events && is_long {
                 is_scarce = Some(format!("{total} events in {window} are fewer than `min-events`"));
             }
             burns.push((*window, errors / total / (1.0 - self.objective)));
@@ -103,17 +174,32 @@ impl Burn {
 
     fn over(&self, burns: &[(Span, f64)]) -> Judgement {
         let burn = |window: Span| burns.iter().find(|(known, _)| *known == window).map_or(0.0, |(_, burn)| *burn);
-        for rule in &self.rules {
-            let (long, short) = (burn(rule.long), burn(rule.short));
-            if long >= rule.factor && short >= rule.factor {
-                let why = format!(
-                    "the budget burns {long:.1} times too fast over {} and {short:.1} over {}, the rule is {}",
-                    rule.long, rule.short, rule.factor
-                );
-                return Judgement::new(Verdict::Fail, why).with(long);
-            }
+        // Over the time of the budget, how fast it burns is how much of it is burnt.
+        let budget = self.budget.map(|budget| (budget, burn(budget.over)));
+        let tier = budget.and_then(|(budget, burnt)| budget.tier(burnt));
+        // What a rule says counts unless the tier is the graver one.
+        let is_graver = |tier: &Judgement| tier.effect == Some(Effect::Fail) || self.on_fail == Effect::Continue;
+        match (self.fired(&burn), tier) {
+            (None, Some(tier)) => return tier,
+            (Some(_), Some(tier)) if is_graver(&tier) => return tier,
+            (Some(fired), _) => return fired,
+            (None, None) => {}
         }
-        let worst = burns.iter().map(|(_, burn)| *burn).fold(0.0, f64::max);
-        Judgement::new(Verdict::Pass, format!("the budget burns at most {worst:.2} times too fast")).with(worst)
+        let rates = self.rules.iter().flat_map(|rule| [burn(rule.long), burn(rule.short)]);
+        let worst = rates.fold(0.0, f64::max);
+        let left = budget.map(|(budget, burnt)| format!("; {}", budget.words(burnt))).unwrap_or_default();
+        let why = format!("the budget burns at most {worst:.2} times too fast{left}");
+        Judgement::new(Verdict::Pass, why).with(worst)
+    }
+
+    fn fired(&self, burn: &impl Fn(Span) -> f64) -> Option<Judgement> {
+        let rates = self.rules.iter().map(|rule| (rule, burn(rule.long), burn(rule.short)));
+        let mut firing = rates.filter(|(rule, long, short)| *long >= rule.factor && *short >= rule.factor);
+        let (rule, long, short) = firing.next()?;
+        let why = format!(
+            "the budget burns {long:.1} times too fast over {} and {short:.1} over {}, the rule is {}",
+            rule.long, rule.short, rule.factor
+        );
+        Some(Judgement::new(Verdict::Fail, why).with(long))
     }
 }

@@ -1,9 +1,10 @@
-//! Many findings to one: all, any, a quorum, or two authorities.
+//! Many findings to one: all, any, a quorum, a score, or two authorities.
 
+use super::score::Score;
 use super::verdict::{Effect, Judgement, Verdict};
 
 /// How findings come together.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Compose {
     /// Each must pass.
     All,
@@ -11,6 +12,8 @@ pub enum Compose {
     Any,
     /// So many must pass.
     Quorum(usize),
+    /// What passes must weigh so much.
+    Score(Score),
     /// Two authorities, each of which needs all of its own: correctness alone refusing fails, safety alone refusing holds,
     /// both refusing halts.
     Authorities {
@@ -43,6 +46,7 @@ impl Compose {
             Self::All => needs(found, found.len(), passes, refusals),
             Self::Any => needs(found, 1, passes, refusals),
             Self::Quorum(wanted) => needs(found, *wanted, passes, refusals),
+            Self::Score(score) => score.judge(found),
             Self::Authorities { correctness, safety } => {
                 // An authority has spoken when one of its own refuses, or all of them are known.
                 let of = |places: &[usize]| -> Option<Vec<Found>> {
@@ -67,7 +71,7 @@ fn needs(found: &[Option<Found>], wanted: usize, passes: usize, refusals: usize)
     (refusals + wanted > found.len()).then(|| refused(known()))
 }
 
-fn refused<'a>(found: impl Iterator<Item = &'a Found> + Clone) -> Judgement {
+pub(super) fn refused<'a>(found: impl Iterator<Item = &'a Found> + Clone) -> Judgement {
     let bad = found.filter(|it| it.verdict != Verdict::Pass);
     let verdict = bad.clone().map(|it| it.verdict).max().unwrap_or(Verdict::Inconclusive);
     let words: Vec<String> = bad.clone().map(words).collect();
@@ -82,7 +86,7 @@ fn valued<'a>(judgement: Judgement, mut found: impl Iterator<Item = &'a Found>) 
     }
 }
 
-fn words(found: &Found) -> String {
+pub(super) fn words(found: &Found) -> String {
     if found.name.is_empty() { found.why.clone() } else { format!("{}: {}", found.name, found.why) }
 }
 

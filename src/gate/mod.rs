@@ -19,6 +19,7 @@ mod parse;
 pub mod probe;
 pub mod reduce;
 pub mod sample;
+pub mod score;
 pub mod spec;
 pub mod streak;
 pub mod verdict;

@@ -9,6 +9,7 @@ use super::parse::{self, below};
 use super::probe::Probe;
 use super::reduce::Reducer;
 use super::sample::Sample;
+use super::score::Score;
 use super::streak::Streak;
 use super::verdict::{Effect, Effects, Judgement};
 use super::window::{Metric, Window};
@@ -75,7 +76,7 @@ impl Spec {
         let (probes, judge) = match kind {
             "soak" | "watch" => window(kind, &mut words, interval)?,
             "canary" => canary(&mut words, interval)?,
-            "burn-rate" => burn_rate(&mut words)?,
+            "burn-rate" => burn_rate(&mut words, effects.fail)?,
             "log" => log(&mut words, interval)?,
             _ => streak(kind, &mut words)?,
         };
@@ -243,8 +244,13 @@ fn compose(words: &mut Words, names: &[String]) -> Result<Compose, Error> {
         _ => None,
     })?;
     let has_authorities = !(correctness.is_empty() && safety.is_empty());
-    if usize::from(quorum.is_some()) + usize::from(has_authorities) + usize::from(word.is_some()) > 1 {
-        return Err(Error::new("compose", "`compose`, `quorum` and `authorities` exclude each other"));
+    let score = Score::read(words, names)?;
+    let rules = [quorum.is_some(), has_authorities, word.is_some(), score.is_some()];
+    if rules.into_iter().filter(|is_there| *is_there).count() > 1 {
+        return Err(Error::new("compose", "`compose`, `quorum`, `score` and `authorities` exclude each other"));
+    }
+    if let Some(score) = score {
+        return Ok(Compose::Score(score));
     }
     if let Some(quorum) = quorum {
         let is_too_many = quorum > names.len();
@@ -322,7 +328,7 @@ fn worse(word: &str) -> Option<Worse> {
     }
 }
 
-fn burn_rate(words: &mut Words) -> Result<Parts, Error> {
+fn burn_rate(words: &mut Words, on_fail: Effect) -> Result<Parts, Error> {
     let mut rules = Vec::new();
     for text in words.list("rules") {
         let rule = burn::Rule::parse(&text);
@@ -339,7 +345,8 @@ fn burn_rate(words: &mut Words) -> Result<Parts, Error> {
     let objective =
         words.number("objective")?.ok_or_else(|| Error::new("objective", "is missing, like `99.9%`"))?;
     let min_events = words.number("min-events")?.unwrap_or(0.0);
-    let burn = Burn::new(objective, rules, min_events)?;
+    let budget = burn::Budget::read(&mut words.part("budget")).map_err(|error| below("budget", error))?;
+    let burn = Burn::new(objective, (rules, budget), min_events, on_fail)?;
     let (errors, total) = (words.needed("errors")?, words.needed("total")?);
     for (key, query) in [("errors", &errors), ("total", &total)] {
         if !query.contains("$window") {

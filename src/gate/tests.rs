@@ -5,6 +5,8 @@ use super::sample::{Sample, Seen};
 use super::verdict::{Effect, Verdict};
 use super::*;
 
+mod tiers;
+
 fn spec(kind: &str, words: &str) -> Result<Spec, Error> {
     let words: Vec<String> = words.split('|').filter(|_| !words.is_empty()).map(str::to_owned).collect();
     Spec::parse(kind, &words)
@@ -24,6 +26,9 @@ fn values(values: &[f64]) -> Vec<Sample> {
 fn first(spec: &Spec, samples: &[Sample]) -> Option<(usize, Judgement)> {
     (1..=samples.len()).find_map(|count| spec.judge(&samples[..count]).map(|judgement| (count, judgement)))
 }
+
+const BURN: &str = "--url|http://p|--errors|e[$window]|--total|t[$window]|--objective|99.9%|--on-no-data|hold\
+                    |--rules|1h/5m 14.4|--min-events|50";
 
 #[test]
 fn settings_that_make_no_sense_are_named() {
@@ -350,9 +355,7 @@ fn a_canary_is_compared_with_what_ran_beside_it() {
 
 #[test]
 fn an_error_budget_burns_by_two_windows() {
-    let words = "--url|http://p|--errors|e[$window]|--total|t[$window]|--objective|99.9%|--on-no-data|hold\
-                 |--rules|1h/5m 14.4|--min-events|50";
-    let gate = good("burn-rate", words);
+    let gate = good("burn-rate", BURN);
     // Windows ascend: errors and total of 5 minutes, then of an hour.
     let verdict = |seen: [f64; 4]| {
         let samples: Vec<Sample> = seen

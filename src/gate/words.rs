@@ -36,6 +36,16 @@ impl Words {
         self.of.contains_key(key)
     }
 
+    /// Whether nothing is left to read.
+    pub fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// All keys, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.of.keys().cloned().collect()
+    }
+
     /// All values of `key`.
     pub fn list(&mut self, key: &str) -> Vec<String> {
         self.of.remove(key).unwrap_or_default()

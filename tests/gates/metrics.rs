@@ -231,7 +231,7 @@ fn a_canary_that_does_worse_fails_and_one_that_does_not_passes() {
     let words = |name: &'static str| {
         [
             "--for",
-            "500ms",
+            "2s",
             "--interval",
             "50ms",
             "--on-no-data",
@@ -298,4 +298,97 @@ fn two_authorities_refuse_in_three_ways() {
     let tickets = project.engine(&["tickets", "list", "--json"]).expect(0).stdout;
     assert_eq!(tickets.matches("\"kind\": \"halted\"").count(), 1, "{tickets}");
     assert!(tickets.contains("guardian.halt: fail: consensus.failure"), "{tickets}");
+}
+
+/// Counters of a real Prometheus; the plan's gate, the hand's gate and the replay say the same.
+#[test]
+fn a_burn_fires_and_a_budget_that_is_nearly_spent_asks_a_person() {
+    let project = Project::new();
+    let server = Server::start(&project, &[]);
+    let count = |total: u32, errors: u32| {
+        project.write("metrics", format!("200\nrequests_total {total}\nerrors_total {errors}\n"));
+    };
+    count(1_000, 1_000);
+    let prometheus = Prometheus::start(&project, &server);
+    let is_seen = |query: &str, pass: &str| {
+        let words = ["--url", &prometheus.url, "--query", query, "--pass", pass, "--on-no-data", "fail"];
+        let patient = ["--interval", "50ms", "--consecutive-fail", "600"];
+        probe(&project, "prometheus", &words.iter().chain(&patient).copied().collect::<Vec<_>>(), 0);
+    };
+    // A counter has to be seen twice before it can have grown.
+    is_seen("count_over_time(requests_total[2m])", ">= 2");
+    let url = &prometheus.url;
+    let plan = |budget: &str| {
+        project.write(
+            "plan.yaml",
+            format!(
+                "version: 1\nstages:\n  budget:\n    uses: burn-rate\n    with:\n      url: {url}\n      errors: increase(errors_total[$window])\n      \
+                 total: increase(requests_total[$window])\n      objective: 90%\n      rules: [1m/30s 4]\n      on-no-data: fail\n{budget}  \
+                 ship: {{needs: [budget], run: 'true'}}\n"
+            ),
+        );
+    };
+    let run = |id: &str, status: i32, words: &str| {
+        let out = project.engine(&["run", "plan.yaml", "--run-id", id]).expect(status);
+        assert!(out.stdout.contains(words), "no `{words}` in\n{}", out.stdout);
+        assert!(
+            project.engine(&["gate", "replay", id, "budget"]).expect(0).stdout.contains("the same as recorded")
+        );
+        out.stdout
+    };
+    let tiers = "      budget: {over: 2m, hold-below: 25%}\n";
+    // 8.5 % of errors where 10 % may fail: 15 % are left. No rule fires.
+    count(2_000, 1_085);
+    is_seen("errors_total", "== 1085");
+    plan("");
+    run("plain", 0, "pass: the budget burns at most 0.8");
+    plan(tiers);
+    let held = run("held", 5, "% of the error budget of 2m is left, `hold-below` is 25%; go on all the same?");
+    assert!(held.contains("held: fail: 1"), "{held}");
+    project.engine(&["approve", "held", "budget"]).expect(0);
+    assert!(project.engine(&["resume", "held"]).expect(0).stdout.contains("start  ship"));
+    // Half of them: nothing is left, and the rule fires, too.
+    count(3_000, 1_900);
+    is_seen("errors_total", "== 1900");
+    run("spent", 1, "of the error budget of 2m is left, `fail-at` is 0%");
+    plan("");
+    run("burning", 1, " over 30s, the rule is 4");
+}
+
+#[test]
+fn a_score_holds_what_is_neither_good_nor_bad_and_a_critical_metric_fails_it() {
+    let project = Project::new();
+    project.write("old", "100");
+    let plan = |more: &str| {
+        let pair = |name: &str, more: &str| {
+            format!(
+                "        {name}: {{baseline: {{file: old, value: ''}}, canary: {{file: {name}, value: ''}}{more}}}\n"
+            )
+        };
+        let pairs = pair("errors", more) + &pair("p95", ", group: latency") + &pair("p99", ", group: latency");
+        project.write(
+            "plan.yaml",
+            format!(
+                "version: 1\nstages:\n  gate:\n    uses: canary\n    with:\n      for: 400ms\n      interval: 20ms\n      min-samples: 4\n      alpha: 0.2\n      on-no-data: fail\n      \
+                 score: {{pass: 95%, marginal: 75%, weights: {{latency: 2}}}}\n      metrics:\n{pairs}"
+            ),
+        );
+    };
+    let run = |values: [&str; 3], status: i32, words: &str| {
+        for (name, value) in ["errors", "p95", "p99"].into_iter().zip(values) {
+            project.write(name, value);
+        }
+        let out = project.engine(&["run", "plan.yaml"]).expect(status);
+        assert!(out.stdout.contains(words), "no `{words}` in\n{}", out.stdout);
+    };
+    plan("");
+    run(["100", "100", "100"], 0, "pass: score 100%, `pass` is 95%: errors: no worse than the baseline");
+    // One in three by weight 1, latency two in three: a third of the weight is lost, then a half of two thirds.
+    run(["150", "100", "100"], 1, "fail: score 66.7%, `marginal` is 75%: errors: worse than the baseline");
+    run(["100", "100", "150"], 1, "fail: score 66.7%, `marginal` is 75%: p99: worse than the baseline");
+    plan(", critical: true");
+    run(["150", "100", "100"], 1, "fail: critical: errors: worse than the baseline");
+    let text = project.read("plan.yaml").replace("marginal: 75%", "marginal: 50%");
+    project.write("plan.yaml", text);
+    run(["100", "100", "150"], 5, "held: inconclusive: score 66.7%, `pass` is 95%: p99: worse than the baseline");
 }

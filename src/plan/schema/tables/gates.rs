@@ -1,6 +1,6 @@
 //! What `with` of each gate may hold. Tables say names and types; what the values mean together is read by `gate::Spec`.
 
-use super::judges::{AUTHORITIES, IDENTITY};
+use super::judges::{AUTHORITIES, BUDGET, IDENTITY, SCORE};
 use super::words::{AT_THE_END, COMPOSE, PREEXISTING, REDUCE, WHAT_FOLLOWS, WORSE};
 use crate::base::limits::MAX_GATE_STREAK;
 use crate::plan::schema::{Key, NameRule, Named, Shape, Table};
@@ -96,6 +96,16 @@ const FOR: Key = Key::new("for", TIME, "how long", "10m").required();
 const COVERAGE: Key = Key::new("coverage", NUMBER, "the share of the samples that must be there", "90%").or("95%");
 const COMPOSE_KEY: Key = Key::new("compose", Shape::Word(COMPOSE), "how metrics come together", "any").or("all");
 const QUORUM: Key = Key::new("quorum", COUNT, "how many metrics must pass", "2");
+const SCORE_KEY: Key = Key::new(
+    "score",
+    Shape::Map(&SCORE),
+    "metrics are weighed",
+    "{pass: 95%, marginal: 75%, weights: {errors: 3}}",
+);
+const GROUP: Key = Key::new("group", Shape::Template, "of a `score`: what it is weighed together with", "latency")
+    .or("a group of its own");
+const CRITICAL: Key =
+    Key::new("critical", Shape::Bool, "of a `score`: it must pass, whatever the score", "true").or("false");
 const AUTHORITIES_KEY: Key = Key::new(
     "authorities",
     Shape::Map(&AUTHORITIES),
@@ -236,6 +246,7 @@ pub static SOAK: Table = Table {
         .required(),
         COMPOSE_KEY,
         QUORUM,
+        SCORE_KEY,
         AUTHORITIES_KEY,
         COVERAGE,
         Key::new("fail-fast", Shape::Bool, "ends when a bound can no longer be met", "false").or("true"),
@@ -256,7 +267,10 @@ pub static CANARY: Table = Table {
             "{p95: {baseline: {http: 'http://old/stats', value: /p95}, canary: {http: 'http://new/stats', value: /p95}}}",
         )
         .required(),
-        COMPOSE_KEY, QUORUM, AUTHORITIES_KEY,
+        COMPOSE_KEY,
+        QUORUM,
+        SCORE_KEY,
+        AUTHORITIES_KEY,
         Key::new("alpha", NUMBER, "a difference that comes by chance more often than this does not count", "0.01")
             .or("0.05"),
         Key::new("min-effect", NUMBER, "the least rank-biserial correlation that counts", "0.5").or("0.3"),
@@ -288,6 +302,12 @@ pub static BURN_RATE: Table = Table {
             "['1h/5m 14.4', '6h/30m 6']",
         )
         .or("1h/5m 14.4, 6h/30m 6 and 3d/6h 1"),
+        Key::new(
+            "budget",
+            Shape::Map(&BUDGET),
+            "how much of the error budget must be left, whatever `on-fail` says",
+            "{over: 30d, hold-below: 25%, fail-at: 0%}",
+        ),
         Key::new("min-events", NUMBER, "fewer events in a long window say nothing", "100").or("0"),
         HEADERS,
         CA,
@@ -340,6 +360,8 @@ pub static METRIC: Table = Table {
         PREEXISTING_KEY,
         TICKET,
         RATIO,
+        GROUP,
+        CRITICAL,
     ),
     open: None,
 };
@@ -365,6 +387,8 @@ pub static CANARY_METRIC: Table = Table {
         .required(),
         Key::new("worse", Shape::Word(WORSE), "which difference is for the worse", "decrease").or("increase"),
         Key::new("pass", Shape::Template, "what the mean of the new version has to be besides", "'< 250'"),
+        GROUP,
+        CRITICAL,
     ],
     open: None,
 };
