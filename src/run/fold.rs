@@ -193,6 +193,11 @@ impl RunState {
     pub(super) fn succeed(&mut self, key: Key, result: &ShardResult) {
         self.shards.set(key, Phase::Success);
         self.cells[key.0].success += 1;
+        self.keep_result(key, result);
+    }
+
+    /// Keeps what an attempt left for others.
+    pub(super) fn keep_result(&mut self, key: Key, result: &ShardResult) {
         if self.node(key.0).rules.split.is_some() {
             self.keep_shard(key, result);
         } else if !result.outputs.is_empty() {
@@ -332,7 +337,9 @@ impl RunState {
     fn fold_decision(&mut self, at: Millis, node: NodeIx, approved: bool, (by, words): (&str, &str)) {
         self.close_gate(node);
         self.cells[node].gate = if approved { Gate::Approved } else { Gate::Rejected };
-        self.cells[node].is_held &= !approved;
+        if approved {
+            self.waive(node);
+        }
         let word = self.decision_word(node, approved);
         self.words.insert(node, said(word, by, words));
         self.place(at, node);

@@ -2,9 +2,12 @@
 //!
 //! Such a gate is an attempt that ends with exit code 0 (go on), 1 (fail), [`HELD`] or [`HALTED`]. Held, its stage waits
 //! like an approval: a person lets it pass, which waives the verdict, or not, or has it ask again from the start.
+//!
+//! A held attempt has ended, and its shard has not: the waiver ends it. So whatever else becomes of the stage, and whoever
+//! opens it again, there is nothing done to keep, and the gate asks again.
 
 use super::event::{Case, CaseKind, Clock, Event, Outcome, Severity, ShardResult};
-use super::shards::Key;
+use super::shards::{Key, Phase, Step};
 use super::state::{Gate, RunState};
 use crate::base::{Millis, NodeIx};
 use crate::gate::verdict::{HALTED, HELD};
@@ -15,18 +18,28 @@ impl RunState {
         self.node(node).rules.hold.is_some() && matches!(outcome, Outcome::Exit(HELD | HALTED))
     }
 
-    /// The attempt is done, and a person decides what it comes to.
+    /// The attempt has ended, and a person decides what it comes to.
     pub(super) fn hold_gate(&mut self, key: Key, outcome: &Outcome, result: &ShardResult) {
-        self.succeed(key, result);
+        self.keep_result(key, result);
+        self.wait(key, Step::Ready, None);
         let is_halt = *outcome == Outcome::Exit(HALTED);
         self.cells[key.0].gate = Gate::Held { is_halt };
-        self.cells[key.0].is_held = true;
         if is_halt {
             // It waits without an end, so somebody has to hear of it who does not watch this run.
             let found = self.words.get(&key.0).map_or("no verdict", String::as_str);
             let words = format!("guardian.halt: {found}");
             let (kind, severity) = (CaseKind::Halted, Severity::Critical);
             self.raise(Case { kind, severity, node: Some(key.0), words });
+        }
+    }
+
+    /// A person let a stage pass: a gate that was held is done with that.
+    pub(super) fn waive(&mut self, node: NodeIx) {
+        let key = (node, 0);
+        if !self.node(node).rules.is_approval && self.shards.phase(key) == Phase::Between {
+            self.leave(key);
+            self.shards.set(key, Phase::Success);
+            self.cells[node].success += 1;
         }
     }
 

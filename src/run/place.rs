@@ -180,7 +180,8 @@ impl RunState {
         if is_asked || self.runs_nothing(node) {
             return Lane::Todo;
         }
-        if self.lacks_items(node) {
+        // A gate that was held is to ask again: first it is opened again, which is a fact.
+        if self.lacks_items(node) || cell.resolved.is_some() {
             return Lane::Todo;
         }
         match cell.gate {

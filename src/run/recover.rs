@@ -141,15 +141,11 @@ impl RunState {
     pub(super) fn reopen(&mut self, at: Millis, node: NodeIx, why: ReopenReason) {
         let by_person = self.cells[node].resolved == Some(Resolution::Rerun);
         let is_whole = match why {
-            // What a gate has seen counts no more once it is to ask again.
-            ReopenReason::Ordered => !by_person || self.has_asked(node),
+            ReopenReason::Ordered => !by_person,
             ReopenReason::Upstream | ReopenReason::Restart => true,
             ReopenReason::Resume => self.node(node).phase == Part::Finally || self.cells[node].is_undone,
             ReopenReason::Changed => false,
         };
-        // A gate that was refused, or of which nobody decided, has not passed: it asks again. One that passed, and failed
-        // for another reason, is done.
-        let is_whole = is_whole || self.cells[node].is_held;
         let is_restart = match why {
             ReopenReason::Restart => true,
             ReopenReason::Resume | ReopenReason::Changed => self.cells[node].is_restart,
@@ -216,7 +212,7 @@ impl RunState {
         let (cache_asked, recalled) = (is_whole, if is_whole { 0 } else { old.recalled });
         let fresh = Cell { needs_left, cursor, success, cache_asked, is_released, generation, ..Cell::new() };
         self.cells[node] = Cell { state: old.state, recalled, is_mixed, is_dirty, is_awake, is_bridge, ..fresh };
-        if is_whole {
+        if is_whole || success == 0 {
             self.left.remove(&node);
             self.forget_recalled(node);
         } else if let Some(left) = self.left.get_mut(&node) {

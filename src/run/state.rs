@@ -223,8 +223,6 @@ pub(super) struct Cell {
     /// Its dependents know that it ended.
     pub(super) is_released: bool,
     pub(super) gate: Gate,
-    /// Its own verdict held it, and nobody has waived that.
-    pub(super) is_held: bool,
     pub(super) expired: Option<Clock>,
     pub(super) resolved: Option<Resolution>,
     pub(super) generation: u16,
@@ -268,7 +266,6 @@ impl Cell {
             is_mixed: false,
             is_released: false,
             gate: Gate::Closed,
-            is_held: false,
             expired: None,
             resolved: None,
             generation: 1,

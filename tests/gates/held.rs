@@ -6,7 +6,7 @@ const PLAN: &str = r"
 version: 1
 stages:
   ship: {run: echo shipped >> log}
-  bake: {needs: [ship], uses: soak, with: {for: 200ms, interval: 20ms, on-no-data: hold, metrics: {depth: {file: depth, value: '', pass: '< 5'}}}}
+  bake: {needs: [ship], uses: soak, with: {for: 200ms, interval: 20ms, coverage: 5%, on-no-data: hold, metrics: {depth: {file: depth, value: '', pass: '< 5'}}}}
   after: {needs: [bake], run: echo after >> log}
 ";
 

@@ -28,12 +28,16 @@ impl View {
                 node.expires = *expires;
                 node.prompt.clone_from(prompt);
             }),
-            Event::GateDecided { node, approved, by, note } => self.edit(*node, |node| {
-                node.is_open = false;
-                node.is_held &= !*approved;
-                node.decided_by = Some((by.clone(), note.clone()));
-                node.reason = say_decision(if *approved { "approved" } else { "rejected" }, by, note);
-            }),
+            Event::GateDecided { node, approved, by, note } => {
+                let is_gate = self.node(*node).rules.hold.is_some();
+                self.edit(*node, |node| {
+                    node.is_open = false;
+                    // A gate that was held is done with that.
+                    node.shards.done += u32::from(*approved && is_gate && !node.is_halted);
+                    node.decided_by = Some((by.clone(), note.clone()));
+                    node.reason = say_decision(if *approved { "approved" } else { "rejected" }, by, note);
+                });
+            }
             Event::VoteCast { node, vote } => self.edit(*node, |node| node.votes.push((**vote).clone())),
             Event::GlassBroken { by, reason } => {
                 self.glass = Some(Glass { by: by.clone(), reason: reason.clone(), at });

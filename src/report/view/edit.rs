@@ -70,14 +70,13 @@ impl View {
     /// Whether a stage that is opened again is done from the beginning, with all its shards.
     pub(super) fn is_done_anew(&self, ix: NodeIx, why: ReopenReason) -> bool {
         let node = &self.nodes[ix];
-        node.is_held
-            || match why {
-                // A person's word on an outcome that nobody knew is about that alone.
-                ReopenReason::Ordered => !(node.state == NodeState::Unknown && node.decided_by.is_some()),
-                ReopenReason::Upstream | ReopenReason::Restart => true,
-                ReopenReason::Resume => self.node(ix).phase == Phase::Finally || node.is_undone,
-                ReopenReason::Changed => false,
-            }
+        match why {
+            // A person's word on an outcome that nobody knew is about that alone.
+            ReopenReason::Ordered => !(node.state == NodeState::Unknown && node.decided_by.is_some()),
+            ReopenReason::Upstream | ReopenReason::Restart => true,
+            ReopenReason::Resume => self.node(ix).phase == Phase::Finally || node.is_undone,
+            ReopenReason::Changed => false,
+        }
     }
 }
 

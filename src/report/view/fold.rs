@@ -210,11 +210,8 @@ impl View {
             node.shards.running = node.shards.running.saturating_sub(1);
             match outcome {
                 Outcome::Success => node.shards.done += 1,
-                // A held gate has its verdict, and what a person says of it is no end of the attempt.
-                Outcome::Exit(HELD | HALTED) if is_gate => {
-                    node.shards.done += 1;
-                    node.is_held = true;
-                }
+                // Held, it is done when a person lets it pass, and asks again otherwise.
+                Outcome::Exit(HELD | HALTED) if is_gate => {}
                 Outcome::Cancelled if is_handed_over => {
                     let when = if is_left { "and left to the next engine" } else { "at the end of a time box" };
                     node.note(&format!("stopped {when}: as if not run"));
@@ -333,7 +330,6 @@ impl View {
             node.away = Span::ZERO;
             (node.blocked_by, node.decided_by, node.expires) = (None, None, None);
             (node.stopping, node.checking, node.is_open, node.is_halted) = (None, None, false, false);
-            node.is_held = false;
             if let Some(sharded) = &mut node.sharded {
                 sharded.reopen(is_whole, why, is_late);
             }

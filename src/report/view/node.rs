@@ -47,8 +47,6 @@ pub struct NodeView {
     pub is_open: bool,
     /// What could heal it did not, and a person decides.
     pub is_halted: bool,
-    /// Its own verdict held it, and nobody has waived that.
-    pub is_held: bool,
     /// Who agreed so far, and to what.
     pub votes: Vec<Vote>,
     /// Who decided or resolved it, with their words.
@@ -130,7 +128,6 @@ impl NodeView {
             prompt: String::new(),
             is_open: false,
             is_halted: false,
-            is_held: false,
             votes: Vec::new(),
             decided_by: None,
             outputs: Vec::new(),
