@@ -98,6 +98,11 @@ fn fits(undo: NodeIx, old: &Graph, compiled: &Compiled) -> Result<(), String> {
     if let Some((_, name)) = lost {
         return Err(format!("it needs the secret `{name}`, which is gone as well"));
     }
+    let lost = old.nodes[undo].undoes.and_then(|stage| old.lost_service(stage, &compiled.graph));
+    if let Some(service) = lost {
+        let id = &old.nodes[service].id;
+        return Err(format!("it may count on `{id}`, which served the run and is gone as well"));
+    }
     let values = |graph: &Graph| graph.settings.environment.as_ref().map(|it| it.values.clone());
     if old.is_late(undo) && values(old) != values(&compiled.graph) {
         return Err("it may read the environment, which has other values now".to_owned());

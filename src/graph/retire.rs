@@ -69,6 +69,21 @@ impl Graph {
         }
     }
 
+    /// What served `stage` while it ran, and is not started again by `new`. What undoes the stage may count on it.
+    pub fn lost_service(&self, stage: NodeIx, new: &Self) -> Option<NodeIx> {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![stage]);
+        while let Some(node) = next.pop() {
+            for need in self.nodes[node].needs.iter().map(|need| need.node) {
+                let it = &self.nodes[need];
+                if it.rules.is_service && it.selected && new.find(&it.id).is_none() {
+                    return Some(need);
+                }
+                next.extend(seen.insert(need).then_some(need));
+            }
+        }
+        None
+    }
+
     /// This graph, with the stages `ids` of `old` behind its own, and what undoes them.
     ///
     /// # Errors

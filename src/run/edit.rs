@@ -95,9 +95,12 @@ impl RunState {
             return;
         }
         let (is_undone, started) = (cell.is_undone, cell.started);
+        // What had not ended was cut off by the edit.
+        let has_ended = cell.state.is_final() || cell.state == NodeState::Unknown;
+        let state = if has_ended { cell.state } else { NodeState::Cancelled };
+        let (was, ended) = (cell.was.or(Some(state)), Some(at));
         let emptied = cell.emptied();
-        *cell =
-            Cell { state: NodeState::Skipped, is_released: true, is_undone, started, ended: Some(at), ..emptied };
+        *cell = Cell { state: NodeState::Skipped, is_released: true, is_undone, started, ended, was, ..emptied };
         self.failed.retain(|&failed| failed != node);
         self.reopen.remove(&node);
         self.causes.remove(&node);
@@ -165,6 +168,7 @@ impl RunState {
         if is_back {
             let cell = &mut self.cells[node];
             (cell.state, cell.ended, cell.is_released) = (NodeState::Pending, None, false);
+            cell.was = None;
         }
         let known = self.begun(node);
         let first = std::mem::replace(&mut self.cells[node].cursor, known);

@@ -13,7 +13,10 @@ use crate::render::Error;
 
 impl Facts for RunState {
     fn state(&self, node: NodeIx) -> &'static str {
-        RunState::state(self, node).word()
+        let cell = &self.cells[node];
+        // An edit left out what had not succeeded; whoever undoes it has to know how far it had come.
+        let was = cell.was.filter(|_| cell.state == NodeState::Skipped);
+        was.unwrap_or(cell.state).word()
     }
 
     fn outputs(&self, node: NodeIx) -> Option<&[(String, Value)]> {

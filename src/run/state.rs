@@ -225,6 +225,8 @@ pub(super) struct Cell {
     pub(super) gate: Gate,
     pub(super) expired: Option<Clock>,
     pub(super) resolved: Option<Resolution>,
+    /// What it had come to when an edit took it out of the plan, which is what its rollback is told.
+    pub(super) was: Option<NodeState>,
     pub(super) generation: u16,
     /// Since when it could start.
     pub(super) ready_at: Option<Millis>,
@@ -268,6 +270,7 @@ impl Cell {
             gate: Gate::Closed,
             expired: None,
             resolved: None,
+            was: None,
             generation: 1,
             ready_at: None,
             queue_due: None,

@@ -283,8 +283,8 @@ fn what_was_cut_off_and_is_gone_from_the_plan_is_undone() {
 version: 1
 stages:
   a: {run: echo a >> log, rollback: {run: 'echo "undo a" >> log'}}
-  half: {needs: [a], run: echo half >> log; exit 1, rollback: {run: 'echo "undo half" >> log'}}
-  cut: {needs: [a], shards: {size: 1, items: [x, y]}, run: 'echo cut; exec sleep 600', rollback: {run: 'echo "undo cut" >> log'}}
+  half: {needs: [a], run: echo half >> log; exit 1, rollback: {env: {WAS: "{{ self.state }}"}, run: 'echo "undo half, $WAS" >> log'}}
+  cut: {needs: [a], shards: {size: 1, items: [x, y]}, run: 'echo cut; exec sleep 600', rollback: {env: {WAS: "{{ self.state }}"}, run: 'echo "undo cut, $WAS" >> log'}}
 "#;
     let project = Project::with_plan(plan);
     let live = project.start(&["run", "plan.yaml", "--run-id", "one"]);
@@ -300,7 +300,8 @@ stages:
     project.engine(&["rollback", "one"]).expect(0);
     let mut undone = log(&project)[3..].to_vec();
     undone[..2].sort();
-    assert_eq!(undone, ["undo cut", "undo half", "undo a"]);
+    // Each is told how far it had come, and not that the plan has it no more.
+    assert_eq!(undone, ["undo cut, cancelled", "undo half, failed", "undo a"]);
     project.engine(&["verify", "one"]).expect(0);
 }
 
@@ -324,6 +325,31 @@ fn an_edit_beside_which_a_recorded_rollback_cannot_stay_is_refused() {
         assert!(refused.stderr.contains(why), "{}", refused.stderr);
     }
     assert_eq!(log(&project), ["a", "b", "c", "d"], "nothing was started");
+}
+
+/// What a stage counted on while it ran, its rollback counts on, too; and nobody starts it any more.
+#[test]
+fn an_edit_that_drops_the_service_below_a_recorded_rollback_is_refused() {
+    let serves = "  db: {lifetime: run, run: 'sleep 600 & touch up', rollback: none}\n";
+    let between = "  schema: {needs: [db], run: echo schema >> log, rollback: none}\n";
+    let plan = format!(
+        "version: 1\nstages:\n{serves}{between}  migrate: {{needs: [schema], run: echo up >> log, rollback: {{run: echo down >> log}}}}\n  \
+         last: {{needs: [migrate], run: 'test -e fine'}}\n"
+    );
+    let project = Project::with_plan(&plan);
+    project.engine(&["run", "plan.yaml", "--run-id", "one"]).expect(1);
+    let last = "  last: {run: 'test -e fine'}\n";
+    project.write("plan.yaml", format!("version: 1\nstages:\n{last}"));
+    let why = "drops what undoes `migrate`, and it cannot be kept: it may count on `db`, which served the run and is gone as well";
+    let shown = project.engine(&["plan", "--resume", "one"]).expect(0);
+    assert!(shown.stdout.contains(&format!("a resume refuses it: the edit {why}")), "{}", shown.stdout);
+    let refused = project.engine(&["resume", "one", "--accept-changes"]).expect(5);
+    assert!(refused.stderr.contains(why) && refused.stderr.contains("engine rollback one"), "{}", refused.stderr);
+    // With the service it can go, and what undoes it finds the service as before.
+    project.write("plan.yaml", format!("version: 1\nstages:\n{serves}{last}"));
+    project.engine(&["resume", "one", "--accept-changes"]).expect(1);
+    project.engine(&["rollback", "one"]).expect(0);
+    assert_eq!(log(&project), ["schema", "up", "down"]);
 }
 
 #[test]
