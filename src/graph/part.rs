@@ -42,7 +42,14 @@ impl Graph {
         let sharded: Vec<NodeIx> =
             self.nodes.pairs().filter(|(_, node)| is_sharded(node)).map(|it| it.0).collect();
         if sharded.is_empty() {
-            return Err("the plan has no sharded stage, so there is nothing to work on in parts".to_owned());
+            let is_behind =
+                |node: &super::model::Node| node.selected && node.phase == Phase::Background && has_items(node);
+            return Err(match self.nodes.iter().find(|node| is_behind(node)) {
+                Some(node) => {
+                    format!("`{}` is background work, which follows the verdict of the joined run", node.id)
+                }
+                None => "the plan has no sharded stage, so there is nothing to work on in parts".to_owned(),
+            });
         }
         let mut takes = BTreeMap::new();
         for node in sharded {
@@ -107,7 +114,11 @@ impl Graph {
 
 /// Whether a stage that is to run works on items.
 fn is_sharded(node: &super::model::Node) -> bool {
-    node.selected && node.phase == Phase::Main && node.items().is_some_and(|items| *items != Items::None)
+    node.selected && node.phase == Phase::Main && has_items(node)
+}
+
+fn has_items(node: &super::model::Node) -> bool {
+    node.items().is_some_and(|items| *items != Items::None)
 }
 
 /// The longest first, each to the part with the least so far, then to the one with the fewest.

@@ -78,6 +78,59 @@ fn what_failed_in_a_part_is_done_by_the_joined_run() {
     expect_states(&whole, "build=success pack=success ship=success tidy=success");
 }
 
+/// Work behind the verdict has one verdict to follow: that of the joined run. No part starts or releases any of it, also what
+/// has shards of its own, and also what a part had all needs of.
+#[test]
+fn background_work_is_done_once_behind_the_verdict_of_the_joined_run() {
+    let plan = PLAN.replace(
+        "  ship:",
+        "  count: {background: true, needs: [pack], run: echo count >> log}\n  \
+         upload:\n    background: true\n    needs: [pack]\n    shards: {items: [x, y, z], size: 1}\n    \
+         run: echo \"up $(cat \"$ENGINE_SHARD_FILE\")\" >> log\n  ship:",
+    );
+    let parts = ["1/2", "2/2"].map(|part| machine(part, &plan, 0));
+    for part in &parts {
+        assert!(log(part).iter().all(|line| line == "build" || line.len() == 1), "{:?}", log(part));
+        let queue = json(&part.engine(&["queue", "list", "--json"]).expect(0).stdout);
+        assert_eq!((&queue["depth"], &queue["dead"]), (&0.into(), &0.into()), "{queue:#}");
+        assert_eq!(status(part)["state"], "success");
+        // Nothing is left to whoever drains what a part left.
+        part.engine(&["queue", "drain", "--until-empty"]).expect(0);
+    }
+    let (whole, output) = join(&[&parts[0], &parts[1]], &plan);
+    output.expect(0);
+    let out = whole.engine(&["resume"]).expect(0);
+    let verdict = out.stdout.find("2 background stages still run").expect("the verdict comes first");
+    assert!(out.stdout.find("start  count").is_some_and(|at| at > verdict), "{}", out.stdout);
+    let mut done = log(&whole);
+    assert_eq!(&done[..2], ["ship", "tidy"], "the foreground and its clean-up come first");
+    done[2..].sort();
+    assert_eq!(done[2..], ["count", "up x", "up y", "up z"]);
+    expect_states(&whole, "build=success pack=success ship=success tidy=success count=success upload=success");
+    whole.engine(&["verify"]).expect(0);
+}
+
+#[test]
+fn a_part_that_left_background_work_to_nobody_is_joined_after_a_kill_all_the_same() {
+    let plan =
+        PLAN.replace("  ship:", "  count: {background: true, needs: [pack], run: echo count >> log}\n  ship:");
+    let held = plan
+        .replace("cat out/built;", "cat out/built; if [ -e hold ]; then rm hold; echo held; exec sleep 600; fi;");
+    let first = Project::with_plan(&held);
+    first.write("hold", "");
+    let live = first.start(&["run", "plan.yaml", "--shard", "1/2"]);
+    live.line("held");
+    live.signal(rustix::process::Signal::KILL);
+    live.end().expect(137);
+    first.engine(&["resume"]).expect(0);
+    let (whole, output) = join(&[&first, &machine("2/2", &held, 0)], &held);
+    output.expect(0);
+    whole.engine(&["resume", "--no-wait"]).expect(0);
+    assert_eq!(log(&whole), ["ship", "tidy"]);
+    whole.engine(&["queue", "drain"]).expect(0);
+    assert_eq!(log(&whole), ["ship", "tidy", "count"]);
+}
+
 #[test]
 fn a_killed_part_resumes_as_it_began() {
     let project = Project::with_plan(PLAN);
@@ -146,6 +199,7 @@ fn a_part_that_is_none_and_a_plan_without_parts_are_refused() {
             "`a` is not idempotent",
         ),
         ("stages: {b: {shards: {items: {range: 4}, size: auto}, run: \"true\"}}", "`b` cuts its shards"),
+        ("stages: {b: {background: true, shards: {items: {range: 4}}, run: \"true\"}}", "`b` is background work"),
     ];
     for (plan, why) in plans {
         let project = Project::with_plan(&format!("version: 1\n{plan}\n"));
