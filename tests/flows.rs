@@ -20,6 +20,8 @@ mod failures;
 mod files;
 #[path = "flows/heal.rs"]
 mod heal;
+#[path = "flows/jobs.rs"]
+mod jobs;
 #[path = "flows/kept.rs"]
 mod kept;
 #[path = "flows/language.rs"]

@@ -8,6 +8,8 @@ use crate::driver::compile;
 use crate::driver::simulate::{Assumptions, simulate};
 use crate::graph::Graph;
 use crate::graph::forecast::{Expected, Forecast, Schedule};
+use crate::graph::model::Items;
+use crate::graph::part::Weights;
 use crate::journal::history::{self, History};
 use crate::journal::{RunDir, StateDir};
 use crate::report::View;
@@ -51,16 +53,34 @@ impl Past {
         Expected { p50: found.within(50), p95: found.within(95), samples: runs }
     }
 
-    /// How long a shard took last, or half of all shards of its stage take; any equal number if nobody knows.
-    pub(super) fn weight(&self, graph: &Graph, node: NodeIx, shard: u32) -> u64 {
-        let it = &graph.nodes[node];
-        let known = it.items().and_then(|items| self.history.of_shard(&it.id, items.content(&items.slice(shard))));
-        known.or(it.rules.usual.map(|usual| usual.p50)).map_or(1, |took| took.ms().max(1))
+    /// What the parts of `graph` are dealt out by.
+    pub(super) fn weights<'a>(&'a self, graph: &'a Graph) -> impl Weights + 'a {
+        Known { past: self, graph }
     }
 
     /// What a graph is compiled with.
     pub(super) fn expected(&self) -> compile::Expected {
         Arc::clone(&self.history)
+    }
+}
+
+/// Weights by what shards and items took last.
+struct Known<'a> {
+    past: &'a Past,
+    graph: &'a Graph,
+}
+
+impl Weights for Known<'_> {
+    /// How long it took last, or half of all shards of its stage take; any equal number if nobody knows.
+    fn shard(&self, node: NodeIx, shard: u32) -> u64 {
+        let it = &self.graph.nodes[node];
+        let of = |items: &Items| self.past.history.of_shard(&it.id, items.content(&items.slice(shard)));
+        let known = it.items().and_then(of);
+        known.or(it.rules.usual.map(|usual| usual.p50)).map_or(1, |took| took.ms().max(1))
+    }
+
+    fn items_before(&self, _: NodeIx, item: u64) -> u64 {
+        item
     }
 }
 

@@ -13,7 +13,7 @@ use crate::driver::compile::{self, Compiled};
 use crate::driver::merge::{self, Misfit};
 use crate::driver::ports;
 use crate::graph::build::Mode;
-use crate::graph::part::Part;
+use crate::graph::part::{Even, Part};
 
 /// Leaves in `compiled` what a part works on.
 ///
@@ -24,8 +24,7 @@ pub(super) fn take(text: &str, compiled: &mut Compiled, past: &Past) -> Result<(
         Fault::new(Exit::Usage, format!("`--shard {text}` is no part"))
             .help("write it like 3/12: the third of twelve, counted from 1")
     })?;
-    let weight = |node, shard| past.weight(&compiled.graph, node, shard);
-    let part = compiled.graph.deal(which, &weight).map_err(|why| {
+    let part = compiled.graph.deal(which, &past.weights(&compiled.graph)).map_err(|why| {
         Fault::new(Exit::Usage, format!("`--shard {text}`: {why}")).help("run the plan without `--shard`")
     })?;
     Arc::make_mut(&mut compiled.graph).take_part(&part);
@@ -68,7 +67,7 @@ fn refuse(misfit: Misfit) -> Fault {
     match misfit {
         Misfit::Host(error) => error.into(),
         Misfit::NoPart(_) => Fault::new(Exit::NotFound, misfit.to_string()),
-        Misfit::Overlap { .. } => Fault::new(Exit::Usage, misfit.to_string())
+        Misfit::Overlap { .. } | Misfit::Shared { .. } => Fault::new(Exit::Usage, misfit.to_string())
             .help("give all parts the same history (`.engine/history`), or none"),
         other => Fault::new(Exit::Usage, other.to_string()).help("nothing was joined"),
     }
@@ -83,88 +82,26 @@ pub(super) fn ci(args: &CiArgs, settings: &Settings) -> Answer {
     let compiled = compile::from_disk(&settings.root, options, Mode::Check, &compile::Expected::default())
         .map_err(|refused| check::refuse(&refused, settings))?;
     let why = |why| Fault::new(Exit::Usage, format!("`{path}` cannot be worked on in parts: {why}"));
-    compiled.graph.deal((1, args.parts), &|_, _| 1).map_err(why)?;
-    let text = match args.host {
-        CiHost::Github => GITHUB,
-        CiHost::Gitlab => GITLAB,
-        CiHost::Buildkite => BUILDKITE,
+    compiled.graph.deal((1, args.parts), &Even).map_err(why)?;
+    let (text, most) = match args.host {
+        CiHost::Github => (include_str!("parts/github.yaml"), 256),
+        CiHost::Gitlab => (include_str!("parts/gitlab.yaml"), 200),
+        CiHost::Buildkite => (include_str!("parts/buildkite.yaml"), 256),
     };
+    if args.parts > most {
+        let message =
+            format!("`--parts {}` is more jobs than {:?} takes of one kind, {most}", args.parts, args.host);
+        return Err(Fault::new(Exit::Usage, message));
+    }
     let list = (1..=args.parts).map(|at| at.to_string()).collect::<Vec<_>>().join(", ");
-    let text = text.replace("@LIST@", &list).replace("@PARTS@", &args.parts.to_string());
-    print::out(&text.replace("@PLAN@", &path).replace("@NAME@", &compiled.graph.name));
+    let name = serde_json::to_string(&*compiled.graph.name).expect("a text has a JSON form, which is YAML too");
+    let text = text.replace("@LIST@", &list).replace("@PARTS@", &args.parts.to_string()).replace("@NAME@", &name);
+    print::out(&text.replace("@PLAN@", &word(&path)).replace("@PATH@", &path));
     Ok(Exit::Success)
 }
 
-const GITHUB: &str = r#"# printed by `engine ci github @PLAN@ --parts @PARTS@`
-name: "@NAME@"
-on: {workflow_dispatch: {}}
-jobs:
-  part:
-    runs-on: ubuntu-latest
-    strategy:
-      fail-fast: false
-      matrix: {part: [@LIST@]}
-    steps:
-      - uses: actions/checkout@v4
-      - name: one part
-        run: engine run "@PLAN@" --shard ${{ matrix.part }}/@PARTS@ --no-input
-      - name: pack
-        if: always()
-        run: tar -cf part-${{ matrix.part }}.tar .engine
-      - uses: actions/upload-artifact@v4
-        if: always()
-        with: {name: "part-${{ matrix.part }}", path: "part-${{ matrix.part }}.tar"}
-  rest:
-    needs: part
-    if: always()
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v4
-      - uses: actions/download-artifact@v4
-        with: {pattern: part-*, merge-multiple: true}
-      - name: join and go on
-        run: |
-          for tar in part-*.tar; do mkdir -p "parts/$tar" && tar -xf "$tar" -C "parts/$tar"; done
-          engine merge parts/*
-          engine resume --no-input
-"#;
-
-const GITLAB: &str = r#"# printed by `engine ci gitlab @PLAN@ --parts @PARTS@`
-stages: [parts, rest]
-part:
-  stage: parts
-  parallel: @PARTS@
-  script:
-    - engine run "@PLAN@" --shard $CI_NODE_INDEX/$CI_NODE_TOTAL --no-input
-  after_script:
-    - tar -cf part-$CI_NODE_INDEX.tar .engine
-  artifacts: {when: always, paths: ["part-*.tar"], expire_in: 1 day}
-rest:
-  stage: rest
-  when: always
-  script:
-    - |
-      for tar in part-*.tar; do mkdir -p "parts/$tar" && tar -xf "$tar" -C "parts/$tar"; done
-      engine merge parts/*
-      engine resume --no-input
-"#;
-
-const BUILDKITE: &str = r#"# printed by `engine ci buildkite @PLAN@ --parts @PARTS@`
-steps:
-  - label: "part %n"
-    key: part
-    parallelism: @PARTS@
-    command: |
-      code=0
-      engine run "@PLAN@" --shard $((BUILDKITE_PARALLEL_JOB + 1))/@PARTS@ --no-input || code=$?
-      tar -cf part-$BUILDKITE_PARALLEL_JOB.tar .engine
-      exit $code
-    artifact_paths: part-*.tar
-  - label: rest
-    depends_on: [{step: part, allow_failure: true}]
-    command: |
-      buildkite-agent artifact download 'part-*.tar' .
-      for tar in part-*.tar; do mkdir -p "parts/$tar" && tar -xf "$tar" -C "parts/$tar"; done
-      engine merge parts/*
-      engine resume --no-input
-"#;
+/// A word as a shell needs it.
+fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./@+".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

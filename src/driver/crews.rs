@@ -270,8 +270,8 @@ fn done(node: NodeIx, answer: Answer, took: Duration) -> Input {
 
 /// Writes the items of a stage as JSON: text as a string, the numbers of a range as numbers, JSON as it is.
 fn writer(items: &Items, slice: Option<Slice>) -> ItemWriter {
-    let is_json = items.is_json();
-    let list = match items {
+    let (is_json, items) = (items.is_json(), items.clone());
+    let list = match &items {
         Items::List { items, .. } => Some(Arc::clone(items)),
         _ => slice.and_then(|slice| slice.late),
     };
@@ -279,7 +279,7 @@ fn writer(items: &Items, slice: Option<Slice>) -> ItemWriter {
         let text = list.as_ref().map(|list| list.get(item as usize).map_or("", |text| text));
         // Writing to memory cannot fail, and a text is always JSON.
         let _written = match text {
-            None => serde_json::to_writer(out, &item),
+            None => serde_json::to_writer(out, &items.number(item.into())),
             Some(text) if is_json => {
                 out.extend_from_slice(text.as_bytes());
                 Ok(())

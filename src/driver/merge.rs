@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,10 +17,13 @@ use super::{ports, record};
 use crate::base::{Millis, NodeIx, RunId};
 use crate::graph::Graph;
 use crate::graph::part::Part;
+use crate::graph::shards::Cuts;
 use crate::journal::output::{self, Segments, Stream, Trace};
 use crate::journal::{self, Holder, RunDir, StateDir, snapshot};
 use crate::run::event::{Attempt, StopKind, StopReason, SuspendReason};
-use crate::run::{Event, Outcome};
+use crate::run::{Event, Outcome, seal};
+
+mod spans;
 
 /// Events that go to the journal at once.
 const BATCH: usize = 10_000;
@@ -57,6 +61,18 @@ pub enum Misfit {
         stage: String,
         /// The shard.
         shard: u32,
+        /// Where.
+        one: PathBuf,
+        /// And where.
+        other: PathBuf,
+    },
+    /// An item is in two parts of a stage that finds its size while it runs: they were dealt by different histories.
+    #[error("item {item} of `{stage}` is in both `{one}` and `{other}`")]
+    Shared {
+        /// The stage.
+        stage: String,
+        /// The item, from 0.
+        item: u64,
         /// Where.
         one: PathBuf,
         /// And where.
@@ -116,7 +132,8 @@ fn part(joining: &Joining) -> &Part {
 pub fn join(state: &StateDir, mut parts: Vec<Joining>, run: &RunId, person: &str) -> Result<RunDir, Misfit> {
     parts.sort_by_key(|joining| part(joining).index);
     let whole = whole(&parts)?;
-    let owners = owners(&parts)?;
+    must_fit(&parts)?;
+    let rows = spans::rows(&parts)?;
     for joining in &parts {
         copy_objects(&joining.state, state.path())
             .map_err(|source| Error::System { action: "copy what the parts left", source })?;
@@ -132,8 +149,11 @@ pub fn join(state: &StateDir, mut parts: Vec<Joining>, run: &RunId, person: &str
     let mut joint =
         Joint { graph: &whole.graph, segments: &segments, events: vec![Event::RunBegan(Box::new(began))] };
     joint.common(&parts[0])?;
-    for (stage, shards) in &owners {
-        joint.stage(stage, shards, &parts)?;
+    for stage in part(&parts[0]).takes.keys() {
+        joint.stage(stage, &parts)?;
+    }
+    for (stage, row) in &rows {
+        joint.stage_in_spans(stage, row, &parts)?;
     }
     joint.events.push(Event::RunSuspended { why: SuspendReason::HandOver });
     let events = joint.events;
@@ -182,31 +202,28 @@ fn of_whole(joining: &Joining) -> Result<Compiled, Misfit> {
     Ok(compile::from_snapshot_as(&files, &Expected::default(), Some(options)).map_err(unreadable)?)
 }
 
-/// Place of a shard's part in the list, and its number there.
-type Owners = BTreeMap<String, BTreeMap<u32, (usize, u32)>>;
-
-fn owners(parts: &[Joining]) -> Result<Owners, Misfit> {
-    let mut owners = Owners::new();
+/// All parts are there once, and no two have the same shard.
+fn must_fit(parts: &[Joining]) -> Result<(), Misfit> {
+    let mut owners: BTreeMap<(&str, u32), &Joining> = BTreeMap::new();
     let mut found: BTreeMap<u32, &Joining> = BTreeMap::new();
     let of = parts.first().map_or(0, |joining| part(joining).of);
-    for (at, joining) in parts.iter().enumerate() {
+    for joining in parts {
         let mine = part(joining);
         if let Some(other) = found.insert(mine.index, joining) {
             let (one, other) = (other.state.clone(), joining.state.clone());
             return Err(Misfit::Twice { index: mine.index, of, one, other });
         }
         for (stage, shards) in &mine.takes {
-            let all = owners.entry(stage.clone()).or_default();
-            for (local, &shard) in (0..).zip(shards) {
-                if let Some((other, _)) = all.insert(shard, (at, local)) {
-                    let (one, other) = (parts[other].state.clone(), joining.state.clone());
+            for &shard in shards {
+                if let Some(other) = owners.insert((stage, shard), joining) {
+                    let (one, other) = (other.state.clone(), joining.state.clone());
                     return Err(Misfit::Overlap { stage: stage.clone(), shard, one, other });
                 }
             }
         }
     }
     let missing: Vec<u32> = (1..=of).filter(|index| !found.contains_key(index)).collect();
-    if missing.is_empty() { Ok(owners) } else { Err(Misfit::Missing(missing, of)) }
+    if missing.is_empty() { Ok(()) } else { Err(Misfit::Missing(missing, of)) }
 }
 
 /// The joined run in the making.
@@ -220,30 +237,24 @@ impl Joint<'_> {
     /// What every part did before its shards: as the first one did it.
     fn common(&mut self, first: &Joining) -> Result<(), Misfit> {
         let theirs = &first.read.graphs[0];
-        let takes = &part(first).takes;
         let core = first.read.core(None);
         for &node in theirs.order() {
             let it = &theirs.nodes[node];
-            let (Some(ours), true) = (self.graph.find(&it.id), it.selected && !takes.contains_key(&*it.id)) else {
+            let (Some(ours), true) = (self.graph.find(&it.id), it.selected && !part(first).has(&it.id)) else {
                 continue;
             };
             if !core.state().state(node).is_success() {
                 continue;
             }
             for (_, _, event) in first.read.records.iter().filter(|(_, _, event)| is_success_of(event, node)) {
-                self.keep(first, event, (ours, 0))?;
+                self.keep(first, event, (ours, 0), &(0..1))?;
             }
         }
         Ok(())
     }
 
-    /// The shards of a stage, in order: those that are done, and between them those that are still to do.
-    fn stage(
-        &mut self,
-        stage: &str,
-        shards: &BTreeMap<u32, (usize, u32)>,
-        parts: &[Joining],
-    ) -> Result<(), Misfit> {
+    /// The shards of a stage of one size, in order: those that are done, and between them those that are still to do.
+    fn stage(&mut self, stage: &str, parts: &[Joining]) -> Result<(), Misfit> {
         let Some(ours) = self.graph.find(stage) else { return Ok(()) };
         let mut done: BTreeMap<u32, (usize, Cow<'_, Event>)> = BTreeMap::new();
         for (at, joining) in parts.iter().enumerate() {
@@ -257,18 +268,27 @@ impl Joint<'_> {
                 }
             }
         }
+        let items = self.graph.nodes[ours].items();
+        let cuts = items.map_or_else(|| Cuts::even(1, 1), |items| Cuts::even(items.count(), items.size()));
+        // A shard that no part took is still to do, as one that its part has not done.
         let last = done.last_key_value().map(|(&shard, _)| shard);
-        for &shard in shards.keys().take_while(|&&shard| Some(shard) <= last) {
+        for shard in (0..).take_while(|&shard| Some(shard) <= last) {
             match done.get(&shard) {
-                Some((at, event)) => self.keep(&parts[*at], event, (ours, shard))?,
+                Some((at, event)) => self.keep(&parts[*at], event, (ours, shard), &cuts.range(shard))?,
                 None => self.leave(ours, shard),
             }
         }
         Ok(())
     }
 
-    /// A success, with what was printed.
-    fn keep(&mut self, from: &Joining, event: &Event, (node, shard): (NodeIx, u32)) -> Result<(), Misfit> {
+    /// A success, with what was printed. `range` are the shard's items in the joined run.
+    fn keep(
+        &mut self,
+        from: &Joining,
+        event: &Event,
+        (node, shard): (NodeIx, u32),
+        range: &Range<u64>,
+    ) -> Result<(), Misfit> {
         let Event::ShardFinished { attempt, outcome, took, result } = event else { return Ok(()) };
         let to = Attempt { node, shard, number: 1 };
         let mut trace = Trace::new(to);
@@ -282,6 +302,8 @@ impl Joint<'_> {
         }
         let mut result = result.clone();
         result.output = trace.place();
+        // The part counted its items from 0, and a digest says which items it is about.
+        result.digest = result.digest.map(|_| seal::leaf(range, &result.outputs, result.artifacts));
         self.events.push(Event::ShardsStarted { node, first: shard, count: 1 });
         self.events.push(Event::ShardFinished { attempt: to, outcome: outcome.clone(), took: *took, result });
         Ok(())

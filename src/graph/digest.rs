@@ -215,20 +215,26 @@ fn items(process: &Process) -> String {
     match &process.items {
         Items::None => String::new(),
         Items::Range { count, size } => format!("range {count} by {size}"),
-        Items::List { items, size, is_json } => {
-            let mut hash = blake3::Hasher::new();
-            for item in items.iter() {
-                hash.update(item.as_bytes());
-                hash.update(b"\0");
-            }
+        all @ Items::Numbers { size, .. } => format!("{} numbers by {size} ({})", all.count(), all_of(all)),
+        all @ Items::List { size, is_json, .. } => {
             let format = if *is_json { " as json" } else { "" };
-            format!("{} items by {size}{format} ({})", items.len(), Digest::from(hash.finalize()).short())
+            format!("{} items by {size}{format} ({})", all.count(), all_of(all))
         }
         Items::Late { text, max, size, is_json } => {
             let format = if *is_json { " as json" } else { "" };
             format!("at most {max} items by {size}{format} from {text}")
         }
     }
+}
+
+fn all_of(items: &super::model::Items) -> String {
+    let mut hash = blake3::Hasher::new();
+    let all = super::shards::Slice { range: 0..items.count(), shards: 0, late: None };
+    for item in items.texts(&all) {
+        hash.update(item.as_bytes());
+        hash.update(b"\0");
+    }
+    Digest::from(hash.finalize()).short()
 }
 
 fn command(command: &Command) -> String {

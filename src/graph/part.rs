@@ -1,15 +1,17 @@
 //! One of several parts of a plan's sharded stages, each worked on by an engine of its own.
 //!
-//! The shards are dealt out before anything starts, the longest first, each to the part that has least to do so far. Who
-//! has which is recorded with the run, so that it resumes as it began, and so that the parts can be joined.
+//! The shards are dealt out before anything starts, the longest first, each to the part that has least to do so far. Of a
+//! stage that finds its size while it runs each part gets items in a row, which it cuts for itself. Who has which is
+//! recorded with the run, so that it resumes as it began, and so that the parts can be joined.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::sync::Arc;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use super::model::{Graph, Items, Phase, Work};
+use super::shards::Cuts;
 use crate::base::NodeIx;
 
 /// A part, and what it takes.
@@ -21,6 +23,31 @@ pub struct Part {
     pub of: u32,
     /// By stage: its shards in this part, rising.
     pub takes: BTreeMap<String, Vec<u32>>,
+    /// By stage that finds its size while it runs: its items in this part.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub spans: BTreeMap<String, Range<u64>>,
+}
+
+/// How long things take, in any unit: equal numbers if nobody knows.
+pub trait Weights {
+    /// A shard of a stage whose shards all have one size.
+    fn shard(&self, node: NodeIx, shard: u32) -> u64;
+
+    /// All items of a stage before number `item`: it never falls as `item` rises.
+    fn items_before(&self, node: NodeIx, item: u64) -> u64;
+}
+
+/// Every shard, and every item, takes as long as any other.
+pub struct Even;
+
+impl Weights for Even {
+    fn shard(&self, _: NodeIx, _: u32) -> u64 {
+        1
+    }
+
+    fn items_before(&self, _: NodeIx, item: u64) -> u64 {
+        item
+    }
 }
 
 impl Part {
@@ -30,15 +57,20 @@ impl Part {
         let (index, of) = (index.parse().ok()?, of.parse().ok()?);
         (1..=of).contains(&index).then_some((index, of))
     }
+
+    /// Whether it works on items of this stage.
+    pub fn has(&self, stage: &str) -> bool {
+        self.takes.contains_key(stage) || self.spans.contains_key(stage)
+    }
 }
 
 impl Graph {
-    /// Deals the shards of every sharded stage out to parts, and tells what part `index` of `of` gets; `weight` tells
-    /// how long a shard takes, in any unit. With equal weights every part gets as many shards, to within one.
+    /// Deals the shards of every sharded stage out to parts, and tells what part `index` of `of` gets. With equal weights
+    /// every part gets as many shards, or items, to within one.
     ///
     /// # Errors
     /// Says which stage cannot be worked on in parts, and why.
-    pub fn deal(&self, (index, of): (u32, u32), weight: &dyn Fn(NodeIx, u32) -> u64) -> Result<Part, String> {
+    pub fn deal(&self, (index, of): (u32, u32), weights: &dyn Weights) -> Result<Part, String> {
         let sharded: Vec<NodeIx> =
             self.nodes.pairs().filter(|(_, node)| is_sharded(node)).map(|it| it.0).collect();
         if sharded.is_empty() {
@@ -51,20 +83,23 @@ impl Graph {
                 None => "the plan has no sharded stage, so there is nothing to work on in parts".to_owned(),
             });
         }
-        let mut takes = BTreeMap::new();
+        let (mut takes, mut spans) = (BTreeMap::new(), BTreeMap::new());
         for node in sharded {
             let it = &self.nodes[node];
             let split = it.rules.split.as_deref();
             if split.is_some_and(|split| split.is_late) {
                 return Err(format!("what `{}` works on is only known while the plan runs", it.id));
             }
-            if split.is_some_and(super::model::Split::is_dynamic) {
-                return Err(format!("`{}` cuts its shards while it runs: give it a fixed `size`", it.id));
+            if let Some(split) = split.filter(|split| split.is_dynamic()) {
+                let before = |item| weights.items_before(node, item);
+                let from = edge(split.items, index - 1, of, &before);
+                spans.insert(it.id.to_string(), from..edge(split.items, index, of, &before));
+            } else {
+                let shards = (0..it.rules.shards).map(|shard| (weights.shard(node, shard), shard)).collect();
+                takes.insert(it.id.to_string(), dealt(shards, index, of));
             }
-            let shards = (0..it.rules.shards).map(|shard| (weight(node, shard), shard)).collect();
-            takes.insert(it.id.to_string(), dealt(shards, index, of));
         }
-        let part = Part { index, of, takes };
+        let part = Part { index, of, takes, spans };
         let mut trial = self.clone();
         trial.take_part(&part);
         if let Some(node) = trial.nodes.iter().find(|node| node.selected && node.cell.is_some()) {
@@ -73,7 +108,7 @@ impl Graph {
         }
         let twice = trial.nodes.iter().find(|node| node.selected && !node.rules.idempotent);
         match twice {
-            Some(node) if !part.takes.contains_key(&*node.id) => {
+            Some(node) if !part.has(&node.id) => {
                 Err(format!("`{}` is not idempotent, and every part would run it", node.id))
             }
             Some(node) => Err(format!("`{}` is not idempotent, so it cannot be joined after a failure", node.id)),
@@ -84,7 +119,7 @@ impl Graph {
     /// Leaves in the graph what a part works on: its shards, and what sharded stages need. All else is for the run that
     /// joins the parts, its clean-up too.
     pub fn take_part(&mut self, part: &Part) {
-        let mut is_in: Vec<bool> = self.nodes.iter().map(|node| part.takes.contains_key(&*node.id)).collect();
+        let mut is_in: Vec<bool> = self.nodes.iter().map(|node| part.has(&node.id)).collect();
         for at in (0..self.order.len()).rev() {
             let node = self.order[at];
             if is_in[node.raw() as usize] {
@@ -94,20 +129,16 @@ impl Graph {
         for ix in self.nodes.indexes() {
             let node = &mut self.nodes[ix];
             node.selected &= is_in[ix.raw() as usize] && node.phase == Phase::Main;
-            let (Some(takes), Work::Process(process)) = (part.takes.get(&*node.id), &mut node.work) else {
-                continue;
-            };
-            let size = process.items.size();
-            let texts = takes.iter().flat_map(|&shard| {
-                let slice = process.items.slice(shard);
-                process.items.texts(&slice).map(|text| Box::from(&*text)).collect::<Vec<Box<str>>>()
-            });
-            let items = Items::List { items: Arc::new(texts.collect()), size, is_json: process.items.is_json() };
-            node.rules.shards = u32::try_from(takes.len()).expect("no more than before");
+            let Work::Process(process) = &mut node.work else { continue };
+            let cuts = Cuts::even(process.items.count(), process.items.size());
+            let taken = |shards: &Vec<u32>| shards.iter().map(|&shard| cuts.range(shard)).collect::<Vec<_>>();
+            let shards = part.takes.get(&*node.id).map(taken);
+            let Some(ranges) = shards.or_else(|| Some(vec![part.spans.get(&*node.id)?.clone()])) else { continue };
+            process.items = process.items.only(&ranges);
+            node.rules.shards = u32::try_from(process.items.shard_count()).expect("no more than before");
             if let Some(split) = &mut node.rules.split {
-                split.items = items.count();
+                split.items = process.items.count();
             }
-            process.items = items;
         }
     }
 }
@@ -138,6 +169,23 @@ fn dealt(mut shards: Vec<(u64, u32)>, index: u32, of: u32) -> Vec<u32> {
     mine
 }
 
+/// The first item behind part `index`, when `of` parts take what stands in a row: so many items that they weigh the
+/// part's share of all of them, or just more.
+fn edge(items: u64, index: u32, of: u32, before: &dyn Fn(u64) -> u64) -> u64 {
+    let share = u128::from(before(items)) * u128::from(index);
+    let (mut low, mut high) = (0, items);
+    while low < high {
+        let middle = low.midpoint(high);
+        if u128::from(before(middle)) * u128::from(of) < share {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    // Items behind the last edge that take no time belong to the last part.
+    if index == of { items } else { low }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +212,33 @@ mod tests {
             let equal: Vec<(u64, u32)> = shards.iter().map(|&(_, shard)| (1, shard)).collect();
             let counts: Vec<usize> = (1..=of).map(|index| dealt(equal.clone(), index, of).len()).collect();
             prop_assert!(counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0) <= 1);
+        }
+    }
+
+    proptest! {
+        /// Spans stand one behind the other and cover all; none weighs more than its share and the item at its end.
+        #[test]
+        fn spans_cover_all_and_weigh_their_share(weights in prop::collection::vec(0u64..50, 0..200), of in 1u32..12) {
+            let before = |item: u64| weights.iter().take(usize::try_from(item).expect("few")).sum::<u64>();
+            let items = weights.len() as u64;
+            let edges: Vec<u64> = (0..=of).map(|index| edge(items, index, of, &before)).collect();
+            prop_assert_eq!((edges[0], edges[of as usize]), (0, items));
+            let all = before(items);
+            for span in edges.windows(2) {
+                prop_assert!(span[0] <= span[1], "{:?}", edges);
+                let most = all.div_ceil(u64::from(of)) + weights.iter().max().copied().unwrap_or(0);
+                prop_assert!(before(span[1]) - before(span[0]) <= most, "{:?}", edges);
+            }
+        }
+    }
+
+    #[test]
+    fn with_equal_weights_spans_are_as_long_to_within_one() {
+        for (items, of) in [(10, 3), (7, 7), (3, 5), (0, 4), (1_000_000, 12)] {
+            let at = |index| edge(items, index, of, &|item| item);
+            let lengths: Vec<u64> = (0..of).map(|index| at(index + 1) - at(index)).collect();
+            let (least, most) = (lengths.iter().min().expect("one"), lengths.iter().max().expect("one"));
+            assert!(most - least <= 1 && lengths.iter().sum::<u64>() == items, "{lengths:?}");
         }
     }
 

@@ -128,6 +128,7 @@ impl Items {
         match self {
             Self::None | Self::Late { .. } => 0,
             Self::Range { count, .. } => *count,
+            Self::Numbers { numbers, .. } => numbers.len() as u64,
             Self::List { items, .. } => items.len() as u64,
         }
     }
@@ -136,7 +137,10 @@ impl Items {
     pub const fn size(&self) -> u32 {
         match self {
             Self::None => 1,
-            Self::Range { size, .. } | Self::List { size, .. } | Self::Late { size, .. } => *size,
+            Self::Range { size, .. }
+            | Self::Numbers { size, .. }
+            | Self::List { size, .. }
+            | Self::Late { size, .. } => *size,
         }
     }
 
@@ -166,12 +170,30 @@ impl Items {
             _ => slice.late.as_ref(),
         };
         slice.range.clone().map(move |at| match list {
-            Some(items) => {
-                let at = usize::try_from(at).expect("an index below the list's length");
-                Cow::Borrowed(&*items[at])
-            }
-            None => Cow::Owned(at.to_string()),
+            Some(items) => Cow::Borrowed(&*items[place(at)]),
+            None => Cow::Owned(self.number(at).to_string()),
         })
+    }
+
+    /// What item `at` of a range is.
+    pub fn number(&self, at: u64) -> u64 {
+        if let Self::Numbers { numbers, .. } = self { numbers[place(at)] } else { at }
+    }
+
+    /// Those of these ranges alone, in the same order.
+    #[must_use]
+    pub fn only(&self, ranges: &[Range<u64>]) -> Self {
+        let (size, places) = (self.size(), ranges.iter().flat_map(Clone::clone));
+        match self {
+            Self::None | Self::Late { .. } => self.clone(),
+            Self::Range { .. } | Self::Numbers { .. } => {
+                Self::Numbers { numbers: Arc::new(places.map(|at| self.number(at)).collect()), size }
+            }
+            Self::List { items, is_json, .. } => {
+                let items = Arc::new(places.map(|at| items[place(at)].clone()).collect());
+                Self::List { items, size, is_json: *is_json }
+            }
+        }
     }
 
     /// What a shard works on, as a number: equal items give an equal one, wherever they stand in the list.
@@ -186,6 +208,10 @@ impl Items {
         }
         u64::from_le_bytes(hash.finalize().as_bytes()[..8].try_into().expect("eight bytes of thirty-two"))
     }
+}
+
+fn place(at: u64) -> usize {
+    usize::try_from(at).expect("an index below the list's length")
 }
 
 #[cfg(test)]

@@ -325,9 +325,10 @@ impl<'a> Folding<'a> {
                 self.start(attempt.node, at, 1);
             }
             Event::ShardFinished { attempt, outcome, took, .. } => {
-                // From fact to fact, so that what the engine needs for a start and an end is part of it.
+                // From fact to fact, so that what the engine needs for a start and an end is part of it. A run that was
+                // joined from parts has all their facts at one moment.
                 let started = self.running.remove(&(attempt.node, attempt.shard));
-                let took = started.map_or(*took, |started| at.since(started));
+                let took = started.map_or(*took, |started| at.since(started).max(*took));
                 self.end(attempt.node, attempt.shard, (outcome, took));
             }
             Event::ShardsFinished { node, first, count, took } => self.end_all(*node, (*first, *count), took.ms()),

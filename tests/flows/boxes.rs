@@ -1,15 +1,13 @@
 //! `--time-box`: what does not fit is handed over, and a chain of boxes comes to its end.
 
-use std::path::Path;
-
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Live, Project};
-use crate::tool::{count, events, expect_states, json, log, stage, status};
+use crate::support::Project;
+use crate::tool::{events, expect_states, json, log, stage, status};
 
 /// Each stage but the first hangs at its first attempt, so that it takes one box more.
-const CHAIN: &str = r#"
+pub(crate) const CHAIN: &str = r#"
 version: 1
 name: chain
 lock: {name: deploy, on-busy: fail}
@@ -131,66 +129,4 @@ finally: {stages: {tidy: {run: echo tidy >> log}}}
     project.engine(&["resume", "--time-box", "1h"]).expect(0);
     assert_eq!(log(&project), ["done", "work", "tidy"]);
     expect_states(&project, "done=success work=success tidy=success");
-}
-
-/// The block of docs/ci.md that `mark` names.
-fn block(mark: &str, kind: &str) -> Vec<String> {
-    let text = include_str!("../../docs/ci.md");
-    let begin = format!("<!-- test: {mark} -->\n```{kind}\n");
-    let parts = text.split(&begin).skip(1);
-    let blocks: Vec<String> = parts.map(|rest| rest.split("```").next().expect("an end").to_owned()).collect();
-    assert!(!blocks.is_empty(), "docs/ci.md has no `{mark}`");
-    blocks
-}
-
-/// One job of a CI: a fresh checkout, the state of the job before, the script of the docs.
-fn job(state: Option<&Path>) -> (Project, i32, String) {
-    let project = Project::with_plan(CHAIN);
-    project.write("ci/box.sh", &block("ci/box.sh", "sh")[0]);
-    if let Some(state) = state {
-        std::fs::copy(state, project.path("engine-state.tar")).expect("a copy");
-    }
-    let engine = project.command(&[]);
-    let path = engine.get_envs().find(|(name, _)| *name == "PATH").and_then(|it| it.1).expect("a path");
-    let bin = Path::new(env!("CARGO_BIN_EXE_engine")).parent().expect("a folder");
-    let path = format!("{}:{}", bin.display(), path.to_string_lossy());
-    let mut shell = std::process::Command::new("sh");
-    shell.args(["ci/box.sh", "plan.yaml", "3s"]).current_dir(project.path(".")).env_clear();
-    shell.env("PATH", path).env("HOME", project.path(".")).env("USER", "ann");
-    let output = Live::start(shell).end();
-    (project, output.status, format!("{}{}", output.stdout, output.stderr))
-}
-
-#[test]
-fn the_recipe_of_the_docs_finishes_a_plan_on_fresh_checkouts() {
-    let mut jobs: Vec<(Project, i32, String)> = Vec::new();
-    while jobs.last().is_none_or(|(_, status, _)| *status == 75) && jobs.len() < 6 {
-        let state = jobs.last().map(|(project, ..)| project.path("engine-state.tar"));
-        jobs.push(job(state.as_deref()));
-    }
-    let said: Vec<&str> = jobs.iter().map(|(.., said)| said.as_str()).collect();
-    let codes: Vec<i32> = jobs.iter().map(|(_, status, _)| *status).collect();
-    assert!(codes.len() >= 3 && codes.last() == Some(&0), "{codes:?}\n{}", said.join("\n====\n"));
-    // Each stage ran in one job only, and had what the jobs before it had made.
-    let all = |line: &str| jobs.iter().map(|(project, ..)| count(project, line)).sum::<usize>();
-    assert_eq!(["build", "pack", "ship", "tidy"].map(all), [1, 1, 1, 1]);
-    let last = &jobs.last().expect("a job").0;
-    assert!(said.last().expect("a job").contains("built"), "`ship` prints what `build` had made");
-    expect_states(last, "build=success pack=success ship=success tidy=success");
-    last.engine(&["verify"]).expect(0);
-}
-
-#[test]
-fn the_recipes_of_the_docs_are_yaml_and_call_the_script() {
-    let blocks = block("yaml", "yaml");
-    assert_eq!(blocks.len(), 3, "GitHub, GitLab, Buildkite");
-    for text in blocks {
-        let mut sources = engine::plan::Sources::default();
-        let file =
-            sources.add(engine::plan::source::File { path: "ci.yaml".to_owned(), text: text.as_str().into() });
-        let mut report = engine::plan::Report::default();
-        let tree = engine::plan::read(&sources, file, &mut report);
-        assert!(tree.is_some() && !report.has_errors(), "{text}\n{:?}", report.sorted());
-        assert!(text.contains("sh ci/box.sh plans/deploy.yaml"), "{text}");
-    }
 }

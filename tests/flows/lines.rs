@@ -417,10 +417,11 @@ fn a_wrong_output_fails_its_item_only() {
     );
 }
 
+/// In a part too a worker gets the numbers of a range as numbers, under the places that they have there.
 #[test]
 fn items_of_workers_are_joined_from_parts() {
-    let project = Project::with_plan(&plan("items: {range: 40}", PYTHON));
-    worker(&project, "answer()");
+    let project = Project::with_plan(&plan("items: {range: 40}", &format!("{PYTHON}    outputs: {{n: int}}\n")));
+    worker(&project, "answer(outputs={'n': it['item']})");
     for part in ["1/2", "2/2"] {
         let state = format!("state-{}", &part[..1]);
         project.engine(&["run", "plan.yaml", "--shard", part, "--state-dir", &state]).expect(0);
@@ -429,4 +430,6 @@ fn items_of_workers_are_joined_from_parts() {
     project.engine(&["resume"]).expect(0);
     assert_eq!(log(&project).len(), 40, "no item was done twice");
     assert_eq!(stage(&project, "hash")["shards"]["done"], 40);
+    assert!(outputs(&project, "n").iter().zip(0_u64..).all(|(is, n)| *is == n));
+    project.engine(&["verify", "--deep"]).expect(0);
 }

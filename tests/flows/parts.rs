@@ -1,11 +1,9 @@
 //! `run --shard`, `merge`, `ci`: a plan in parts on several machines, joined to one run.
 
-use std::process::Command;
+use crate::support::{Output, Project};
+use crate::tool::{count, events_of, expect_states, json, log, stage, status};
 
-use crate::support::{Live, Output, Project};
-use crate::tool::{count, expect_states, json, log, status};
-
-const PLAN: &str = r#"
+pub(crate) const PLAN: &str = r#"
 version: 1
 name: fan
 stages:
@@ -198,8 +196,11 @@ fn a_part_that_is_none_and_a_plan_without_parts_are_refused() {
             "stages: {a: {run: \"true\", idempotent: false}, b: {needs: [a], shards: {items: {range: 4}}, run: \"true\"}}",
             "`a` is not idempotent",
         ),
-        ("stages: {b: {shards: {items: {range: 4}, size: auto}, run: \"true\"}}", "`b` cuts its shards"),
         ("stages: {b: {background: true, shards: {items: {range: 4}}, run: \"true\"}}", "`b` is background work"),
+        (
+            "stages: {a: {run: \"true\", outputs: {l: list}}, b: {needs: [a], shards: {items: {from: \"{{ needs.a.outputs.l }}\", max: 9}}, run: \"true\"}}",
+            "`b` works on is only known",
+        ),
     ];
     for (plan, why) in plans {
         let project = Project::with_plan(&format!("version: 1\n{plan}\n"));
@@ -210,43 +211,109 @@ fn a_part_that_is_none_and_a_plan_without_parts_are_refused() {
     }
 }
 
-/// The text after `key:` of the line that has it, and all lines indented below.
-fn script(text: &str, begin: &str) -> String {
-    let from = text.find(begin).unwrap_or_else(|| panic!("no `{begin}` in {text}"));
-    let line = text[..from].rfind('\n').map_or(0, |at| at + 1);
-    let indent = text[line..].len() - text[line..].trim_start().len();
-    text[line..].lines().take_while(|it| it.len() - it.trim_start().len() >= indent).collect::<Vec<_>>().join("\n")
+/// What shards left is sealed under the place that their items have in the whole stage, so the joined run has the root that a
+/// run in one piece comes to.
+#[test]
+fn a_stage_joined_from_parts_has_the_root_of_a_run_in_one_piece() {
+    let plan = "version: 1\nstages:\n  pack:\n    shards: {items: {range: 23}, size: 2}\n    run: |\n      \
+                echo \"first=$(head -n 1 \"$ENGINE_SHARD_FILE\")\" >> \"$ENGINE_OUTPUT\"\n    \
+                outputs: {first: int}\n";
+    let one = Project::with_plan(plan);
+    one.engine(&["run", "plan.yaml"]).expect(0);
+    let parts = ["1/3", "2/3", "3/3"].map(|part| machine(part, plan, 0));
+    let (whole, output) = join(&[&parts[0], &parts[1], &parts[2]], plan);
+    output.expect(0);
+    whole.engine(&["resume"]).expect(0);
+    let deep = whole.engine(&["verify", "--deep"]).expect(0);
+    assert!(deep.stdout.contains("12 results of shards, 1 roots"), "{}", deep.stdout);
+    assert_eq!(stage(&whole, "pack")["shards"]["root"], stage(&one, "pack")["shards"]["root"]);
 }
 
-/// The printed jobs are YAML, and their shell parts join three parts on fresh checkouts.
+/// Each part finds a size of its own for items in a row; in the middle one a shard fails.
+const AUTO: &str = r#"
+version: 1
+stages:
+  pack:
+    shards: {items: {range: 300}, size: auto, target-p95: 10m, max-parallel: 1}
+    run: |
+      cat "$ENGINE_SHARD_FILE" >> log
+      if [ -e bad ] && grep -qx 150 "$ENGINE_SHARD_FILE"; then exit 3; fi
+      echo "sum=$(awk '{s += $1} END {print s}' "$ENGINE_SHARD_FILE")" >> "$ENGINE_OUTPUT"
+    outputs: {sum: int}
+"#;
+
+fn numbers(project: &Project) -> Vec<u64> {
+    log(project).iter().map(|line| line.parse().expect("a number")).collect()
+}
+
 #[test]
-fn the_printed_jobs_work() {
-    let project = Project::with_plan(PLAN);
-    for host in ["github", "gitlab", "buildkite"] {
-        let text = project.engine(&["ci", host, "plan.yaml", "--parts", "3"]).expect(0).stdout;
-        let mut sources = engine::plan::Sources::default();
-        let file = engine::plan::source::File { path: "ci.yaml".to_owned(), text: text.as_str().into() };
-        let file = sources.add(file);
-        let mut report = engine::plan::Report::default();
-        assert!(engine::plan::read(&sources, file, &mut report).is_some() && !report.has_errors(), "{text}");
-        let rest = script(&text, "for tar in part-*.tar");
-        let whole = Project::with_plan(PLAN);
-        for part in 1..=3 {
-            let machine = machine(&format!("{part}/3"), PLAN, 0);
-            let mut tar = Command::new("tar");
-            tar.args(["-cf", &whole.path(format!("part-{part}.tar")).to_string_lossy(), ".engine"]);
-            tar.current_dir(machine.path("."));
-            Live::start(tar).end().expect(0);
-        }
-        let bin = std::path::Path::new(env!("CARGO_BIN_EXE_engine")).parent().expect("a folder");
-        let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("a path"));
-        let mut shell = Command::new("sh");
-        shell.args(["-ec", &rest]).current_dir(whole.path(".")).env_clear();
-        shell.env("PATH", path).env("HOME", whole.path(".")).env("USER", "ann");
-        Live::start(shell).end().expect(0);
-        assert_eq!(log(&whole), ["ship", "tidy"], "{host}");
-    }
-    let merged =
-        json(&project.engine(&["ci", "github", "plan.yaml"]).expect(0).stdout.lines().count().to_string());
-    assert!(merged.as_u64() > Some(20));
+fn a_stage_that_finds_its_size_is_split_by_items_and_its_parts_are_joined_by_their_cuts() {
+    let bad = Project::with_plan(AUTO);
+    bad.write("bad", "");
+    bad.engine(&["run", "plan.yaml", "--shard", "2/3"]).expect(1);
+    let parts = [&machine("1/3", AUTO, 0), &bad, &machine("3/3", AUTO, 0)];
+    assert_eq!(numbers(parts[0]), (0..100).collect::<Vec<_>>());
+    assert_eq!(numbers(parts[2]), (200..300).collect::<Vec<_>>());
+    assert!(parts.iter().all(|part| events_of(part, "shards-cut", "pack").len() > 1), "each found a size");
+    let done: u64 = stage(&bad, "pack")["shards"]["done"].as_u64().expect("a number");
+    let (whole, output) = join(&parts, AUTO);
+    output.expect(0);
+    whole.engine(&["verify", "--deep"]).expect(0);
+    let cuts = |project: &Project| stage(project, "pack")["shards"]["cuts"].as_array().expect("cuts").clone();
+    let known: usize = parts.iter().map(|part| cuts(part).len()).sum();
+    assert!(cuts(&whole).len() >= known, "the cuts of all, in a row");
+    assert!(cuts(&whole).is_sorted_by_key(|cut| (cut[0].as_u64(), cut[1].as_u64())), "{:?}", cuts(&whole));
+    whole.engine(&["resume"]).expect(0);
+    let rest = numbers(&whole);
+    let mut of_bad = numbers(&bad);
+    of_bad.retain(|item| !rest.contains(item));
+    assert!(done > 3 && rest.contains(&150) && rest.contains(&199), "{done} shards, then {rest:?}");
+    let mut all = [numbers(parts[0]), of_bad, rest, numbers(parts[2])].concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..300).collect::<Vec<_>>(), "what a part did is not done again, and all is done");
+    let sums = events_of(&whole, "shard-finished", "pack");
+    let sums =
+        sums.iter().filter(|event| event["outcome"] == "success").map(|event| event["outputs"]["sum"].as_u64());
+    assert_eq!(sums.flatten().sum::<u64>(), 299 * 300 / 2);
+    whole.engine(&["verify", "--deep"]).expect(0);
+    expect_states(&whole, "pack=success");
+}
+
+/// A part that is cut off before it began anything leaves its items to the joined run, between those of the others.
+#[test]
+fn a_part_that_did_nothing_is_done_by_the_joined_run() {
+    let idle = Project::with_plan(AUTO);
+    let live = idle.start(&["run", "plan.yaml", "--shard", "2/3", "--time-box", "1ms"]);
+    live.end().expect(75);
+    let (whole, output) = join(&[&machine("1/3", AUTO, 0), &idle, &machine("3/3", AUTO, 0)], AUTO);
+    output.expect(0);
+    whole.engine(&["resume"]).expect(0);
+    let (mut rest, early) = (numbers(&whole), numbers(&idle));
+    rest.sort_unstable();
+    rest.retain(|item| !early.contains(item));
+    assert!(rest.iter().all(|item| (100..200).contains(item)) && rest.len() + early.len() >= 100, "{rest:?}");
+    whole.engine(&["verify", "--deep"]).expect(0);
+    expect_states(&whole, "pack=success");
+}
+
+/// One machine knew how long items take and the other did not, and some were taken by neither.
+#[test]
+fn what_no_part_took_is_done_by_the_joined_run() {
+    let plan =
+        PLAN.replace("cat out/built;", "cat out/built; if [ -e slow ] && [ \"$item\" = g ]; then sleep 2; fi;");
+    let knows = Project::with_plan(&plan);
+    knows.write("slow", "");
+    knows.engine(&["run", "plan.yaml"]).expect(0);
+    knows.engine(&["run", "plan.yaml", "--shard", "1/2"]).expect(0);
+    let last = log(&knows).into_iter().rev().take_while(|line| line != "build");
+    assert_eq!(last.collect::<Vec<_>>(), ["g"], "the slow item is a part of its own");
+    let naive = machine("2/2", &plan, 0);
+    let taken = log(&naive).into_iter().filter(|line| line.len() == 1).count();
+    assert!(taken < 6, "{taken} items by a part without history");
+    let (whole, output) = join(&[&knows, &naive], &plan);
+    output.expect(0);
+    whole.engine(&["resume"]).expect(0);
+    assert_eq!(log(&whole).len(), 7 - 1 - taken + 2, "what nobody took, and ship and tidy: {:?}", log(&whole));
+    expect_states(&whole, "build=success pack=success ship=success tidy=success");
+    whole.engine(&["verify", "--deep"]).expect(0);
 }
