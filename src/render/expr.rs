@@ -33,6 +33,7 @@ impl Expr {
         if let Some(at) = text.find("{{").filter(|_| !in_string(text, "{{")) {
             let end = text.rfind("}}").map_or(text.len(), |end| end + 2).max(at + 2);
             let inner = text[at + 2..end].trim_end_matches('}').trim();
+            let at = at - usize::from(text[..at].ends_with('$'));
             return Err(Error::new(Fault::Syntax, at..end, "an expression is written bare, without `{{ … }}`")
                 .help(format!("write `{}{inner}{}`", &text[..at], &text[end..])));
         }

@@ -58,6 +58,15 @@ impl Template {
                 Error::new(Fault::Syntax, at..text.len(), "`{{` is never closed by `}}`")
                     .help("to write two braces literally: `{{ '{{' }}`")
             })?;
+            if text[from..at].ends_with('$') {
+                let written = &text[at..end + 2];
+                return Err(Error::new(
+                    Fault::Syntax,
+                    at - 1..end + 2,
+                    "an expression has no `$` before its braces here",
+                )
+                .help(format!("write `{written}`; for a dollar sign before a value: `{{{{ '$' }}}}{written}`")));
+            }
             let inner = &text[at + 2..end];
             if inner.starts_with(['-', '+']) || inner.ends_with('-') {
                 return Err(Error::new(Fault::Syntax, at..end + 2, "`{{-` and `-}}` are not known here")

@@ -186,3 +186,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_dollar_sign_before_braces_is_told() {
+    let (fault, at, message) = fault("shop:${{ inputs.tag }}-x");
+    assert_eq!((fault, &*at), (Fault::Syntax, "${{ inputs.tag }}"), "{message}");
+    let help = Template::parse("${{ inputs.tag }}").expect_err("refused").help.expect("help");
+    let literal = help.split('`').nth(3).expect("two ways");
+    assert_eq!(value(literal), json!("$v1.2.3"));
+    let bare = Expr::parse("${{ inputs.ok }}").expect_err("refused");
+    assert_eq!(bare.help.as_deref(), Some("write `inputs.ok`"));
+}

@@ -270,9 +270,14 @@ fn allowed(input: &Input, value: Value) -> Result<Value, String> {
     }
     let size = magnitude(input.kind, &value);
     let bound = |tree: &Option<Tree>| tree.as_ref().and_then(|tree| magnitude(input.kind, &literal(tree)));
+    let said = |tree: &Option<Tree>| tree.as_ref().map(|tree| shown(&literal(tree))).unwrap_or_default();
     match (size, bound(&input.min), bound(&input.max)) {
-        (Some(size), Some(min), _) if size < min => Err(format!("`{}` is below the minimum", shown(&value))),
-        (Some(size), _, Some(max)) if size > max => Err(format!("`{}` is above the maximum", shown(&value))),
+        (Some(size), Some(min), _) if size < min => {
+            Err(format!("`{}` is below the minimum `{}`", shown(&value), said(&input.min)))
+        }
+        (Some(size), _, Some(max)) if size > max => {
+            Err(format!("`{}` is above the maximum `{}`", shown(&value), said(&input.max)))
+        }
         _ => Ok(value),
     }
 }

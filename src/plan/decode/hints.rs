@@ -39,6 +39,9 @@ const FOREIGN: &[(&str, &str)] = &[
     ("working-directory", "`cwd`"),
 ];
 
+/// A table with more keys is not listed to whom none of them was meant.
+const MAX_LISTED: usize = 12;
+
 /// Help for a key that `table` does not have.
 pub(super) fn for_key(written: &str, table: &'static Table) -> Option<String> {
     let kebab = kebab(written);
@@ -56,7 +59,11 @@ pub(super) fn for_key(written: &str, table: &'static Table) -> Option<String> {
         return Some(format!("it is called {better} here"));
     }
     let known = table.keys.iter().map(|key| key.name);
-    nearest(&kebab, known).map(|near| format!("did you mean `{near}`?"))
+    match nearest(&kebab, known.clone()) {
+        Some(near) => Some(format!("did you mean `{near}`?")),
+        None if table.keys.len() > MAX_LISTED => None,
+        None => Some(format!("one of {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))),
+    }
 }
 
 /// Keys that need words of their own.
@@ -65,6 +72,7 @@ fn special(written: &str, table: &Table) -> Option<&'static str> {
         ("stage", "id") => Some("in a map the key is the id; `id` is for stages in a list"),
         ("input", "required") => Some("an input without `default` is required"),
         ("input", "values" | "choices" | "options" | "one-of") => Some("write `enum: […]`"),
+        ("shards", "range" | "glob" | "file" | "list") => Some("say where the items come from under `items`"),
         ("stage", "inputs") => Some("write `with` to give values to what it uses"),
         ("stage", "always" | "finally") => Some("put the stage under the plan's `finally`"),
         _ => None,

@@ -100,9 +100,14 @@ impl Checker {
             }
         }
         let bound = |tree: &Option<Tree>| tree.as_ref().and_then(|tree| magnitude(rule.kind, &literal(tree)));
+        let said = |tree: &Option<Tree>| tree.as_ref().map(|tree| shown(&literal(tree))).unwrap_or_default();
         match (magnitude(rule.kind, &value), bound(&rule.min), bound(&rule.max)) {
-            (Some(size), Some(min), _) if size < min => Err(format!("{} is below the minimum", shown(&value))),
-            (Some(size), _, Some(max)) if size > max => Err(format!("{} is above the maximum", shown(&value))),
+            (Some(size), Some(min), _) if size < min => {
+                Err(format!("{} is below the minimum {}", shown(&value), said(&rule.min)))
+            }
+            (Some(size), _, Some(max)) if size > max => {
+                Err(format!("{} is above the maximum {}", shown(&value), said(&rule.max)))
+            }
             _ => Ok(value),
         }
     }

@@ -196,7 +196,7 @@ impl Shape {
             Self::EnvValue => "text, a whole number or a boolean".to_owned(),
             Self::Any => "anything".to_owned(),
             Self::List { of, .. } => format!("a list ({} each)", of.words()),
-            Self::Map(table) => format!("a map (`{}`)", table.name),
+            Self::Map(_) => "a map".to_owned(),
             Self::Named(named) => format!("a map of {} name to {}", named.what, named.of.words()),
             Self::Stages(named) => format!("a map of {} id to {}", named.what, named.of.words()),
             Self::Either(shapes) => shapes.iter().map(Self::words).collect::<Vec<_>>().join(", or "),

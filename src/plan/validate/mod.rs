@@ -9,6 +9,7 @@ mod matrix;
 mod names;
 mod text;
 mod undo;
+mod variables;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub fn validate(plan: &Plan, report: &mut Report) {
         clocks::check_stage(&mut check, &Effective::new(plan, &index, stage));
         matrix::check(&mut check, stage);
         text::check(&mut check, stage);
+        variables::check(&mut check, stage);
     }
     for (_, action) in &plan.actions {
         text::check(&mut check, action);

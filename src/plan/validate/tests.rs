@@ -216,3 +216,33 @@ fn inputs_do_not_contradict_themselves() {
         ("inputs: {a: {min: 5}}\nstages: {a: {run: x}}", "plan::bad-default", "5", "numbers"),
     ]);
 }
+
+#[test]
+fn a_variable_of_the_engine_that_nobody_sets_is_told() {
+    check_cases(&[
+        (
+            "stages: {a: {run: 'cat $ENGINE_SHARD_FLE; rm $ENGINE_SHARD_FLE'}}",
+            "plan::unset-variable",
+            "ENGINE_SHARD_FLE",
+            "`$ENGINE_SHARD_FILE`?",
+        ),
+        ("stages: {a: {run: 'x ${ENGINE_THING}'}}", "plan::unset-variable", "ENGINE_THING", "the engine sets `$"),
+        (
+            "stages: {a: {run: x, done-if: {run: 'y $ENGINE_B'}, env: {ENGINE_A: x}}}",
+            "plan::unset-variable",
+            "ENGINE_B",
+            "",
+        ),
+    ]);
+    for fine in [
+        "stages: {a: {run: 'echo $ENGINE_OUTPUT ${ENGINE_STAGE}'}}",
+        "stages: {a: {run: 'echo ${ENGINE_THING:-none} ${ENGINE_THING-}'}}",
+        "stages: {a: {run: 'ENGINE_THING=1; echo $ENGINE_THING'}}",
+        "stages: {a: {run: 'echo ENGINE_THING \\$ENGINE_THING'}}",
+        "stages: {a: {run: 'x $ENGINE_B', env: {ENGINE_B: x}}}",
+        "defaults: {pass-env: [ENGINE_C*]}\nstages: {a: {run: 'x $ENGINE_CI'}}",
+    ] {
+        let (_, found) = load_text("plan.yaml", &format!("version: 1\n{fine}\n"));
+        assert_eq!(found, [], "{fine}");
+    }
+}

@@ -15,7 +15,7 @@ use crate::plan::tree::Tree;
 /// Names that `{{ … }}` could mean in a script.
 const OURS: &[&str] = &["inputs", "vars", "env", "needs", "matrix", "shard", "group", "run", "self", "secrets"];
 /// Variables that the engine sets for every attempt.
-const RESERVED: &[&str] = &[
+pub(super) const RESERVED: &[&str] = &[
     "ENGINE_RUN_ID",
     "ENGINE_STAGE",
     "ENGINE_SHARD",
@@ -23,6 +23,7 @@ const RESERVED: &[&str] = &[
     "ENGINE_ATTEMPT_KEY",
     "ENGINE_OUTPUT",
     "ENGINE_SHARD_FILE",
+    "ENGINE_WORKER",
 ];
 
 /// The texts of a stage or action.

@@ -149,6 +149,20 @@ stages:
 ",
     },
     Page {
+        code: "plan::unset-variable",
+        title: "a script that reads a variable of the engine that nobody sets",
+        text: "Names that begin with `ENGINE_` are the engine's. A script that reads another one finds it empty, or \
+               stops at it under `set -u`. Put what it wants into `env`. This is a warning.",
+        bad: r#"version: 1
+stages:
+  pack: {shards: {items: [a, b]}, run: './pack "$ENGINE_ITEM"'}
+"#,
+        good: r#"version: 1
+stages:
+  pack: {shards: {items: [a, b]}, env: {ITEM: "{{ shard.item }}"}, run: './pack "$ITEM"'}
+"#,
+    },
+    Page {
         code: "plan::script-template",
         title: "a script that interpolates",
         text: "A script is never interpolated, so that no value can become shell code. Values reach it as \
