@@ -79,8 +79,11 @@ impl Weights for Known<'_> {
         known.or(it.rules.usual.map(|usual| usual.p50)).map_or(1, |took| took.ms().max(1))
     }
 
-    fn items_before(&self, _: NodeIx, item: u64) -> u64 {
-        item
+    /// What they took last, by their places.
+    fn items_before(&self, node: NodeIx, item: u64) -> u64 {
+        let it = &self.graph.nodes[node];
+        let rows = it.items().and_then(|items| self.past.history.of_items(&it.id, items.count()));
+        rows.map_or(item, |rows| rows.before(item))
     }
 }
 
@@ -110,12 +113,31 @@ pub(super) fn of(graph: &Graph, schedule: Option<&Schedule>) -> Forecast {
 /// Notes what a run took, for those that come after it. A history that cannot be written is made again from the
 /// runs that are there, so that is no reason to fail.
 pub(super) fn note(state: &StateDir, run: &RunDir, path: &str, graph: &Graph) {
-    let content = |stage: &str, shard: u32| {
-        let node = &graph.nodes[graph.find(stage)?];
-        let items = node.items()?;
-        Some(items.content(&items.slice(shard)))
-    };
-    if let Err(error) = history::note(state, run, path, &content) {
+    if let Err(error) = history::note(state, run, path, &Noted(graph)) {
         print::note(&format!("note: what this run took is not kept for forecasts: {error}"));
+    }
+}
+
+/// What the stages of a graph work on.
+struct Noted<'a>(&'a Graph);
+
+impl Noted<'_> {
+    fn find(&self, stage: &str) -> Option<(&Items, bool)> {
+        let node = &self.0.nodes[self.0.find(stage)?];
+        let is_dynamic = node.rules.split.as_ref().is_some_and(|split| split.is_dynamic());
+        node.items().map(|items| (items, is_dynamic))
+    }
+}
+
+impl history::Works for Noted<'_> {
+    fn content(&self, stage: &str, shard: u32) -> Option<u64> {
+        let (items, is_dynamic) = self.find(stage)?;
+        (!is_dynamic).then(|| items.content(&items.slice(shard)))
+    }
+
+    fn items(&self, stage: &str) -> Option<u64> {
+        // A part counts its items from 0, and has some of them only.
+        let found = self.find(stage).filter(|(_, is_dynamic)| *is_dynamic && !self.0.settings.is_part);
+        found.map(|(items, _)| items.count())
     }
 }

@@ -57,6 +57,8 @@ pub struct Graph {
 pub struct Settings {
     /// `max-parallel` of the plan, `-j` when given, else the number of processors.
     pub max_parallel: u32,
+    /// Some of the items of its sharded stages are left to other runs (`--shard`).
+    pub is_part: bool,
     /// `timeout` of the run.
     pub timeout: Option<Span>,
     /// `finally.budget`.

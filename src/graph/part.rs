@@ -119,6 +119,7 @@ impl Graph {
     /// Leaves in the graph what a part works on: its shards, and what sharded stages need. All else is for the run that
     /// joins the parts, its clean-up too.
     pub fn take_part(&mut self, part: &Part) {
+        self.settings.is_part = true;
         let mut is_in: Vec<bool> = self.nodes.iter().map(|node| part.has(&node.id)).collect();
         for at in (0..self.order.len()).rev() {
             let node = self.order[at];

@@ -10,6 +10,7 @@ use super::reader::{Reader, Step};
 use super::{Error, RunDir, snapshot};
 use crate::base::{Digest, Millis, NodeIx, RunId, Span};
 use crate::graph::outlook::Line;
+use crate::graph::shards::Cuts;
 use crate::run::event::{NodeState, SuspendReason, Verdict};
 use crate::run::{Event, Outcome};
 
@@ -18,7 +19,7 @@ const VERSION: u32 = 2;
 
 /// Durations of one stage that a summary keeps; of more, evenly spaced ones in order of length.
 const MAX_DURATIONS: usize = 200;
-/// Longest shards of one stage that a summary names.
+/// Longest shards of one stage that a summary names, and rows of items.
 const MAX_LONGEST: usize = 1000;
 
 /// A run in short.
@@ -127,6 +128,10 @@ pub struct StageSummary {
     /// The shards that took longest, with their milliseconds; of a stage with more than one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub longest: Vec<(u32, u32)>,
+    /// Of a stage that found its size while it ran: items in a row, by the first of them and how many they are, with the
+    /// milliseconds that they took together. The last may reach behind the last item.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<(u64, u64, u32)>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
@@ -171,6 +176,7 @@ impl StageSummary {
         }
         self.longest.sort_unstable_by_key(|&(shard, ms)| (std::cmp::Reverse(ms), shard));
         self.longest.truncate(MAX_LONGEST);
+        self.settle_rows();
         let all = self.good.len() + self.bad.len();
         if all > MAX_DURATIONS {
             for some in [&mut self.good, &mut self.bad] {
@@ -178,6 +184,21 @@ impl StageSummary {
                 *some = spaced(some, share);
             }
         }
+    }
+}
+
+impl StageSummary {
+    /// Rows in order, the newest of those that begin with the same item; neighbours together where there are many.
+    fn settle_rows(&mut self) {
+        let by_first: BTreeMap<u64, (u64, u32)> =
+            self.rows.drain(..).map(|(at, count, ms)| (at, (count, ms))).collect();
+        let rows: Vec<(u64, u64, u32)> = by_first.into_iter().map(|(at, (count, ms))| (at, count, ms)).collect();
+        let together = |some: &[(u64, u64, u32)]| {
+            let (first, last) = (some[0], some[some.len() - 1]);
+            let ms = some.iter().fold(0_u32, |sum, row| sum.saturating_add(row.2));
+            (first.0, last.0.saturating_add(last.1) - first.0, ms)
+        };
+        self.rows = rows.chunks(rows.len().div_ceil(MAX_LONGEST).max(1)).map(together).collect();
     }
 }
 
@@ -212,6 +233,8 @@ struct Folding<'a> {
     queue: BTreeSet<NodeIx>,
     /// When the verdict was decided, of a run whose background may not be done.
     decided: Option<Millis>,
+    /// How stages are cut that find their size.
+    cuts: BTreeMap<NodeIx, Cuts>,
     /// When the attempts that run were started: few at a time, so that a tree is faster than a hash of each.
     running: BTreeMap<(NodeIx, u32), Millis>,
 }
@@ -245,6 +268,7 @@ impl<'a> Folding<'a> {
             by_id: HashMap::new(),
             queue: BTreeSet::new(),
             decided: None,
+            cuts: BTreeMap::new(),
             running: BTreeMap::new(),
         }
     }
@@ -272,7 +296,14 @@ impl<'a> Folding<'a> {
                     self.summary.verdict = None;
                 }
             }
-            Event::PlanChanged { version } => self.name_stages(version),
+            Event::PlanChanged { version } => {
+                // Stages have other numbers from here on.
+                self.cuts.clear();
+                self.name_stages(version);
+            }
+            Event::ShardsCut { node, cut, .. } => {
+                self.cuts.entry(node).or_insert_with(|| Cuts::even(u64::MAX, cut.size)).push(cut);
+            }
             Event::CellsFrozen { node, cells } => self.name_cells(node, &cells),
             Event::RunSuspended { .. } if self.decided.is_some() => {}
             Event::RunSuspended { why } => {
@@ -372,9 +403,11 @@ impl<'a> Folding<'a> {
     /// An attempt ended. One that was stopped, or never started, says nothing about how long it takes.
     fn end(&mut self, node: NodeIx, shard: u32, (outcome, took): (&Outcome, Span)) {
         let ms = u32::try_from(took.ms()).unwrap_or(u32::MAX);
+        let row = self.cuts.get(&node).map(|cuts| cuts.range(shard));
         let stage = self.stage(node);
         match outcome {
             Outcome::Success => {
+                stage.rows.extend(row.map(|row| (row.start, row.end - row.start, ms)));
                 stage.good.push(ms);
                 stage.longest.push((shard, ms));
             }

@@ -81,6 +81,20 @@ fn a_slow_item_that_alone_breaks_the_target_is_counted_and_the_rest_is_not_split
     assert!(seen["shards"]["all"].as_u64() <= Some(40), "no shard is smaller than an item");
 }
 
+/// Every item alone is over the target: shards come down to one item, and are not split any more then.
+#[test]
+fn items_that_all_break_the_target_are_split_down_to_one_and_no_further() {
+    let body = "    run: exec sleep 0.6\n";
+    let project =
+        Project::with_plan(&plan("{items: {range: 60}, size: 4, target-p95: 500ms, max-parallel: 8}", body));
+    project.engine(&["run", "plan.yaml", "-j", "8"]).expect(0);
+    let cuts = events_of(&project, "shards-cut", "pack");
+    let sizes: Vec<_> = cuts.iter().map(|cut| (cut["why"].as_str(), cut["size"].as_u64())).collect();
+    assert_eq!(sizes, [(Some("first"), Some(4)), (Some("split"), Some(1))]);
+    let reason = stage(&project, "pack")["reason"].as_str().expect("a reason").to_owned();
+    assert!(reason.contains("items alone took longer than"), "{reason}");
+}
+
 /// What a worker may not say, with what the log says about it. Each time it is replaced, and the others' answers count.
 #[test]
 fn a_worker_that_answers_nonsense_is_replaced_and_only_the_item_it_was_alone_with_fails() {

@@ -112,8 +112,10 @@ fn background_work_is_done_once_behind_the_verdict_of_the_joined_run() {
 fn a_part_that_left_background_work_to_nobody_is_joined_after_a_kill_all_the_same() {
     let plan =
         PLAN.replace("  ship:", "  count: {background: true, needs: [pack], run: echo count >> log}\n  ship:");
-    let held = plan
-        .replace("cat out/built;", "cat out/built; if [ -e hold ]; then rm hold; echo held; exec sleep 600; fi;");
+    let held = plan.replace(
+        "cat out/built;",
+        "cat out/built; if mv hold gone 2> /dev/null; then echo held; exec sleep 600; fi;",
+    );
     let first = Project::with_plan(&held);
     first.write("hold", "");
     let live = first.start(&["run", "plan.yaml", "--shard", "1/2"]);
@@ -316,4 +318,23 @@ fn what_no_part_took_is_done_by_the_joined_run() {
     assert_eq!(log(&whole).len(), 7 - 1 - taken + 2, "what nobody took, and ship and tidy: {:?}", log(&whole));
     expect_states(&whole, "build=success pack=success ship=success tidy=success");
     whole.engine(&["verify", "--deep"]).expect(0);
+}
+
+/// The items weigh what they took in the last run, in whatever shards they were then.
+#[test]
+fn items_of_a_stage_that_finds_its_size_are_split_by_what_they_took() {
+    let plan = AUTO.replace("      echo \"sum", "      awk '$1 < 10 {n++} END {exit !n}' \"$ENGINE_SHARD_FILE\" && sleep \"$(awk '$1 < 10 {n++} END {print n * 0.3}' \"$ENGINE_SHARD_FILE\")\"\n      echo \"sum");
+    let plan = plan.replace("range: 300", "range: 40");
+    let project = Project::with_plan(&plan);
+    project.engine(&["run", "plan.yaml"]).expect(0);
+    let mut all = Vec::new();
+    for part in ["1/2", "2/2"] {
+        std::fs::remove_file(project.path("log")).expect("it is there");
+        project.engine(&["run", "plan.yaml", "--shard", part]).expect(0);
+        let mut mine = numbers(&project);
+        mine.sort_unstable();
+        all.push(mine);
+    }
+    assert!((3..=12).contains(&all[0].len()), "ten items are slow, and half of them are a part: {all:?}");
+    assert_eq!(all.concat(), (0..40).collect::<Vec<_>>(), "also when the parts are runs of one machine");
 }

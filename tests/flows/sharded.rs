@@ -50,17 +50,26 @@ stages:
     run(&project, 1);
     let reason = stage(&project, "pack")["reason"].as_str().expect("a reason").to_owned();
     assert!(reason.contains("they are 5, and `max` is 4"), "{reason}");
+    project.write("list", "ids=[]\n");
+    project.write("plan.yaml", &text[..text.find("  sum:").expect("a stage")]);
+    run(&project, 0);
+    assert_eq!(stage(&project, "pack")["reason"], "it has no items");
 }
 
 #[test]
 fn no_items_and_one_item_are_fine_and_too_many_are_refused_by_name() {
-    let project = Project::with_plan(&plan("{items: {file: items}, size: auto}", COPY));
-    project.write("items", "");
-    run(&project, 0);
-    assert_eq!(stage(&project, "pack")["reason"], "it has no items");
-    project.write("items", "one\n");
-    run(&project, 0);
-    assert_eq!(log(&project), ["one"]);
+    let worker = "    run: 'while read -r line; do echo one >> log; echo \"{\\\"id\\\": 0}\"; done'\n";
+    for (more, body) in [("", COPY), (", size: 4", COPY), (", size: auto", COPY), (", protocol: lines", worker)] {
+        let project = Project::with_plan(&plan(&format!("{{items: {{file: items}}{more}}}"), body));
+        project.write("items", "");
+        run(&project, 0);
+        assert_eq!(stage(&project, "pack")["reason"], "it has no items", "{more}");
+        assert!(log(&project).is_empty(), "nothing starts for no items: {more}");
+        project.write("items", "one\n");
+        run(&project, 0);
+        assert_eq!(log(&project), ["one"], "{more}");
+    }
+    let project = Project::new();
     project.write("plan.yaml", plan("{items: {file: items, max: 2}}", COPY));
     project.write("items", "1\n2\n3\n");
     let refused = project.engine(&["run", "plan.yaml"]).expect(3);

@@ -53,7 +53,7 @@ fn a_run_counts_once_however_often_it_is_noted() {
     let bench = bench();
     let run = bench.run("r1");
     for _ in 0..2 {
-        note(&bench.state, &run, PLAN, &|_, _| Some(7)).expect("written");
+        note(&bench.state, &run, PLAN, &|_: &str, _| Some(7)).expect("written");
     }
     assert_eq!(of(&read(&bench), "build"), Some((90, 90, 1)));
 }
@@ -77,7 +77,7 @@ fn what_a_run_took_outlives_it() {
 fn a_damaged_history_is_named_and_made_anew() {
     let bench = bench();
     let run = bench.run("r1");
-    note(&bench.state, &run, PLAN, &|_, _| None).expect("written");
+    note(&bench.state, &run, PLAN, &|_: &str, _| None).expect("written");
     let (path, whole) = (file(&bench), std::fs::read(file(&bench)).expect("readable"));
     let step = if std::env::var_os("ENGINE_LONG").is_some() { 1 } else { 7 };
     let flipped = (0..whole.len()).step_by(step).map(|at| {
@@ -93,7 +93,7 @@ fn a_damaged_history_is_named_and_made_anew() {
         assert!(history.damage[0].contains(&*path.to_string_lossy()), "{:?}", history.damage);
     }
     let other = bench.run("r2");
-    note(&bench.state, &other, PLAN, &|_, _| None).expect("written");
+    note(&bench.state, &other, PLAN, &|_: &str, _| None).expect("written");
     let history = read(&bench);
     assert_eq!((of(&history, "build"), history.damage.len()), (Some((90, 90, 2)), 0));
 }

@@ -106,6 +106,7 @@ impl Builder<'_> {
         let jobs = self.request.jobs.map(|jobs| jobs.clamp(1, limits::MAX_PARALLEL));
         let budget = plan.finally.as_ref().and_then(|finally| finally.budget.as_ref());
         Settings {
+            is_part: false,
             max_parallel: jobs.or(declared).unwrap_or(self.request.processors.clamp(1, limits::MAX_PARALLEL)),
             timeout: self.maybe(plan.timeout.as_ref(), cx),
             finally_budget: self.maybe(budget, cx),

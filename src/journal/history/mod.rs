@@ -11,8 +11,10 @@ use super::{Error, RunDir, StateDir, summary};
 use crate::base::{RunId, Span};
 use crate::graph::forecast::{Expected, MIN_SAMPLES};
 
+mod rows;
 mod store;
 
+pub use rows::Rows;
 pub use store::{forget, note};
 
 /// Newest runs that a plan's history keeps, unless it has very many stages.
@@ -58,6 +60,25 @@ struct StagePast {
     sets: Vec<Set>,
     /// Milliseconds of the shards that took longest, by what they work on.
     longest: BTreeMap<u64, u32>,
+    /// What items took, of a stage that found its size while it ran.
+    rows: Option<Rows>,
+}
+
+/// What the stages of a run work on.
+pub trait Works {
+    /// What a shard works on, as a number; none of a stage whose shards are different in each run.
+    fn content(&self, stage: &str, shard: u32) -> Option<u64>;
+
+    /// How many items a stage has that finds its size while it runs; none of any other, and in a part of a run.
+    fn items(&self, _stage: &str) -> Option<u64> {
+        None
+    }
+}
+
+impl<F: Fn(&str, u32) -> Option<u64>> Works for F {
+    fn content(&self, stage: &str, shard: u32) -> Option<u64> {
+        self(stage, shard)
+    }
 }
 
 /// A stage's durations in one run.
@@ -112,7 +133,7 @@ impl History {
             let Some(began) = entry.began.as_ref().filter(|began| began.path == path) else { continue };
             let is_known = history.runs.iter().any(|known| known.run == began.run.as_str());
             if !is_known && Some(&began.run) != own {
-                history.add_run(&entry.dir, &|_, _| None);
+                history.add_run(&entry.dir, &|_: &str, _| None);
             }
         }
         history.order();
@@ -181,13 +202,18 @@ impl History {
         Some(Span::from_ms(u64::from(*ms)))
     }
 
+    /// What the items of a stage took that found its size while it ran, if it had as many of them.
+    pub fn of_items(&self, stage: &str, items: u64) -> Option<&Rows> {
+        self.stages.get(stage)?.rows.as_ref().filter(|rows| rows.items() == items)
+    }
+
     fn age(&self, run: &str) -> usize {
         self.runs.iter().position(|known| known.run == run).unwrap_or(self.runs.len())
     }
 
-    /// Adds a run's durations; `content` tells what a shard of a stage works on. A run that cannot be read, or never
-    /// began, adds nothing.
-    fn add_run(&mut self, dir: &RunDir, content: &dyn Fn(&str, u32) -> Option<u64>) {
+    /// Adds a run's durations; `works` tells what its stages work on. A run that cannot be read, or never began, adds
+    /// nothing.
+    fn add_run(&mut self, dir: &RunDir, works: &dyn Works) {
         let Ok(summary) = summary::of(dir) else { return };
         let Some(run) = summary.run.as_ref().map(ToString::to_string) else { return };
         let is_whole = summary.state == summary::RunState::Success && summary.resumes == 0;
@@ -204,7 +230,11 @@ impl History {
             }
             let past = self.stages.entry(stage.id.clone()).or_default();
             for (shard, ms) in stage.longest {
-                past.longest.extend(content(&stage.id, shard).map(|content| (content, ms)));
+                past.longest.extend(works.content(&stage.id, shard).map(|content| (content, ms)));
+            }
+            let is_newer = past.rows.as_ref().is_none_or(|old| old.wall_ms() <= summary.wall_ms);
+            if let (Some(items), true) = (works.items(&stage.id), is_newer && !stage.rows.is_empty()) {
+                past.rows = Some(Rows::new(summary.wall_ms, items, stage.rows));
             }
             past.sets.push(Set {
                 run: run.clone(),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{History, RunNote, Set, StagePast};
+use super::{History, Rows, RunNote, Set, StagePast, Works};
 use crate::base::Digest;
 use crate::journal::{Error, RunDir, StateDir};
 
@@ -31,6 +31,8 @@ struct Stage {
     sets: Vec<Row>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     longest: Vec<(u64, u32)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rows: Option<Rows>,
 }
 
 /// Place of the run in `runs`, definition, size of a shard, milliseconds of good and of bad attempts.
@@ -65,23 +67,18 @@ fn open(bytes: &[u8]) -> Option<Document> {
     (document.version == VERSION).then_some(document)
 }
 
-/// Notes what `run`, of the plan at `path`, took: until its next change that is what later runs go by. `content`
-/// tells what a shard of a stage works on. What was damaged is made anew from the runs that are there.
+/// Notes what `run`, of the plan at `path`, took: until its next change that is what later runs go by. `works` tells
+/// what its stages work on. What was damaged is made anew from the runs that are there.
 ///
 /// # Errors
 /// The runs cannot be listed, or the disk refuses.
-pub fn note(
-    state: &StateDir,
-    run: &RunDir,
-    path: &str,
-    content: &dyn Fn(&str, u32) -> Option<u64>,
-) -> Result<(), Error> {
+pub fn note(state: &StateDir, run: &RunDir, path: &str, works: &dyn Works) -> Result<(), Error> {
     let mut history = load(state, path);
     if !history.damage.is_empty() {
         history = History::read(state, path)?;
     }
     history.drop_run(run.id().as_str());
-    history.add_run(run, content);
+    history.add_run(run, works);
     history.order();
     store(state, path, &history)
 }
@@ -96,7 +93,7 @@ pub fn forget(state: &StateDir, run: &RunDir) -> Result<(), Error> {
     if known.runs.iter().any(|it| it.run == run.id().as_str()) {
         return Ok(());
     }
-    note(state, run, &began.path, &|_, _| None)
+    note(state, run, &began.path, &|_: &str, _| None)
 }
 
 fn store(state: &StateDir, path: &str, history: &History) -> Result<(), Error> {
@@ -117,6 +114,7 @@ impl Document {
         let stage = |past: &StagePast| Stage {
             sets: past.sets.iter().map(row).collect(),
             longest: past.longest.iter().map(|(&content, &ms)| (content, ms)).collect(),
+            rows: past.rows.clone(),
         };
         Self {
             version: VERSION,
@@ -135,6 +133,7 @@ impl Document {
         let past = |stage: Stage| StagePast {
             sets: stage.sets.into_iter().filter_map(set).collect(),
             longest: stage.longest.into_iter().collect(),
+            rows: stage.rows,
         };
         let stages = self.stages.into_iter().map(|(id, stage)| (id, past(stage))).collect();
         History { runs, stages, damage: Vec::new() }
