@@ -263,13 +263,19 @@ impl RunState {
             match self.shards.phase(key) {
                 Phase::Success if keeps_done && shard < cursor => self.cells[node].success += 1,
                 _ if shard < cursor => {
+                    let step = if self.is_to_be_asked(key) { Step::Suspect } else { Step::Ready };
                     self.shards.forgive_all(key);
-                    self.shards.wait(key, Step::Ready, None);
+                    self.shards.wait(key, step, None);
                 }
                 Phase::Fresh => {}
                 _ => self.shards.set(key, Phase::Fresh),
             }
         }
+    }
+
+    /// Whether an attempt of a shard was cut off, and its `done-if` is still to say what it did.
+    fn is_to_be_asked(&self, key: Key) -> bool {
+        self.shards.is_suspect(key) || (self.node(key.0).rules.has_done_if && self.forced.contains(&key))
     }
 
     /// What can't be asked any more is done again, or left to a person.
@@ -289,7 +295,7 @@ impl RunState {
     fn recut_slice(&mut self, key: Key) {
         let rules = &self.node(key.0).rules;
         let (has_done_if, is_idempotent) = (rules.has_done_if, rules.idempotent);
-        let is_suspect = self.shards.between.get(&key).is_some_and(|between| between.step == Step::Suspect);
+        let is_suspect = self.shards.is_suspect(key);
         self.shards.forgive_all(key);
         if has_done_if && (is_suspect || !is_idempotent) {
             self.shards.wait(key, Step::Suspect, None);
@@ -336,7 +342,7 @@ impl RunState {
 
     /// What a slice of an ended stage is once it has other items. `reopen_shard` asks about a cancelled one.
     fn recut_ended(&self, key: Key, is_safe: bool) -> Phase {
-        let is_suspect = self.shards.between.get(&key).is_some_and(|between| between.step == Step::Suspect);
+        let is_suspect = self.shards.is_suspect(key);
         match self.shards.phase(key) {
             _ if !is_safe => Phase::Unknown,
             _ if self.node(key.0).rules.is_approval => Phase::Failed,

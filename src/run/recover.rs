@@ -224,8 +224,7 @@ impl RunState {
         let is_ordered = why == ReopenReason::Ordered;
         let rules = &self.node(key.0).rules;
         let (has_done_if, is_idempotent) = (rules.has_done_if, rules.idempotent);
-        let between = self.shards.between.get(&key).map(|between| between.step);
-        let is_suspect = between == Some(Step::Suspect);
+        let is_suspect = self.shards.is_suspect(key);
         let step = match self.shards.phase(key) {
             // What it keeps running is gone, and with it what its success meant.
             Phase::Success if why == ReopenReason::Restart && !is_idempotent && has_done_if => Step::Suspect,

@@ -167,6 +167,11 @@ impl Shards {
         self.between.insert(key, Between { step, failure });
     }
 
+    /// Whether a shard's `done-if` is still to be asked what its last attempt did.
+    pub(super) fn is_suspect(&self, key: Key) -> bool {
+        self.between.get(&key).is_some_and(|between| between.step == Step::Suspect)
+    }
+
     /// Number of the last attempt; 0 when there was none.
     pub(super) fn number(&self, key: Key) -> u16 {
         let number = match self.column(key.0) {

@@ -281,6 +281,33 @@ fn what_an_edit_left_out_half_done_and_another_takes_in_goes_on_with_its_slices(
         .run_ends(RunEnd::Success);
 }
 
+/// A stage of this text is cut off; then one edit leaves it out, and the next one brings it back.
+fn left_out_for_a_while(rules: fn(&mut Node), back: fn(&mut Node)) -> Story {
+    let version = |selected: bool, rules: fn(&mut Node)| {
+        graph(parts(vec![Node { selected, ..stage("a", rules) }, Node::plain("other")]))
+    };
+    let mut story = Story::versions(8, vec![version(true, rules), version(false, rules), version(true, back)]);
+    edited(&mut story).is(0, NodeState::Skipped);
+    edited(&mut story);
+    story
+}
+
+#[test]
+fn what_was_cut_off_before_an_edit_left_it_out_is_asked_once_it_is_back() {
+    let is_done: fn(&mut Node) = |node| node.rules.has_done_if = true;
+    let ask = Event::CheckStarted { node: n(0), shard: 0, kind: CheckKind::DoneIf };
+    for rules in [is_done, ASKED] {
+        let mut story = left_out_for_a_while(rules, rules);
+        story.has(&ask).answers(0, CheckKind::DoneIf, Answer::Yes(Box::default())).is(0, NodeState::Success);
+    }
+    // What can't be asked any more is done again, or left to a person.
+    left_out_for_a_while(is_done, |_| ()).has(&retried(0, 2));
+    left_out_for_a_while(ASKED, ONCE).is(0, NodeState::Unknown);
+    // Nor is it forgotten when there was nothing to ask it by before.
+    left_out_for_a_while(|_| (), is_done).has(&ask);
+    left_out_for_a_while(|_| (), |_| ()).has(&retried(0, 2));
+}
+
 impl Story {
     /// The attempts that the last news started: shard and number.
     fn numbers(&self) -> Vec<(u32, u16)> {
