@@ -3,7 +3,8 @@
 //!
 //! The stage is reopened, as `Restart`: its result stands for all that has ended, and it is done once more for what
 //! has not. All stages below it that have not ended wait for it, at any distance. If it can't be started again, they are
-//! blocked by it, as if they needed it.
+//! blocked by it, as if they needed it. Neither it nor what it counts on is undone meanwhile: a rollback waits until it is
+//! up, or can't be.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,25 +15,46 @@ use crate::base::{Millis, NodeIx};
 use crate::graph::Graph;
 use crate::graph::model::Phase;
 
-/// Which stages wait for which service to be started again.
+/// Who waits for which service to be started again.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Holdings {
+    /// What may count on it, and is blocked if it can't be.
+    counting: Pairs,
+    /// What undoes it, or something that it counts on, and goes on either way.
+    undoing: Pairs,
+}
+
+impl Holdings {
+    fn stages(&self, service: NodeIx) -> Vec<NodeIx> {
+        of(&self.counting.by_service, service).chain(of(&self.undoing.by_service, service)).collect()
+    }
+
+    fn services(&self, stage: NodeIx) -> impl Iterator<Item = NodeIx> {
+        of(&self.counting.by_stage, stage).chain(of(&self.undoing.by_stage, stage))
+    }
+
+    fn remove(&mut self, service: NodeIx) {
+        self.counting.remove(service);
+        self.undoing.remove(service);
+    }
+}
+
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Pairs {
     by_service: BTreeSet<(NodeIx, NodeIx)>,
     by_stage: BTreeSet<(NodeIx, NodeIx)>,
 }
 
-impl Holdings {
-    fn insert(&mut self, service: NodeIx, stage: NodeIx) {
-        self.by_service.insert((service, stage));
-        self.by_stage.insert((stage, service));
-    }
-
-    fn stages(&self, service: NodeIx) -> Vec<NodeIx> {
-        of(&self.by_service, service).collect()
+impl Pairs {
+    fn insert(&mut self, service: NodeIx, stages: BTreeSet<NodeIx>) {
+        for stage in stages {
+            self.by_service.insert((service, stage));
+            self.by_stage.insert((stage, service));
+        }
     }
 
     fn remove(&mut self, service: NodeIx) {
-        for stage in self.stages(service) {
+        for stage in of(&self.by_service, service).collect::<Vec<_>>() {
             self.by_service.remove(&(service, stage));
             self.by_stage.remove(&(stage, service));
         }
@@ -81,11 +103,26 @@ impl RunState {
         open
     }
 
-    /// Lets what is open below a service that is to be started again wait for it.
+    /// What is still to undo a service or anything that it counts on, at any distance.
+    fn undone_around(&self, graph: &Graph, service: NodeIx) -> BTreeSet<NodeIx> {
+        let (mut seen, mut next) = (BTreeSet::from([service]), vec![service]);
+        while let Some(node) = next.pop() {
+            next.extend(graph.nodes[node].needs.iter().map(|need| need.node).filter(|&need| seen.insert(need)));
+        }
+        let is_left = |undo: &NodeIx| self.cells[*undo].is_awake && !self.cells[*undo].state.is_final();
+        seen.into_iter().filter_map(|stage| graph.undone_by(stage)).filter(is_left).collect()
+    }
+
+    fn hold_for(&mut self, graph: &Graph, service: NodeIx) {
+        self.holdings.counting.insert(service, self.open_below(graph, service));
+        self.holdings.undoing.insert(service, self.undone_around(graph, service));
+    }
+
+    /// Lets what is open below a service that is to be started again wait for it, and what undoes it.
     pub(super) fn hold_below(&mut self, at: Millis, service: NodeIx) {
         let graph = Arc::clone(self.graph());
-        for stage in self.open_below(&graph, service) {
-            self.holdings.insert(service, stage);
+        self.hold_for(&graph, service);
+        for stage in self.holdings.stages(service) {
             self.place(at, stage);
         }
     }
@@ -97,9 +134,7 @@ impl RunState {
         let is_awaited = |&(node, cell): &(NodeIx, &Cell)| cell.is_restart && graph.nodes[node].selected;
         let restarts = self.cells.pairs().filter(is_awaited).map(|it| it.0);
         for service in restarts.collect::<Vec<_>>() {
-            for stage in self.open_below(graph, service) {
-                self.holdings.insert(service, stage);
-            }
+            self.hold_for(graph, service);
         }
     }
 
@@ -127,12 +162,12 @@ impl RunState {
 
     /// Whether `node` waits for a service to be started again.
     pub(super) fn is_held(&self, node: NodeIx) -> bool {
-        of(&self.holdings.by_stage, node).any(|service| !self.cells[service].is_released)
+        self.holdings.services(node).any(|service| !self.cells[service].is_released)
     }
 
     /// The service that `node` may count on and that could not be started again. A stage that handles a failure
     /// is not kept from that by it.
     pub(super) fn lacks_service(&self, node: NodeIx) -> Option<NodeIx> {
-        of(&self.holdings.by_stage, node).next().filter(|_| !self.handles_failure(node))
+        of(&self.holdings.counting.by_stage, node).next().filter(|_| !self.handles_failure(node))
     }
 }

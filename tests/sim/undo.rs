@@ -159,6 +159,7 @@ pub(crate) fn may_undo(book: &Book, node: NodeIx) {
     assert!(book.undos.awake.contains(&node) && !book.undos.between.contains(&node), "{node:?} sleeps");
     assert!(book.undos.dirty.contains(&stage), "{stage:?} has nothing to undo, or was undone");
     assert_ne!(book.graph.nodes[node].rules.undo, Undo::Never, "{stage:?} can't be undone");
+    assert_eq!(comes_up(book, stage), None, "{stage:?} is undone while it comes up");
     for after in later(&book.graph, stage) {
         let undo = book.graph.nodes.pairs().find(|(_, it)| it.undoes == Some(after)).map(|it| it.0);
         if let Some(undo) = undo.filter(|undo| book.undos.awake.contains(undo)) {
@@ -214,10 +215,17 @@ pub(crate) fn restart_is_needed(book: &Book, service: NodeIx) {
     assert!(all.any(|node| is_for(node) || is_for_undo(node)), "nobody needs {service:?}");
 }
 
-/// Whether what a node of the rollback undoes counts on something that does not run.
+/// Whether what a node of the rollback undoes counts on something that does not run, or is about to be counted on.
 fn counts_on_undo(book: &Book, node: NodeIx) -> bool {
     let stage = book.graph.nodes[node].undoes.expect("a node of the rollback");
-    counts_on(book, stage).iter().any(|it| book.restarting.contains(it) || book.down.contains(it))
+    comes_up(book, stage).is_some()
+        || counts_on(book, stage).iter().any(|it| book.restarting.contains(it) || book.down.contains(it))
+}
+
+/// A service that is being started again, and is `stage` or counts on it.
+fn comes_up(book: &Book, stage: NodeIx) -> Option<NodeIx> {
+    let mut open = book.restarting.iter().copied().filter(|&it| !has_ended(book, it));
+    open.find(|&it| it == stage || counts_on(book, it).contains(&stage))
 }
 
 /// Killed after every record of a rollback: it is undone all the same, to the same end.

@@ -123,3 +123,50 @@ fn a_service_that_handles_a_failure_is_missed_by_nobody_once_that_is_mended() {
     story.succeeds(0).is(1, NodeState::Skipped).starts(&[(2, 0)]);
     story.succeeds(2).starts(&[(3, 0)]).succeeds(3).run_ends(RunEnd::Success);
 }
+
+/// `db` and what undoes it, and background work that counts on it; `bad`, after whose failure all of that is undone.
+fn undone_service(change: impl FnOnce(&mut Node)) -> Story {
+    let mut db = service("db");
+    change(&mut db);
+    let upload = Node { phase: Phase::Background, ..after("upload", &[0]) };
+    let undo = stage("undo-db", |node| (node.phase, node.undoes) = (Phase::Rollback, Some(n(0))));
+    let mut parts = parts(vec![db, Node::plain("bad"), upload, undo]);
+    parts.scopes[0].policy = Policy::Rollback;
+    let mut story = Story::with(8, parts);
+    story.succeeds(0).fails(1).starts(&[(3, 0)]);
+    story
+}
+
+#[test]
+fn a_service_is_not_undone_while_it_is_started_again() {
+    let mut story = undone_service(|_| ());
+    story.resume().has(&restart(0)).starts(&[(0, 0)]).is(0, NodeState::Running);
+    story.succeeds(0).starts(&[(3, 0)]).succeeds(3).is(0, NodeState::Undone);
+    story.has(&Event::NodeSkipped { node: n(2), why: SkipReason::Blocked { by: n(0) } });
+    story.run_ends_as(RunEnd::RolledBack);
+    // One that does not come up is undone all the same.
+    let mut story = undone_service(|_| ());
+    story.resume().fails(0).is(0, NodeState::Failed).starts(&[(3, 0)]).succeeds(3);
+    story.run_ends_as(RunEnd::RolledBack);
+}
+
+#[test]
+fn a_service_of_which_nobody_knows_whether_it_is_up_is_undone() {
+    let mut story = undone_service(|db| db.rules.idempotent = false);
+    story.resume().has(&restart(0)).is(0, NodeState::Unknown).starts(&[(3, 0)]);
+    story.succeeds(3).is(0, NodeState::Undone).run_ends_as(RunEnd::RolledBack);
+}
+
+#[test]
+fn nothing_is_undone_under_a_service_that_is_started_again() {
+    // `db` counts on `net`, which alone says how it is undone.
+    let net = Node::plain("net");
+    let db = Node { needs: after("db", &[0]).needs, ..service("db") };
+    let upload = Node { phase: Phase::Background, ..after("upload", &[1]) };
+    let undo = stage("undo-net", |node| (node.phase, node.undoes) = (Phase::Rollback, Some(n(0))));
+    let mut parts = parts(vec![net, db, upload, undo, Node::plain("bad")]);
+    parts.scopes[0].policy = Policy::Rollback;
+    let mut story = Story::with(8, parts);
+    story.succeeds(0).succeeds(1).fails(4).starts(&[(3, 0)]);
+    story.resume().has(&restart(1)).starts(&[(1, 0)]).succeeds(1).starts(&[(3, 0)]);
+}
