@@ -81,7 +81,7 @@ impl RunState {
     /// The stages below `node` that have not ended, at any distance: what is between may have ended.
     fn open_below(&self, graph: &Graph, node: NodeIx) -> BTreeSet<NodeIx> {
         let (mut seen, mut open, mut next) = (BTreeSet::new(), BTreeSet::new(), vec![node]);
-        // Of what is undone nothing goes on, whatever a person may still say about it.
+        // Of what is undone nothing goes on but what is started again, whatever a person may still say about it.
         let goes_on = !self.is_undoing();
         while let Some(node) = next.pop() {
             for &other in graph.dependents(node) {
@@ -91,7 +91,7 @@ impl RunState {
                 }
                 if seen.insert(other) {
                     next.push(other);
-                    let is_open = goes_on || graph.nodes[other].phase != Phase::Main;
+                    let is_open = goes_on || graph.nodes[other].phase != Phase::Main || self.cells[other].is_restart;
                     open.extend((is_open && !self.cells[other].state.is_final()).then_some(other));
                     // What undoes or heals a stage may count on what the stage counts on.
                     let undo = graph.undone_by(other).filter(|&undo| self.cells[undo].is_awake);

@@ -201,8 +201,10 @@ pub(crate) fn restart_is_needed(book: &Book, service: NodeIx) {
     let it = &book.graph.nodes[service];
     assert!(it.rules.is_service && it.selected && book.state(service) == NodeState::Success, "{service:?} serves");
     let is_open = |node: NodeIx| !has_ended(book, node) || book.state(node) == NodeState::Unknown;
-    // Of what is undone nothing goes on.
-    let goes_on = |node: NodeIx| book.undos.why.is_none() || book.graph.nodes[node].phase != Phase::Main;
+    // Of what is undone nothing goes on but what is started again.
+    let is_again = |node: &NodeIx| book.restarting.contains(node);
+    let goes_on =
+        |node: NodeIx| book.undos.why.is_none() || book.graph.nodes[node].phase != Phase::Main || is_again(&node);
     let is_for = |node: NodeIx| {
         book.is_awake(node) && goes_on(node) && is_open(node) && counts_on(book, node).contains(&service)
     };

@@ -170,3 +170,16 @@ fn nothing_is_undone_under_a_service_that_is_started_again() {
     story.succeeds(0).succeeds(1).fails(4).starts(&[(3, 0)]);
     story.resume().has(&restart(1)).starts(&[(1, 0)]).succeeds(1).starts(&[(3, 0)]);
 }
+
+#[test]
+fn services_come_up_in_order_in_a_rollback_too() {
+    let db = Node { needs: after("db", &[0]).needs, ..service("db") };
+    let upload = Node { phase: Phase::Background, ..after("upload", &[1]) };
+    let undo = stage("undo-bad", |node| (node.phase, node.undoes) = (Phase::Rollback, Some(n(4))));
+    let mut parts = parts(vec![service("net"), db, upload, undo, Node::plain("bad")]);
+    parts.scopes[0].policy = Policy::Rollback;
+    let mut story = Story::with(8, parts);
+    story.succeeds(0).succeeds(1).fails(4).starts(&[(3, 0)]);
+    story.resume().has(&restart(0)).has(&restart(1)).starts(&[(0, 0), (3, 0)]);
+    story.succeeds(0).starts(&[(1, 0)]);
+}
