@@ -241,6 +241,11 @@ impl RunState {
     pub(super) fn undo_on(&mut self) {
         let Some(Undoing { why }) = self.undos.begun else { return };
         self.cancel = Some((CancelLevel::Drain, why));
+        // As after any other cancel: what nobody knows keeps nobody waiting.
+        let unknown: Vec<NodeIx> = self.unknown.iter().copied().filter(|&it| !self.is_background(it)).collect();
+        for node in unknown {
+            self.cells[node].is_released = true;
+        }
         let awake = self.cells.pairs().filter(|(ix, cell)| {
             let is_left = cell.is_awake
                 && self.node(*ix).phase == Phase::Rollback

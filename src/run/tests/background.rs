@@ -16,7 +16,7 @@ fn deploy() -> Story {
 
 impl Story {
     /// Another engine takes the run over, for the background only.
-    fn drains(&mut self) -> &mut Self {
+    pub(super) fn drains(&mut self) -> &mut Self {
         // Its wall clock says what the run's does, which began at 0.
         let wall_ms = i64::try_from(self.at.raw()).expect("a short story");
         let resumed = Box::new(Resumed { drains: true, wall_ms, ..resumed(0) });

@@ -155,6 +155,11 @@ fn a_service_of_which_nobody_knows_whether_it_is_up_is_undone() {
     let mut story = undone_service(|db| db.rules.idempotent = false);
     story.resume().has(&restart(0)).is(0, NodeState::Unknown).starts(&[(3, 0)]);
     story.succeeds(3).is(0, NodeState::Undone).run_ends_as(RunEnd::RolledBack);
+    // Nor is it waited for when it was the engine before that could not tell.
+    let mut story = undone_service(|db| db.rules.idempotent = false);
+    story.fails(3).starts(&[(2, 0)]);
+    story.drains().has(&restart(0)).is(0, NodeState::Unknown);
+    story.resume().starts(&[(3, 0)]).succeeds(3).is(0, NodeState::Undone).run_ends_as(RunEnd::RolledBack);
 }
 
 #[test]
