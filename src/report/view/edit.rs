@@ -126,7 +126,9 @@ impl Sharded {
             is_mixed: self.is_mixed,
             is_success,
         };
-        let is_doubted = |is_mixed: bool| is_mixed && !now.rules.idempotent && !now.rules.is_approval;
+        // One that ended well stays done, whatever became of its slices before.
+        let is_doubted =
+            |is_mixed: bool| is_mixed && !is_success && !now.rules.idempotent && !now.rules.is_approval;
         let fresh = Self::new(now).expect("it is cut by the new text too");
         match recut(was, now, &known) {
             Recut::Same if !is_doubted(self.is_mixed) => return true,
@@ -137,7 +139,7 @@ impl Sharded {
                 return true;
             }
             Recut::Anew => {
-                self.is_mixed |= !is_success && self.begun > 0;
+                self.is_mixed = !is_success && (self.is_mixed || self.begun > 0);
                 (self.cuts, self.late) = (fresh.cuts, None);
                 self.failed.clear();
                 self.root = None;

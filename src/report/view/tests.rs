@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::PoolIx;
 use crate::graph::Parts;
-use crate::graph::model::{Accept, Need, Pool};
+use crate::graph::model::{Accept, Items, Need, Pool, Process, Split, Work};
 use crate::report::console::{Look, Plain};
 use crate::report::script::{self, APPROVE, BUILD, PACK, TEST, attempt, ended, finished, started};
 use crate::report::{Observer, Summary, hint, html, junit, markdown, tail, why};
@@ -177,6 +177,37 @@ fn another_plan_keeps_what_is_known_by_id() {
     assert_eq!(states, want);
     assert_eq!(view.active().map(|(ix, _)| ix).collect::<Vec<_>>(), [NodeIx::new(2)]);
     assert_eq!(view.inflight().next().map(|(ix, ..)| ix), Some(NodeIx::new(2)));
+}
+
+/// Cut anew while it ran, and ended well although a slice failed: a word on whether it may be repeated changes none of that.
+#[test]
+fn what_ended_well_is_shown_as_it_was_when_an_edit_forbids_to_repeat_it() {
+    let version = |size: u32, is_safe: bool| {
+        let mut pack = Node::plain("pack");
+        pack.rules.split = Some(Box::new(Split { items: 4, size, ..Split::default() }));
+        (pack.rules.shards, pack.rules.idempotent) = (4_u32.div_ceil(size), is_safe);
+        let items = Items::Range { count: 4, size };
+        pack.work = Work::Process(Box::new(Process { items, ..Process::default() }));
+        Arc::new(Graph::assemble(Parts::of("p", vec![pack])).expect("no cycle"))
+    };
+    let mut view = View::new(vec![version(1, true), version(2, true), version(2, false)]);
+    let pack = NodeIx::new(0);
+    let events = [
+        started(pack, 0, 1),
+        finished(attempt(pack, 0, 1), Outcome::Success, 5),
+        Event::PlanChanged { version: 2 },
+        Event::ShardRetried { attempt: attempt(pack, 0, 2) },
+        finished(attempt(pack, 0, 2), Outcome::Success, 5),
+        started(pack, 1, 1),
+        finished(attempt(pack, 1, 1), Outcome::Exit(1), 5),
+        ended(pack, NodeState::AllowedFailure),
+        Event::PlanChanged { version: 3 },
+    ];
+    for (event, seq) in events.iter().zip(1..) {
+        view.record(seq, Millis::new(seq), event);
+    }
+    let shards = view.get(pack).shards;
+    assert_eq!((shards.all, shards.done), (2, 1));
 }
 
 #[test]
