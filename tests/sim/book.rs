@@ -310,7 +310,7 @@ impl Book {
 
     fn answer(&mut self, key: Key, kind: CheckKind, answer: &Answer) {
         assert_eq!(self.checks.remove(&key), Some(kind), "an answer without a question");
-        let is_late = self.cancel.is_none() && self.box_is_over();
+        let is_late = self.cancel.is_none() && (self.box_is_over() || self.has_left());
         let stage = self.stages.entry(key.0).or_default();
         let is_idempotent = self.graph.nodes[key.0].rules.idempotent;
         match (kind, answer) {
