@@ -425,7 +425,8 @@ fn tried_enough(book: &Book, node: NodeIx) {
     let used = book.retries.get(&(node, 0)).copied().unwrap_or_default();
     // What is done and fails all the same took too long; another attempt would take longer.
     let is_late = book.late.fails(book, node) && book.done.contains(&(node, 0));
-    let is_over = book.finally_over || stage.resolved.is_some() || is_late;
+    // Nor does a gate that a person decided ask once more.
+    let is_over = book.finally_over || stage.resolved.is_some() || stage.decided.is_some() || is_late;
     if is_plain && !is_over && covers(retry, last) {
         assert!(used >= retry.max, "{node:?} gives up after {used} re-tries of {}", retry.max);
     }
