@@ -401,7 +401,7 @@ impl Items {
 
 /// The slices of a stage that had succeeded and is cut anew: as many as it had, should it be opened again.
 fn over(book: &Book, from: NodeIx, now: &Node) -> BTreeMap<u32, Range<u64>> {
-    let Some(split) = split_of(now).filter(|split| split.target.is_none()) else { return BTreeMap::new() };
+    let Some(split) = split_of(now) else { return BTreeMap::new() };
     let last = book.highest.range((from, 0)..=(from, u32::MAX)).next_back().map(|(key, _)| key.1);
     let had = last.map_or(0, |last| last + 1).min(now.rules.shards);
     let range = |shard: u32| {
