@@ -178,7 +178,11 @@ fn judge(node: NodeIx, prospect: &Prospect, lived: &Lived) {
     let was_skipped = matches!(state, NodeState::Skipped | NodeState::Blocked);
     // What hangs on the run itself may wait, be left out, or be done.
     // One of which an attempt was put back before a failure drains the run ends as cancelled.
-    let is_left = !state.is_final() || was_skipped || state.is_success() || state == NodeState::Cancelled;
+    // What a failure drains may be undone after it, whether that comes sooner or later than was foreseen.
+    let is_undone =
+        state == NodeState::Undone && matches!(prospect.hangs_on, Some(HangsOn::Drain | HangsOn::Rest));
+    let is_left = is_undone || was_skipped || state.is_success() || state == NodeState::Cancelled;
+    let is_left = is_left || !state.is_final();
     // What is known of it all the same: that it starts, or that it does not and stays done if it is not undone.
     let is_known = match prospect.hangs_on {
         Some(HangsOn::Rest) => has_started,
