@@ -61,6 +61,11 @@ impl Pairs {
     }
 }
 
+/// What is left out on the command line waits for nobody, and nobody for others through it.
+fn waits(graph: &Graph, node: NodeIx) -> bool {
+    graph.nodes[node].selected || graph.nodes[node].retired.is_some()
+}
+
 fn of(pairs: &BTreeSet<(NodeIx, NodeIx)>, first: NodeIx) -> impl Iterator<Item = NodeIx> {
     pairs.range((first, NodeIx::new(0))..=(first, NodeIx::new(u32::MAX))).map(|pair| pair.1)
 }
@@ -78,47 +83,48 @@ impl RunState {
         down.filter(|&node| !self.open_below(graph, node).is_empty()).collect()
     }
 
-    /// The stages below `node` that have not ended, at any distance: what is between may have ended.
+    /// The stages below `node` that have not ended.
     fn open_below(&self, graph: &Graph, node: NodeIx) -> BTreeSet<NodeIx> {
-        let (mut seen, mut open, mut next) = (BTreeSet::new(), BTreeSet::new(), vec![node]);
         // Of what is undone nothing goes on but what is started again, whatever a person may still say about it.
-        let goes_on = !self.is_undoing();
-        while let Some(node) = next.pop() {
-            for &other in graph.dependents(node) {
-                // What is left out on the command line waits for nobody, and nobody for others through it.
-                if !graph.nodes[other].selected && graph.nodes[other].retired.is_none() {
-                    continue;
-                }
-                if seen.insert(other) {
-                    next.push(other);
-                    let is_open = goes_on || graph.nodes[other].phase != Phase::Main || self.cells[other].is_restart;
-                    open.extend((is_open && !self.cells[other].state.is_final()).then_some(other));
-                    // What undoes or heals a stage may count on what the stage counts on.
-                    let undo = graph.undone_by(other).filter(|&undo| self.cells[undo].is_awake);
-                    let heals = graph.ladder(other).iter().copied().filter(|&body| self.cells[body].is_awake);
-                    open.extend(undo.into_iter().chain(heals).filter(|&it| !self.cells[it].state.is_final()));
-                }
-            }
-        }
+        let goes_on = |node: NodeIx| {
+            !self.is_undoing() || graph.nodes[node].phase != Phase::Main || self.cells[node].is_restart
+        };
+        let mut open = self.below(graph, node);
+        open.retain(|&node| !self.cells[node].state.is_final() && goes_on(node));
         open
     }
 
-    /// What is still to undo a service or anything that it counts on, at any distance.
+    /// All below `node`, at any distance, and what undoes or heals that: it may count on what its stage counts on.
+    fn below(&self, graph: &Graph, node: NodeIx) -> BTreeSet<NodeIx> {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![node]);
+        while let Some(node) = next.pop() {
+            let below = graph.dependents(node).iter().copied().filter(|&it| waits(graph, it));
+            next.extend(below.filter(|&it| seen.insert(it)));
+        }
+        let own = |&stage: &NodeIx| graph.undone_by(stage).into_iter().chain(graph.ladder(stage).iter().copied());
+        let awake: Vec<NodeIx> = seen.iter().flat_map(own).filter(|&it| self.cells[it].is_awake).collect();
+        seen.extend(awake);
+        seen
+    }
+
+    /// What undoes a service or anything that it counts on, at any distance.
     fn undone_around(&self, graph: &Graph, service: NodeIx) -> BTreeSet<NodeIx> {
         let (mut seen, mut next) = (BTreeSet::from([service]), vec![service]);
         while let Some(node) = next.pop() {
-            next.extend(graph.nodes[node].needs.iter().map(|need| need.node).filter(|&need| seen.insert(need)));
+            let above = graph.nodes[node].needs.iter().map(|need| need.node).filter(|&it| waits(graph, it));
+            next.extend(above.filter(|&it| seen.insert(it)));
         }
-        let is_left = |undo: &NodeIx| self.cells[*undo].is_awake && !self.cells[*undo].state.is_final();
-        seen.into_iter().filter_map(|stage| graph.undone_by(stage)).filter(is_left).collect()
+        let undo = seen.into_iter().filter_map(|stage| graph.undone_by(stage));
+        undo.filter(|&it| self.cells[it].is_awake).collect()
     }
 
+    /// Takes down who waits for a service that is to be started again. What has ended may be opened again meanwhile.
     fn hold_for(&mut self, graph: &Graph, service: NodeIx) {
-        self.holdings.counting.insert(service, self.open_below(graph, service));
+        self.holdings.counting.insert(service, self.below(graph, service));
         self.holdings.undoing.insert(service, self.undone_around(graph, service));
     }
 
-    /// Lets what is open below a service that is to be started again wait for it, and what undoes it.
+    /// Lets what is below a service that is to be started again wait for it, and what undoes it.
     pub(super) fn hold_below(&mut self, at: Millis, service: NodeIx) {
         let graph = Arc::clone(self.graph());
         self.hold_for(&graph, service);

@@ -128,6 +128,9 @@ fn may_start(book: &Book, at: Millis, attempt: Attempt) {
     assert!(!book.doubt.contains(&key), "promise 3: nobody knows what {key:?} did");
     let down = counts_on(book, attempt.node).into_iter().find(|it| book.down.contains(it));
     assert_eq!(down, None, "{key:?} starts although what it counts on does not run");
+    let own = node.undoes.unwrap_or(attempt.node);
+    let up = counts_on(book, own).into_iter().find(|it| book.restarting.contains(it) && !has_ended(book, *it));
+    assert_eq!(up, None, "{key:?} starts although what it counts on is not up again");
     assert!(book.highest.get(&key).is_none_or(|&highest| attempt.number > highest), "{attempt:?} again");
     assert!(book.due.get(&key).is_none_or(|&due| at >= due), "{attempt:?} before it is due");
     may_act(book, attempt.node);
