@@ -286,7 +286,6 @@ impl Book {
         assert_eq!(run.number, attempt.number, "the fence");
         if let Some(is_halt) = self.holds_by(key.0, outcome) {
             self.stages.entry(key.0).or_default().held = Some(is_halt);
-            self.done.insert(key);
             return;
         }
         match outcome {
@@ -346,6 +345,10 @@ impl Book {
             Event::GateDecided { approved, .. } => {
                 stage.opened = None;
                 stage.decided = Some(*approved);
+                // A gate that was held is done with that.
+                if *approved && stage.held.is_some() {
+                    self.done.insert((node, 0));
+                }
             }
             Event::NodeExpired { clock, .. } => {
                 stage.opened = None;
@@ -409,13 +412,12 @@ impl Book {
             self.forced.retain(of);
             self.doubt.retain(of);
         }
-        let is_whole = (old.held.is_some() && old.decided != Some(true))
-            || match why {
-                ReopenReason::Ordered => !by_person,
-                ReopenReason::Upstream | ReopenReason::Restart => true,
-                ReopenReason::Resume => is_finally,
-                ReopenReason::Changed => false,
-            };
+        let is_whole = match why {
+            ReopenReason::Ordered => !by_person,
+            ReopenReason::Upstream | ReopenReason::Restart => true,
+            ReopenReason::Resume => is_finally,
+            ReopenReason::Changed => false,
+        };
         let done: Vec<Key> = self.done.iter().copied().filter(|key| key.0 == node).collect();
         if is_whole {
             self.done.retain(of);
