@@ -29,7 +29,8 @@ impl View {
                 node.prompt.clone_from(prompt);
             }),
             Event::GateDecided { node, approved, by, note } => {
-                let is_gate = self.node(*node).rules.hold.is_some();
+                // Whatever an edit made of it since: a held gate, for nothing else that runs is decided.
+                let is_gate = !self.node(*node).rules.is_approval;
                 self.edit(*node, |node| {
                     node.is_open = false;
                     // A gate that was held is done with that.
