@@ -162,7 +162,9 @@ impl RunState {
             Event::NodeFinished { node, state, .. } if state.is_final() => self.end_objectives(*node),
             Event::NodeSkipped { node, .. } => self.end_objectives(*node),
             Event::NodeReopened { node, why } => self.reopen_objectives(*node, *why),
-            Event::ShardsReopened { node } => self.reopen_objectives(*node, ReopenReason::Ordered),
+            Event::ShardsReopened { node } | Event::BackgroundRequeued { node, .. } => {
+                self.reopen_objectives(*node, ReopenReason::Ordered);
+            }
             Event::ObjectiveRisked { objective, .. } => {
                 if let Some(goal) = self.objectives.goals.get_mut(*objective as usize) {
                     goal.is_risky = true;

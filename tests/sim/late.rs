@@ -178,7 +178,9 @@ impl Late {
             }
             Event::NodeFinished { node, state, .. } => self.owe(book, *node, *state),
             Event::NodeReopened { node, why } => self.reopen(book, *node, *why),
-            Event::ShardsReopened { node } => self.reopen(book, *node, ReopenReason::Ordered),
+            Event::ShardsReopened { node } | Event::BackgroundRequeued { node, .. } => {
+                self.reopen(book, *node, ReopenReason::Ordered);
+            }
             Event::RunFinished { .. } | Event::ForegroundEnded { .. } => self.run_over = true,
             Event::RunResumed(resumed) if book.goes_on(resumed) => {}
             Event::RunResumed(_) => {

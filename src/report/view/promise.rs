@@ -184,12 +184,9 @@ impl View {
                     }
                 }
             }
-            Event::NodeReopened { node, why } if *why != ReopenReason::Restart => {
-                self.each_about(*node, |goal| {
-                    if goal.ended.take().is_some() && *why != ReopenReason::Resume {
-                        *goal = Goal::default();
-                    }
-                });
+            Event::NodeReopened { node, why } if *why != ReopenReason::Restart => self.open_goals(*node, *why),
+            Event::ShardsReopened { node } | Event::BackgroundRequeued { node, .. } => {
+                self.open_goals(*node, ReopenReason::Ordered);
             }
             Event::ObjectiveRisked { objective, forecast } => {
                 if let Some(goal) = self.promises.goals.get_mut(*objective as usize) {
@@ -203,6 +200,15 @@ impl View {
             }
             _ => {}
         }
+    }
+
+    /// A stage is open again: what had ended and is ordered again has a new clock.
+    fn open_goals(&mut self, node: NodeIx, why: ReopenReason) {
+        self.each_about(node, |goal| {
+            if goal.ended.take().is_some() && why != ReopenReason::Resume {
+                *goal = Goal::default();
+            }
+        });
     }
 
     fn has_ended(&self, objective: &Objective) -> bool {

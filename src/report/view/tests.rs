@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::PoolIx;
 use crate::graph::Parts;
-use crate::graph::model::{Accept, Items, Need, Pool, Process, Split, Work};
+use crate::graph::model::{Accept, Items, Need, Phase, Pool, Process, Split, Work};
+use crate::graph::objective::{Objective, OnBreach, Subject};
 use crate::report::console::{Look, Plain};
 use crate::report::script::{self, APPROVE, BUILD, PACK, TEST, attempt, ended, finished, started};
 use crate::report::{Observer, Summary, hint, html, junit, markdown, tail, why};
@@ -208,6 +209,28 @@ fn what_ended_well_is_shown_as_it_was_when_an_edit_forbids_to_repeat_it() {
     }
     let shards = view.get(pack).shards;
     assert_eq!((shards.all, shards.done), (2, 1));
+}
+
+#[test]
+fn work_that_is_queued_again_is_shown_with_a_new_clock() {
+    let up = NodeIx::new(0);
+    let mut parts = Parts::of("p", vec![Node { phase: Phase::Background, ..Node::plain("up") }]);
+    let (subject, limit, on_breach) = (Subject::Stage, Span::from_secs(1), OnBreach::Warn);
+    parts.objectives = vec![Objective { subject, name: "up".into(), limit, on_breach, nodes: vec![up] }];
+    let mut view = View::new(vec![Arc::new(Graph::assemble(parts).expect("no cycle"))]);
+    let events = [
+        started(up, 0, 1),
+        Event::ObjectiveBreached { objective: 0 },
+        finished(attempt(up, 0, 1), Outcome::Exit(1), 5),
+        ended(up, NodeState::Failed),
+        Event::BackgroundRequeued { node: up, by: "ann".to_owned() },
+    ];
+    let mut goals = Vec::new();
+    for (event, seq) in events.iter().zip(1..) {
+        view.record(seq, Millis::new(seq), event);
+        goals.extend(view.goals().map(|(_, goal)| goal.word()));
+    }
+    assert_eq!(goals, ["running", "breached", "breached", "breached", "pending"]);
 }
 
 #[test]

@@ -231,3 +231,15 @@ fn a_stage_that_an_edit_takes_in_has_its_objective() {
     story.is(0, NodeState::Skipped);
     edited(&mut story).starts(&[(0, 0), (1, 0)]).wait(60_000).has(&breached(0));
 }
+
+#[test]
+fn a_dead_letter_that_is_queued_again_has_a_new_clock() {
+    let up = stage("up", |node| node.phase = Phase::Background);
+    let own = objective(Subject::Stage, 60, OnBreach::Warn, &[1]);
+    let mut story = Story::with(8, with(vec![Node::plain("a"), up], vec![own]));
+    story.succeeds(0).starts(&[(1, 0)]).wait(59_999).fails(1).run_ends(RunEnd::Success);
+    story.tell(Input::Requeue { nodes: vec![n(1)], by: "ann".to_owned() });
+    story.drains().starts(&[(1, 0)]).wait(59_999);
+    assert!(!story.core.state().is_breached(0));
+    story.wait(1).has(&breached(0)).succeeds(1).is(1, NodeState::Success);
+}
