@@ -15,7 +15,7 @@ use crate::graph::{ChangeKind, FieldChange, Graph};
 use crate::journal;
 use crate::report::console::Look;
 use crate::run::event::{NodeState, ReopenReason, SkipReason};
-use crate::run::{Fate, HangsOn, Prospect, foresee};
+use crate::run::{Fate, HangsOn, Prospect, RunState, foresee};
 
 /// A line of the preview.
 struct Line {
@@ -106,6 +106,10 @@ fn lines(read: &Read, orders: &Orders, edit: Option<&Edit>, graph: &Graph) -> Ve
                 Some(before) => ("keep", change::retired(read, before).to_owned()),
                 None => words(prospect, graph, was),
             };
+            if let ("run", None | Some(ReopenReason::Resume), true) = (action, prospect.again, changes.is_empty())
+            {
+                why.push_str(&old.find(&node.id).map_or_else(String::new, |before| done_shards(recorded, before)));
+            }
             if !changes.is_empty() {
                 why.push_str(if action == "keep" { ", its text differs" } else { ", by the edited text" });
             }
@@ -122,6 +126,15 @@ fn lines(read: &Read, orders: &Orders, edit: Option<&Edit>, graph: &Graph) -> Ve
         Line { id, action: "remove", why, is_conditional: false, was: Some(state), state, changes: Vec::new() }
     }));
     lines
+}
+
+/// What a stage that goes on does not do again.
+fn done_shards(recorded: &RunState, node: NodeIx) -> String {
+    let progress = recorded.progress(node);
+    if progress.total == 1 || progress.success == 0 {
+        return String::new();
+    }
+    format!("; {} of {} shards are done", progress.success, progress.total)
 }
 
 fn changes_of(edit: &Edit, node: NodeIx) -> Vec<FieldChange> {

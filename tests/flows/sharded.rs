@@ -41,6 +41,8 @@ stages:
     assert_eq!(stage(&project, "pack")["shards"]["failures"][0]["items"], serde_json::json!(["c"]));
     project.write("ready", "");
     project.write("list", "ids=[]\n");
+    let foreseen = project.engine(&["plan", "--resume", &project.only_run()]).expect(0).stdout;
+    assert!(foreseen.contains("was failed; 2 of 3 shards are done"), "{foreseen}");
     project.engine(&["resume"]).expect(0);
     let mut seen = log(&project);
     seen.sort();

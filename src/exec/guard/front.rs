@@ -1,7 +1,7 @@
 //! The front: starts the worker, passes signals on, and cleans up when the worker dies.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal as _, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
@@ -147,8 +147,9 @@ fn clean_up(status: ExitStatus, talk: &Talk) {
         line.push_str("; still alive although killed: ");
         line.push_str(&unix::listed(&left));
     }
-    // Without a standard error there is nobody to tell.
-    let _unheard = writeln!(io::stderr(), "{line}");
+    // The live view may have left the cursor behind its last line. Without a standard error there is nobody to tell.
+    let gap = if io::stderr().is_terminal() { "\n" } else { "" };
+    let _unheard = writeln!(io::stderr(), "{gap}{line}");
 }
 
 /// Whether a signal is one that people and machines end programs with.
