@@ -8,6 +8,7 @@ mod nouns;
 mod run;
 mod tool;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -62,6 +63,43 @@ pub struct Global {
     /// Say only what went wrong
     #[arg(short, long, global = true, env = "ENGINE_QUIET", help_heading = "Global options")]
     pub quiet: bool,
+}
+
+/// The two verbs that are started most, and each time twice, by themselves: describing every verb with all its flags takes
+/// as long as starting the program.
+#[derive(Parser)]
+#[command(name = "engine", disable_help_subcommand = true)]
+struct Often {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: OftenVerb,
+}
+
+#[derive(Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one of them lives for a moment")]
+enum OftenVerb {
+    Run(RunArgs),
+    Resume(ResumeArgs),
+}
+
+impl Cli {
+    /// Reads the words of a command line, the program's name first.
+    ///
+    /// # Errors
+    /// What is wrong with them, or what was asked for instead of a command, to be printed.
+    pub fn read(words: &[OsString]) -> Result<Self, clap::Error> {
+        let is_often = words.get(1).is_some_and(|verb| verb == "run" || verb == "resume");
+        // Whatever is wrong is told by those who know all verbs.
+        if is_often && let Ok(Often { global, verb }) = Often::try_parse_from(words) {
+            let verb = match verb {
+                OftenVerb::Run(args) => Verb::Run(args),
+                OftenVerb::Resume(args) => Verb::Resume(args),
+            };
+            return Ok(Self { global, verb });
+        }
+        Self::try_parse_from(words)
+    }
 }
 
 /// When to use colour.

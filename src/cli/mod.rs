@@ -45,8 +45,6 @@ mod timebox;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use self::args::{Cli, Verb};
 use self::exit::Exit;
 use self::fault::{Answer, Fault};
@@ -62,7 +60,8 @@ pub fn main() -> ExitCode {
         print::out(VERSION_LINE);
         return Exit::Success.into();
     }
-    let cli = match Cli::try_parse() {
+    let words: Vec<_> = std::env::args_os().collect();
+    let cli = match Cli::read(&words) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed pipe is the only way this fails, and then nobody reads it.
@@ -72,9 +71,8 @@ pub fn main() -> ExitCode {
         }
     };
     if is_guarded(&cli.verb) && !guard::is_worker() {
-        let mut args = std::env::args_os();
-        let name = args.next().unwrap_or_default();
-        return match guard::run_guarded(&name, &args.collect::<Vec<_>>()) {
+        let (name, args) = words.split_first().expect("a command line that was read has the program's name");
+        return match guard::run_guarded(name, args) {
             Ok(code) => ExitCode::from(code),
             Err(error) => Fault::new(Exit::Environment, error.to_string()).tell().into(),
         };
@@ -171,7 +169,7 @@ fn trace(verbose: u8) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     use super::args::Cli;
     use super::{VERSION_LINE, asks_for_version_alone};
@@ -182,6 +180,38 @@ mod tests {
         let asks = |words: &[&str]| asks_for_version_alone(words.iter().map(Into::into));
         assert!(asks(&["--version"]) && asks(&["-V"]));
         assert!(!asks(&[]) && !asks(&["run", "--version"]) && !asks(&["--version", "run"]));
+    }
+
+    /// What the short way reads is what the long way would have read.
+    #[test]
+    fn the_verbs_that_are_read_by_themselves_are_read_alike() {
+        let lines: &[&[&str]] = &[
+            &["engine", "run", "plan.yaml"],
+            &["engine", "run", "-j", "3", "plan.yaml", "--set", "a=b", "--state-dir", "x", "-vv", "--only", "a;b"],
+            &[
+                "engine",
+                "run",
+                "plan.yaml",
+                "--dry-run",
+                "--quiet",
+                "--color",
+                "never",
+                "--report",
+                "junit=f,html=g",
+            ],
+            &["engine", "resume"],
+            &["engine", "resume", "r-1", "--rerun", "a", "--accept-changes", "--output", "json"],
+        ];
+        for line in lines {
+            let words: Vec<_> = line.iter().map(std::ffi::OsString::from).collect();
+            let (short, long) = (Cli::read(&words).expect("it is right"), Cli::try_parse_from(&words));
+            assert_eq!(format!("{short:?}"), format!("{:?}", long.expect("it is right")), "{line:?}");
+        }
+        for wrong in [&["engine", "run"][..], &["engine", "run", "--help"], &["engine", "resume", "--nonsense"]] {
+            let words: Vec<_> = wrong.iter().map(std::ffi::OsString::from).collect();
+            let [short, long] = [Cli::read(&words), Cli::try_parse_from(&words)].map(|read| read.map(drop));
+            assert_eq!(short.expect_err("wrong").to_string(), long.expect_err("wrong").to_string(), "{wrong:?}");
+        }
     }
 
     #[test]
