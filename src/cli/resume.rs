@@ -77,7 +77,8 @@ pub(super) fn go_on(
     }
     guarded.begin()?;
     let line = format!("run {run_id} was interrupted; go on with: {}", find::how_to_resume(&run_id));
-    guarded.watch(&run_id, read.dir.path(), &line);
+    guarded.explain(&line);
+    guarded.watch(&run_id, read.dir.path());
     let mut all = read.graphs.clone();
     all.extend(orders.change.as_ref().map(|compiled| Arc::clone(&compiled.graph)));
     let mut view = crate::report::View::replay(all, find::records(&read));

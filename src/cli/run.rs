@@ -152,7 +152,7 @@ pub(super) fn launch(
         Begun::Not(answer) => return answer,
     };
     let line = format!("run {run} was interrupted; go on with: {}", find::how_to_resume(&run));
-    guarded.watch(&run, owned.dir.path(), &line);
+    guarded.explain(&line);
     let mut view = View::new(vec![Arc::clone(&compiled.graph)]);
     forecast::tell(&mut view);
     let is_attended = is_attended(launch.show);
@@ -320,6 +320,7 @@ fn begin_with_lock(
             }
         }
         guarded.begin()?;
+        guarded.watch(&new.run, &state.place_of(&new.run));
         let begun = begin::create(state, surroundings.clone(), new, wait.waited())?;
         let Some(rule) = rule else { return Ok(Begun::Run(Box::new(begun))) };
         match begin::take_lock(state, &rule.name, &new.run, &new.person)? {

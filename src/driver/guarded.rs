@@ -26,6 +26,7 @@ pub struct Guarded {
     runtime: Option<Runtime>,
     has_begun: Arc<AtomicBool>,
     leaves_work: bool,
+    is_watched: bool,
 }
 
 impl Guarded {
@@ -46,7 +47,15 @@ impl Guarded {
                 signals::die_of(caught);
             }
         })?;
-        Ok(Self { link: link.map(Arc::new), sender, news, runtime: None, has_begun, leaves_work: false })
+        Ok(Self {
+            link: link.map(Arc::new),
+            sender,
+            news,
+            runtime: None,
+            has_begun,
+            leaves_work: false,
+            is_watched: false,
+        })
     }
 
     /// Something is about to be begun that must not be cut off: signals wait for the loop from here on.
@@ -92,11 +101,18 @@ impl Guarded {
         None
     }
 
-    /// From here on processes of `run`, whose folder is `home`, may live: whoever survives a kill ends them, and says `line`.
-    pub fn watch(&self, run: &RunId, home: &Path, line: &str) {
+    /// From here on processes of `run`, whose folder is or will be `home`, may live: whoever survives a kill ends them.
+    /// Asked for once, as early as can be: the watch takes its time to stand, and nothing starts before.
+    pub fn watch(&mut self, run: &RunId, home: &Path) {
+        if let Some(link) = self.link.as_ref().filter(|_| !std::mem::replace(&mut self.is_watched, true)) {
+            link.watch(run.as_str(), home);
+        }
+    }
+
+    /// What whoever survives a kill says.
+    pub fn explain(&self, line: &str) {
         if let Some(link) = &self.link {
             link.explain(line);
-            link.watch(run.as_str(), home);
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Error, Holder, RunDir};
 
@@ -20,6 +20,21 @@ pub struct Ownership {
     _lock: File,
     /// Shared by every owner; `gc` sweeps objects only when it can have it alone.
     _sweep: File,
+    /// Folders in which a run that was just made has its name, which may not be on the disk yet.
+    unnamed: Vec<PathBuf>,
+}
+
+impl Ownership {
+    /// The run was just made: whoever writes its journal sees to it that these folders are on the disk before anything is
+    /// acknowledged.
+    pub(super) fn name_in(&mut self, folders: Vec<PathBuf>) {
+        self.unnamed = folders;
+    }
+
+    /// Folders that have to be on the disk before anything of the run counts.
+    pub(super) fn unnamed(&self) -> &[PathBuf] {
+        &self.unnamed
+    }
 }
 
 /// Takes ownership of `run`.
@@ -42,7 +57,7 @@ pub fn take(run: &RunDir, holder: &Holder) -> Result<Ownership, Error> {
     let sweep_path = sweep_path(run.state_path());
     let sweep = run.disk().open(&sweep_path)?;
     sweep.lock_shared().map_err(Error::io("lock", &sweep_path))?;
-    Ok(Ownership { _lock: file, _sweep: sweep })
+    Ok(Ownership { _lock: file, _sweep: sweep, unnamed: Vec::new() })
 }
 
 /// Whether a live engine owns `run`.

@@ -30,6 +30,8 @@ const DIGESTS: &str = "digests";
 
 /// Threads that sync a snapshot's files: syncs at the same time share flushes of the disk.
 const SYNCERS: usize = 8;
+/// What a thread syncs at least: for less, making the thread takes longer than what it saves.
+const LEAST_SHARE: usize = 3;
 
 /// The snapshot file [`STAGES`] for stages called `ids`.
 pub fn stages_file<'a>(ids: impl IntoIterator<Item = &'a str>) -> (String, Vec<u8>) {
@@ -299,10 +301,10 @@ fn in_parallel<'items, T: Sync>(
     items: &'items [T],
     work: impl Fn(&T) -> Result<(), Error> + Sync,
 ) -> Result<(), Error> {
-    if items.len() < 2 {
+    let share = items.len().div_ceil(SYNCERS).max(LEAST_SHARE);
+    if items.len() <= share {
         return items.iter().try_for_each(work);
     }
-    let share = items.len().div_ceil(SYNCERS);
     thread::scope(|scope| {
         let work = &work;
         let start = |chunk: &'items [T]| {

@@ -76,8 +76,13 @@ impl StateDir {
         self.root.join("runs")
     }
 
+    /// Where the run `id` is, or will be.
+    pub fn place_of(&self, id: &RunId) -> PathBuf {
+        self.runs_path().join(id.as_str())
+    }
+
     fn run_dir(&self, id: RunId) -> RunDir {
-        RunDir { path: self.runs_path().join(id.as_str()), id, state: self.root.clone(), disk: self.disk.clone() }
+        RunDir { path: self.place_of(&id), id, state: self.root.clone(), disk: self.disk.clone() }
     }
 
     /// Makes `folder` inside, if it is not there; who holds the answer is the only one that changes anything in it.
@@ -109,7 +114,8 @@ impl StateDir {
     /// Makes the run `id`, whose `plan/` holds `files`, and takes ownership of it for `holder`.
     ///
     /// The directory is built aside, synced, and renamed: other processes see a whole run or none. Its
-    /// journal is empty, and it counts as begun with its first durable record.
+    /// journal is empty, and it counts as begun with its first durable record. Its name is durable no sooner: the
+    /// [`Writer`](super::Writer) waits for both at once.
     ///
     /// # Errors
     /// The id is taken, a file name is unsafe, or the disk refuses.
@@ -127,21 +133,17 @@ impl StateDir {
             return Err(Error::RunExists { run: id.clone(), state: self.root.clone() });
         }
         let aside = RunDir { path: aside(&run.path), ..run.clone() };
-        let mut is_ours = false;
-        let built = self.build(&aside, files, holder).and_then(|ownership| {
+        let built = self.build(&aside, files, holder).and_then(|mut ownership| {
             self.disk.rename(&aside.path, &run.path)?;
-            is_ours = true;
-            self.disk.sync_dir(&self.runs_path())?;
-            if is_new {
-                self.disk.sync_dir(&self.root)?;
-                self.disk.sync_dir(self.root.parent().filter(|path| path.is_dir()).unwrap_or(Path::new(".")))?;
-            }
+            let above = self.root.parent().filter(|path| path.is_dir()).unwrap_or(Path::new("."));
+            let more = is_new.then(|| [self.root.clone(), above.to_path_buf()]);
+            ownership.name_in(std::iter::once(self.runs_path()).chain(more.into_iter().flatten()).collect());
             Ok(ownership)
         });
         built.map(|ownership| (run.clone(), ownership)).map_err(|error| {
             // What was built is rubbish now; if it cannot be removed, `gc` finds it too.
-            drop(fs::remove_dir_all(if is_ours { &run.path } else { &aside.path }));
-            if !is_ours && run.path.exists() {
+            drop(fs::remove_dir_all(&aside.path));
+            if run.path.exists() {
                 // Somebody made the same run in this instant.
                 return Error::RunExists { run: id.clone(), state: self.root.clone() };
             }

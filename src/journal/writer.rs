@@ -139,7 +139,8 @@ impl Drop for Closing {
 impl Writer {
     /// Opens the journal of a run that was just created, or goes on after `end`, where a reader that was
     /// opened under the same `ownership` found its end: a torn tail is cut, and frames beyond `head` are
-    /// made durable first. `notify` is called on the writer's thread.
+    /// made durable first. `notify` is called on the writer's thread. Only a type that cannot be had without the lock
+    /// proves that nobody else writes.
     ///
     /// # Errors
     /// The journal holds events of a newer engine, changed since it was read, or the disk refuses.
@@ -149,8 +150,6 @@ impl Writer {
         end: &End,
         notify: impl FnMut(Notice) + Send + 'static,
     ) -> Result<Self, Error> {
-        // Only a type that cannot be had without the lock proves that nobody else writes.
-        let _ = ownership;
         let path = run.journal_path();
         if let Some((sequence, tag)) = end.unknown {
             return Err(Error::UnknownEvent { path, sequence, tag });
@@ -162,7 +161,8 @@ impl Writer {
         let head = disk.open(&head_path)?;
         disk.write_at(&head, &head_path, &last.encode(), 0)?;
         let file = Arc::new(file);
-        let anchor = Anchor { disk: disk.clone(), file: Arc::clone(&file), head, head_path };
+        let unnamed = ownership.unnamed().to_vec();
+        let anchor = Anchor { disk: disk.clone(), file: Arc::clone(&file), head, head_path, unnamed };
         let log = Log { disk, file, path: path.clone(), last, reserved: Some(last.offset), frame: Vec::new() };
         let queue = Queue {
             log,
@@ -320,6 +320,8 @@ fn rewrite(disk: &Disk, file: &File, path: &std::path::Path, (from, to): (u64, u
 /// The thread: waits for the disk until the writer is closed or the disk refuses.
 fn serve(anchor: &Anchor, closing: &Closing, mut notify: impl FnMut(Notice)) {
     let shared = &closing.0;
+    // While the engine makes itself ready, and not when the first record waits.
+    let mut named = anchor.name();
     loop {
         let mut queue = linger(shared);
         if let Some(error) = queue.failure.take() {
@@ -335,7 +337,7 @@ fn serve(anchor: &Anchor, closing: &Closing, mut notify: impl FnMut(Notice)) {
         queue.syncing = records.len();
         drop(queue);
         let first = last.sequence + 1 - records.len() as u64;
-        match anchor.settle(last, &shared.path) {
+        match std::mem::replace(&mut named, Ok(())).and_then(|()| anchor.settle(last, &shared.path)) {
             Ok(()) => {
                 shared.queue().syncing = 0;
                 shared.syncs.fetch_add(1, Ordering::Relaxed);
@@ -395,9 +397,16 @@ struct Anchor {
     file: Arc<File>,
     head: File,
     head_path: PathBuf,
+    /// Folders that name a run which was just made.
+    unnamed: Vec<PathBuf>,
 }
 
 impl Anchor {
+    /// Waits until the name of a new run is on the disk.
+    fn name(&self) -> Result<(), Error> {
+        self.unnamed.iter().try_for_each(|folder| self.disk.sync_dir(folder))
+    }
+
     /// Waits until everything up to `last` is on the disk, and says so in `head`.
     fn settle(&self, last: Head, path: &std::path::Path) -> Result<(), Error> {
         self.disk.sync(&self.file, path)?;

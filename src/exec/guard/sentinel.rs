@@ -55,8 +55,8 @@ pub(super) fn wait() {
 /// The process cannot be started.
 pub(super) fn start(run: &str, home: &Path, front: u32) -> std::io::Result<()> {
     let mut address = OsString::from(format!("{}:{front}:{run}:", std::process::id()));
-    // It works in another folder than we do.
-    address.push(std::fs::canonicalize(home)?);
+    // It works in another folder than we do, and the run's may not be there yet.
+    address.push(std::path::absolute(home)?);
     let mut child = Command::new("/proc/self/exe")
         .arg0("engine-sentinel")
         // It outlives everything else of the run and needs nothing of the caller's environment, where secrets may be.
