@@ -20,7 +20,7 @@ use crate::graph::part::Part;
 use crate::graph::shards::Cuts;
 use crate::journal::output::{self, Segments, Stream, Trace};
 use crate::journal::{self, Holder, RunDir, StateDir, snapshot};
-use crate::run::event::{Attempt, StopKind, StopReason, SuspendReason};
+use crate::run::event::{Attempt, Left, ShardResult, StopKind, StopReason, SuspendReason};
 use crate::run::{Event, Outcome, seal};
 
 mod spans;
@@ -300,10 +300,11 @@ impl Joint<'_> {
                 self.segments.append(&mut trace, at, (stream, &text))?;
             }
         }
-        let mut result = result.clone();
+        let mut result = ShardResult::from(result.clone());
         result.output = trace.place();
         // The part counted its items from 0, and a digest says which items it is about.
         result.digest = result.digest.map(|_| seal::leaf(range, &result.outputs, result.artifacts));
+        let result = result.into();
         self.events.push(Event::ShardsStarted { node, first: shard, count: 1 });
         self.events.push(Event::ShardFinished { attempt: to, outcome: outcome.clone(), took: *took, result });
         Ok(())
@@ -315,7 +316,7 @@ impl Joint<'_> {
         let (how, why) = (StopKind::Terminate, StopReason::HandOver);
         self.events.push(Event::ShardsStarted { node, first: shard, count: 1 });
         self.events.push(Event::StopRequested { attempt, how, why });
-        let (took, result) = (crate::base::Span::ZERO, Box::default());
+        let (took, result) = (crate::base::Span::ZERO, Left::default());
         self.events.push(Event::ShardFinished { attempt, outcome: Outcome::Cancelled, took, result });
     }
 }
@@ -330,7 +331,7 @@ fn successes(event: &Event, stage: Option<NodeIx>) -> Vec<(u32, Cow<'_, Event>)>
             let took = crate::base::Span::from_ms(took.ms() / u64::from(*count).max(1));
             let one = |shard| {
                 let attempt = Attempt { node: *node, shard, number: 1 };
-                let (outcome, result) = (Outcome::Success, Box::default());
+                let (outcome, result) = (Outcome::Success, Left::default());
                 (shard, Cow::Owned(Event::ShardFinished { attempt, outcome, took, result }))
             };
             (*first..first + count).map(one).collect()

@@ -12,7 +12,7 @@ pub(super) mod tag;
 use super::bytes::{Fault, Take, put_bytes, put_var, put_zig};
 use super::codes::Stored;
 use crate::base::{Digest, Millis, NodeIx, Span};
-use crate::run::event::{Answer, Attempt, Event, Outcome, OutputRef, ShardResult};
+use crate::run::event::{Answer, Attempt, Event, Left, Outcome, OutputRef, ShardResult};
 
 /// What the events before in the frame said; all zero at the frame's start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -296,19 +296,19 @@ fn take_event(tag: u64, from: &mut Take<'_>, context: &mut Context) -> Result<Ev
             let (node, shard) = take_place(from, context)?;
             let attempt = Attempt { node, shard, number: 1 };
             let took = Span::from_ms(from.var()?);
-            Event::ShardFinished { attempt, outcome: Outcome::Success, took, result: Box::default() }
+            Event::ShardFinished { attempt, outcome: Outcome::Success, took, result: Left::default() }
         }
         tag::FINISHED_MEASURED => {
             let attempt = take_attempt(from, context)?;
             let took = Span::from_ms(from.var()?);
-            let result = Box::new(take_measures(from, context)?);
+            let result = take_measures(from, context)?.into();
             Event::ShardFinished { attempt, outcome: Outcome::Success, took, result }
         }
         tag::FINISHED_FULL => {
             let attempt = take_attempt(from, context)?;
             let took = Span::from_ms(from.var()?);
             let outcome = take_outcome(from)?;
-            let result = Box::new(take_result(from, context)?);
+            let result = take_result(from, context)?.into();
             Event::ShardFinished { attempt, outcome, took, result }
         }
         tag::SHARD_RETRIED => Event::ShardRetried { attempt: take_attempt(from, context)? },

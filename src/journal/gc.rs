@@ -194,9 +194,8 @@ fn artifacts_of(run: &RunDir, manifests: &mut BTreeSet<Digest>) -> Result<(), Er
     let mut reader = Reader::open(run)?;
     loop {
         let step = reader.next_frame(&mut |_, _, event| match event {
-            Event::ShardFinished { result, .. } | Event::CheckAnswered { answer: Answer::Yes(result), .. } => {
-                note(&result);
-            }
+            Event::ShardFinished { result, .. } => note(&result),
+            Event::CheckAnswered { answer: Answer::Yes(result), .. } => note(&result),
             _ => {}
         })?;
         if let Step::End(_) = step {

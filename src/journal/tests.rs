@@ -43,7 +43,7 @@ pub(super) fn story(id: &RunId) -> Vec<(Millis, Event)> {
                 attempt,
                 outcome: Outcome::Success,
                 took: Span::from_ms(8),
-                result: Box::default(),
+                result: crate::run::event::Left::default(),
             },
         ),
         (

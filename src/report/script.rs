@@ -81,7 +81,7 @@ pub(super) fn began() -> Event {
 /// An attempt's end.
 pub(super) fn finished(attempt: Attempt, outcome: Outcome, took: u64) -> Event {
     let result = ShardResult { cpu_us: took * 700, max_rss_kib: 20_480, ..ShardResult::default() };
-    Event::ShardFinished { attempt, outcome, took: Span::from_ms(took), result: Box::new(result) }
+    Event::ShardFinished { attempt, outcome, took: Span::from_ms(took), result: result.into() }
 }
 
 /// A stage's end.

@@ -127,10 +127,10 @@ mod tests {
     use super::*;
     use crate::base::Millis;
     use crate::report::script;
-    use crate::run::event::ShardResult;
+    use crate::run::event::Left;
 
     fn end(attempt: Attempt, outcome: Outcome) -> Event {
-        let result = Box::new(ShardResult::default());
+        let result = Left::default();
         Event::ShardFinished { attempt, outcome, took: Millis::new(5).since(Millis::ZERO), result }
     }
 

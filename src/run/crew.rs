@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use super::advance::again;
 use super::clock::Timer;
 use super::decide::{judge, running};
-use super::event::{Attempt, CancelLevel, Event, NodeState, Outcome, ShardResult, StopKind};
+use super::event::{Attempt, CancelLevel, Event, Left, NodeState, Outcome, ShardResult, StopKind};
 use super::input::Input;
 use super::ready::Slot;
 use super::shards::{Key, Step};
@@ -334,5 +334,5 @@ impl RunState {
 }
 
 fn ended(attempt: Attempt, outcome: Outcome) -> Event {
-    Event::ShardFinished { attempt, outcome, took: Span::ZERO, result: Box::default() }
+    Event::ShardFinished { attempt, outcome, took: Span::ZERO, result: Left::default() }
 }

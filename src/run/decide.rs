@@ -23,7 +23,7 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
         Input::Done { attempt, outcome, took, result } if is_live => {
             if let Some(flight) = running(state, attempt) {
                 let outcome = judge(flight, outcome);
-                let result = state.stamped(attempt, &outcome, result);
+                let result = state.stamped(attempt, &outcome, result).into();
                 out.push(Event::ShardFinished { attempt, outcome, took, result });
             }
         }

@@ -10,11 +10,13 @@ use crate::graph::shards::Cut;
 mod case;
 mod consent;
 mod engine;
+mod left;
 mod words;
 
 pub use case::{Case, CaseKind, Severity};
 pub use consent::{Answered, Vote};
 pub use engine::{Began, Place, Resumed, SecretFact};
+pub use left::Left;
 pub use words::{
     Answer, CancelLevel, CancelReason, CheckKind, Clock, CutReason, HealStep, NodeState, ReopenReason, Resolution,
     RunEnd, SkipReason, StopKind, StopReason, SuspendReason, Verdict,
@@ -176,7 +178,7 @@ pub enum Event {
         /// How long it ran.
         took: Span,
         /// What it left.
-        result: Box<ShardResult>,
+        result: Left,
     },
     /// The next attempt will start at `at`.
     RetryScheduled {

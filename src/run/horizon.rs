@@ -143,7 +143,7 @@ mod tests {
 
     fn result(outcome: Outcome) -> Event {
         let attempt = Attempt { node: NodeIx::new(0), shard: 0, number: 1 };
-        Event::ShardFinished { attempt, outcome, took: Span::ZERO, result: Box::default() }
+        Event::ShardFinished { attempt, outcome, took: Span::ZERO, result: crate::run::event::Left::default() }
     }
 
     #[test]

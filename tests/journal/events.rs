@@ -182,7 +182,7 @@ fn of_shards() -> impl Strategy<Value = Event> {
             Event::ShardRecalled { node, shard, result }
         }),
         (attempt(), outcome(), any::<u64>(), sealed()).prop_map(|(attempt, outcome, took, result)| {
-            let (took, result) = (Span::from_ms(took), Box::new(result));
+            let (took, result) = (Span::from_ms(took), result.into());
             Event::ShardFinished { attempt, outcome, took, result }
         }),
         (attempt(), any::<u64>()).prop_map(|(attempt, at)| Event::RetryScheduled { attempt, at: Millis::new(at) }),
@@ -439,7 +439,7 @@ fn a_plain_success_takes_few_bytes() {
             let attempt = Attempt { node, shard: block * 100 + shard, number: 1 };
             let took = Span::from_ms(40 + u64::from(shard * 7 % 90));
             let outcome = Outcome::Success;
-            (at, Event::ShardFinished { attempt, outcome, took, result: Box::default() })
+            (at, Event::ShardFinished { attempt, outcome, took, result: engine::run::event::Left::default() })
         });
         memory.append(done.collect());
         memory.sync();

@@ -47,7 +47,7 @@ pub(crate) fn attempt(node: u32, shard: u32, number: u16) -> Attempt {
 
 pub(crate) fn finished(attempt: Attempt, took_ms: u64, result: ShardResult) -> Event {
     let took = Span::from_ms(took_ms);
-    Event::ShardFinished { attempt, outcome: Outcome::Success, took, result: Box::new(result) }
+    Event::ShardFinished { attempt, outcome: Outcome::Success, took, result: result.into() }
 }
 
 pub(crate) fn over() -> Event {

@@ -265,7 +265,7 @@ pub(super) fn take(tag: u64, payload: &[u8]) -> Result<Decoded, Fault> {
         tag::FINISHED_SEALED => {
             let attempt = Attempt { node: Stored::take(from)?, shard: from.u32()?, number: from.u16()? };
             let (took, outcome) = (Span::from_ms(from.var()?), take_outcome(from)?);
-            Event::ShardFinished { attempt, outcome, took, result: Box::new(take_sealed(from)?) }
+            Event::ShardFinished { attempt, outcome, took, result: take_sealed(from)?.into() }
         }
         tag::SHARD_RECALLED => {
             let (node, shard) = (Stored::take(from)?, from.u32()?);

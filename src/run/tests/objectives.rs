@@ -166,7 +166,7 @@ fn what_a_scope_contains_is_raised_once_and_in_the_same_batch() {
             attempt: Attempt { node: n(0), shard: 0, number: 1 },
             outcome: Outcome::Exit(1),
             took: Span::from_ms(1),
-            result: Box::default(),
+            result: crate::run::event::Left::default(),
         },
         finished(0, NodeState::Failed),
         critical.clone(),

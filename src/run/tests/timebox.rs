@@ -248,7 +248,7 @@ fn a_start_that_its_rate_holds_back_is_waited_for_only_if_it_comes_in_time() {
         attempt: Attempt { node: n(0), shard: 0, number: 1 },
         outcome: Outcome::Success,
         took: Span::from_ms(1),
-        result: Box::default(),
+        result: crate::run::event::Left::default(),
     });
     story.wait(40).starts(&[(0, 1)]);
     let mut story = Story::boxed(100, parts(vec![paced(100)]));

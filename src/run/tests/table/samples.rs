@@ -185,7 +185,12 @@ fn facts_of_shards(attempt: Attempt, at: Millis) -> Vec<Event> {
         Event::CrewGone { node },
         Event::WorkerLost { node, why: String::new(), shards: vec![shard] },
         Event::ShardsFinished { node, first: shard, count, took },
-        Event::ShardFinished { attempt, outcome: Outcome::Success, took, result: Box::default() },
+        Event::ShardFinished {
+            attempt,
+            outcome: Outcome::Success,
+            took,
+            result: crate::run::event::Left::default(),
+        },
         Event::RetryScheduled { attempt, at: at + Span::from_ms(5) },
         Event::StopRequested { attempt, how: StopKind::Terminate, why: StopReason::Cancel },
         Event::ShardLost { attempt },
