@@ -24,7 +24,7 @@ use crate::driver::surroundings::Surroundings;
 use crate::graph::model::Phase;
 use crate::graph::{Graph, select};
 use crate::journal::{RunDir, StateDir, Tail};
-use crate::report::hint;
+use crate::report::{View, hint};
 
 /// Continues a run.
 pub(super) fn run(args: &ResumeArgs, settings: &Settings) -> Answer {
@@ -55,6 +55,9 @@ pub(super) fn go_on(
     }
     let past = recorded.path().map(|path| Past::beside(&state, path, &run_id)).unwrap_or_default();
     let read = recorded.compile(&past.expected())?;
+    // Each goes through all that was recorded, and none needs another.
+    let seen = || (View::replay(read.graphs.clone(), find::records(&read)), Stored::new(&read));
+    let (_, (mut view, stored)) = rayon::join(|| read.state(), seen);
     tell_findings(tail, &begin::sweep(&read)?);
     let settings = &at_its_place(&read, settings)?;
     let person = settings::person();
@@ -79,13 +82,13 @@ pub(super) fn go_on(
     let line = format!("run {run_id} was interrupted; go on with: {}", find::how_to_resume(&run_id));
     guarded.explain(&line);
     guarded.watch(&run_id, read.dir.path());
-    let mut all = read.graphs.clone();
-    all.extend(orders.change.as_ref().map(|compiled| Arc::clone(&compiled.graph)));
-    let mut view = crate::report::View::replay(all, find::records(&read));
+    if let Some(compiled) = &orders.change {
+        view.add_version(Arc::clone(&compiled.graph));
+    }
     forecast::tell(&mut view);
     let is_attended = run::is_attended(&args.show);
     let chosen = observers::choose(wanted, settings, &view, compiled, is_attended);
-    let clerk = Clerk::new(&state, read.dir.clone(), view, Stored::new(&read));
+    let clerk = Clerk::new(&state, read.dir.clone(), view, stored);
     let (mut owned, mut first) = begin::resume(ownership, read, &orders, surroundings)?;
     first.extend(owned.entrust(&given, secrets));
     let manners = Manners {

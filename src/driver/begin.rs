@@ -293,7 +293,11 @@ pub fn resume(
         Some(began) => Clock::resume(began.wall_ms, read.last_at()),
         None => Clock::begin(),
     };
-    let Read { dir, end, .. } = read;
+    let Read { dir, end, records, .. } = read;
+    // Giving a million records back takes a while, and nothing waits for it.
+    let aside = std::thread::Builder::new().name("tidy".into()).spawn(move || drop(records));
+    // Without a thread they were given back here.
+    drop(aside);
     Ok((Owned { dir, ownership, end, core, clock, surroundings, secrets: None }, inputs))
 }
 

@@ -1,9 +1,9 @@
 //! A run as its files tell it: first its journal, then its plan, then the state that both come to. Whoever needs
 //! less stops earlier.
 
-use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use super::compile::{self, Compiled, Expected};
 use super::host::Error;
@@ -106,7 +106,7 @@ impl Recorded {
         }
         let compiled = latest.expect("there is at least one version");
         let Self { dir, contents: journal::Contents { records, tail, end, .. } } = self;
-        Ok(Read { dir, began, graphs, compiled, records, end, tail, core: OnceCell::new() })
+        Ok(Read { dir, began, graphs, compiled, records, end, tail, core: OnceLock::new() })
     }
 }
 
@@ -141,7 +141,7 @@ pub struct Read {
     /// What stands at the end of the journal.
     pub tail: journal::Tail,
     /// Its records folded, when somebody asked.
-    core: OnceCell<Core>,
+    core: OnceLock<Core>,
 }
 
 impl Read {

@@ -194,6 +194,11 @@ impl View {
         view
     }
 
+    /// The plan has one more version, which a later record may take.
+    pub fn add_version(&mut self, graph: Arc<Graph>) {
+        self.graphs.push(graph);
+    }
+
     /// How long `node` took in earlier runs. Only stages with a history have an expected time.
     pub fn expect(&mut self, node: NodeIx, usual: Span) {
         self.expected.insert(node, usual);
