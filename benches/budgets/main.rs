@@ -16,6 +16,7 @@ mod dag;
 mod environments;
 mod forecast;
 mod gates;
+mod life;
 mod lines;
 mod machine;
 mod mask;
@@ -60,12 +61,13 @@ const ITEMS: &[Item] = &[
     ("growth", "how the cost of a shard grows from 1,000 to 1,000,000", shards::growth),
     ("shards-100k", "100,000 process shards beside the bare loop", shards::processes),
     ("wide-100k", "100,000 independent stages, two at a time, beside ninja", dag::large),
+    ("instructions", "instructions of a stage in core and journal, by callgrind", life::measure),
     ("version", "`--version` beside `true`", chain::version),
     ("shards-1m", "one recorded run of 1,000,000 process shards", shards::million),
 ];
 
-/// Measured only when they are named: they take many minutes.
-const ON_REQUEST: [&str; 2] = ["shards-1m", "simulate"];
+/// Measured only when they are named: they take many minutes, or a tool that few machines have.
+const ON_REQUEST: [&str; 3] = ["shards-1m", "simulate", "instructions"];
 
 fn main() -> std::process::ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -81,6 +83,10 @@ fn main() -> std::process::ExitCode {
         }
         if flag == bare::FLAG {
             bare::hear(rest);
+            return std::process::ExitCode::SUCCESS;
+        }
+        if let ([room], true) = (rest, flag == life::FLAG) {
+            life::live(room.as_ref());
             return std::process::ExitCode::SUCCESS;
         }
     }
