@@ -3,6 +3,8 @@
 
 #[path = "chrono/backup.rs"]
 mod backup;
+#[path = "docs/blocks.rs"]
+mod blocks;
 #[path = "chrono/deploy.rs"]
 mod deploy;
 #[path = "chrono/hotfix.rs"]
@@ -15,6 +17,8 @@ mod lab;
 mod release;
 #[path = "chrono/revert.rs"]
 mod revert;
+#[path = "docs/shown.rs"]
+mod shown;
 #[path = "chrono/site.rs"]
 mod site;
 #[path = "chrono/stopped.rs"]

@@ -3,8 +3,12 @@
 //!
 //! `ENGINE_BLESS=1 cargo test --test docs` draws the pictures anew.
 
+#[path = "docs/blocks.rs"]
+mod blocks;
 #[path = "docs/console.rs"]
 mod console;
+#[path = "docs/counts.rs"]
+mod counts;
 #[path = "docs/guide.rs"]
 mod guide;
 #[path = "docs/markdown.rs"]

@@ -78,8 +78,8 @@ pub fn logs(run: &str, stage: &str) -> String {
     format!("engine logs {run} {}", word(stage))
 }
 
-/// What to type now that an engine left the run, with why; none after a success that leaves nothing behind.
-pub fn next(view: &View) -> Vec<(String, String)> {
+/// What to type about everything that only a person can say, with why.
+pub fn asked(view: &View) -> Vec<(String, String)> {
     let run = view.run_id();
     let mut hints = Vec::new();
     for (ix, node) in view.nodes() {
@@ -93,6 +93,13 @@ pub fn next(view: &View) -> Vec<(String, String)> {
             break;
         }
     }
+    hints
+}
+
+/// What to type now that an engine left the run, with why; none after a success that leaves nothing behind.
+pub fn next(view: &View) -> Vec<(String, String)> {
+    let run = view.run_id();
+    let mut hints = asked(view);
     if view.is_paused() && view.verdict().is_none() {
         hints.push(("the run is paused: let it go on".to_owned(), unpause(run)));
     }

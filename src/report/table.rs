@@ -63,10 +63,9 @@ pub fn status(view: &View, with: &Setting<'_>) -> String {
     out += &stages(view, with);
     out += &promises(view, with);
     put!(out, "\n{}\n", view.say_totals());
-    if !with.is_alive {
-        for (why, command) in hint::next(view) {
-            put!(out, "{why}:\n  {}\n", with.look.bold(&command));
-        }
+    // A live engine goes on by itself, except where it asks a person.
+    for (why, command) in if with.is_alive { hint::asked(view) } else { hint::next(view) } {
+        put!(out, "{why}:\n  {}\n", with.look.bold(&command));
     }
     out
 }

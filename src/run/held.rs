@@ -36,7 +36,8 @@ impl RunState {
     /// A person let a stage pass: a gate that was held is done with that.
     pub(super) fn waive(&mut self, node: NodeIx) {
         let key = (node, 0);
-        if !self.node(node).rules.is_approval && self.shards.phase(key) == Phase::Between {
+        let is_question = self.node(node).rules.is_approval || self.is_heal_halted(node);
+        if !is_question && self.shards.phase(key) == Phase::Between {
             self.leave(key);
             self.shards.set(key, Phase::Success);
             self.cells[node].success += 1;

@@ -6,6 +6,7 @@ use std::fs;
 use rustix::process::Signal;
 
 use crate::lab::Lab;
+use crate::shown::expect_shown;
 use crate::support::{Live, Output};
 
 const WORD: &str = "canary-s3cret";
@@ -148,6 +149,11 @@ fn a_released_tag_goes_live_and_its_backup_can_be_restored() {
     assert_eq!(production.record(), "good v0.1.0, good v0.2.0");
     assert_eq!(production.backups(), ["none", "v0.1.0"]);
     assert!(out.stdout.contains("healthy | pass: status 200, 3 times in a row"), "{}", out.stdout);
+    expect_shown(
+        "docs/chrono.md",
+        "engine run plans/chrono/deploy.yaml --set repo=/tmp/chrono/clone --set tag=v0.2.0",
+        &out.stdout,
+    );
     assert!(!out.stdout.contains(WORD) && !out.stderr.contains(WORD), "{}", out.stdout);
 
     // By hand: beside the live database, and never over it.
@@ -191,6 +197,11 @@ fn a_tag_that_is_not_well_is_taken_back_to_the_last_good_one() {
     assert_eq!(production.ask("/price/FLR", &[]), "{\"error\": \"OSError\"}");
     let out = live.end().expect(1);
     assert!(out.stdout.contains("bake | fail: errors: last "), "{}", out.stdout);
+    expect_shown(
+        "docs/chrono.md",
+        "engine run plans/chrono/deploy.yaml --set repo=/tmp/chrono/clone --set tag=v0.3.0",
+        &out.stdout,
+    );
     assert!(out.stdout.contains("rolled-back  run v0.3.0"), "{}", out.stdout);
     assert_eq!(production.lab.stage("v0.3.0", "switch")["state"], "undone");
     production.expect_as_before(pid);

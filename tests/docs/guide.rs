@@ -3,7 +3,7 @@
 //! A block `yaml` must be without errors. `yaml error` must be refused, with exactly what the `text` block behind it
 //! shows. `yaml run` is run, and the `text` block behind it shows what its stages print.
 
-use super::markdown::{Block, blocks, read};
+use super::blocks::{Block, blocks, read};
 use super::support::Project;
 
 /// The block as a whole plan.

@@ -5,7 +5,7 @@ use engine::plan::error::Report;
 use engine::plan::source::{File, Sources};
 use engine::plan::tree::{Kind, Tree};
 
-use super::markdown::{blocks, read};
+use super::blocks::{blocks, read};
 use super::support::Project;
 
 /// The recipe that begins with this comment.

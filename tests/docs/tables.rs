@@ -2,7 +2,8 @@
 
 use engine::cli::exit::Exit;
 
-use super::markdown::{blocks, documents, read};
+use super::blocks::{blocks, read};
+use super::markdown::documents;
 use super::support::Project;
 
 /// The cells of the table rows under a heading.

@@ -6,6 +6,7 @@ use std::path::Path;
 use rustix::process::Signal;
 
 use crate::lab::Lab;
+use crate::shown::expect_shown;
 use crate::support::{Live, Output, free_port};
 
 const SECRET: &str = "canary-secret-key-0123456789abcdef";
@@ -157,7 +158,9 @@ fn a_broken_migration_stays_in_its_group_and_fails_the_run() {
     tdex.expect_no_secret(&out);
     // The mended migration goes on where it stood.
     tdex.lab.project.write(broken, whole);
+    expect_shown("docs/tdex.md", "engine run plans/tdex/deploy.yaml --run-id", &out.stdout);
     let resumed = tdex.lab.engine(&["resume", "one"]).expect(0);
+    expect_shown("docs/tdex.md", "engine resume one", &resumed.stdout);
     assert!(resumed.stdout.contains("migrate | 002_tasks was applied before"), "{}", resumed.stdout);
     assert!(!resumed.stdout.contains("start  database"), "{}", resumed.stdout);
     assert_eq!(tdex.get("/health/ready"), "200 v1.9.7a");
@@ -241,6 +244,7 @@ fn without_a_secret_nothing_is_touched() {
     tdex.lab.env.retain(|(key, _)| *key != "SECRET_KEY");
     let out = tdex.lab.engine(&DEPLOY).expect(9);
     assert!(out.stderr.contains("`SECRET_KEY` is not set"), "{}", out.stderr);
+    expect_shown("docs/tdex.md", "engine run plans/tdex/deploy.yaml", &out.stderr);
     assert!(!tdex.lab.place("").exists(), "nothing was begun");
     assert!(!out.stderr.contains("canary"), "{}", out.stderr);
 }

@@ -125,6 +125,7 @@ fn may_start(book: &Book, at: Millis, attempt: Attempt) {
     assert!(node.selected && !has_ended(book, attempt.node), "{key:?} starts after its end");
     assert!(!book.running.contains_key(&key) && !book.checks.contains_key(&key), "two attempts of {key:?}");
     assert!(!book.done.contains(&key), "promise 2: {key:?} is done");
+    assert!(book.stage(key.0).held.is_none(), "{key:?} is held, and nobody had it ask again");
     assert!(!book.doubt.contains(&key), "promise 3: nobody knows what {key:?} did");
     let down = counts_on(book, attempt.node).into_iter().find(|it| book.down.contains(it));
     assert_eq!(down, None, "{key:?} starts although what it counts on does not run");

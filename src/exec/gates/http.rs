@@ -103,7 +103,8 @@ impl Web {
         for (name, value) in headers {
             request = request.header(name, place.fill(value)?);
         }
-        let mut response = request.call().map_err(|error| said(&error, patience))?;
+        let said = |error: &ureq::Error| said(error, url, patience);
+        let mut response = request.call().map_err(|error| said(&error))?;
         let headers = response.headers().iter();
         let headers = headers.map(|(name, value)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -111,7 +112,7 @@ impl Web {
         let headers: Vec<(String, String)> = headers.collect();
         let status = response.status().as_u16();
         let (body, is_cut) =
-            if wants_body { read(response.body_mut(), patience)? } else { drain(response.body_mut()) };
+            if wants_body { read(response.body_mut(), said)? } else { drain(response.body_mut()) };
         Ok(Answer { status, headers, body, is_cut })
     }
 
@@ -142,11 +143,11 @@ impl Web {
 }
 
 /// As much of a body as a gate reads, and whether there was more.
-fn read(body: &mut Body, patience: Duration) -> Result<(Vec<u8>, bool), String> {
+fn read(body: &mut Body, said: impl Fn(&ureq::Error) -> String) -> Result<(Vec<u8>, bool), String> {
     let mut bytes = Vec::new();
     let limit = limits::MAX_GATE_BODY_BYTES;
     let read = body.as_reader().take(limit + 1).read_to_end(&mut bytes);
-    read.map_err(|error| said(&ureq::Error::from(error), patience))?;
+    read.map_err(|error| said(&ureq::Error::from(error)))?;
     let is_cut = bytes.len() as u64 > limit;
     bytes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     Ok((bytes, is_cut))
@@ -162,13 +163,22 @@ fn drain(body: &mut Body) -> (Vec<u8>, bool) {
     (Vec::new(), false)
 }
 
-/// A failure in words.
-fn said(error: &ureq::Error, patience: Duration) -> String {
+/// A failure in words: somebody who is woken by it has to know whom nobody could ask.
+fn said(error: &ureq::Error, url: &str, patience: Duration) -> String {
+    let place = Uri::try_from(url).ok().and_then(|uri| {
+        let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+        uri.host().map(|host| format!("{host}{port}"))
+    });
+    let place = place.unwrap_or_else(|| "it".to_owned());
     match error {
         ureq::Error::Timeout(_) => {
-            format!("no whole answer within {}", crate::base::Span::from(patience))
+            format!("no whole answer of `{place}` within {}", crate::base::Span::from(patience))
         }
-        error => error.to_string(),
+        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            format!("nobody listens at `{place}`")
+        }
+        ureq::Error::Io(error) => format!("`{place}`: {error}"),
+        error => format!("`{place}`: {error}"),
     }
 }
 
