@@ -215,7 +215,7 @@ fn items(process: &Process) -> String {
     match &process.items {
         Items::None => String::new(),
         Items::Range { count, size } => format!("range {count} by {size}"),
-        all @ Items::Numbers { size, .. } => format!("{} numbers by {size} ({})", all.count(), all_of(all)),
+        all @ Items::Numbers(_, size) => format!("{} numbers by {size} ({})", all.count(), all_of(all)),
         all @ Items::List { size, is_json, .. } => {
             let format = if *is_json { " as json" } else { "" };
             format!("{} items by {size}{format} ({})", all.count(), all_of(all))

@@ -392,13 +392,8 @@ pub enum Items {
         /// Items for each shard.
         size: u32,
     },
-    /// Some numbers of a range: those of a part.
-    Numbers {
-        /// Rising.
-        numbers: Arc<Vec<u64>>,
-        /// Items for each shard.
-        size: u32,
-    },
+    /// Some numbers of a range, rising, and how many each shard has: those of a part.
+    Numbers(Arc<Vec<u64>>, u32),
     /// Listed items.
     List {
         /// The items as text, in order; with `is_json` as JSON texts.

@@ -128,7 +128,7 @@ impl Items {
         match self {
             Self::None | Self::Late { .. } => 0,
             Self::Range { count, .. } => *count,
-            Self::Numbers { numbers, .. } => numbers.len() as u64,
+            Self::Numbers(numbers, _) => numbers.len() as u64,
             Self::List { items, .. } => items.len() as u64,
         }
     }
@@ -138,7 +138,7 @@ impl Items {
         match self {
             Self::None => 1,
             Self::Range { size, .. }
-            | Self::Numbers { size, .. }
+            | Self::Numbers(_, size)
             | Self::List { size, .. }
             | Self::Late { size, .. } => *size,
         }
@@ -177,7 +177,7 @@ impl Items {
 
     /// What item `at` of a range is.
     pub fn number(&self, at: u64) -> u64 {
-        if let Self::Numbers { numbers, .. } = self { numbers[place(at)] } else { at }
+        if let Self::Numbers(numbers, _) = self { numbers[place(at)] } else { at }
     }
 
     /// Those of these ranges alone, in the same order.
@@ -186,8 +186,8 @@ impl Items {
         let (size, places) = (self.size(), ranges.iter().flat_map(Clone::clone));
         match self {
             Self::None | Self::Late { .. } => self.clone(),
-            Self::Range { .. } | Self::Numbers { .. } => {
-                Self::Numbers { numbers: Arc::new(places.map(|at| self.number(at)).collect()), size }
+            Self::Range { .. } | Self::Numbers(..) => {
+                Self::Numbers(Arc::new(places.map(|at| self.number(at)).collect()), size)
             }
             Self::List { items, is_json, .. } => {
                 let items = Arc::new(places.map(|at| items[place(at)].clone()).collect());
