@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::event::SkipReason;
-use super::state::RunState;
+use super::state::{Gate, RunState};
 use crate::base::NodeIx;
 use crate::graph::Facts;
 use crate::render::Fault;
@@ -87,8 +87,12 @@ impl RunState {
             thought.conditional.insert(node);
         }
         let own = if holds { Doubt::Skipped } else { Doubt::Need };
-        let asks = self.node(node).rules.is_approval;
-        self.spread(node, if asks { Doubt::Waits } else { own });
+        self.spread(node, if self.asks_person(node) { Doubt::Waits } else { own });
+    }
+
+    /// Whether a person decides about a stage: it is an approval, or a gate that is held.
+    fn asks_person(&self, node: NodeIx) -> bool {
+        self.node(node).rules.is_approval || self.cells[node].gate != Gate::Closed
     }
 
     /// A stage that may be skipped is thought to fail, so that more hangs on it.
@@ -101,7 +105,6 @@ impl RunState {
     /// A stage is in doubt, and so is all that hangs on it.
     fn spread(&mut self, node: NodeIx, doubt: Doubt) {
         let graph = Arc::clone(self.graph());
-        let asks = |node: NodeIx| graph.nodes[node].rules.is_approval;
         let mut next = vec![(node, doubt)];
         while let Some((node, doubt)) = next.pop() {
             let thought = self.thought.as_mut().expect("a run does not become real");
@@ -118,7 +121,7 @@ impl RunState {
                     Doubt::Waits => true,
                 });
                 if hangs && !self.cells[other].state.is_final() {
-                    let waits = doubt == Doubt::Waits || asks(other);
+                    let waits = doubt == Doubt::Waits || self.asks_person(other);
                     next.push((other, if waits { Doubt::Waits } else { Doubt::Need }));
                 }
             }

@@ -3,6 +3,7 @@
 use super::shards::{auto, sharded};
 use super::*;
 use crate::base::IdVec;
+use crate::gate::verdict::HELD;
 use crate::graph::model::{Process, Split, Target, View, Work};
 use crate::graph::objective::{Objective, OnBreach, Subject};
 use crate::plan::model::Type;
@@ -88,6 +89,25 @@ fn the_clean_up_hangs_on_an_approval_that_may_be_skipped() {
     let told = foreseen(parts(stages));
     assert_eq!(told[1], (Fate::Asked, Some(HangsOn::Condition)));
     assert_eq!(told[2], (Fate::Waits(None), Some(HangsOn::Need)));
+}
+
+#[test]
+fn who_needs_a_held_gate_that_may_be_skipped_hangs_on_its_condition() {
+    // An edit gives a gate that waits for its word an `if`.
+    let gate = |needs: &[u32]| {
+        let mut gate = after("gate", needs);
+        gate.rules.hold = Some(Span::from_secs(60));
+        gate
+    };
+    let version = |gate: Node| graph(parts(vec![telling(Node::plain("a")), gate, after("ship", &[1])]));
+    let asked = asks(gate(&[0]), "needs.a.outputs.n == 1");
+    let mut story = Story::versions(8, vec![version(gate(&[])), version(asked)]);
+    story.ends(1, Outcome::Exit(HELD)).is(1, NodeState::Waiting);
+    let (changed, rerun, failed) = (vec![], vec![], vec![]);
+    let again = Input::Recover { resumed: Box::new(resumed(0)), plan_version: Some(2), changed, rerun, failed };
+    let told = foresee(story.core.clone(), story.at, vec![again]);
+    assert_eq!((&told[n(1)].fate, told[n(1)].hangs_on), (&Fate::Asked, Some(HangsOn::Condition)));
+    assert_eq!((&told[n(2)].fate, told[n(2)].hangs_on), (&Fate::Waits(Some(n(1))), Some(HangsOn::Need)));
 }
 
 #[test]
