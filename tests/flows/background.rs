@@ -101,6 +101,27 @@ fn held(project: &Project) -> Live {
     live
 }
 
+/// There is no verb to throw work away: what a run has to do is its plan, and an edit of that is recorded.
+#[test]
+fn work_that_must_never_run_is_taken_out_of_the_plan_and_the_rest_is_done() {
+    let plan = PLAN
+        .replace("  metrics:", "  mail: {needs: [deploy], background: true, run: echo mail >> log}\n  metrics:");
+    let project = Project::with_plan(&plan);
+    project.engine(&["run", "plan.yaml", "--no-wait"]).expect(0);
+    project.write("plan.yaml", PLAN);
+    let run = project.only_run();
+    let shown = project.engine(&["plan", "--resume", &run]).expect(0).stdout;
+    assert!(shown.contains("remove  mail") && shown.contains("keep    deploy"), "{shown}");
+    project.engine(&["resume", &run, "--accept-changes"]).expect(0);
+    // An edited plan has a verdict of its own, and so a clean-up.
+    assert_eq!(log(&project), ["deploy", "tidy", "tidy", "upload", "metrics"], "no mail, and no deploy again");
+    assert_eq!(work(&project), [is("metrics", "done", 1), is("upload", "done", 1)]);
+    assert_eq!(status(&project)["state"], "success");
+    project.engine(&["queue", "drain", "--until-empty"]).expect(0);
+    assert_eq!(log(&project).len(), 5);
+    project.engine(&["verify"]).expect(0);
+}
+
 #[test]
 fn killed_in_the_background_another_engine_does_it_and_touches_nothing_else() {
     let project = Project::with_plan(PLAN);
