@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::disk::{Disk, aside};
@@ -30,7 +31,7 @@ const DIGESTS: &str = "digests";
 
 /// Threads that sync a snapshot's files: syncs at the same time share flushes of the disk.
 const SYNCERS: usize = 8;
-/// What a thread syncs at least: for less, making the thread takes longer than what it saves.
+/// What there is at least for each thread: for less, making one takes longer than what it saves.
 const LEAST_SHARE: usize = 3;
 
 /// The snapshot file [`STAGES`] for stages called `ids`.
@@ -296,28 +297,24 @@ pub(super) fn inside(root: &Path, name: &str) -> Result<PathBuf, Error> {
     }
 }
 
-/// Does `work` for each of `items` on a few threads; the first error in order of items.
-fn in_parallel<'items, T: Sync>(
-    items: &'items [T],
-    work: impl Fn(&T) -> Result<(), Error> + Sync,
-) -> Result<(), Error> {
-    let share = items.len().div_ceil(SYNCERS).max(LEAST_SHARE);
-    if items.len() <= share {
-        return items.iter().try_for_each(work);
-    }
+/// Does `work` for each of `items` on a few threads, each of which takes the next one; the first error in order of items.
+fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<(), Error> + Sync) -> Result<(), Error> {
+    let next = AtomicUsize::new(0);
+    let take = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(at) else { return Ok(()) };
+            work(item).map_err(|error| (at, error))?;
+        }
+    };
+    let helpers = items.len().div_ceil(LEAST_SHARE).min(SYNCERS).saturating_sub(1);
     thread::scope(|scope| {
-        let work = &work;
-        let start = |chunk: &'items [T]| {
-            thread::Builder::new().spawn_scoped(scope, move || chunk.iter().try_for_each(work))
-        };
-        // This one does the first share, and any that the machine grants no thread for.
-        let (first, rest) = items.split_at(share);
-        let threads: Vec<_> = rest.chunks(share).map(|chunk| (chunk, start(chunk))).collect();
-        let first = first.iter().try_for_each(work);
-        let rest = threads.into_iter().map(|(chunk, thread)| match thread {
-            Ok(thread) => thread.join().expect("syncing files does not panic"),
-            Err(_) => chunk.iter().try_for_each(work),
-        });
-        std::iter::once(first).chain(rest).collect()
+        // What no thread can be had for, or one that comes late, is done by those who are there.
+        let threads: Vec<_> =
+            (0..helpers).filter_map(|_| thread::Builder::new().spawn_scoped(scope, take).ok()).collect();
+        let mine = take();
+        let theirs = threads.into_iter().map(|thread| thread.join().expect("syncing files does not panic"));
+        let failed = std::iter::once(mine).chain(theirs).filter_map(Result::err).min_by_key(|(at, _)| *at);
+        failed.map_or(Ok(()), |(_, error)| Err(error))
     })
 }
