@@ -50,9 +50,7 @@ const PARTS: [(&str, &str); 9] = [
 
 /// Instructions for each stage, by part.
 pub(crate) fn measure(board: &mut Board) {
-    for tool in ["valgrind", "callgrind_annotate"] {
-        assert!(is_here(tool), "`{tool}` is missing; the package `valgrind` has it");
-    }
+    assert!(is_here("valgrind"), "`valgrind` is missing; the package of that name has it");
     let room = room("life");
     let [few, many] = STAGES.map(|count| counted(&room, count));
     let each = |name: &str| (of(&many, name) - of(&few, name)) / f64::from(STAGES[1] - STAGES[0]);
