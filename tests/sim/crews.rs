@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use engine::base::{Millis, NodeIx, Span};
-use engine::graph::model::{Items, Node, Policy, Process, Retry, Split, Work};
+use engine::base::{Millis, NodeIx, PoolIx, Span};
+use engine::graph::model::{Items, Node, Policy, Pool, Process, Retry, Split, Work};
 use engine::graph::{Graph, Parts};
 use engine::run::event::{CancelReason, NodeState, Resolution};
 use engine::run::{Attempt, Command, Event, Input, Outcome};
@@ -39,10 +39,14 @@ fn plan(dice: &mut Dice) -> Arc<Graph> {
             let items = Items::Range { count, size: 1 };
             node.work = Work::Process(Box::new(Process { items, ..Process::default() }));
         }
+        if dice.chance(50) {
+            node.rules.pools = vec![(PoolIx::new(0), 1)];
+        }
         nodes.push(node);
     }
     let mut parts = Parts::of("crews", nodes);
     parts.settings.max_parallel = 1 + dice.small(4);
+    parts.pools = vec![Pool { name: "few".to_owned(), capacity: 1 + dice.small(2) }];
     parts.scopes[0].policy = if dice.chance(40) { Policy::Continue } else { Policy::Drain };
     Arc::new(Graph::assemble(parts).expect("nothing needs anything"))
 }
@@ -85,7 +89,9 @@ impl Cast for Workers {
         match outcome {
             None if is_item => {
                 let shards = vec![(attempt.shard, attempt.number)];
-                world.send(took, Input::WorkerLost { node, why: Some("it died".to_owned()), shards });
+                // Of one that was asked to go nothing is said, but what it still had.
+                let why = attempt.shard.is_multiple_of(2).then(|| "it died".to_owned());
+                world.send(took, Input::WorkerLost { node, why, shards });
             }
             Some(Outcome::Success) if is_item && attempt.number == 1 => {
                 world.send(took, Input::Answered { node, runs: vec![(attempt.shard, 1)], took });
@@ -164,12 +170,26 @@ impl Known {
         let plain = self.running.keys().filter(|key| in_flight(graph, key.0).is_none()).count();
         let workers: u32 = self.workers.values().sum();
         assert!(plain + workers as usize <= graph.settings.max_parallel as usize, "more than there are slots");
+        for (pool, it) in graph.pools.pairs() {
+            let is_in = |node: &NodeIx| graph.nodes[*node].rules.pools.iter().any(|of| of.0 == pool);
+            let plain =
+                self.running.keys().filter(|key| in_flight(graph, key.0).is_none() && is_in(&key.0)).count();
+            let workers: u32 = self.workers.iter().filter(|(node, _)| is_in(node)).map(|it| it.1).sum();
+            assert!(
+                plain + workers as usize <= it.capacity as usize,
+                "more than there is room for in {}",
+                it.name
+            );
+        }
     }
 
     fn hires(&mut self, graph: &Graph, node: NodeIx, count: u32) {
         assert!(!self.ended.contains(&node), "{node:?} has ended and hires");
         assert!(!self.dismissed.contains(&node), "{node:?} lets its workers go and hires");
+        let each = in_flight(graph, node).expect("only stages with workers hire them");
+        let items = self.running.keys().filter(|key| key.0 == node).count();
         let has = self.workers.entry(node).or_default();
+        assert!(items >= (*has * each) as usize, "{node:?} hires beside {has} workers that have {items} items");
         *has += count;
         let left = graph.nodes[node].rules.shards as usize - self.done.iter().filter(|key| key.0 == node).count();
         assert!(count > 0 && *has as usize <= left, "{has} workers for {left} items");
