@@ -78,7 +78,11 @@ pub fn main() -> ExitCode {
         };
     }
     trace(cli.global.verbose);
-    match std::panic::catch_unwind(|| dispatch(&cli)) {
+    let answer = std::panic::catch_unwind(|| dispatch(&cli));
+    if answer.is_ok() {
+        guard::leave_idle();
+    }
+    match answer {
         Ok(Ok(exit)) => exit.into(),
         Ok(Err(fault)) => fault.tell().into(),
         // The panic itself was printed where it happened.

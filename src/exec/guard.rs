@@ -30,7 +30,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 pub use front::run_guarded;
 pub use sentinel::{relieve, stand_watch};
 pub use sweep::{is_elsewhere, sweep_run};
-pub use worker::{Link, attach, is_worker};
+pub use worker::{Link, attach, is_worker, leave_idle};
 
 use super::unix::Ident;
 

@@ -327,6 +327,24 @@ fn an_edit_beside_which_a_recorded_rollback_cannot_stay_is_refused() {
     assert_eq!(log(&project), ["a", "b", "c", "d"], "nothing was started");
 }
 
+/// Nothing was begun, so nothing was interrupted.
+#[test]
+fn a_rollback_that_has_nothing_to_do_says_so_and_no_more() {
+    let project = Project::with_plan(CHAIN);
+    project.engine(&["run", "plan.yaml", "--run-id", "one"]).expect(1);
+    let done = project.engine(&["rollback", "one"]).expect(0);
+    assert!(done.stdout.contains("nothing to undo: run one was rolled back already"), "{}", done.stdout);
+    assert_eq!(done.stderr, "");
+    for words in [&["rollback", "none"][..], &["rollback", "--to", "none"], &["cancel", "--rollback", "none"]] {
+        let refused = project.engine(words).expect(4);
+        assert!(
+            refused.stderr.contains("no run `none`") && !refused.stderr.contains("interrupted"),
+            "{}",
+            refused.stderr
+        );
+    }
+}
+
 /// What a stage counted on while it ran, its rollback counts on, too; and nobody starts it any more.
 #[test]
 fn an_edit_that_drops_the_service_below_a_recorded_rollback_is_refused() {

@@ -69,6 +69,15 @@ pub fn attach(listener: impl Fn(Caught) + Send + 'static) -> Result<Option<Link>
     Ok(Some(Link { direct }))
 }
 
+/// A worker that never attached has begun nothing: its front has nothing to clean up, and nothing to say.
+pub fn leave_idle() {
+    if TALK.get().is_none()
+        && let Ok(Some(link)) = attach(|_| ())
+    {
+        link.goodbye();
+    }
+}
+
 /// Says a line to the front, if there is one. A full pipe loses it: the front must never hold us up.
 pub(super) fn tell_front(line: &str) {
     if let Some(mut talk) = TALK.get() {
