@@ -15,8 +15,10 @@ impl RunState {
     pub(super) fn fold_resumed(&mut self, at: Millis, resumed: &Resumed) {
         let decided = self.decided().cloned();
         let was_over = decided.is_some();
-        let undoes = self.goes_on_undoing() && !resumed.drains;
+        // An engine for the background alone has none before the verdict: then it goes on as any other.
+        let undoes = self.goes_on_undoing();
         let goes_on = self.resume_background(decided, resumed.drains);
+        let undoes = undoes && !goes_on;
         let is_new_try = (was_over || self.cancel.is_some()) && !undoes && !goes_on;
         self.set_jobs(resumed.jobs);
         self.consents.note_engine(at, resumed.wall_ms, &resumed.by);

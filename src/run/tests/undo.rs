@@ -250,3 +250,19 @@ fn what_a_person_says_once_the_clean_up_has_begun_orders_no_rollback() {
     story.succeeds(3).run_ends_as(RunEnd::Failed);
     assert!(!story.core.state().is_undoing());
 }
+
+#[test]
+fn an_engine_for_the_background_goes_on_with_a_rollback_that_it_finds() {
+    let mut story = chain();
+    story.succeeds(0).succeeds(1).fails(2).starts(&[(5, 0)]);
+    story.tell(Input::Recover {
+        resumed: Box::new(Resumed { drains: true, ..resumed(0) }),
+        plan_version: None,
+        changed: vec![],
+        rerun: vec![],
+        failed: vec![],
+    });
+    story.has(&Event::ShardLost { attempt: Attempt { node: n(5), shard: 0, number: 1 } }).starts(&[(5, 0)]);
+    story.succeeds(5).succeeds(4).succeeds(3).succeeds(6);
+    assert_eq!(story.verdict().state, RunEnd::RolledBack);
+}
