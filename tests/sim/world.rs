@@ -8,8 +8,8 @@ use engine::base::{Millis, NodeIx, Span};
 use engine::gate::verdict::{HALTED, HELD};
 use engine::graph::Graph;
 use engine::run::event::{
-    Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, Resolution, Resumed, ShardResult, StopKind,
-    SuspendReason, Verdict,
+    Answer, Attempt, Began, CancelLevel, CancelReason, CheckKind, Resumed, ShardResult, StopKind, SuspendReason,
+    Verdict,
 };
 use engine::run::{Command, Core, Event, Input, Outcome, input};
 
@@ -40,8 +40,8 @@ pub(crate) struct World {
     pub(crate) log: Vec<(Millis, Event)>,
     pub(crate) mode: Mode,
     pub(crate) versions: Vec<Arc<Graph>>,
-    seed: u64,
-    dice: Dice,
+    pub(crate) seed: u64,
+    pub(crate) dice: Dice,
     pub(crate) at: Millis,
     /// News on their way.
     mail: BTreeMap<(Millis, u64), Input>,
@@ -69,11 +69,6 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, mode: Mode) -> Self {
-        Self::of(seed, mode, mode == Mode::Hostile)
-    }
-
-    /// With gates that may be held among its stages, or without any.
-    pub(crate) fn of(seed: u64, mode: Mode, has_gates: bool) -> Self {
         let kind = match mode {
             Mode::Hostile => Kind::Wild,
             Mode::Calm | Mode::Mended => Kind::Calm,
@@ -83,9 +78,7 @@ impl World {
         if mode == Mode::Hostile {
             for graph in &mut plans {
                 consent::strew(seed, Arc::make_mut(graph));
-                if has_gates {
-                    held::strew(seed, Arc::make_mut(graph));
-                }
+                held::strew(seed, Arc::make_mut(graph));
             }
         }
         let mut world = Self::bare(seed, mode, plans);
@@ -263,6 +256,10 @@ impl World {
                 self.recover();
             } else {
                 self.hostile_takeover();
+                // Who comes back again and again first says what an engine needs to know.
+                if self.takeovers > 8 {
+                    self.resolve_all(0);
+                }
             }
             return self.run();
         }
@@ -277,52 +274,9 @@ impl World {
             self.send(0, Input::Suspend(SuspendReason::Person));
             return self.run();
         }
-        let unknown: Vec<NodeIx> = state.unknown().collect();
-        let gates: Vec<NodeIx> = state.open_approvals().map(|it| it.0).collect();
-        let (by, note) = (String::new(), String::new());
-        for node in unknown {
-            let resolution = match self.dice.below(3) {
-                0 => Resolution::Success,
-                1 => Resolution::Failed,
-                _ => Resolution::Rerun,
-            };
-            let mended = if self.mode == Mode::Mended { Resolution::Success } else { resolution };
-            self.send(1, Input::Resolve { node, resolution: mended, by: by.clone(), note: note.clone() });
-        }
-        for node in gates {
-            let approved = self.approves(node);
-            consent::answers(node, approved).for_each(|answer| self.send(1, answer));
-        }
+        self.decide_all();
         self.send(2, Input::Pause { on: false, by: String::new() });
         self.run();
-    }
-
-    fn interfere(&mut self) {
-        let is_live = self.core.state().has_begun() && self.core.state().verdict().is_none();
-        if self.mode != Mode::Hostile || !is_live {
-            return;
-        }
-        match self.dice.below(400) {
-            0 => {
-                let level = [CancelLevel::Drain, CancelLevel::Stop, CancelLevel::Kill];
-                let level = level[usize::try_from(self.dice.below(3)).expect("below 3")];
-                self.send(0, Input::Cancel { level, why: CancelReason::Person, by: "sim".to_owned() });
-            }
-            1 => self.send(0, Input::Pause { on: true, by: String::new() }),
-            396 | 397 => {
-                let how = if self.dice.chance(50) { CancelLevel::Drain } else { CancelLevel::Kill };
-                self.send(0, Input::LeaveBackground { how, by: "sim".to_owned() });
-            }
-            398 => self.send(0, Input::BreakGlass { by: "sim".to_owned(), reason: "why".to_owned() }),
-            2..5 if self.takeovers < 6 => self.hostile_takeover(),
-            5 if self.takeovers < 6 => self.send(0, Input::Suspend(SuspendReason::HandOver)),
-            399 => {
-                let (level, why) = (CancelLevel::Stop, CancelReason::Rollback);
-                self.send(0, Input::Cancel { level, why, by: "sim".to_owned() });
-            }
-            6..40 => self.send(0, Input::Pause { on: false, by: String::new() }),
-            _ => {}
-        }
     }
 
     pub(crate) fn step(&mut self, inputs: Vec<Input>) {
@@ -363,24 +317,6 @@ impl World {
     fn show(&mut self, what: &std::fmt::Arguments<'_>) {
         if let Some(log) = &mut self.told {
             writeln!(log, "{what}").expect("standard error takes what it is told");
-        }
-    }
-
-    fn approves(&self, node: NodeIx) -> bool {
-        self.mode == Mode::Mended || Dice(self.seed ^ u64::from(node.raw())).chance(80)
-    }
-
-    fn ask(&mut self, node: NodeIx) {
-        let approved = self.approves(node);
-        let is_held = !self.graph().nodes[node].rules.is_approval;
-        if is_held && self.dice.chance(40) {
-            let after = self.dice.below(300);
-            let (by, note) = ("p1".to_owned(), String::new());
-            return self.send(after, Input::Resolve { node, resolution: Resolution::Rerun, by, note });
-        }
-        if self.mode != Mode::Hostile || self.dice.chance(80) {
-            let after = self.dice.below(300);
-            consent::answers(node, approved).for_each(|answer| self.send(after, answer));
         }
     }
 
