@@ -92,7 +92,8 @@ impl NodeView {
 
     /// Its text was edited from `was` to `now`.
     fn go_by(&mut self, was: &Node, now: &Node) {
-        let is_success = self.state.is_success();
+        // A person's word on what was in doubt may leave other slices to be done: then the stage has not ended.
+        let is_success = self.state.is_success() && !self.is_told;
         let is_same = match self.sharded.take() {
             Some(mut sharded) if now.rules.split.is_some() => {
                 let is_same = sharded.go_by(was, now, is_success);

@@ -278,7 +278,7 @@ impl View {
             } else {
                 node.outcome.as_ref().map(words::outcome).unwrap_or_default()
             };
-            node.state = state;
+            (node.state, node.is_told) = (state, false);
             node.ended = Some(at);
             (node.stopping, node.checking, node.is_open, node.is_halted) = (None, None, false, false);
             (node.shards.running, node.shards.retrying) = (0, 0);
@@ -330,6 +330,7 @@ impl View {
             node.away = Span::ZERO;
             (node.blocked_by, node.decided_by, node.expires) = (None, None, None);
             (node.stopping, node.checking, node.is_open, node.is_halted) = (None, None, false, false);
+            node.is_told = false;
             if let Some(sharded) = &mut node.sharded {
                 sharded.reopen(is_whole, why, is_late);
             }
@@ -344,6 +345,7 @@ impl View {
         self.edit(ix, |node| {
             node.decided_by = Some((who.0.to_owned(), who.1.to_owned()));
             node.reason = said;
+            node.is_told = true;
             match resolution {
                 Resolution::Success => node.state = NodeState::Success,
                 Resolution::Failed => node.state = NodeState::Failed,

@@ -47,6 +47,8 @@ pub struct NodeView {
     pub is_open: bool,
     /// What could heal it did not, and a person decides.
     pub is_halted: bool,
+    /// A person said what nobody knew, and the record of what that makes of the stage is still to come.
+    pub is_told: bool,
     /// Who agreed so far, and to what.
     pub votes: Vec<Vote>,
     /// Who decided or resolved it, with their words.
@@ -128,6 +130,7 @@ impl NodeView {
             prompt: String::new(),
             is_open: false,
             is_halted: false,
+            is_told: false,
             votes: Vec::new(),
             decided_by: None,
             outputs: Vec::new(),
