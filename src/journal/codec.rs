@@ -196,7 +196,7 @@ fn put_finished(
         _ => {
             put_attempt(out, context, tag::FINISHED_FULL, attempt);
             put_var(out, took.ms());
-            put_outcome(out, outcome);
+            put_outcome(out, outcome, result.never_ran);
             put_result(out, context, result);
         }
     }
@@ -232,8 +232,13 @@ fn put_result(out: &mut Vec<u8>, context: &mut Context, result: &ShardResult) {
     }
 }
 
-fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
+fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome, never_ran: bool) {
     match outcome {
+        Outcome::TimedOut(clock) if never_ran => {
+            out.push(8);
+            clock.put(out);
+        }
+        Outcome::Cancelled if never_ran => out.push(7),
         Outcome::Success => out.push(0),
         Outcome::Exit(code) => {
             out.push(1);
@@ -307,8 +312,8 @@ fn take_event(tag: u64, from: &mut Take<'_>, context: &mut Context) -> Result<Ev
         tag::FINISHED_FULL => {
             let attempt = take_attempt(from, context)?;
             let took = Span::from_ms(from.var()?);
-            let outcome = take_outcome(from)?;
-            let result = take_result(from, context)?.into();
+            let (outcome, never_ran) = take_outcome(from)?;
+            let result = ShardResult { never_ran, ..take_result(from, context)? }.into();
             Event::ShardFinished { attempt, outcome, took, result }
         }
         tag::SHARD_RETRIED => Event::ShardRetried { attempt: take_attempt(from, context)? },
@@ -426,8 +431,9 @@ fn take_result(from: &mut Take<'_>, context: &mut Context) -> Result<ShardResult
     Ok(result)
 }
 
-fn take_outcome(from: &mut Take<'_>) -> Result<Outcome, Fault> {
-    Ok(match from.byte()? {
+/// An outcome, and whether the attempt was stopped before it was a process.
+fn take_outcome(from: &mut Take<'_>) -> Result<(Outcome, bool), Fault> {
+    let outcome = match from.byte()? {
         0 => Outcome::Success,
         1 => Outcome::Exit(Stored::take(from)?),
         2 => Outcome::Signal(Stored::take(from)?),
@@ -435,8 +441,11 @@ fn take_outcome(from: &mut Take<'_>) -> Result<Outcome, Fault> {
         4 => Outcome::Cancelled,
         5 => Outcome::NotStarted(from.text()?),
         6 => Outcome::BadResult(from.text()?),
+        7 => return Ok((Outcome::Cancelled, true)),
+        8 => return Ok((Outcome::TimedOut(Stored::take(from)?), true)),
         _ => return Err("an unknown outcome"),
-    })
+    };
+    Ok((outcome, false))
 }
 
 fn take_answer(from: &mut Take<'_>, context: &mut Context) -> Result<Answer, Fault> {

@@ -22,8 +22,11 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
         Input::Recover { .. } if state.has_begun => resume(state, at, input, out),
         Input::Done { attempt, outcome, took, result } if is_live => {
             if let Some(flight) = running(state, attempt) {
+                let never_ran = flight.stop.is_some() && matches!(outcome, Outcome::NotStarted(_));
                 let outcome = judge(flight, outcome);
-                let result = state.stamped(attempt, &outcome, result).into();
+                let mut result = state.stamped(attempt, &outcome, result);
+                result.never_ran = never_ran;
+                let result = result.into();
                 out.push(Event::ShardFinished { attempt, outcome, took, result });
             }
         }
@@ -107,12 +110,13 @@ pub(super) fn running(state: &RunState, attempt: Attempt) -> Option<&Flight> {
     state.flights.get((attempt.node, attempt.shard)).filter(|flight| flight.number == attempt.number)
 }
 
-/// What an attempt did means something else once it was asked to stop; one that never started did nothing.
+/// What an attempt did means something else once it was asked to stop. That one was never started is then no fault of the
+/// machine: it was not waited for.
 pub(super) fn judge(flight: &Flight, outcome: Outcome) -> Outcome {
-    match (flight.stop, outcome) {
-        (None, outcome) | (Some(_), outcome @ Outcome::NotStarted(_)) => outcome,
-        (Some((_, StopReason::Clock(clock))), _) => Outcome::TimedOut(clock),
-        (Some(_), _) => Outcome::Cancelled,
+    match flight.stop {
+        None => outcome,
+        Some((_, StopReason::Clock(clock))) => Outcome::TimedOut(clock),
+        Some(_) => Outcome::Cancelled,
     }
 }
 

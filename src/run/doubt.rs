@@ -4,15 +4,16 @@
 //! stage must not be repeated, or how to ask whether it is done. So every such end is kept until the shard starts again,
 //! its `done-if` tells, or a person does.
 
-use super::event::Outcome;
+use super::event::{Outcome, ShardResult};
 use super::shards::{Key, Phase, Step};
 use super::state::RunState;
 use crate::base::{Millis, NodeIx};
 
 impl RunState {
     /// How an attempt ended: what one did that ended by force, or left a bad result, is not known.
-    pub(super) fn doubt_end(&mut self, key: Key, outcome: &Outcome) {
+    pub(super) fn doubt_end(&mut self, key: Key, outcome: &Outcome, result: &ShardResult) {
         match outcome {
+            _ if result.never_ran => {}
             Outcome::Success | Outcome::Exit(_) | Outcome::NotStarted(_) => {}
             Outcome::BadResult(_) | Outcome::Signal(_) | Outcome::TimedOut(_) | Outcome::Cancelled => {
                 self.forced.insert(key);
@@ -83,6 +84,20 @@ impl RunState {
         } else {
             self.make_unknown(key, "its last attempt was ended by force, and it is not idempotent");
         }
+    }
+
+    /// An attempt was stopped before it was a process: nobody has to be asked what it did. By a clock it failed, and how is
+    /// known; else it is as if it had not been started, though nothing of its stage starts any more in this try.
+    pub(super) fn stopped_unstarted(&mut self, at: Millis, key: Key, outcome: &Outcome, is_handed_over: bool) {
+        if matches!(outcome, Outcome::TimedOut(_)) {
+            return self.fail(at, key, outcome);
+        }
+        if is_handed_over {
+            self.shards.forgive(key);
+        } else {
+            self.cells[key.0].cancelled += 1;
+        }
+        self.wait(key, Step::Ready, None);
     }
 
     pub(super) fn stopped(&mut self, key: Key) {

@@ -434,7 +434,8 @@ pub enum Outcome {
     TimedOut(Clock),
     /// Stopped because the run or its scope ended.
     Cancelled,
-    /// It could not be started: a missing tool, a folder that is not there, an expression that failed.
+    /// It could not be started: a missing tool, a folder that is not there, an expression that failed. One that was asked
+    /// to stop before it was started ends as what stopped it.
     NotStarted(String),
     /// It exited with 0 but left something wrong: a declared output missing or of the wrong type.
     BadResult(String),
@@ -458,6 +459,9 @@ pub struct ShardResult {
     pub max_rss_kib: u64,
     /// Warnings about it: processes that had to be swept, output that was cut.
     pub notes: Vec<String>,
+    /// It was stopped before it ever was a process, so that it did nothing, whatever stopped it.
+    #[serde(default)]
+    pub never_ran: bool,
 }
 
 /// Where an attempt's output stands in the run's segments.

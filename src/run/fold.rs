@@ -36,7 +36,9 @@ impl RunState {
             Event::StageSealed { node, root } => self.left.entry(*node).or_default().root = Some(*root),
             Event::ShardsReopened { node } => self.reopen_failed(at, *node),
             Event::ShardFinished { attempt, outcome, took, result } => {
-                self.gauge((attempt.node, attempt.shard), outcome, *took);
+                if !result.never_ran {
+                    self.gauge((attempt.node, attempt.shard), outcome, *took);
+                }
                 self.fold_finished(at, *attempt, outcome, result);
             }
             Event::RetryScheduled { attempt, at: due } => self.fold_scheduled(*attempt, *due),
@@ -163,9 +165,10 @@ impl RunState {
         let key = (attempt.node, attempt.shard);
         let Some(flight) = self.land(key) else { return };
         self.keep_finding(key.0, result);
-        self.cells[key.0].is_dirty |= !matches!(outcome, Outcome::NotStarted(_));
-        self.doubt_end(key, outcome);
+        self.cells[key.0].is_dirty |= !result.never_ran && !matches!(outcome, Outcome::NotStarted(_));
+        self.doubt_end(key, outcome, result);
         match outcome {
+            _ if result.never_ran => self.stopped_unstarted(at, key, outcome, flight.is_handed_over()),
             outcome if self.is_held_by(key.0, outcome) => self.hold_gate(key, outcome, result),
             Outcome::Success => {
                 self.think_done(key.0);

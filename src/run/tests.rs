@@ -33,6 +33,7 @@ mod table;
 mod thought;
 mod timebox;
 mod undo;
+mod unstarted;
 
 /// A run that is told what happens and asked what followed.
 struct Story {

@@ -323,6 +323,22 @@ fn a_stage_that_hangs_in_fetching_can_be_cancelled() {
 }
 
 #[test]
+fn a_stage_that_times_out_in_fetching_has_timed_out_and_has_done_nothing() {
+    let project = project();
+    project.write("environments/catalog.yaml", "keys: {SLOW: {secret: true}}\n");
+    project.write("environments/staging.yaml", "secrets: {SLOW: {from: {command: [./slow]}}}\n");
+    project.script("slow", "#!/bin/sh\n[ -e asked ] && exec sleep 1000\ntouch asked; exit 1\n");
+    project.write("plan.yaml", "version: 1\nenvironment: staging\nstages:\n  first: {run: 'echo hello'}\n  a: {needs: [first], secrets: [SLOW], run: 'echo \"it is ${#SLOW}\"', timeout: 200ms, idempotent: false}\n");
+    // It was never a process, but no tool is missing.
+    let out = project.engine(&["run", "plan.yaml", "--run-id", "one"]).expect(1);
+    assert!(out.stdout.contains("timed-out  a"), "{}", out.stdout);
+    // And although it must not be repeated, nobody is asked what it did.
+    project.script("slow", "#!/bin/sh\necho canary-of-a-source\n");
+    let out = project.engine(&["resume", "one"]).expect(0);
+    assert!(out.stdout.contains("a | it is 18"), "{}", out.stdout);
+}
+
+#[test]
 fn a_run_that_is_taken_up_hears_a_secret_input_from_its_file_again() {
     let project = project();
     project.write("in.yaml", "key: canary-of-a-file\n");

@@ -181,10 +181,14 @@ fn of_shards() -> impl Strategy<Value = Event> {
             let result = Box::new(result);
             Event::ShardRecalled { node, shard, result }
         }),
-        (attempt(), outcome(), any::<u64>(), sealed()).prop_map(|(attempt, outcome, took, result)| {
-            let (took, result) = (Span::from_ms(took), result.into());
-            Event::ShardFinished { attempt, outcome, took, result }
-        }),
+        (attempt(), outcome(), any::<(u64, bool)>(), sealed()).prop_map(
+            |(attempt, outcome, (took, early), result)| {
+                // Only what was stopped can have been stopped too early.
+                let never_ran = early && matches!(outcome, Outcome::TimedOut(_) | Outcome::Cancelled);
+                let (took, result) = (Span::from_ms(took), ShardResult { never_ran, ..result }.into());
+                Event::ShardFinished { attempt, outcome, took, result }
+            },
+        ),
         (attempt(), any::<u64>()).prop_map(|(attempt, at)| Event::RetryScheduled { attempt, at: Millis::new(at) }),
         (attempt(), select(vec![StopKind::Terminate, StopKind::Kill]), stop_reason())
             .prop_map(|(attempt, how, why)| Event::StopRequested { attempt, how, why }),

@@ -7,8 +7,8 @@ use engine::base::{Millis, NodeIx, Span};
 use engine::graph::Graph;
 use engine::graph::model::{Node, Phase as Part};
 use engine::run::event::{
-    Answer, CancelLevel, CancelReason, CheckKind, Clock, NodeState, ReopenReason, Resolution, SkipReason,
-    StopKind, StopReason,
+    Answer, CancelLevel, CancelReason, CheckKind, Clock, NodeState, ReopenReason, Resolution, ShardResult,
+    SkipReason, StopKind, StopReason,
 };
 use engine::run::{Attempt, Event, Outcome};
 
@@ -250,7 +250,7 @@ impl Book {
                 let is_new = self.due.insert(key, *at).is_none();
                 *self.retries.entry(key).or_default() += u32::from(is_new);
             }
-            Event::ShardFinished { attempt, outcome, .. } => self.end(*attempt, outcome),
+            Event::ShardFinished { attempt, outcome, result, .. } => self.end(*attempt, outcome, result),
             Event::ShardLost { attempt } => {
                 let key = (attempt.node, attempt.shard);
                 let was = self.running.remove(&key).expect("only what runs is lost");
@@ -280,7 +280,7 @@ impl Book {
         }
     }
 
-    fn end(&mut self, attempt: Attempt, outcome: &Outcome) {
+    fn end(&mut self, attempt: Attempt, outcome: &Outcome, result: &ShardResult) {
         let key = (attempt.node, attempt.shard);
         let run = self.running.remove(&key).expect("the fence");
         assert_eq!(run.number, attempt.number, "the fence");
@@ -296,9 +296,9 @@ impl Book {
             Outcome::Cancelled if run.stop.is_some_and(|(.., first)| first == StopReason::HandOver) => {
                 // As if its engine had died: it starts again, or somebody is asked what it did.
                 self.first.remove(&key);
-                self.force(key);
-                return;
+                return if result.never_ran {} else { self.force(key) };
             }
+            _ if result.never_ran => {}
             Outcome::Cancelled | Outcome::Signal(_) | Outcome::TimedOut(_) => self.force(key),
             Outcome::BadResult(_) if !self.graph.nodes[key.0].rules.idempotent => self.force(key),
             Outcome::BadResult(_) => drop(self.forced.insert(key)),

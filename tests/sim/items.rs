@@ -272,10 +272,13 @@ impl Items {
                 (*first..first + count).for_each(|shard| self.start(book, state, at, (*node, shard)));
             }
             Event::ShardRetried { attempt } => self.start(book, state, at, (attempt.node, attempt.shard)),
-            Event::ShardFinished { attempt, outcome, took, .. } => {
-                self.time(book, *attempt, outcome, *took);
+            Event::ShardFinished { attempt, outcome, took, result } => {
+                if !result.never_ran {
+                    self.time(book, *attempt, outcome, *took);
+                }
                 let fate = match outcome {
                     Outcome::Success => Fate::Done,
+                    _ if result.never_ran => Fate::Failed,
                     Outcome::Exit(_) | Outcome::NotStarted(_) => Fate::Failed,
                     _ => Fate::Doubt,
                 };

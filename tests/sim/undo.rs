@@ -56,7 +56,9 @@ impl Book {
 
     pub(crate) fn hear_undo(&mut self, event: &Event) {
         match event {
-            Event::ShardFinished { attempt, outcome, .. } if !matches!(outcome, Outcome::NotStarted(_)) => {
+            Event::ShardFinished { attempt, outcome, result, .. }
+                if !result.never_ran && !matches!(outcome, Outcome::NotStarted(_)) =>
+            {
                 self.undos.dirty.insert(attempt.node);
             }
             Event::ShardLost { attempt } => {

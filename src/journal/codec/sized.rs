@@ -8,7 +8,7 @@ use crate::base::{Digest, Millis, NodeIx, Span};
 use crate::graph::shards::Cut;
 use crate::journal::bytes::{Fault, Take, put_bytes, put_var};
 use crate::journal::codes::Stored;
-use crate::run::event::{Attempt, CancelReason, Event, HealStep, ReopenReason, SecretFact};
+use crate::run::event::{Attempt, CancelReason, Event, HealStep, ReopenReason, SecretFact, ShardResult};
 
 /// Whether `event` is one of them. `ShardFinished` with a digest is one, too.
 pub(super) fn holds(event: &Event) -> bool {
@@ -79,7 +79,7 @@ fn put_payload(out: &mut Vec<u8>, event: &Event) -> u64 {
             put_var(out, u64::from(attempt.shard));
             put_var(out, u64::from(attempt.number));
             put_var(out, took.ms());
-            put_outcome(out, outcome);
+            put_outcome(out, outcome, result.never_ran);
             put_result(out, &mut Context::default(), result);
             put_digest(out, result.digest);
             tag::FINISHED_SEALED
@@ -264,8 +264,9 @@ pub(super) fn take(tag: u64, payload: &[u8]) -> Result<Decoded, Fault> {
         }
         tag::FINISHED_SEALED => {
             let attempt = Attempt { node: Stored::take(from)?, shard: from.u32()?, number: from.u16()? };
-            let (took, outcome) = (Span::from_ms(from.var()?), take_outcome(from)?);
-            Event::ShardFinished { attempt, outcome, took, result: take_sealed(from)?.into() }
+            let (took, (outcome, never_ran)) = (Span::from_ms(from.var()?), take_outcome(from)?);
+            let result = ShardResult { never_ran, ..take_sealed(from)? }.into();
+            Event::ShardFinished { attempt, outcome, took, result }
         }
         tag::SHARD_RECALLED => {
             let (node, shard) = (Stored::take(from)?, from.u32()?);
@@ -324,7 +325,7 @@ fn take_later(tag: u64, from: &mut Take<'_>) -> Result<Decoded, Fault> {
     Ok(Decoded::Known(event))
 }
 
-fn take_sealed(from: &mut Take<'_>) -> Result<crate::run::event::ShardResult, Fault> {
+fn take_sealed(from: &mut Take<'_>) -> Result<ShardResult, Fault> {
     let mut result = take_result(from, &mut Context::default())?;
     if from.bool()? {
         result.digest = Some(take_digest(from)?);

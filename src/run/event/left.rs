@@ -19,6 +19,7 @@ impl Left {
         cpu_us: 0,
         max_rss_kib: 0,
         notes: Vec::new(),
+        never_ran: false,
     };
 }
 
