@@ -414,12 +414,12 @@ impl RunState {
         self.unplace(node);
         self.reopen.remove(&node);
         self.deferred.remove(&node);
-        self.end_halt(at, node);
         let cell = &mut self.cells[node];
         cell.ended = Some(at);
         cell.is_down &= state != NodeState::Success;
         cell.resolved = None;
         self.set_state(node, state);
+        self.end_halt(at, node);
         // Of background work a person may still say what it was when the foreground is over.
         let is_let_go = self.cancel.is_some() && !self.is_background(node);
         if state.is_final() || is_let_go || self.node(node).phase == Part::Finally {

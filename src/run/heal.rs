@@ -10,7 +10,8 @@
 //! - No more than `heal-depth` bodies are tried for one failure. If there is another one, the run halts: nothing starts in it
 //!   any more until a person releases the stage, which is then tried again from the first body on, or rejects it, and
 //!   then the failure counts. So nothing loops without a person in the loop.
-//! - A run that drains or is cancelled heals nothing any more: the failure counts.
+//! - A run that drains or is cancelled heals nothing any more: the failure counts. So it does of a stage of which a person had
+//!   to say what nobody knew: whoever looked at it decides, and a resume heals it.
 //! - A stage that is opened again, by a resume of a run that was over or by an order, begins with its first body again. One
 //!   whose plan was edited does, too.
 

@@ -77,6 +77,7 @@ fn a_person_who_does_not_release_it_lets_the_failure_count() {
     story.fails(0).succeeds(2).wait(100).fails(0).decides(0, false);
     story.is(0, NodeState::Failed).is(1, NodeState::Blocked);
     assert_eq!(story.verdict().state, RunEnd::Failed);
+    assert_eq!(story.verdict().failed, [n(0)], "it ends once");
 }
 
 #[test]
