@@ -43,6 +43,7 @@ impl View {
         }
         self.nodes = nodes;
         self.hide_cells();
+        self.forget_healing();
         self.change_goals(&old.objectives);
         self.recount();
         let usual = std::mem::take(&mut self.expected);

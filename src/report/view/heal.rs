@@ -1,6 +1,9 @@
 //! Healing as it is seen: bodies wake, and what they heal is tried again.
 
+use std::sync::Arc;
+
 use crate::base::NodeIx;
+use crate::graph::model::Phase;
 use crate::run::event::{HealStep, NodeState, Outcome};
 
 use super::View;
@@ -50,6 +53,14 @@ impl View {
     pub(super) fn sleep_ladder(&mut self, ix: NodeIx) {
         self.forget(ix);
         for body in self.graph().ladder(ix).to_vec() {
+            self.sleep_on(body);
+        }
+    }
+
+    /// The plan was edited: healing begins anew, by its new text.
+    pub(super) fn forget_healing(&mut self) {
+        let graph = Arc::clone(self.graph());
+        for (body, _) in graph.nodes.pairs().filter(|(_, node)| node.phase == Phase::Heal) {
             self.sleep_on(body);
         }
     }
