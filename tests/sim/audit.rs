@@ -111,10 +111,15 @@ fn failures_have_their_policy(book: &Book) {
         if policy == Policy::Kill && is_main {
             let spared = book.running.iter().find(|(key, run)| run.stop.is_none() && is_inside(book, key.0, node));
             // A handler of the failure starts after it, and is no part of what failed.
-            let is_later = |key: Key| book.graph.nodes[key.0].needs.iter().any(|need| need.accept.failed);
+            let is_later = |node: NodeIx| book.graph.nodes[node].needs.iter().any(|need| need.accept.failed);
             // Nor does what is started again for the rest of the run.
-            let is_spared = |key: Key| is_later(key) || book.restarting.contains(&key.0);
-            assert!(spared.is_none_or(|(key, _)| is_spared(*key)), "{spared:?} is spared by the kill of {node:?}");
+            let is_spared = |node: NodeIx| is_later(node) || book.restarting.contains(&node);
+            // What heals a stage goes with it.
+            let stage = |key: &Key| book.graph.nodes[key.0].heals.unwrap_or(key.0);
+            assert!(
+                spared.is_none_or(|(key, _)| is_spared(stage(key))),
+                "{spared:?} is spared by the kill of {node:?}"
+            );
         }
     }
 }

@@ -97,6 +97,7 @@ pub(crate) struct Book {
     pub(crate) late: Late,
     pub(crate) undos: crate::undo::Undos,
     pub(crate) backs: crate::background::Backs,
+    pub(crate) heals: crate::ladder::Heals,
 }
 
 impl Book {
@@ -136,6 +137,7 @@ impl Book {
             late: Late::new(&versions[0]),
             undos: crate::undo::Undos::default(),
             backs: crate::background::Backs::default(),
+            heals: crate::ladder::Heals::default(),
         }
     }
 
@@ -205,13 +207,12 @@ impl Book {
             self.change(*version, items);
         }
         self.hear_background(event);
+        self.hear_healing(event);
         let states = &self.states;
         self.due.retain(|key, _| !states.contains_key(&key.0));
-        let waits =
-            self.is_paused || self.is_frozen || self.stages.iter().any(|(node, stage)| self.waits(*node, stage));
-        let is_delayed = !self.is_paused
-            && !self.is_frozen
-            && self.due.iter().any(|(key, &due)| due > at && self.is_open(key.0));
+        let is_held = self.is_paused || self.is_frozen || self.is_guarded();
+        let waits = is_held || self.stages.iter().any(|(node, stage)| self.waits(*node, stage));
+        let is_delayed = !is_held && self.due.iter().any(|(key, &due)| due > at && self.is_open(key.0));
         let is_busy = !self.running.is_empty() || !self.checks.is_empty() || is_delayed;
         self.ticks = self.has_begun && !self.is_over && !self.is_suspended && (is_busy || !waits);
     }
@@ -296,7 +297,10 @@ impl Book {
             Outcome::Cancelled if run.stop.is_some_and(|(.., first)| first == StopReason::HandOver) => {
                 // As if its engine had died: it starts again, or somebody is asked what it did.
                 self.first.remove(&key);
-                return if result.never_ran {} else { self.force(key) };
+                return if result.never_ran {
+                } else {
+                    self.force(key)
+                };
             }
             _ if result.never_ran => {}
             Outcome::Cancelled | Outcome::Signal(_) | Outcome::TimedOut(_) => self.force(key),

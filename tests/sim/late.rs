@@ -9,7 +9,7 @@ use engine::graph::model::{Phase, Policy};
 use engine::graph::objective::{Group, Objective, OnBreach, Readiness, Subject};
 use engine::graph::{Graph, Parts};
 use engine::run::Event;
-use engine::run::event::{Case, CaseKind, NodeState, ReopenReason, Severity};
+use engine::run::event::{Case, CaseKind, HealStep, NodeState, ReopenReason, Severity};
 
 use crate::book::Book;
 use crate::plan::{Dice, Kind};
@@ -176,6 +176,7 @@ impl Late {
                 let (kind, severity, node) = (CaseKind::Halted, Severity::Critical, Some(attempt.node));
                 self.owed.push(Case { kind, severity, node, words: "guardian.halt: no verdict".to_owned() });
             }
+            Event::Healing { node, step: HealStep::Halted { .. } } => self.owed.push(book.halt(*node)),
             Event::NodeFinished { node, state, .. } => self.owe(book, *node, *state),
             Event::NodeReopened { node, why } => self.reopen(book, *node, *why),
             Event::ShardsReopened { node } | Event::BackgroundRequeued { node, .. } => {

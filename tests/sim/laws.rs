@@ -54,6 +54,7 @@ pub(crate) fn check(book: &Book, state: &RunState, at: Millis, event: &Event) {
             let had_ended_well = book.state(*node).is_success() && book.graph.nodes[*node].phase != Phase::Finally;
             assert!(by_person || !had_ended_well, "promise 2: {node:?} is reopened");
         }
+        Event::Healing { node, step } => crate::ladder::may_heal(book, at, *node, *step),
         Event::CancelRaised { level, why, .. } => cancel_has_a_reason(book, at, *level, *why),
         Event::NodeDeferred { node, .. } => {
             let (until, is_over) = book.holding_box().expect("a time box");
@@ -136,6 +137,7 @@ fn may_start(book: &Book, at: Millis, attempt: Attempt) {
     assert!(book.due.get(&key).is_none_or(|&due| at >= due), "{attempt:?} before it is due");
     may_act(book, attempt.node);
     crate::undo::may_undo(book, attempt.node);
+    crate::ladder::may_start(book, at, attempt.node);
     if let Some((until, _)) = book.holding_box() {
         assert!(!book.deferred.contains(&attempt.node), "{key:?} was deferred");
         assert!(fits(&node.rules, until.since(at)), "{key:?} does not fit into the time box");
@@ -160,11 +162,12 @@ fn may_act(book: &Book, node: NodeIx) {
         (Phase::Background, _) => crate::background::may_act(book, node),
         (Phase::Main | Phase::Heal, None) => {}
         (Phase::Main | Phase::Heal, Some((level, why))) => {
+            let stage = book.graph.nodes[node].heals.unwrap_or(node);
             let drains = level == CancelLevel::Drain && matches!(why, CancelReason::Failure(_));
             let is_ordered = why == CancelReason::Rollback && level < CancelLevel::Kill;
-            let is_up = (is_ordered || book.undos.why.is_some()) && book.restarting.contains(&node);
+            let is_up = (is_ordered || book.undos.why.is_some()) && book.restarting.contains(&stage);
             assert!(
-                is_up || drains && (handles_failure(book, node) || book.restarting.contains(&node)),
+                is_up || drains && (handles_failure(book, stage) || book.restarting.contains(&stage)),
                 "{node:?} acts after a cancel"
             );
         }
@@ -212,7 +215,8 @@ pub(crate) fn is_startable(book: &Book, state: &RunState, node: NodeIx) -> bool 
     let is_open = is_its_phase && it.selected && !has_ended(book, node);
     let is_plain = !it.rules.is_approval && it.rules.pools.is_empty() && !is_asked;
     let is_boxed = book.holding_box().is_some() && book.deferred.contains(&node);
-    let is_held = is_boxed || counts_on(book, node).iter().any(|it| book.restarting.contains(it));
+    let is_healed = book.is_guarded() || book.is_being_healed(node);
+    let is_held = is_boxed || is_healed || counts_on(book, node).iter().any(|it| book.restarting.contains(it));
     is_open
         && !is_held
         && !has_rate
@@ -315,7 +319,7 @@ pub(crate) fn policy(book: &Book, node: NodeIx) -> Policy {
 pub(crate) fn is_inside(book: &Book, node: NodeIx, of: NodeIx) -> bool {
     let (scopes, nodes) = (&book.graph.scopes, &book.graph.nodes);
     let mut chain = std::iter::successors(Some(nodes[node].scope), |&scope| scopes[scope].parent);
-    nodes[node].phase == Phase::Main && chain.any(|scope| scope == nodes[of].scope)
+    matches!(nodes[node].phase, Phase::Main | Phase::Heal) && chain.any(|scope| scope == nodes[of].scope)
 }
 
 /// What the only condition of a stage comes to; none when it can't be told.
@@ -413,6 +417,7 @@ fn end_is_true(book: &Book, run: &RunState, node: NodeIx, end: NodeState, reason
     if matches!(end, NodeState::Failed | NodeState::TimedOut) {
         assert_ne!(it.rules.allow_failure, AllowFailure::Any, "{node:?} is allowed to fail");
         tried_enough(book, node);
+        crate::ladder::has_tried(book, node);
     }
 }
 
@@ -459,9 +464,12 @@ fn gate_opens(book: &Book, state: &RunState, at: Millis, node: NodeIx, expires: 
     let it = &book.graph.nodes[node];
     may_act(book, node);
     let held = book.stage(node).held;
-    assert!((it.rules.is_approval || held.is_some()) && state.state(node) == NodeState::Waiting);
+    let is_halted = book.heals.is_halted(node);
+    let asks = it.rules.is_approval || held.is_some() || is_halted;
+    assert!(asks && (is_halted || state.state(node) == NodeState::Waiting));
     assert!(book.stage(node).opened.is_none() && book.stage(node).decided.is_none(), "{node:?} asks twice");
     let wait = match held {
+        _ if is_halted => None,
         Some(is_halt) => it.rules.hold.filter(|_| !is_halt),
         None => it.rules.timeout,
     };

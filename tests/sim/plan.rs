@@ -81,7 +81,8 @@ fn condition(kind: Kind, dice: &mut Dice, node: &Node, ids: &[Box<str>]) -> Opti
     Some(Condition { text: text.into(), place: node.place, frame: 0, views })
 }
 
-fn rules(dice: &mut Dice, node: &mut Node) {
+/// Rules of a stage that say anything.
+pub(crate) fn rules(dice: &mut Dice, node: &mut Node) {
     let rules = &mut node.rules;
     rules.grace = Span::from_ms(dice.below(50));
     rules.expected = Span::from_ms(dice.below(200));
@@ -319,6 +320,7 @@ pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
         crate::background::lay(seed, &mut parts);
         pledge(seed, kind, &mut parts);
         undo(seed, kind, &mut parts);
+        crate::ladder::lay(seed, kind, &mut parts);
         Arc::new(Graph::assemble(parts).expect("needs point backwards"))
     };
     all.into_iter().map(assemble).collect()

@@ -39,7 +39,11 @@ impl Undos {
 impl Book {
     /// Whether `node` counts: it is a stage, or woke.
     pub(crate) fn is_awake(&self, node: NodeIx) -> bool {
-        self.graph.nodes[node].phase != Phase::Rollback || self.undos.awake.contains(&node)
+        match self.graph.nodes[node].phase {
+            Phase::Rollback => self.undos.awake.contains(&node),
+            Phase::Heal => self.heals.awake.contains(&node),
+            _ => true,
+        }
     }
 
     /// Woken nodes that did not end well.

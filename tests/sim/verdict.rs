@@ -20,7 +20,7 @@ impl Book {
     pub(crate) fn has_failed(&self) -> bool {
         let bad = [NodeState::Failed, NodeState::TimedOut, NodeState::Unknown];
         let counts = |(node, state): (&NodeIx, &NodeState)| match state {
-            _ if self.is_background(*node) => false,
+            _ if self.is_background(*node) || self.graph.nodes[*node].heals.is_some() => false,
             NodeState::Unknown => true,
             NodeState::Blocked => !self.graph.is_optional(*node),
             state => bad.contains(state) && !self.graph.is_optional(*node),
@@ -69,7 +69,8 @@ pub(crate) fn is_true(book: &Book, verdict: &Verdict) {
     let mut failed = verdict.failed.clone();
     failed.sort();
     let counts = |state: NodeState| matches!(state, NodeState::Failed | NodeState::TimedOut);
-    let bad = book.states.iter().filter(|it| counts(*it.1) && !book.graph.is_optional(*it.0)).map(|it| *it.0);
+    let is_ours = |node: NodeIx| !book.graph.is_optional(node) && book.graph.nodes[node].heals.is_none();
+    let bad = book.states.iter().filter(|it| counts(*it.1) && is_ours(*it.0)).map(|it| *it.0);
     assert!(failed.iter().copied().eq(bad), "{failed:?} failed, says the verdict");
     for (node, it) in book.graph.nodes.pairs() {
         let counts = book.is_awake(node) && it.phase != Phase::Background;

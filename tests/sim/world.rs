@@ -130,6 +130,7 @@ impl World {
         for (at, event) in &whole.log[..count] {
             world.show(&format_args!("({} {event:?})", at.raw()));
             let items = world.items.clone();
+            world.book.heals.look(world.core.state(), event);
             world.consents.check(world.core.state(), *at, event);
             world.items.hear(&world.book, world.core.state(), *at, event);
             world.core.replay(*at, event);
@@ -291,6 +292,7 @@ impl World {
             self.items.check(&self.book, &replayed, *at, event);
             // The items know best what an edit leaves of a stage.
             let items = self.items.clone();
+            self.book.heals.look(&replayed, event);
             self.items.hear(&self.book, &replayed, *at, event);
             replayed.fold(*at, event);
             self.book.hear(*at, event, &items);
