@@ -9,7 +9,7 @@ use super::event::{
 };
 use super::shards::{Flight, Key, Phase, Step};
 use super::state::{Gate, Lane, RunState};
-use super::verdict::expiry;
+use super::verdict::{expiry, said};
 use crate::base::{Millis, NodeIx, Span, limits};
 use crate::graph::model::{Phase as Part, Policy};
 
@@ -495,8 +495,4 @@ impl RunState {
         self.end_background();
         self.timers.clear();
     }
-}
-
-fn said(word: &str, by: &str, note: &str) -> String {
-    if note.is_empty() { format!("{word} by {by}") } else { format!("{word} by {by}: {note}") }
 }

@@ -188,3 +188,8 @@ pub(super) fn expiry(clock: Clock) -> &'static str {
         Clock::Finally => "the budget of `finally` is used up",
     }
 }
+
+/// What a person made of a stage, with their words.
+pub(super) fn said(word: &str, by: &str, note: &str) -> String {
+    if note.is_empty() { format!("{word} by {by}") } else { format!("{word} by {by}: {note}") }
+}

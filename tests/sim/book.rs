@@ -160,11 +160,6 @@ impl Book {
         if self.ticks { self.used + at.since(self.last) } else { self.used }
     }
 
-    /// Whether somebody cancelled the run, so that it ends as cancelled.
-    pub(crate) fn by_person(&self) -> bool {
-        matches!(self.cancel, Some((_, CancelReason::Person | CancelReason::Terminated)))
-    }
-
     fn start(&mut self, at: Millis, attempt: Attempt) {
         let key = (attempt.node, attempt.shard);
         self.running.insert(key, Run { number: attempt.number, started: at, stop: None });
@@ -211,7 +206,9 @@ impl Book {
         let states = &self.states;
         self.due.retain(|key, _| !states.contains_key(&key.0));
         let is_held = self.is_paused || self.is_frozen || self.is_guarded();
-        let waits = is_held || self.stages.iter().any(|(node, stage)| self.waits(*node, stage));
+        let is_asked =
+            |(node, stage): (&NodeIx, &Stage)| stage.opened.is_some() || self.state(*node) == NodeState::Unknown;
+        let waits = is_held || self.stages.iter().any(is_asked);
         let is_delayed = !is_held && self.due.iter().any(|(key, &due)| due > at && self.is_open(key.0));
         let is_busy = !self.running.is_empty() || !self.checks.is_empty() || is_delayed;
         self.ticks = self.has_begun && !self.is_over && !self.is_suspended && (is_busy || !waits);
@@ -233,10 +230,6 @@ impl Book {
     pub(crate) fn knows_time(&self) -> bool {
         let has_rate = |node: &Node| node.rules.split.as_ref().is_some_and(|split| split.rate.is_some());
         !self.versions.iter().any(|graph| graph.nodes.iter().any(has_rate))
-    }
-
-    fn waits(&self, node: NodeIx, stage: &Stage) -> bool {
-        stage.opened.is_some() || self.state(node) == NodeState::Unknown
     }
 
     fn hear_shard(&mut self, at: Millis, event: &Event) {
@@ -297,10 +290,10 @@ impl Book {
             Outcome::Cancelled if run.stop.is_some_and(|(.., first)| first == StopReason::HandOver) => {
                 // As if its engine had died: it starts again, or somebody is asked what it did.
                 self.first.remove(&key);
-                return if result.never_ran {
-                } else {
-                    self.force(key)
-                };
+                if !result.never_ran {
+                    self.force(key);
+                }
+                return;
             }
             _ if result.never_ran => {}
             Outcome::Cancelled | Outcome::Signal(_) | Outcome::TimedOut(_) => self.force(key),

@@ -2,7 +2,7 @@
 
 use engine::base::{Millis, NodeIx};
 use engine::graph::model::Phase;
-use engine::run::event::{CancelLevel, NodeState, RunEnd, Verdict};
+use engine::run::event::{CancelLevel, CancelReason, NodeState, RunEnd, Verdict};
 
 use crate::book::Book;
 use crate::laws::has_ended;
@@ -15,6 +15,11 @@ impl Book {
     /// The time box, while it decides what starts: a run that comes to its end is not held back.
     pub(crate) fn holding_box(&self) -> Option<(Millis, bool)> {
         self.time_box.filter(|_| self.cancel.is_none())
+    }
+
+    /// Whether somebody cancelled the run, so that it ends as cancelled.
+    pub(crate) fn by_person(&self) -> bool {
+        matches!(self.cancel, Some((_, CancelReason::Person | CancelReason::Terminated)))
     }
 
     pub(crate) fn has_failed(&self) -> bool {
