@@ -70,7 +70,7 @@ impl Graph {
         fields.push(("idle-timeout", span(rules.idle)));
         fields.push(("queue-timeout", span(rules.queue)));
         fields.push(("grace", rules.grace.to_string()));
-        fields.push(("retry", rules.retry.as_ref().map(retry).unwrap_or_default()));
+        fields.push(("retry", rules.retry.as_deref().map(retry).unwrap_or_default()));
         let pools: Vec<String> = rules
             .pools
             .iter()

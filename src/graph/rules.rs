@@ -27,7 +27,7 @@ pub struct Rules {
     /// Time between the stop signal and KILL.
     pub grace: Span,
     /// `retry`.
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
     /// Pools and weights.
     pub pools: Vec<(PoolIx, u32)>,
     /// `allow-failure`.

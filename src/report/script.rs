@@ -39,7 +39,7 @@ pub(super) fn graph() -> Arc<Graph> {
     let mut nodes: Vec<Node> =
         ["build", "test", "pack", "approve", "deploy", "notify"].into_iter().map(Node::plain).collect();
     nodes[1].needs = vec![need(BUILD)];
-    nodes[1].rules.retry = Some(Retry {
+    nodes[1].rules.retry = Some(Box::new(Retry {
         max: 1,
         delay: Span::from_secs(2),
         backoff: 1.0,
@@ -47,7 +47,7 @@ pub(super) fn graph() -> Arc<Graph> {
         jitter: false,
         when: Vec::new(),
         within: None,
-    });
+    }));
     nodes[2].needs = vec![need(BUILD)];
     nodes[2].rules.shards = 50;
     nodes[2].group = Some("assets".into());

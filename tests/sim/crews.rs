@@ -22,14 +22,16 @@ fn plan(dice: &mut Dice) -> Arc<Graph> {
         let mut node = Node::plain(&format!("s{at}"));
         node.rules.grace = Span::from_ms(5);
         node.rules.idempotent = dice.chance(80);
-        node.rules.retry = dice.chance(60).then(|| Retry {
-            max: 1 + dice.small(2),
-            delay: Span::from_ms(dice.below(10)),
-            backoff: 1.0,
-            max_delay: None,
-            jitter: false,
-            when: Vec::new(),
-            within: None,
+        node.rules.retry = dice.chance(60).then(|| {
+            Box::new(Retry {
+                max: 1 + dice.small(2),
+                delay: Span::from_ms(dice.below(10)),
+                backoff: 1.0,
+                max_delay: None,
+                jitter: false,
+                when: Vec::new(),
+                within: None,
+            })
         });
         if dice.chance(75) {
             let count = u64::from(dice.small(12));

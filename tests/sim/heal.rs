@@ -25,7 +25,7 @@ fn plan(dice: &mut Dice) -> Arc<Graph> {
         node.rules.shards = if dice.chance(25) { 1 + dice.small(4) } else { 1 };
         node.rules.timeout = dice.chance(30).then(|| Span::from_ms(40));
         node.rules.grace = Span::from_ms(5);
-        node.rules.retry = dice.chance(40).then(|| retry(dice));
+        node.rules.retry = dice.chance(40).then(|| Box::new(retry(dice)));
         nodes.push(node);
     }
     for stage in 0..count {
@@ -37,7 +37,7 @@ fn plan(dice: &mut Dice) -> Arc<Graph> {
             (body.phase, body.heals) = (Phase::Heal, Some(NodeIx::new(stage)));
             body.rules.cool_down = Span::from_ms(dice.below(50));
             body.rules.grace = Span::from_ms(5);
-            body.rules.retry = dice.chance(20).then(|| retry(dice));
+            body.rules.retry = dice.chance(20).then(|| Box::new(retry(dice)));
             nodes.push(body);
         }
     }

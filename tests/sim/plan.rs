@@ -104,7 +104,7 @@ pub(crate) fn rules(dice: &mut Dice, node: &mut Node) {
         rules.queue = Some(Span::from_ms(dice.below(1000)));
     }
     if dice.chance(40) {
-        rules.retry = Some(Retry {
+        rules.retry = Some(Box::new(Retry {
             max: dice.small(4),
             delay: Span::from_ms(dice.below(100)),
             backoff: 2.0,
@@ -112,7 +112,7 @@ pub(crate) fn rules(dice: &mut Dice, node: &mut Node) {
             jitter: dice.chance(50),
             when: when(dice),
             within: dice.chance(20).then(|| Span::from_ms(100 + dice.below(500))),
-        });
+        }));
     }
     if dice.chance(10) {
         let some = AllowFailure::Exit(vec![1]);

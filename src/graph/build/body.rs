@@ -352,7 +352,7 @@ impl<'a> Builder<'a> {
             rules.grace = grace;
         }
         let retry = layers.common.iter().find_map(|(common, cx)| Some((common.retry.as_ref()?, cx)));
-        rules.retry = retry.and_then(|(retry, cx)| self.retry(retry, cx));
+        rules.retry = retry.and_then(|(retry, cx)| self.retry(retry, cx)).map(Box::new);
         rules.allow_failure = match (&layers.own.allow_failure, &layers.body.allow_failure) {
             (AllowFailure::No, of_body) => of_body.clone(),
             (own, _) => own.clone(),

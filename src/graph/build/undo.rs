@@ -88,7 +88,7 @@ impl Builder<'_> {
         let mut rules = self.rules(&layers, false);
         rules.pools.clone_from(&node.rules.pools);
         // What makes a stage worth another try says nothing of what undoes it, and nobody waits for a place to undo.
-        rules.retry = self.own_retry(body, cx);
+        rules.retry = self.own_retry(body, cx).map(Box::new);
         rules.queue = None;
         // The time of a stage without items, or of none, is no time for undoing it.
         rules.expected = Span::from_secs(1);

@@ -52,7 +52,7 @@ fn release(cells: usize) -> Graph {
     nodes[2].conditions = vec![Condition { text, place, frame: 0, views: Vec::new() }];
     nodes[3].rules.pools = vec![(PoolIx::new(0), 1)];
     nodes[3].rules.idempotent = false;
-    nodes[3].rules.retry = Some(Retry {
+    nodes[3].rules.retry = Some(Box::new(Retry {
         max: 2,
         delay: Span::from_secs(2),
         backoff: 2.0,
@@ -60,7 +60,7 @@ fn release(cells: usize) -> Graph {
         jitter: true,
         when: Vec::new(),
         within: None,
-    });
+    }));
     nodes[4].rules.shards = 500;
     for at in 0..cells {
         let mut cell = node(&format!("rollout:r{at}"), &[3, 4], "./ship");

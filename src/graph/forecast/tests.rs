@@ -60,14 +60,14 @@ fn a_shard_is_bounded_by_attempts_delays_grace_and_within() {
         when: Vec::new(),
         within: None,
     };
-    stage.rules.retry = Some(retry.clone());
+    stage.rules.retry = Some(Box::new(retry.clone()));
     // 5 × (10 + 1) + 2 + 4 + 5 + 5
     assert_eq!(worst::of_shard(&stage), Some(Span::from_secs(71)));
-    stage.rules.retry = Some(Retry { within: Some(Span::from_secs(30)), ..retry.clone() });
+    stage.rules.retry = Some(Box::new(Retry { within: Some(Span::from_secs(30)), ..retry.clone() }));
     assert_eq!(worst::of_shard(&stage), Some(Span::from_secs(31)));
     stage.rules.timeout = None;
     assert_eq!(worst::of_shard(&stage), Some(Span::from_secs(31)), "`within` alone bounds it");
-    stage.rules.retry = Some(retry);
+    stage.rules.retry = Some(Box::new(retry));
     assert_eq!(worst::of_shard(&stage), None);
 }
 
@@ -76,7 +76,7 @@ fn a_bound_saturates_instead_of_wrapping() {
     let mut stage = node("a", &[], 1);
     stage.rules.timeout = Some(Span::from_ms(u64::MAX));
     stage.rules.shards = u32::MAX;
-    stage.rules.retry = Some(Retry {
+    stage.rules.retry = Some(Box::new(Retry {
         max: u32::MAX,
         delay: Span::from_ms(u64::MAX),
         backoff: 1e300,
@@ -84,7 +84,7 @@ fn a_bound_saturates_instead_of_wrapping() {
         jitter: false,
         when: Vec::new(),
         within: None,
-    });
+    }));
     let seen = look(&graph(vec![stage]));
     assert_eq!(seen.worst, Worst::Stages(Span::from_ms(limits::MAX_SPAN_MS)));
     assert_eq!(seen.attempts, u64::from(u32::MAX) * u64::from(u32::MAX));

@@ -39,7 +39,7 @@ pub(super) fn attempts(graph: &Graph, ix: NodeIx) -> u64 {
 
 /// Attempts of one shard with its re-tries.
 pub(super) fn each(node: &Node) -> u64 {
-    node.rules.retry.as_ref().map_or(1, |retry: &Retry| u64::from(retry.max.saturating_add(1)))
+    node.rules.retry.as_ref().map_or(1, |retry| u64::from(retry.max.saturating_add(1)))
 }
 
 /// Longest time of one shard, from its first start:
@@ -51,7 +51,7 @@ pub(super) fn of_shard(node: &Node) -> Option<Span> {
         return rules.timeout;
     }
     let attempts = rules.retry.as_ref().map_or(1, |retry| u128::from(retry.max) + 1);
-    let delays = rules.retry.as_ref().map_or(0, delays_ms);
+    let delays = rules.retry.as_deref().map_or(0, delays_ms);
     let tries = rules.timeout.map(|timeout| {
         let attempt = u128::from(timeout.ms()) + u128::from(rules.grace.ms());
         bounded(attempt.saturating_mul(attempts).saturating_add(delays))

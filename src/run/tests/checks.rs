@@ -28,7 +28,7 @@ fn done_if_is_asked_after_a_timeout_and_after_a_signal_but_not_after_an_exit() {
     let node = || {
         stage("migrate", |node| {
             (node.rules.has_done_if, node.rules.idempotent) = (true, false);
-            node.rules.retry = Some(retry(3, 0));
+            node.rules.retry = Some(Box::new(retry(3, 0)));
         })
     };
     let mut story = Story::of(vec![node()]);
@@ -47,7 +47,7 @@ fn a_bad_result_of_what_is_not_idempotent_is_asked_about_and_never_just_repeated
     let bad = || Outcome::BadResult("failed to read `$ENGINE_OUTPUT`".to_owned());
     let retried = |node: &mut Node| {
         node.rules.idempotent = false;
-        node.rules.retry = Some(retry(3, 0));
+        node.rules.retry = Some(Box::new(retry(3, 0)));
     };
     let mut story = Story::of(vec![stage("migrate", retried)]);
     story.ends(0, bad()).is(0, NodeState::Unknown).starts(&[]);

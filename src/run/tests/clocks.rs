@@ -47,7 +47,7 @@ fn silence_counts_only_with_an_idle_clock() {
 
 #[test]
 fn a_failure_is_retried_within_its_budget() {
-    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(retry(2, 1000)))]);
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(Box::new(retry(2, 1000))))]);
     let scheduled = |number, at| Event::RetryScheduled {
         attempt: Attempt { node: n(0), shard: 0, number },
         at: Millis::new(at),
@@ -62,7 +62,7 @@ fn a_failure_is_retried_within_its_budget() {
 fn delays_grow_up_to_their_maximum_and_are_spread_by_the_seed() {
     let delays = |jitter| {
         let rule = Retry { backoff: 2.0, max_delay: Some(Span::from_ms(3000)), jitter, ..retry(4, 1000) };
-        let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(rule))]);
+        let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(Box::new(rule)))]);
         let mut delays = Vec::new();
         for _ in 0..4 {
             story.fails(0);
@@ -84,7 +84,7 @@ fn delays_grow_up_to_their_maximum_and_are_spread_by_the_seed() {
 fn when_says_what_is_retried() {
     use crate::plan::model::RetryWhen;
     let rule = Retry { when: vec![RetryWhen::Exit(vec![69]), RetryWhen::Signal], ..retry(5, 0) };
-    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(rule))]);
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(Box::new(rule)))]);
     story.ends(0, Outcome::Exit(69)).has(&retried(0, 2));
     story.ends(0, Outcome::Signal(11)).has(&retried(0, 3));
     story.ends(0, Outcome::Exit(1)).is(0, NodeState::Failed);
@@ -93,7 +93,7 @@ fn when_says_what_is_retried() {
 #[test]
 fn within_bounds_all_attempts_together() {
     let rule = Retry { within: Some(Span::from_secs(10)), ..retry(9, 4000) };
-    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(rule))]);
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(Box::new(rule)))]);
     story.wait(5000).fails(0).is(0, NodeState::Retrying);
     story.wait(4000).has(&retried(0, 2));
     story.wait(1000).has(&Event::StopRequested {
@@ -149,7 +149,7 @@ fn the_run_clock_keeps_the_clean_up_s_budget_and_stands_while_only_a_person_can_
 fn within_is_the_time_of_one_shard_and_ends_only_that_one() {
     let rule = Retry { within: Some(Span::from_secs(10)), ..retry(9, 4000) };
     let mut parts = parts(vec![stage("pack", |node| {
-        node.rules.retry = Some(rule);
+        node.rules.retry = Some(Box::new(rule));
         node.rules.shards = 3;
     })]);
     parts.scopes[0].policy = Policy::Continue;
@@ -165,7 +165,7 @@ fn within_is_the_time_of_one_shard_and_ends_only_that_one() {
 #[test]
 fn a_stage_whose_within_ran_out_says_so() {
     let rule = Retry { within: Some(Span::from_secs(10)), ..retry(9, 4000) };
-    let nodes = vec![stage("a", |node| node.rules.retry = Some(rule)), Node::plain("long")];
+    let nodes = vec![stage("a", |node| node.rules.retry = Some(Box::new(rule))), Node::plain("long")];
     let mut story = Story::with(1, parts(nodes));
     story.fails(0).starts(&[(1, 0)]).wait(10_000);
     let reason = "`retry.within` ran out between two attempts".to_owned();
@@ -175,7 +175,7 @@ fn a_stage_whose_within_ran_out_says_so() {
 #[test]
 fn time_without_an_engine_counts_neither_for_within_nor_for_the_clean_up() {
     let rule = Retry { within: Some(Span::from_secs(10)), ..retry(9, 4000) };
-    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(rule))]);
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(Box::new(rule)))]);
     story.fails(0).gap(60_000).has(&retried(0, 2)).is(0, NodeState::Running);
     let clean = stage("notify", |node| node.phase = Phase::Finally);
     let mut story_parts = parts(vec![Node::plain("a"), clean]);
@@ -189,7 +189,8 @@ fn time_without_an_engine_counts_neither_for_within_nor_for_the_clean_up() {
 #[test]
 fn the_run_clock_goes_on_while_a_retry_is_due_and_an_approval_is_open() {
     let approval = stage("ship", |node| node.rules.is_approval = true);
-    let mut story_parts = parts(vec![approval, stage("a", |node| node.rules.retry = Some(retry(1, 60_000)))]);
+    let mut story_parts =
+        parts(vec![approval, stage("a", |node| node.rules.retry = Some(Box::new(retry(1, 60_000))))]);
     story_parts.settings.timeout = Some(Span::from_secs(30));
     let mut story = Story::with(4, story_parts);
     story.fails(1).wait(30_000);
@@ -203,7 +204,7 @@ fn a_retry_behind_an_approval_that_is_asked_again_does_not_use_the_run_s_time() 
         stage("ship", |node| node.rules.is_approval = true),
         stage("page", |node| {
             node.needs = vec![Need { node: n(0), accept: failed }];
-            node.rules.retry = Some(retry(1, 50));
+            node.rules.retry = Some(Box::new(retry(1, 50)));
         }),
     ]);
     story.decides(0, false).fails(1).is(1, NodeState::Retrying);
@@ -215,7 +216,7 @@ fn a_retry_behind_an_approval_that_is_asked_again_does_not_use_the_run_s_time() 
 
 #[test]
 fn no_budget_goes_beyond_the_limit_of_attempts() {
-    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(retry(u32::MAX, 0)))]);
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(Box::new(retry(u32::MAX, 0))))]);
     let mut attempts = 0;
     while story.core.state().state(n(0)) == NodeState::Running {
         story.fails(0);
@@ -228,14 +229,14 @@ fn no_budget_goes_beyond_the_limit_of_attempts() {
 fn a_retry_that_would_begin_when_within_is_over_is_none() {
     for (fails_at, state) in [(5999, NodeState::Retrying), (6000, NodeState::Failed)] {
         let rule = Retry { within: Some(Span::from_secs(10)), ..retry(9, 4000) };
-        let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(rule))]);
+        let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(Box::new(rule)))]);
         story.wait(fails_at).fails(0).is(0, state);
     }
 }
 
 #[test]
 fn a_run_that_drains_retries_nothing() {
-    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(retry(1, 0)))]);
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(Box::new(retry(1, 0))))]);
     story.cancel(CancelLevel::Drain).fails(0).starts(&[]).has(&finished(0, NodeState::Failed));
 }
 

@@ -91,7 +91,8 @@ fn only_answers_of_attempts_that_run_count() {
 
 #[test]
 fn what_a_worker_had_is_done_again_and_costs_no_retry() {
-    let mut story = Story::with(1, parts(vec![crewed(4, 4, |node| node.rules.retry = Some(retry(1, 0)))]));
+    let mut story =
+        Story::with(1, parts(vec![crewed(4, 4, |node| node.rules.retry = Some(Box::new(retry(1, 0))))]));
     for number in 1..=5 {
         story.lost("worker 0 ended with exit code 1", &[(1, number)]);
         assert_eq!(story.last[1..], [Event::ShardRetried { attempt: at(1, number + 1) }]);

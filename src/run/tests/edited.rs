@@ -122,7 +122,7 @@ fn a_stage_that_may_be_repeated_is_done_anew_by_the_new_cut() {
 fn once_by_edit(then: fn(&mut Node)) -> Story {
     let version = |change: fn(&mut Node)| {
         graph(parts(vec![stage("a", |node| {
-            node.rules.retry = Some(retry(2, 50));
+            node.rules.retry = Some(Box::new(retry(2, 50)));
             change(node);
         })]))
     };
@@ -325,7 +325,8 @@ impl Story {
 
 #[test]
 fn no_number_is_used_twice_when_a_cut_shrinks_and_grows_again() {
-    let size = |size: u32| graph(parts(vec![listed(&SIX, size, |node| node.rules.retry = Some(retry(1, 0)))]));
+    let size =
+        |size: u32| graph(parts(vec![listed(&SIX, size, |node| node.rules.retry = Some(Box::new(retry(1, 0))))]));
     let mut story = Story::versions(8, vec![size(2), size(6), size(1)]);
     assert_eq!(story.numbers(), [(0, 1), (1, 1), (2, 1)]);
     assert_eq!(edited(&mut story).numbers(), [(0, 2)]);

@@ -41,7 +41,7 @@ fn a_weight_larger_than_its_pool_takes_all_of_it() {
 #[test]
 fn a_retry_that_has_no_room_wakes_nobody_up() {
     let mut parts = parts(vec![weighs("a", 1, 3), weighs("b", 1, 2)]);
-    parts.nodes[0].rules.retry = Some(retry(1, 1000));
+    parts.nodes[0].rules.retry = Some(Box::new(retry(1, 1000)));
     pool(&mut parts, 1);
     let mut story = Story::with(8, parts);
     story.fails(0).starts(&[(1, 0)]).wait(5000).then(&[]);

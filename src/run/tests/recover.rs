@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_lost_attempt_runs_again_and_costs_no_retry() {
-    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(retry(1, 0)))]);
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(Box::new(retry(1, 0))))]);
     let lost = Event::ShardLost { attempt: Attempt { node: n(0), shard: 0, number: 1 } };
     story.resume().has(&lost).has(&retried(0, 2));
     story.fails(0).has(&retried(0, 3));
@@ -257,7 +257,7 @@ fn a_question_that_was_never_put_and_is_gone_is_left_to_a_person() {
 
 #[test]
 fn a_stage_that_becomes_an_approval_waits_whatever_its_attempts_had_done() {
-    let process = graph(parts(vec![stage("a", |node| node.rules.retry = Some(retry(1, 50)))]));
+    let process = graph(parts(vec![stage("a", |node| node.rules.retry = Some(Box::new(retry(1, 50))))]));
     let approval = graph(parts(vec![stage("a", |node| node.rules.is_approval = true)]));
     let mut story = Story::versions(8, vec![process, approval]);
     story.fails(0).is(0, NodeState::Retrying);
@@ -270,7 +270,7 @@ fn a_stage_that_becomes_an_approval_is_cancelled_by_a_drain_whatever_its_attempt
     let version = |approval: bool| {
         let first = stage("a", |node| {
             node.rules.is_approval = approval;
-            node.rules.retry = Some(retry(1, 50)).filter(|_| !approval);
+            node.rules.retry = Some(Box::new(retry(1, 50))).filter(|_| !approval);
         });
         graph(parts(vec![first, Node::plain("b")]))
     };
@@ -281,7 +281,7 @@ fn a_stage_that_becomes_an_approval_is_cancelled_by_a_drain_whatever_its_attempt
 
 #[test]
 fn a_retry_that_was_not_scheduled_yet_goes_by_the_new_budget() {
-    let with = |max: u32| packs(1, move |node| node.rules.retry = Some(retry(max, 50)));
+    let with = |max: u32| packs(1, move |node| node.rules.retry = Some(Box::new(retry(max, 50))));
     let mut story = Story::versions(8, vec![with(1), with(0)]);
     let attempt = Attempt { node: n(0), shard: 0, number: 2 };
     let scheduled = Event::RetryScheduled { attempt, at: Millis::new(50) };

@@ -239,7 +239,7 @@ fn a_rate_above_the_clock_s_beat_starts_several_at_once() {
 fn a_retry_counts_as_a_start_and_a_resume_keeps_the_pace() {
     let rate = Rate { count: 1, per: Span::from_secs(1) };
     let mut node = sharded(3, Split { size: 1, rate: Some(rate), ..Split::default() });
-    node.rules.retry = Some(retry(1, 10));
+    node.rules.retry = Some(Box::new(retry(1, 10)));
     let mut story = Story::with(4, parts(vec![stage("x", |it| *it = node)]));
     story.shard(0, 0, Outcome::Exit(1)).starts(&[]);
     story.wait(999).starts(&[]);
@@ -273,7 +273,7 @@ fn an_engine_does_not_leave_for_a_person_between_two_starts() {
 fn a_retry_of_the_clean_up_does_not_start_by_its_rate_before_its_time() {
     let mut clean = paced(1);
     clean.phase = Phase::Finally;
-    clean.rules.retry = Some(retry(1, 500));
+    clean.rules.retry = Some(Box::new(retry(1, 500)));
     let work = stage("work", |node| node.rules.is_approval = true);
     let mut story = Story::with(8, parts(vec![work, clean]));
     story.decides(0, false).shard(1, 0, Outcome::Exit(1)).is(1, NodeState::Retrying);

@@ -142,7 +142,7 @@ fn story(moment: Moment) -> Story {
         }
         Asked => pair(|node| node.rules.is_approval = true),
         Checked => pair(|node| (node.rules.has_done_if, node.rules.idempotent) = (true, false)),
-        Retrying => pair(|node| node.rules.retry = Some(retry(3, 1000))),
+        Retrying => pair(|node| node.rules.retry = Some(Box::new(retry(3, 1000)))),
         Crewed | Dismissed => pair(crew),
         Cached => pair(|node| node.rules.has_cache = true),
         Skipped => pair(|node| node.selected = false),

@@ -184,7 +184,7 @@ fn what_a_foreseen_failure_undoes_hangs_on_that_failure() {
 #[test]
 fn a_clock_that_runs_out_while_a_retry_waits_is_foreseen() {
     let mut parts = parts(vec![
-        stage("a", |node| node.rules.retry = Some(retry(1, 5000))),
+        stage("a", |node| node.rules.retry = Some(Box::new(retry(1, 5000)))),
         stage("ask", |node| {
             node.rules.is_approval = true;
             node.rules.timeout = Some(Span::from_ms(1000));

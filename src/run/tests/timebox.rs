@@ -93,7 +93,7 @@ fn what_is_not_idempotent_starts_only_if_its_timeout_fits() {
 
 #[test]
 fn at_the_end_of_the_box_what_runs_is_stopped_and_counts_as_not_run() {
-    let node = stage("a", |node| node.rules.retry = Some(retry(1, 0)));
+    let node = stage("a", |node| node.rules.retry = Some(Box::new(retry(1, 0))));
     let mut story = Story::boxed(100, parts(vec![node]));
     story.starts(&[(0, 0)]).wait(100);
     story.then(&[Event::BoxClosed, stop(0, StopKind::Terminate, StopReason::HandOver)]);
@@ -159,7 +159,7 @@ fn a_second_box_without_progress_is_a_stall() {
 
 #[test]
 fn a_box_in_which_a_retry_is_used_up_is_no_idle_one() {
-    let node = stage("a", |node| node.rules.retry = Some(retry(3, 200)));
+    let node = stage("a", |node| node.rules.retry = Some(Box::new(retry(3, 200))));
     let mut story = Story::boxed(100, parts(vec![node]));
     for _ in 0..3 {
         story.wait(20).fails(0).has(&LEAVES);
@@ -183,7 +183,7 @@ fn to_start_a_service_again_is_no_progress() {
 
 #[test]
 fn a_retry_that_comes_too_late_is_for_the_next_box() {
-    let node = stage("a", |node| node.rules.retry = Some(retry(1, 200)));
+    let node = stage("a", |node| node.rules.retry = Some(Box::new(retry(1, 200))));
     let mut story = Story::boxed(100, parts(vec![node]));
     story.wait(20).fails(0).has(&LEAVES).is(0, NodeState::Retrying);
 }
@@ -265,7 +265,7 @@ fn a_run_that_drains_behind_its_box_does_what_it_can_before_it_leaves_a_question
         })
     };
     let ask = handler("ask", |node| node.rules.is_approval = true);
-    let mend = handler("mend", |node| node.rules.retry = Some(retry(1, 500)));
+    let mend = handler("mend", |node| node.rules.retry = Some(Box::new(retry(1, 500))));
     let mut story = Story::boxed(100, parts(vec![Node::plain("a"), ask, mend]));
     story.fails(0).starts(&[(2, 0)]).wait(90).fails(2).is(2, NodeState::Retrying);
     story.wait(499).then(&[Event::BoxClosed]).wait(1).starts(&[(2, 0)]).succeeds(2).has(&LEAVES);

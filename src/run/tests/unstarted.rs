@@ -23,7 +23,7 @@ fn a_cancelled_one_is_cancelled_and_nobody_has_to_say_what_it_did() {
 #[test]
 fn one_whose_time_ran_out_has_timed_out() {
     let rule = Retry { within: Some(Span::from_secs(10)), ..retry(9, 0) };
-    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(rule))]);
+    let mut story = Story::of(vec![stage("a", |node| node.rules.retry = Some(Box::new(rule)))]);
     story.wait(10_000).ends(0, unstarted()).is(0, NodeState::TimedOut).run_ends(RunEnd::Failed);
     assert!(!story.core.state().lacks_only_tools(), "no tool was missing");
 }
@@ -40,7 +40,7 @@ fn its_timeout_is_a_failure_that_is_known() {
     let rule = Retry { when: vec![RetryWhen::Timeout], ..retry(1, 0) };
     let mut story = Story::of(vec![stage("a", |node| {
         once(node);
-        (node.rules.retry, node.rules.has_done_if) = (Some(rule), true);
+        (node.rules.retry, node.rules.has_done_if) = (Some(Box::new(rule)), true);
         node.rules.timeout = Some(Span::from_secs(1));
     })]);
     story.wait(1000).ends(0, unstarted()).has(&retried(0, 2));
