@@ -57,8 +57,9 @@ pub(super) fn look(read: &Read, settings: &Settings) -> Result<Edited, Fault> {
         })?;
     // The run goes on by what it went by so far.
     let recorded = &read.compiled.graph;
-    Arc::make_mut(&mut compiled.graph)
-        .expect(|node, graph| recorded.nodes[recorded.find(&graph.nodes[node].id)?].rules.usual);
+    let graph = Arc::make_mut(&mut compiled.graph);
+    graph.expect_work(|body| recorded.nodes[recorded.find(&body.id)?].rules.work);
+    graph.expect(|node, graph| recorded.nodes[recorded.find(&graph.nodes[node].id)?].rules.usual);
     let unkept = retire(&mut compiled, read).err();
     if compiled.graph.digest() == read.compiled.graph.digest() {
         return Ok(Edited::No);

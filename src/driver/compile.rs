@@ -287,10 +287,16 @@ impl Outlook<'_> {
     fn tell(self, graph: &mut Graph) {
         match self {
             Self::Known(history) if history.runs.is_empty() => {}
-            Self::Known(history) => graph.expect(|node, graph| {
-                let (definition, body) = (graph.definition(node), &graph.nodes[node]);
-                history.of_stage(Key { stage: &body.id, definition, size: body.size() })
-            }),
+            Self::Known(history) => {
+                graph.expect_work(|body| {
+                    let all = body.rules.split.as_ref()?.items;
+                    Some(history.rows(&body.id)?.took(&(0..all), all))
+                });
+                graph.expect(|node, graph| {
+                    let (definition, body) = (graph.definition(node), &graph.nodes[node]);
+                    history.of_stage(Key { stage: &body.id, definition, size: body.size() })
+                });
+            }
             Self::Recorded(lines) => graph.recall(lines),
         }
     }

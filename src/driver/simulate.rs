@@ -2,11 +2,12 @@
 //! holds it up, and what a failure would lead to.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::base::{IdVec, NodeIx, Span, limits};
 use crate::graph::Graph;
-use crate::journal::history::{History, Key};
+use crate::journal::history::{History, Key, Rows};
 use crate::run::event::{NodeState, RunEnd};
 use crate::run::{Attempt, Cause, Outcome, imagine};
 
@@ -65,7 +66,7 @@ impl Simulation {
 
 /// Imagines runs of `graph`.
 pub fn simulate(graph: &Arc<Graph>, history: &History, assumed: &Assumptions) -> Simulation {
-    let urns: Vec<Urn> = graph.nodes.indexes().map(|node| Urn::of(graph, node, history, assumed)).collect();
+    let urns: Vec<Urn<'_>> = graph.nodes.indexes().map(|node| Urn::of(graph, node, history, assumed)).collect();
     let needs_history = |node: &NodeIx| graph.nodes[*node].selected && !graph.is_known(*node);
     let mut found = Simulation {
         took: Vec::with_capacity(assumed.samples as usize),
@@ -82,7 +83,9 @@ pub fn simulate(graph: &Arc<Graph>, history: &History, assumed: &Assumptions) ->
     let mut held: BTreeMap<Holdup, Span> = BTreeMap::new();
     for sample in 0..assumed.samples {
         let mut dice = Dice(assumed.seed ^ (u64::from(sample) << 32));
-        let mut lives = |attempt: Attempt| urns[attempt.node.raw() as usize].draw(attempt.shard, &mut dice);
+        let mut lives = |attempt: Attempt, items: Range<u64>| {
+            urns[attempt.node.raw() as usize].draw(attempt.shard, &items, &mut dice)
+        };
         let run = imagine(graph, assumed.seed.wrapping_add(u64::from(sample)), &mut lives);
         let wait = dice.pick(waits.len()).map_or(Span::ZERO, |at| waits[at]);
         found.took.push(run.took + wait);
@@ -120,18 +123,20 @@ fn shares(held: BTreeMap<Holdup, Span>) -> Vec<(Holdup, f64)> {
 }
 
 /// What the attempts of a stage are drawn from.
-struct Urn {
+struct Urn<'a> {
     /// Length, whether it succeeds, and the weight of all up to it.
     samples: Vec<(Span, bool, f64)>,
     /// Shards whose last length is known.
     known: BTreeMap<u32, Span>,
+    /// What items took, and how many there are, of a stage that finds its size while it runs.
+    rows: Option<(&'a Rows, u64)>,
     slower: f64,
     fails: bool,
     guess: Span,
 }
 
-impl Urn {
-    fn of(graph: &Graph, node: NodeIx, history: &History, assumed: &Assumptions) -> Self {
+impl<'a> Urn<'a> {
+    fn of(graph: &Graph, node: NodeIx, history: &'a History, assumed: &Assumptions) -> Self {
         let body = &graph.nodes[node];
         let key = Key { stage: &body.id, definition: graph.definition(node), size: body.size() };
         let mut sum = 0.0;
@@ -145,7 +150,9 @@ impl Urn {
             let of = |shard| Some((shard, history.of_shard(&body.id, items.content(&items.slice(shard)))?));
             (0..body.rules.shards).filter_map(of).collect::<Vec<_>>()
         });
+        let split = body.rules.split.as_ref().filter(|_| body.finds_size());
         Self {
+            rows: split.and_then(|split| Some((history.rows(&body.id)?, split.items))),
             known: known.collect(),
             samples,
             slower: assumed.slower.get(&node).copied().unwrap_or(1.0),
@@ -154,13 +161,16 @@ impl Urn {
         }
     }
 
-    fn draw(&self, shard: u32, dice: &mut Dice) -> (Span, Outcome) {
+    fn draw(&self, shard: u32, items: &Range<u64>, dice: &mut Dice) -> (Span, Outcome) {
         let all = self.samples.last().map_or(0.0, |last| last.2);
         let at = dice.share() * all;
         let found = self.samples.iter().find(|sample| sample.2 > at).or(self.samples.last());
         let (mut took, is_good) = found.map_or((self.guess, true), |&(took, is_good, _)| (took, is_good));
         if let Some(&known) = self.known.get(&shard).filter(|_| is_good) {
             took = known;
+        }
+        if let Some((rows, all)) = self.rows.filter(|_| is_good) {
+            took = rows.took(items, all);
         }
         let ends_well = is_good && !self.fails;
         (times(took, self.slower), if ends_well { Outcome::Success } else { Outcome::Exit(1) })

@@ -4,6 +4,7 @@
 //! by the same numbers, and so that a report can hold them against what happened.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use super::forecast::{Expected, MIN_SAMPLES};
 use super::model::{Command, Graph, Items, Node, Work};
@@ -20,6 +21,8 @@ pub struct Line {
     pub size: u32,
     /// What history said of one attempt.
     pub usual: Option<Expected>,
+    /// What it said of all items together.
+    pub work: Option<Span>,
 }
 
 impl Line {
@@ -28,11 +31,11 @@ impl Line {
         let mut words = line.split(' ');
         let definition = u64::from_str_radix(words.next()?, 16).ok()?;
         let size = words.next()?.parse().ok()?;
-        let Some(p50) = words.next() else { return Some(Self { definition, size, usual: None }) };
+        let Some(p50) = words.next() else { return Some(Self { definition, size, ..Self::default() }) };
         let ms = |word: &str| word.parse().ok().map(Span::from_ms);
         let (p50, p95) = (ms(p50)?, ms(words.next()?)?);
         let usual = Some(Expected { p50, p95, samples: words.next()?.parse().ok()? });
-        Some(Self { definition, size, usual })
+        Some(Self { definition, size, usual, work: words.next().and_then(ms) })
     }
 }
 
@@ -81,6 +84,14 @@ impl Graph {
         self.priority = priority::critical_path(self);
     }
 
+    /// Tells the graph what all items of stages take together that find their size while they run, of those that `said`
+    /// knows. Comes before [`Graph::expect`], which sets priorities.
+    pub fn expect_work(&mut self, mut said: impl FnMut(&Node) -> Option<Span>) {
+        for node in &mut self.nodes {
+            node.rules.work = said(node).filter(|_| node.finds_size());
+        }
+    }
+
     /// The outlook as text: a line for each stage, in the order of the stages.
     pub fn outlook(&self) -> String {
         let mut text = String::with_capacity(self.nodes.len() * 20);
@@ -90,6 +101,9 @@ impl Graph {
             if let Some(usual) = node.rules.usual {
                 let Expected { p50, p95, samples } = usual;
                 write!(text, " {} {} {samples}", p50.ms(), p95.ms()).expect("a text grows");
+                if let Some(work) = node.rules.work {
+                    write!(text, " {}", work.ms()).expect("a text grows");
+                }
             }
             text.push('\n');
         }
@@ -99,6 +113,8 @@ impl Graph {
     /// Takes a recorded outlook back.
     pub fn recall(&mut self, outlook: &str) {
         let lines: Vec<Option<Line>> = outlook.lines().map(Line::parse).collect();
+        let mut works = lines.iter();
+        self.expect_work(|_| works.next().copied().flatten()?.work);
         self.expect(|node, _| lines.get(node.raw() as usize).copied().flatten()?.usual);
     }
 
@@ -112,9 +128,12 @@ impl Graph {
     }
 
     /// How long a whole stage takes if all goes well and it has all slots that it can use: its rounds times the
-    /// expected time of one attempt.
+    /// expected time of one attempt, or its work dealt out evenly where that is known.
     pub fn whole(&self, node: NodeIx) -> Span {
         let rules = &self.nodes[node].rules;
+        if let Some(work) = rules.work {
+            return Span::from_ms(work.ms().div_ceil(u64::from(self.width(node))));
+        }
         let rounds = u64::from(rules.shards.div_ceil(self.width(node)));
         Span::from_ms(rules.expected.ms().saturating_mul(rounds).min(crate::base::limits::MAX_SPAN_MS))
     }
@@ -131,6 +150,20 @@ impl Node {
     pub fn size(&self) -> u32 {
         self.items().map_or(1, Items::size)
     }
+
+    /// Whether its items are known before it starts, and how they are cut is not.
+    pub fn finds_size(&self) -> bool {
+        self.rules.split.as_ref().is_some_and(|split| split.target.is_some() && !split.is_late)
+    }
+
+    /// How long an attempt on the items at `places` is expected to take. The times of neighbours add up to the work.
+    pub fn expected(&self, places: &Range<u64>) -> Span {
+        let Some(work) = self.rules.work else { return self.rules.expected };
+        let all = self.rules.split.as_ref().map_or(1, |split| split.items.max(1));
+        let until = |item: u64| u128::from(work.ms()) * u128::from(item.min(all)) / u128::from(all);
+        let share = until(places.end).saturating_sub(until(places.start));
+        Span::from_ms(u64::try_from(share).expect("no more than all of it"))
+    }
 }
 
 impl super::model::Rules {
@@ -144,6 +177,7 @@ impl super::model::Rules {
 mod tests {
     use super::*;
     use crate::graph::Parts;
+    use crate::graph::model::Split;
 
     fn graph() -> Graph {
         Graph::assemble(Parts::of("test", vec![Node::plain("a"), Node::plain("b")])).expect("no cycle")
@@ -160,6 +194,30 @@ mod tests {
         assert_eq!(other.outlook(), text);
         assert_eq!((other.priority(NodeIx::new(0)), other.priority(NodeIx::new(1))), (1000, 70));
         assert_eq!(other.nodes[NodeIx::new(1)].rules.likely(), Some(Span::from_ms(90)));
+    }
+
+    #[test]
+    fn a_stage_that_finds_its_size_takes_its_work_whatever_its_shards_took() {
+        let mut node = Node::plain("a");
+        let split =
+            Split { items: 200, size: 1, grows: true, target: Some(Span::from_secs(8)), ..Split::default() };
+        (node.rules.split, node.rules.shards) = (Some(Box::new(split)), 200);
+        let mut parts = Parts::of("test", vec![node, Node::plain("b")]);
+        parts.settings.max_parallel = 4;
+        let mut graph = Graph::assemble(parts).expect("no cycle");
+        let usual = Expected { p50: Span::from_ms(70), p95: Span::from_ms(90), samples: 6 };
+        graph.expect_work(|_| Some(Span::from_ms(1001)));
+        graph.expect(|_, _| Some(usual));
+        let a = NodeIx::new(0);
+        assert_eq!((graph.whole(a), graph.priority(a)), (Span::from_ms(251), 251));
+        let took = |places| graph.nodes[a].expected(&places).ms();
+        assert_eq!([took(0..100), took(100..200), took(200..201)], [500, 501, 0]);
+        assert_eq!(graph.nodes[NodeIx::new(1)].rules.work, None, "one shard is all there is of it");
+        let text = graph.outlook();
+        graph.expect_work(|_| None);
+        assert_eq!(graph.whole(a).ms(), 70 * 50, "as many rounds of what its shards took");
+        graph.recall(&text);
+        assert_eq!((graph.outlook(), graph.whole(a).ms()), (text, 251));
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub struct Rules {
     pub expected: Span,
     /// What history says of one attempt, however little.
     pub usual: Option<super::forecast::Expected>,
+    /// What history says that all its items take together, one after the other, of a stage that finds its size while it
+    /// runs: its shards are others in each run, so that `usual` says nothing about how long all of them take.
+    pub work: Option<Span>,
     /// The innermost group, an index into `Graph::groups`.
     pub group: Option<u32>,
     /// What its `rollback` says.
@@ -248,6 +251,7 @@ impl Default for Rules {
             is_service: false,
             expected: Span::from_secs(1),
             usual: None,
+            work: None,
             group: None,
             undo: Undo::Unsaid,
             cool_down: Span::ZERO,

@@ -5,6 +5,7 @@
 //! that worked while what came next needed it, or to the pool or the slots that what came next had to wait for.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::core::Core;
@@ -39,6 +40,9 @@ pub struct Imagined {
     pub causes: BTreeMap<Cause, Span>,
 }
 
+/// How long an attempt takes on these items of its stage, by their places, and how its process ends.
+pub type Lives<'a> = dyn FnMut(Attempt, Range<u64>) -> (Span, Outcome) + 'a;
+
 /// An attempt that ended.
 #[derive(Clone, Copy, Debug)]
 struct Past {
@@ -49,8 +53,8 @@ struct Past {
 }
 
 /// Imagines a run of `graph`. Approvals are given at once, the cache has nothing, and conditions that only a real run
-/// can tell hold. `lives` tells how long an attempt takes, and how its process ends. `seed` decides jitter.
-pub fn imagine(graph: &Arc<Graph>, seed: u64, lives: &mut dyn FnMut(Attempt) -> (Span, Outcome)) -> Imagined {
+/// can tell hold. `lives` tells how attempts end. `seed` decides jitter.
+pub fn imagine(graph: &Arc<Graph>, seed: u64, lives: &mut Lives<'_>) -> Imagined {
     let mut world = World {
         core: Core::imagined(Arc::clone(graph)),
         mail: BTreeMap::new(),
@@ -104,11 +108,12 @@ impl World {
         self.send(at, Input::Done { attempt, outcome, took, result: Box::<ShardResult>::default() });
     }
 
-    fn hear(&mut self, at: Millis, event: &Event, lives: &mut dyn FnMut(Attempt) -> (Span, Outcome)) {
+    fn hear(&mut self, at: Millis, event: &Event, lives: &mut Lives<'_>) {
         commands(event, |command| match command {
             Command::Start(attempt) => {
                 self.started.insert((attempt.node, attempt.shard), at);
-                let (took, outcome) = lives(attempt);
+                let items = self.core.state().range((attempt.node, attempt.shard));
+                let (took, outcome) = lives(attempt, items);
                 self.ends(at + took, attempt, outcome, took);
             }
             Command::Stop(attempt, _) => self.ends(at, attempt, Outcome::Signal(15), Span::ZERO),

@@ -76,7 +76,7 @@ pub use decide::decide;
 pub use event::{Attempt, Event, Outcome};
 pub use foresee::{Fate, HangsOn, Prospect, foresee};
 pub use horizon::Horizon;
-pub use imagine::{Cause, Imagined, imagine};
+pub use imagine::{Cause, Imagined, Lives, imagine};
 pub use input::{Command, Input};
 pub use read::Progress;
 pub use recut::{Late, Recut, Sliced, recut};

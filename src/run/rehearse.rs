@@ -53,8 +53,9 @@ impl Play {
         match event {
             Event::ShardsStarted { node, first, count } => {
                 self.begin(*node, at);
-                let took = self.graph.nodes[*node].rules.expected;
                 for shard in *first..first + count {
+                    let items = self.core.state().range((*node, shard));
+                    let took = self.graph.nodes[*node].expected(&items);
                     let attempt = Attempt { node: *node, shard, number: 1 };
                     let result = Box::<ShardResult>::default();
                     self.send(at + took, Input::Done { attempt, outcome: Outcome::Success, took, result });

@@ -356,3 +356,39 @@ fn finished(project: &Project) -> usize {
     };
     events(project).iter().filter(is_done).count()
 }
+
+/// What is expected of a stage that finds its size is the time of its items over the slots, however they were cut.
+#[test]
+fn a_stage_that_finds_its_size_is_expected_to_take_what_its_items_took() {
+    let body = "    run: 'while read -r i; do sleep 0.01; done < \"$ENGINE_SHARD_FILE\"'\n";
+    let project = Project::with_plan(&plan("{items: {range: 120}, size: auto}", body));
+    project.engine(&["run", "plan.yaml", "-j", "2"]).expect(0);
+    let cuts = events_of(&project, "shards-cut", "pack");
+    assert!(cuts.iter().any(|cut| cut["why"] == "grow"), "shards of several sizes: {cuts:?}");
+    // From fact to fact, as the record has them.
+    let mut started = BTreeMap::new();
+    let mut work = 0;
+    for event in events(&project).iter().filter(|event| event["stage"] == "pack") {
+        let at = event["at_ms"].as_u64().expect("a moment");
+        let number = |name: &str| event[name].as_u64().expect("a number");
+        match event["event"].as_str() {
+            Some("shards-started") => {
+                started.extend((number("first")..number("first") + number("count")).map(|shard| (shard, at)));
+            }
+            Some("shard-finished") => work += (at - started[&number("shard")]).max(number("took_ms")),
+            _ => {}
+        }
+    }
+    assert!(work >= 1200, "{work} ms for 120 items of 10 ms");
+    let near = |found: &Value| {
+        let found = found.as_u64().expect("a number");
+        assert!((work * 9 / 20..=work * 11 / 20).contains(&found), "{found} ms for {work} ms in two slots");
+    };
+    let foreseen = json(&project.engine(&["plan", "plan.yaml", "-j", "2", "--json"]).expect(0).stdout);
+    near(&foreseen["critical_path"]["length_ms"]);
+    near(&foreseen["expected_ms"]);
+    near(&foreseen["forecast"]["p50_ms"]);
+    let imagined =
+        project.engine(&["simulate", "plan.yaml", "--jobs", "2", "--samples", "20", "--json"]).expect(0);
+    near(&json(&imagined.stdout)["finish_ms"]["p50"]);
+}

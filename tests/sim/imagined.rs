@@ -44,7 +44,7 @@ fn a_run_is_hardly_longer_than_it_must_be() {
         let slots = 2 + dice.small(15);
         let graph = layered(&mut dice, slots);
         let took = |node: NodeIx| graph.nodes[node].rules.expected;
-        let run = imagine(&graph, 1, &mut |attempt| (took(attempt.node), Outcome::Success));
+        let run = imagine(&graph, 1, &mut |attempt, _| (took(attempt.node), Outcome::Success));
         assert_eq!(run.verdict.state, RunEnd::Success);
         let causes: u64 = run.causes.values().map(|span| span.ms()).sum();
         assert_eq!(causes, run.took.ms(), "each moment once");

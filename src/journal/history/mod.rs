@@ -204,7 +204,12 @@ impl History {
 
     /// What the items of a stage took that found its size while it ran, if it had as many of them.
     pub fn of_items(&self, stage: &str, items: u64) -> Option<&Rows> {
-        self.stages.get(stage)?.rows.as_ref().filter(|rows| rows.items() == items)
+        self.rows(stage).filter(|rows| rows.items() == items)
+    }
+
+    /// What the items of a stage took that found its size while it ran, however many they were.
+    pub fn rows(&self, stage: &str) -> Option<&Rows> {
+        self.stages.get(stage)?.rows.as_ref().filter(|rows| rows.items() > 0)
     }
 
     fn age(&self, run: &str) -> usize {

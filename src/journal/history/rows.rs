@@ -1,5 +1,9 @@
 //! What the items of a stage took that found its size while it ran: its shards are others in each run, its items are not.
 
+use std::ops::Range;
+
+use crate::base::{Span, limits};
+
 /// What the items of a stage took in its newest run.
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Rows {
@@ -52,6 +56,22 @@ impl Rows {
     }
 }
 
+impl Rows {
+    /// How long the items at `places` of `all` take together: what they took at their places, if there were as many;
+    /// else what is usual. The times of neighbours add up.
+    pub fn took(&self, places: &Range<u64>, all: u64) -> Span {
+        let until = |item: u64| {
+            if self.items == all {
+                return (self.before(item) - item) / 1000;
+            }
+            let share = u128::from(self.before(self.items) - self.items) * u128::from(item)
+                / u128::from(self.items.max(1));
+            u64::try_from(share / 1000).unwrap_or(u64::MAX)
+        };
+        Span::from_ms(until(places.end).saturating_sub(until(places.start)).min(limits::MAX_SPAN_MS))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +86,15 @@ mod tests {
         // 80 items took 700 ms, so 8.75 ms is usual.
         assert_eq!(rows.before(40), 100_000 + 20 * 8_750 + 40);
         assert_eq!(rows.before(100), 700_000 + 20 * 8_750 + 100, "the last row ends with the items");
+    }
+
+    #[test]
+    fn a_shard_takes_what_its_items_took_or_its_share_of_all_if_there_are_others() {
+        let rows = Rows::new(0, 100, vec![(0, 10, 900), (10, 90, 100)]);
+        let took = |places, all| rows.took(&places, all).ms();
+        assert_eq!([took(0..5, 100), took(5..10, 100), took(10..100, 100)], [450, 450, 100]);
+        assert_eq!([took(0..50, 200), took(0..200, 200), took(0..1, 1)], [500, 2000, 10], "10 ms an item");
+        assert_eq!((took(0..0, 100), took(7..7, 3)), (0, 0));
     }
 
     proptest! {
