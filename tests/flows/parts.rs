@@ -338,3 +338,19 @@ fn items_of_a_stage_that_finds_its_size_are_split_by_what_they_took() {
     assert!((3..=12).contains(&all[0].len()), "ten items are slow, and half of them are a part: {all:?}");
     assert_eq!(all.concat(), (0..40).collect::<Vec<_>>(), "also when the parts are runs of one machine");
 }
+
+/// A joined run has all facts of its parts at one moment; what they took is what its attempts say.
+#[test]
+fn a_joined_run_is_history_of_what_its_parts_took() {
+    let plan = PLAN.replace("    run: |\n", "    run: |\n      sleep 0.2\n");
+    assert_ne!(plan, PLAN);
+    let parts = ["1/2", "2/2"].map(|part| machine(part, &plan, 0));
+    let (whole, output) = join(&[&parts[0], &parts[1]], &plan);
+    output.expect(0);
+    whole.engine(&["resume"]).expect(0);
+    let foreseen = json(&whole.engine(&["plan", "plan.yaml", "--json"]).expect(0).stdout);
+    let nodes = foreseen["nodes"].as_array().expect("a list");
+    let expected = &nodes.iter().find(|node| node["id"] == "pack").expect("it is there")["expected"];
+    assert_eq!(expected["samples"], 7, "{expected}");
+    assert!(expected["p50_ms"].as_u64() >= Some(200), "each slept as long: {expected}");
+}
