@@ -147,6 +147,8 @@ struct Known {
     done: BTreeSet<Key>,
     /// Failures that are known, by item: they alone cost re-tries.
     failures: BTreeMap<Key, u32>,
+    /// The moment of the next attempt, where there is one.
+    delayed: BTreeMap<Key, Millis>,
     /// Nothing is tried again.
     drains: bool,
     /// Somebody said what had become of them.
@@ -165,6 +167,22 @@ impl Known {
             assert!(items <= (workers * each) as usize, "{workers} workers have {items} items");
         }
         self.has_room(graph);
+    }
+
+    /// What is tried again waits for its moment.
+    fn delays(&mut self, now: Millis, event: &Event) {
+        match event {
+            Event::RetryScheduled { attempt, at } => {
+                self.delayed.insert((attempt.node, attempt.shard), *at);
+            }
+            Event::ShardRetried { attempt } => {
+                let due = self.delayed.remove(&(attempt.node, attempt.shard));
+                assert!(due.is_none_or(|due| due <= now), "{attempt:?} starts at {now:?}, before {due:?}");
+            }
+            // It begins anew, and at once.
+            Event::NodeReopened { node, .. } => self.delayed.retain(|key, _| key.0 != *node),
+            _ => {}
+        }
     }
 
     /// Workers take slots, and their items take none.
@@ -216,7 +234,8 @@ impl Known {
 fn check(graph: &Graph, log: &[(Millis, Event)]) {
     let mut known = Known::default();
     let mut is_cancelled = false;
-    for (_, event) in log {
+    for (at, event) in log {
+        known.delays(*at, event);
         match event {
             // What an engine had hired is gone with it.
             Event::RunResumed(_) => {
