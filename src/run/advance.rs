@@ -143,6 +143,11 @@ fn settled(state: &RunState, at: Millis, node: NodeIx) -> Event {
     if let Some(released) = state.released(node) {
         return released;
     }
+    // What it counts on comes up again only after a person's word on what could not be healed.
+    if state.is_heal_halted(node) && state.is_complete(node) {
+        let step = state.healing(at, node).or_else(|| state.unsealed(node));
+        return step.unwrap_or_else(|| state.finish(node));
+    }
     match state.needs(node) {
         Needs::Met => {}
         Needs::NotNeeded => return Event::NodeSkipped { node, why: SkipReason::NotNeeded },

@@ -372,10 +372,8 @@ impl RunState {
         self.end(at, node, state);
         self.raise_end(node, state);
         self.undone(node, state);
-        if self.node(node).phase == Part::Heal {
-            return self.healed(at, node);
-        }
-        if !matches!(state, NodeState::Failed | NodeState::TimedOut) {
+        let is_failure = matches!(state, NodeState::Failed | NodeState::TimedOut);
+        if !is_failure || self.node(node).phase == Part::Heal {
             return;
         }
         self.think_failed(node);
@@ -428,6 +426,7 @@ impl RunState {
         if self.cells[node].is_restart {
             self.restarted(at, node);
         }
+        self.healed(at, node);
     }
 
     fn fold_resolution(&mut self, at: Millis, node: NodeIx, resolution: Resolution, (by, words): (&str, &str)) {

@@ -97,7 +97,8 @@ impl RunState {
             Turn::Person => match self.cells[node].gate {
                 Gate::Held { .. } => Some(Lane::Gate),
                 Gate::Open(_) => Some(Lane::Idle),
-                _ => None,
+                Gate::Approved | Gate::Rejected => Some(Lane::Todo),
+                Gate::Closed => None,
             },
         }
     }
@@ -271,7 +272,9 @@ impl RunState {
 
     /// The plan was edited: healing begins anew, by its new text.
     pub(super) fn forget_all_healing(&mut self) {
-        for node in std::mem::take(&mut self.heals).into_keys() {
+        // A gate that its own verdict holds is no matter of healing: only a person has it ask again.
+        let halted = std::mem::take(&mut self.heals).into_iter().filter(|(_, it)| it.turn == Turn::Person);
+        for (node, _) in halted {
             if matches!(self.cells[node].gate, Gate::Held { .. } | Gate::Open(_))
                 && !self.node(node).rules.is_approval
             {
@@ -284,7 +287,7 @@ impl RunState {
         }
     }
 
-    /// A body of `heal` has ended: its stage goes on.
+    /// A body of `heal` has ended, or cannot start: its stage goes on.
     pub(super) fn healed(&mut self, at: Millis, body: NodeIx) {
         if let Some(stage) = self.node(body).heals {
             self.place(at, stage);

@@ -154,6 +154,10 @@ impl RunState {
         if cell.needs_left == 0 && self.released(node).is_some() {
             return when_idle;
         }
+        // What it counts on comes up again only once a person has said whether anything goes on.
+        if let Some(lane) = self.heal_lane(node).filter(|_| self.is_heal_halted(node)) {
+            return lane;
+        }
         let is_held = cell.needs_left > 0 || self.is_held(node);
         if is_held || (it.phase == Phase::Finally && !self.in_finally && !self.is_closing(node)) {
             return Lane::Idle;

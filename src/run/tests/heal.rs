@@ -219,3 +219,27 @@ fn an_edit_of_a_halted_run_takes_the_question_back() {
     assert!(!story.core.state().is_guarded());
     story.succeeds(0).run_ends_as(RunEnd::Success);
 }
+
+/// A service, a stage that needs it, and two bodies that heal the stage, of which one is tried before a person is asked.
+fn served() -> Story {
+    let up = stage("up", |node| node.rules.is_service = true);
+    let mut parts = parts(vec![up, after("a", &[0]), body(1, 1, 0), body(2, 1, 0)]);
+    parts.settings.heal_depth = Some(1);
+    Story::with(4, parts)
+}
+
+#[test]
+fn a_run_ends_although_a_body_cannot_start() {
+    let mut story = served();
+    story.succeeds(0).fails(1).starts(&[(2, 0)]);
+    // What the stage counts on does not come up again.
+    story.resume().starts(&[(0, 0)]).fails(0).is(2, NodeState::Blocked).run_ends_as(RunEnd::Failed);
+}
+
+#[test]
+fn a_halted_run_is_released_before_a_service_comes_up_again() {
+    let mut story = served();
+    story.succeeds(0).fails(1).fails(2).resume().starts(&[]);
+    story.decides(1, true).starts(&[(0, 0)]).succeeds(0).starts(&[(1, 0)]);
+    story.succeeds(1).run_ends_as(RunEnd::Success);
+}
