@@ -130,8 +130,9 @@ fn cancels_reach_everybody(book: &Book) {
         let is_hit = level == CancelLevel::Kill || book.graph.nodes[key.0].phase != Phase::Finally;
         let how = run.stop.map(|(_, how, _)| how);
         let asked = if level == CancelLevel::Kill { how == Some(StopKind::Kill) } else { how.is_some() };
-        // What is to be undone may count on a service that is started again after the order.
-        let is_up = level < CancelLevel::Kill && why == CancelReason::Rollback && book.restarting.contains(&key.0);
+        // What is to be undone may count on a service that is started again, and healed, after the order.
+        let stage = book.graph.nodes[key.0].heals.unwrap_or(key.0);
+        let is_up = level < CancelLevel::Kill && why == CancelReason::Rollback && book.restarting.contains(&stage);
         let is_later = book.cancelled_at.is_some_and(|since| run.started >= since);
         assert!(!is_hit || asked || is_up && is_later, "{key:?} does not know of the cancel");
     }

@@ -115,10 +115,13 @@ impl Book {
                 }
             }
             Event::PlanChanged { .. } => {
-                for (node, _) in std::mem::take(&mut self.heals.turns) {
-                    if let Some(stage) =
-                        self.stages.get_mut(&node).filter(|_| !self.graph.nodes[node].rules.is_approval)
-                    {
+                let turns = std::mem::take(&mut self.heals.turns);
+                // With its healing a stage forgets the `cool-down`.
+                let is_cooling = |node, due| turns.get(&node).is_some_and(|turn: &Turn| turn.again == Some(due));
+                self.due.retain(|key, due| !is_cooling(key.0, *due));
+                for node in turns.into_iter().filter(|(_, turn)| turn.is_halted).map(|it| it.0) {
+                    let stage = self.stages.get_mut(&node);
+                    if let Some(stage) = stage.filter(|_| !self.graph.nodes[node].rules.is_approval) {
                         (stage.opened, stage.decided) = (None, None);
                     }
                 }

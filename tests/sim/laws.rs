@@ -360,8 +360,8 @@ fn skip_is_true(book: &Book, state: &RunState, node: NodeIx, why: &SkipReason) {
             let is_bad = !book.state(*by).is_success();
             let is_need = is_bad && it.needs.iter().any(|need| need.node == *by && !accepts(book, *need));
             let drains = book.cancel == Some((CancelLevel::Drain, CancelReason::Failure(*by)));
-            // What undoes a stage counts on what the stage counts on.
-            let own = it.undoes.unwrap_or(node);
+            // What undoes or heals a stage counts on what the stage counts on.
+            let own = it.undoes.or(it.heals).unwrap_or(node);
             let is_gone = book.restarting.contains(by) && counts_on(book, own).contains(by);
             let is_undone = it.phase == Phase::Background
                 && book.undos.undone.contains(by)
