@@ -89,7 +89,11 @@ pub fn sweep_run(run: &str, is_spared: &dyn Fn(u32) -> bool, patience: Duration)
     let mut names = Vec::new();
     let mut is_clear = false;
     loop {
-        let alive = alive_of(run, is_spared, &untouchable);
+        let mut alive = alive_of(run, is_spared, &untouchable);
+        // One without a mark of its own is not found any more once its parent is gone, and may take a while to die.
+        let lingers = |one: &&Named| !alive.iter().any(|known| known.ident == one.ident) && is_alive(one.ident);
+        let dying: Vec<Named> = names.iter().filter(lingers).cloned().collect();
+        alive.extend(dying);
         if alive.is_empty() {
             // One look can miss a process: in the middle of `execve` it has no environment, and one that was forked
             // behind the look's back is younger than its end.
@@ -113,6 +117,10 @@ pub fn sweep_run(run: &str, is_spared: &dyn Fn(u32) -> bool, patience: Duration)
         }
         unix::wait_any(&alive, left.min(LOOK));
     }
+}
+
+fn is_alive(ident: Ident) -> bool {
+    unix::stat(ident.pid).is_some_and(|found| found.ident == ident && !found.is_dead())
 }
 
 fn alive_of(run: &str, is_spared: &dyn Fn(u32) -> bool, untouchable: &BTreeSet<u32>) -> Vec<Named> {

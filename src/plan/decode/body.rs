@@ -187,11 +187,11 @@ fn approval(
             "min" => asked.min = count(value),
             "distinct-from" => asked.distinct_from = texts(value).iter().filter_map(distinct).collect(),
             "items" if is_attest => {
-                asked.items = named(value).into_iter().filter(|(_, text)| text.as_str().is_some()).collect();
-                if asked.items.is_empty() {
+                if matches!(&value.kind, Kind::Map(entries) if entries.is_empty()) {
                     let message = "a checklist has at least one item";
                     check.push(Diagnostic::error("plan::missing-key", key.at, message));
                 }
+                asked.items = named(value).into_iter().filter(|(_, text)| text.as_str().is_some()).collect();
             }
             _ => {}
         }

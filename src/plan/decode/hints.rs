@@ -73,6 +73,9 @@ fn special(written: &str, table: &Table) -> Option<&'static str> {
         ("input", "required") => Some("an input without `default` is required"),
         ("input", "values" | "choices" | "options" | "one-of") => Some("write `enum: […]`"),
         ("shards", "range" | "glob" | "file" | "list") => Some("say where the items come from under `items`"),
+        ("approval" | "attest", "expires" | "expiry" | "timeout") => {
+            Some("the stage's own `timeout` ends the wait")
+        }
         ("stage", "inputs") => Some("write `with` to give values to what it uses"),
         ("stage", "always" | "finally") => Some("put the stage under the plan's `finally`"),
         _ => None,
