@@ -86,7 +86,7 @@ fn a_slow_item_that_alone_breaks_the_target_is_counted_and_the_rest_is_not_split
 fn items_that_all_break_the_target_are_split_down_to_one_and_no_further() {
     let body = "    run: exec sleep 0.6\n";
     let project =
-        Project::with_plan(&plan("{items: {range: 60}, size: 4, target-p95: 500ms, max-parallel: 8}", body));
+        Project::with_plan(&plan("{items: {range: 80}, size: 4, target-p95: 500ms, max-parallel: 8}", body));
     project.engine(&["run", "plan.yaml", "-j", "8"]).expect(0);
     let cuts = events_of(&project, "shards-cut", "pack");
     let sizes: Vec<_> = cuts.iter().map(|cut| (cut["why"].as_str(), cut["size"].as_u64())).collect();
