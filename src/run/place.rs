@@ -82,6 +82,8 @@ impl RunState {
             (Phase::Rollback, cancel) => cancel.is_none_or(|(level, _)| level >= CancelLevel::Stop),
             // Background work is left to the next engine instead.
             (Phase::Background, _) | (Phase::Main | Phase::Heal, None) => false,
+            // No handler starts beside what undoes.
+            (Phase::Main, Some((CancelLevel::Drain, _))) if self.is_undoing() => !self.cells[node].is_restart,
             // What ran before the engine died would run on.
             (Phase::Main, Some((CancelLevel::Drain, CancelReason::Failure(_)))) => {
                 !self.handles_failure(node) && !self.cells[node].is_restart
@@ -90,7 +92,6 @@ impl RunState {
             (Phase::Main, Some((level, CancelReason::Rollback))) if level < CancelLevel::Kill => {
                 !self.cells[node].is_restart
             }
-            (Phase::Main, Some((CancelLevel::Drain, _))) if self.is_undoing() => !self.cells[node].is_restart,
             (Phase::Main | Phase::Heal, Some(_)) => true,
         }
     }

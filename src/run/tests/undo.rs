@@ -266,3 +266,16 @@ fn an_engine_for_the_background_goes_on_with_a_rollback_that_it_finds() {
     story.succeeds(5).succeeds(4).succeeds(3).succeeds(6);
     assert_eq!(story.verdict().state, RunEnd::RolledBack);
 }
+
+#[test]
+fn a_handler_that_a_person_orders_again_starts_beside_nothing_that_undoes() {
+    let accept = Accept { success: false, skipped: false, failed: true };
+    let cure = stage("cure", |node| {
+        (node.needs, node.rules.idempotent) = (vec![Need { node: n(1), accept }], false);
+    });
+    let nodes = vec![Node::plain("a"), after("b", &[0]), cure, undo(0), undo(2)];
+    let mut story = Story::with(4, rollback(nodes));
+    story.succeeds(0).fails(1).starts(&[(2, 0)]).ends(2, Outcome::Signal(9)).is(2, NodeState::Unknown);
+    story.starts(&[(4, 0)]).resolves(2, Resolution::Rerun).starts(&[]);
+    story.succeeds(4).starts(&[(3, 0)]).succeeds(3).run_ends_as(RunEnd::RolledBack);
+}
