@@ -391,7 +391,10 @@ impl Items {
                     it.slices = over(book, from, now);
                 }
                 Recut::Doubted => {
-                    it = Sharded::default();
+                    // Who had which items is in doubt; where they are cut is not, if both texts cut them alike.
+                    let known = if is_same_cut(was, now) { it } else { Sharded::default() };
+                    it = Sharded { cut: known.cut, took: known.took, ..Sharded::default() };
+                    it.has_timed_out = known.has_timed_out;
                     it.set(all, Fate::Doubt);
                 }
                 Recut::Anew => it = Sharded { is_mixed: has_started, ..Sharded::default() },

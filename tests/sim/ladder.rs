@@ -155,11 +155,18 @@ impl Book {
 
     /// What failed of a stage starts again, with all its re-tries; what waited for its own goes on to.
     fn try_healed(&mut self, node: NodeIx, due: Millis, last: Millis) {
+        let stands = std::mem::take(&mut self.heals.stands);
+        // The fault of a shard that waits for a re-try of its own is none that was healed, and stays one.
+        let waits =
+            |(shard, stand): (u32, &Stand)| *stand == Stand::Between && self.heals.failed.contains(&(node, shard));
+        let has_own = (0..).zip(&stands).any(waits);
         if let Some(stage) = self.stages.get_mut(&node) {
             (stage.opened, stage.decided) = (None, None);
-            stage.ends.clear();
+            if !has_own {
+                stage.ends.clear();
+            }
         }
-        for (shard, stand) in (0..).zip(std::mem::take(&mut self.heals.stands)) {
+        for (shard, stand) in (0..).zip(stands) {
             let key = (node, shard);
             match stand {
                 Stand::Failed => {
