@@ -366,6 +366,8 @@ impl Items {
             if why == ReopenReason::Ordered || is_clear || by_person {
                 it.items.retain(|_, fate| *fate != Fate::Doubt);
             }
+            // A person's order is for all of it, however it was cut before.
+            it.is_mixed &= why != ReopenReason::Ordered;
         });
     }
 

@@ -108,7 +108,11 @@ impl Book {
             Event::ShardLost { attempt } => {
                 self.heals.failed.remove(&(attempt.node, attempt.shard));
             }
-            Event::NodeReopened { node, .. } | Event::ShardsReopened { node } => self.forget_healing(*node),
+            Event::NodeReopened { node, .. } | Event::ShardsReopened { node } => {
+                self.forget_healing(*node);
+                // What failed before has all its re-tries again.
+                self.heals.failed.retain(|key| key.0 != *node);
+            }
             Event::NodeFinished { node, .. } => {
                 if let Some(turn) = self.heals.turns.get_mut(node) {
                     turn.is_halted = false;
