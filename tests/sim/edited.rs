@@ -93,6 +93,14 @@ impl Book {
         if !has_ended {
             self.stages.remove(&node);
         }
+        self.forget_attempts(node);
+        if recut == Recut::Doubted {
+            (0..now.rules.shards).for_each(|shard| self.force((node, shard)));
+        }
+    }
+
+    /// Nothing is known of the shards of `node` but the numbers of their attempts.
+    pub(crate) fn forget_attempts(&mut self, node: NodeIx) {
         let of = |key: &Key| key.0 != node;
         self.done.retain(of);
         self.doubt.retain(of);
@@ -100,8 +108,5 @@ impl Book {
         self.retries.retain(|key, _| of(key));
         self.due.retain(|key, _| of(key));
         self.first.retain(|key, _| of(key));
-        if recut == Recut::Doubted {
-            (0..now.rules.shards).for_each(|shard| self.force((node, shard)));
-        }
     }
 }

@@ -199,16 +199,10 @@ impl Book {
 
     /// Nothing is known of a body but the numbers of its attempts.
     fn sleep(&mut self, body: NodeIx) {
-        let of = |key: &Key| key.0 != body;
         self.heals.awake.remove(&body);
         self.states.remove(&body);
         self.stages.remove(&body);
-        self.done.retain(of);
-        self.doubt.retain(of);
-        self.forced.retain(of);
-        self.retries.retain(|key, _| of(key));
-        self.due.retain(|key, _| of(key));
-        self.first.retain(|key, _| of(key));
+        self.forget_attempts(body);
     }
 
     /// The ticket that a halt calls for.
