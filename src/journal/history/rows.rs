@@ -54,9 +54,7 @@ impl Rows {
         // One more for each, so that items that took no time are dealt out evenly.
         sum + usual.saturating_mul(item.saturating_sub(known_before)) + item
     }
-}
 
-impl Rows {
     /// How long the items at `places` of `all` take together: what they took at their places, if there were as many;
     /// else what is usual. The times of neighbours add up.
     pub fn took(&self, places: &Range<u64>, all: u64) -> Span {
