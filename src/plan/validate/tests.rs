@@ -233,6 +233,13 @@ fn a_variable_of_the_engine_that_nobody_sets_is_told() {
             "ENGINE_B",
             "",
         ),
+        // A prefix takes none of the engine's own variables along.
+        (
+            "defaults: {pass-env: [ENGINE_C*]}\nstages: {a: {run: 'x $ENGINE_CI'}}",
+            "plan::unset-variable",
+            "ENGINE_CI",
+            "the engine sets `$",
+        ),
     ]);
     for fine in [
         "stages: {a: {run: 'echo $ENGINE_OUTPUT ${ENGINE_STAGE}'}}",
@@ -240,7 +247,7 @@ fn a_variable_of_the_engine_that_nobody_sets_is_told() {
         "stages: {a: {run: 'ENGINE_THING=1; echo $ENGINE_THING'}}",
         "stages: {a: {run: 'echo ENGINE_THING \\$ENGINE_THING'}}",
         "stages: {a: {run: 'x $ENGINE_B', env: {ENGINE_B: x}}}",
-        "defaults: {pass-env: [ENGINE_C*]}\nstages: {a: {run: 'x $ENGINE_CI'}}",
+        "defaults: {pass-env: [ENGINE_CI]}\nstages: {a: {run: 'x $ENGINE_CI'}}",
     ] {
         let (_, found) = load_text("plan.yaml", &format!("version: 1\n{fine}\n"));
         assert_eq!(found, [], "{fine}");

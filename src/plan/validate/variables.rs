@@ -73,14 +73,10 @@ fn is_read(text: &str, at: usize, name: &str) -> bool {
         || (before.ends_with("${") && !before.ends_with("\\${") && !after.starts_with([':', '-', '+', '=', '?']))
 }
 
-/// Whether `env` or `pass-env` may set it.
+/// Whether `env` or `pass-env` may set it: no prefix (`ENGINE_C*`) takes a variable of the engine along.
 fn is_given(name: &str, places: &[&Common]) -> bool {
     places.iter().any(|common| {
-        let is_passed = |pattern: &str| match pattern.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == pattern,
-        };
         common.env.iter().any(|(own, _)| own.value == name)
-            || common.pass_env.iter().any(|pattern| is_passed(&pattern.value))
+            || common.pass_env.iter().any(|passed| passed.value == name)
     })
 }

@@ -152,7 +152,8 @@ stages:
         code: "plan::unset-variable",
         title: "a script that reads a variable of the engine that nobody sets",
         text: "Names that begin with `ENGINE_` are the engine's. A script that reads another one finds it empty, or \
-               stops at it under `set -u`. Put what it wants into `env`. This is a warning.",
+               stops at it under `set -u`. Put what it wants into `env`, or name the caller's variable in `pass-env`: no prefix \
+               (`ENGINE_*`) takes one along. This is a warning.",
         bad: r#"version: 1
 stages:
   pack: {shards: {items: [a, b]}, run: './pack "$ENGINE_ITEM"'}
