@@ -9,8 +9,8 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
-use crate::support::Project;
-use crate::watch;
+use crate::support::{PATIENCE, Project};
+use crate::watch::{self, Grace};
 
 /// System calls that change something outside of the process, or start a process or a thread.
 pub(crate) const CALLS: [&str; 14] = [
@@ -89,9 +89,8 @@ pub(crate) fn run(project: &Project, args: &[&str], inject: Option<(&Point, Fate
     let (out, err) = (project.path("worker.out"), project.path("worker.err"));
     command.stdout(File::create(&out).expect("a file")).stderr(File::create(&err).expect("a file"));
     let mut worker = command.spawn().expect("strace is installed (`apt-get install strace`)");
-    let until = watch::now() + crate::support::PATIENCE;
     // strace is no child of ours: it is the worker that we wait for.
-    let is_over = watch::wait_gone(worker.id(), until);
+    let is_over = watch::wait_gone(worker.id(), &mut Grace::new(PATIENCE));
     if !is_over {
         let _ = worker.kill();
     }

@@ -14,12 +14,6 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::support::{PATIENCE, Project};
 
-/// Now; a test that waits for real processes needs the real clock.
-#[expect(clippy::disallowed_methods, reason = "how long killed processes live is measured, and waits are bounded")]
-pub(crate) fn now() -> Instant {
-    Instant::now()
-}
-
 /// A front with its worker.
 pub(crate) struct Engine {
     front: Child,
@@ -54,14 +48,24 @@ impl Engine {
         matches!(rustix::event::poll(&mut polled, Some(&unix::timespec(most))), Ok(1..))
     }
 
+    /// Waits for its end as long as the grace lasts; false when it lives on.
+    pub(crate) fn ends_within(&self, grace: &mut Grace) -> bool {
+        while !self.has_ended(Grace::STEP) {
+            if grace.is_over() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Looks again and again until `is_there` holds; false when the engine ends before.
     pub(crate) fn watch(&self, mut is_there: impl FnMut() -> bool) -> Result<bool, String> {
-        let until = now() + PATIENCE;
+        let mut patience = Grace::new(PATIENCE);
         while !is_there() {
             if self.has_ended(Duration::from_micros(200)) {
                 return Ok(false);
             }
-            if now() > until {
+            if patience.is_over() {
                 return Err(format!("nothing goes on\n{}", self.printed()));
             }
         }
@@ -70,7 +74,7 @@ impl Engine {
 
     /// Its exit code; a death by signal N is 128 + N.
     pub(crate) fn end(&mut self) -> Result<i32, String> {
-        if !self.has_ended(PATIENCE) {
+        if !self.ends_within(&mut Grace::new(PATIENCE)) {
             return Err(format!("the engine does not end\n{}", self.printed()));
         }
         let status: ExitStatus = self.front.wait().map_err(|error| error.to_string())?;
@@ -118,10 +122,39 @@ pub(crate) fn alive(run: &str) -> Vec<unix::Ident> {
     found.filter_map(unix::stat).filter(|one| !one.is_dead()).map(|one| one.ident).collect()
 }
 
+/// Now; a test that waits for real processes needs the real clock.
+#[expect(clippy::disallowed_methods, reason = "how long killed processes live is measured, and waits are bounded")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Time for something to happen in. Between two looks at most [`Grace::STEP`] of it passes: while the machine stands
+/// still, or has others to serve, nobody can be late.
+pub(crate) struct Grace {
+    left: Duration,
+    looked: Instant,
+}
+
+impl Grace {
+    /// What a look at all processes takes, and some more.
+    const STEP: Duration = Duration::from_millis(50);
+
+    pub(crate) fn new(most: Duration) -> Self {
+        Self { left: most, looked: now() }
+    }
+
+    /// Whether it has passed.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let last = std::mem::replace(&mut self.looked, now());
+        self.left = self.left.saturating_sub((self.looked - last).min(Self::STEP));
+        self.left.is_zero()
+    }
+}
+
 /// Waits until a process is no more.
-pub(crate) fn wait_gone(raw: u32, until: Instant) -> bool {
+pub(crate) fn wait_gone(raw: u32, grace: &mut Grace) -> bool {
     while unix::stat(raw).is_some_and(|one| !one.is_dead()) {
-        if now() > until {
+        if grace.is_over() {
             return false;
         }
         std::thread::yield_now();

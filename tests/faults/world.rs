@@ -12,7 +12,7 @@ use crate::log::{self, Line, Recorded};
 use crate::plan::{Kind, Plan, STEP};
 use crate::random::Random;
 use crate::support::Project;
-use crate::watch::{self, Engine};
+use crate::watch::{self, Engine, Grace};
 
 /// How long anything of a run may live once its engine was killed (product.md, promise 4).
 const GRACE: Duration = Duration::from_secs(2);
@@ -212,7 +212,7 @@ impl World {
             // The front had not started its worker yet, or had lost it already.
             engine.kill_front();
             engine.end()?;
-            return self.expect_gone(None);
+            return self.expect_gone(&mut Grace::new(GRACE));
         };
         match target {
             Target::Worker => watch::kill(worker),
@@ -222,21 +222,21 @@ impl World {
                 watch::kill(worker);
             }
         }
-        let until = watch::now() + GRACE;
+        let mut grace = Grace::new(GRACE);
+        engine.ends_within(&mut grace);
         let code = engine.end()?;
         if target == Target::Both {
-            watch::wait_gone(worker, until);
+            watch::wait_gone(worker, &mut grace);
             self.survivors.extend(watch::alive(&self.run));
             return Ok(());
         }
-        if !watch::wait_gone(worker, until) {
+        if !watch::wait_gone(worker, &mut grace) {
             return Err(format!("the worker {worker} lives although its front was killed ({code})"));
         }
-        self.expect_gone(Some(until))
+        self.expect_gone(&mut grace)
     }
 
-    fn expect_gone(&self, until: Option<std::time::Instant>) -> Result<(), String> {
-        let until = until.unwrap_or_else(|| watch::now() + GRACE);
+    fn expect_gone(&self, grace: &mut Grace) -> Result<(), String> {
         loop {
             // An engine that was killed before it had begun has not ended what an earlier one left.
             let is_new = |one: &Ident| !self.survivors.contains(one);
@@ -244,7 +244,7 @@ impl World {
             if alive.is_empty() {
                 return Ok(());
             }
-            if watch::now() > until {
+            if grace.is_over() {
                 return Err(format!("{GRACE:?} after the engine's death these live: {alive:?}"));
             }
         }
