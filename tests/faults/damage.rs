@@ -4,6 +4,7 @@
 //! Every bit and every length with `ENGINE_LONG=1`, otherwise a sample of [`SAMPLE`] each, spread evenly.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::support::{Output, Project, copy};
@@ -104,7 +105,9 @@ fn every_flipped_bit_of_journal_and_plan_is_named_with_file_and_offset() {
         let length = fs::read(finished.dir().join(&file)).expect("a file").len();
         bits.extend((0..length * 8).map(|bit| (file.clone(), bit)));
     }
-    for at in chosen(bits.len()) {
+    let tried = chosen(bits.len());
+    writeln!(std::io::stderr(), "{} of {} bits", tried.len(), bits.len()).expect("somebody reads");
+    for at in tried {
         let (file, bit) = &bits[at];
         let path = finished.dir().join(file);
         let mut bytes = fs::read(&path).expect("a file");
