@@ -137,3 +137,9 @@ pub const MAX_TICKET_LINES: usize = 40;
 pub const MAX_TICKET_LINE: usize = 500;
 /// Runs that one look at error budgets reads: their journals are read whole.
 pub const MAX_SLO_RUNS: u64 = 1_000;
+/// Runs of which a plan's history keeps what items took, for each stage that finds its size: of what the newest ones took
+/// p50 and p95 are told, and an older one hardly counts beside twenty newer ones.
+pub const MAX_ITEM_RUNS: usize = 20;
+/// Bytes of what items took in one plan's history, which each run reads and writes whole. The newest run of each stage is
+/// kept beyond that.
+pub const MAX_ITEM_TIME_BYTES: usize = 8 << 20;

@@ -58,7 +58,11 @@ pub(super) fn look(read: &Read, settings: &Settings) -> Result<Edited, Fault> {
     // The run goes on by what it went by so far.
     let recorded = &read.compiled.graph;
     let graph = Arc::make_mut(&mut compiled.graph);
-    graph.expect_work(|body| recorded.nodes[recorded.find(&body.id)?].rules.work);
+    graph.expect_work(|node, graph| {
+        let before = recorded.find(&graph.nodes[node].id)?;
+        let is_same = recorded.definition(before) == graph.definition(node);
+        recorded.nodes[before].rules.work.filter(|_| is_same)
+    });
     graph.expect(|node, graph| recorded.nodes[recorded.find(&graph.nodes[node].id)?].rules.usual);
     let unkept = retire(&mut compiled, read).err();
     if compiled.graph.digest() == read.compiled.graph.digest() {

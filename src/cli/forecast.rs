@@ -79,11 +79,12 @@ impl Weights for Known<'_> {
         known.or(it.rules.usual.map(|usual| usual.p50)).map_or(1, |took| took.ms().max(1))
     }
 
-    /// What they took last, by their places.
+    /// What they took in earlier runs, by their places.
     fn items_before(&self, node: NodeIx, item: u64) -> u64 {
         let it = &self.graph.nodes[node];
-        let rows = it.items().and_then(|items| self.past.history.of_items(&it.id, items.count()));
-        rows.map_or(item, |rows| rows.before(item))
+        let Some(items) = it.items() else { return item };
+        let key = (&*it.id, self.graph.definition(node));
+        self.past.history.placed_item_times(key, items.count()).before(item)
     }
 }
 

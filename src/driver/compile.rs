@@ -288,9 +288,10 @@ impl Outlook<'_> {
         match self {
             Self::Known(history) if history.runs.is_empty() => {}
             Self::Known(history) => {
-                graph.expect_work(|body| {
-                    let all = body.rules.split.as_ref()?.items;
-                    Some(history.rows(&body.id)?.took(&(0..all), all))
+                graph.expect_work(|node, graph| {
+                    let body = &graph.nodes[node];
+                    let times = history.item_times(&body.id, graph.definition(node));
+                    times.work(body.rules.split.as_ref()?.items)
                 });
                 graph.expect(|node, graph| {
                     let (definition, body) = (graph.definition(node), &graph.nodes[node]);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::base::{IdVec, NodeIx, Span, limits};
 use crate::graph::Graph;
-use crate::journal::history::{History, Key, Rows};
+use crate::journal::history::{History, ItemTimes, Key};
 use crate::run::event::{NodeState, RunEnd};
 use crate::run::{Attempt, Cause, Outcome, imagine};
 
@@ -66,7 +66,8 @@ impl Simulation {
 
 /// Imagines runs of `graph`.
 pub fn simulate(graph: &Arc<Graph>, history: &History, assumed: &Assumptions) -> Simulation {
-    let urns: Vec<Urn<'_>> = graph.nodes.indexes().map(|node| Urn::of(graph, node, history, assumed)).collect();
+    let mut urns: Vec<Urn<'_>> =
+        graph.nodes.indexes().map(|node| Urn::of(graph, node, history, assumed)).collect();
     let needs_history = |node: &NodeIx| graph.nodes[*node].selected && !graph.is_known(*node);
     let mut found = Simulation {
         took: Vec::with_capacity(assumed.samples as usize),
@@ -83,6 +84,9 @@ pub fn simulate(graph: &Arc<Graph>, history: &History, assumed: &Assumptions) ->
     let mut held: BTreeMap<Holdup, Span> = BTreeMap::new();
     for sample in 0..assumed.samples {
         let mut dice = Dice(assumed.seed ^ (u64::from(sample) << 32));
+        for urn in &mut urns {
+            urn.begin(&mut dice);
+        }
         let mut lives = |attempt: Attempt, items: Range<u64>| {
             urns[attempt.node.raw() as usize].draw(attempt.shard, &items, &mut dice)
         };
@@ -128,8 +132,12 @@ struct Urn<'a> {
     samples: Vec<(Span, bool, f64)>,
     /// Shards whose last length is known.
     known: BTreeMap<u32, Span>,
-    /// What items took, and how many there are, of a stage that finds its size while it runs.
-    rows: Option<(&'a Rows, u64)>,
+    /// What items took in earlier runs, of a stage that finds its size while it runs.
+    times: ItemTimes<'a>,
+    /// How many items such a stage has.
+    items: u64,
+    /// Which of those runs the present one is like.
+    like: usize,
     slower: f64,
     fails: bool,
     guess: Span,
@@ -140,7 +148,12 @@ impl<'a> Urn<'a> {
         let body = &graph.nodes[node];
         let key = Key { stage: &body.id, definition: graph.definition(node), size: body.size() };
         let mut sum = 0.0;
-        let samples = history.samples(key).into_iter().map(|sample| {
+        let split = body.rules.split.as_ref().filter(|_| body.finds_size());
+        let times = split.map_or_else(ItemTimes::default, |_| history.item_times(&body.id, key.definition));
+        // What shards took says nothing of a stage that finds their size, unless its items are known.
+        let is_blind = split.is_some() && times.runs().is_empty();
+        let samples = if is_blind { Vec::new() } else { history.samples(key) };
+        let samples = samples.into_iter().map(|sample| {
             sum += sample.weight;
             (sample.took, sample.is_good, sum)
         });
@@ -150,15 +163,32 @@ impl<'a> Urn<'a> {
             let of = |shard| Some((shard, history.of_shard(&body.id, items.content(&items.slice(shard)))?));
             (0..body.rules.shards).filter_map(of).collect::<Vec<_>>()
         });
-        let split = body.rules.split.as_ref().filter(|_| body.finds_size());
         Self {
-            rows: split.and_then(|split| Some((history.rows(&body.id)?, split.items))),
+            items: split.map_or(0, |split| split.items),
+            like: 0,
+            times,
             known: known.collect(),
             samples,
             slower: assumed.slower.get(&node).copied().unwrap_or(1.0),
             fails: assumed.fail.contains(&node),
             guess: body.rules.expected,
         }
+    }
+
+    /// A run begins: items take what they took in one of the earlier runs, all of them in the same.
+    fn begin(&mut self, dice: &mut Dice) {
+        let runs = self.times.runs();
+        if runs.len() < 2 {
+            return;
+        }
+        let all: u64 = runs.iter().map(|run| run.1).sum();
+        let mut at = dice.next() % all.max(1);
+        let reached = runs.iter().position(|&(_, weight)| {
+            let is_here = at < weight;
+            at = at.saturating_sub(weight);
+            is_here
+        });
+        self.like = reached.unwrap_or(0);
     }
 
     fn draw(&self, shard: u32, items: &Range<u64>, dice: &mut Dice) -> (Span, Outcome) {
@@ -169,8 +199,8 @@ impl<'a> Urn<'a> {
         if let Some(&known) = self.known.get(&shard).filter(|_| is_good) {
             took = known;
         }
-        if let Some((rows, all)) = self.rows.filter(|_| is_good) {
-            took = rows.took(items, all);
+        if let Some((rows, _)) = self.times.runs().get(self.like).filter(|_| is_good) {
+            took = rows.took(items, self.items);
         }
         let ends_well = is_good && !self.fails;
         (times(took, self.slower), if ends_well { Outcome::Success } else { Outcome::Exit(1) })

@@ -21,8 +21,8 @@ pub struct Line {
     pub size: u32,
     /// What history said of one attempt.
     pub usual: Option<Expected>,
-    /// What it said of all items together.
-    pub work: Option<Span>,
+    /// What it said of all items together; a sample is one run.
+    pub work: Option<Expected>,
 }
 
 impl Line {
@@ -35,7 +35,12 @@ impl Line {
         let ms = |word: &str| word.parse().ok().map(Span::from_ms);
         let (p50, p95) = (ms(p50)?, ms(words.next()?)?);
         let usual = Some(Expected { p50, p95, samples: words.next()?.parse().ok()? });
-        Some(Self { definition, size, usual, work: words.next().and_then(ms) })
+        // Engines that kept one run only wrote only what that took.
+        let work = words.next().and_then(ms).map(|p50| {
+            let p95 = words.next().and_then(ms).unwrap_or(p50);
+            Expected { p50, p95, samples: words.next().and_then(|word| word.parse().ok()).unwrap_or(1) }
+        });
+        Some(Self { definition, size, usual, work })
     }
 }
 
@@ -73,7 +78,7 @@ impl Graph {
     /// Priorities follow.
     pub fn expect(&mut self, mut said: impl FnMut(NodeIx, &Self) -> Option<Expected>) {
         for node in self.nodes.indexes() {
-            let usual = said(node, self).filter(|_| !self.nodes[node].rules.is_approval);
+            let usual = said(node, self).filter(|_| self.nodes[node].is_foretold_by_attempts());
             let rules = &mut self.nodes[node].rules;
             rules.usual = usual;
             if let Some(usual) = usual.filter(|_| rules.shards > 0) {
@@ -86,9 +91,10 @@ impl Graph {
 
     /// Tells the graph what all items of stages take together that find their size while they run, of those that `said`
     /// knows. Comes before [`Graph::expect`], which sets priorities.
-    pub fn expect_work(&mut self, mut said: impl FnMut(&Node) -> Option<Span>) {
-        for node in &mut self.nodes {
-            node.rules.work = said(node).filter(|_| node.finds_size());
+    pub fn expect_work(&mut self, mut said: impl FnMut(NodeIx, &Self) -> Option<Expected>) {
+        for node in self.nodes.indexes() {
+            let work = self.nodes[node].finds_size().then(|| said(node, self)).flatten();
+            self.nodes[node].rules.work = work;
         }
     }
 
@@ -102,7 +108,8 @@ impl Graph {
                 let Expected { p50, p95, samples } = usual;
                 write!(text, " {} {} {samples}", p50.ms(), p95.ms()).expect("a text grows");
                 if let Some(work) = node.rules.work {
-                    write!(text, " {}", work.ms()).expect("a text grows");
+                    let Expected { p50, p95, samples } = work;
+                    write!(text, " {} {} {samples}", p50.ms(), p95.ms()).expect("a text grows");
                 }
             }
             text.push('\n');
@@ -113,9 +120,9 @@ impl Graph {
     /// Takes a recorded outlook back.
     pub fn recall(&mut self, outlook: &str) {
         let lines: Vec<Option<Line>> = outlook.lines().map(Line::parse).collect();
-        let mut works = lines.iter();
-        self.expect_work(|_| works.next().copied().flatten()?.work);
-        self.expect(|node, _| lines.get(node.raw() as usize).copied().flatten()?.usual);
+        let line = |node: NodeIx| lines.get(node.raw() as usize).copied().flatten();
+        self.expect_work(|node, _| line(node)?.work);
+        self.expect(|node, _| line(node)?.usual);
     }
 
     /// How many attempts of a stage can run at once, by the run's and the pools' limits; at least 1.
@@ -132,7 +139,7 @@ impl Graph {
     pub fn whole(&self, node: NodeIx) -> Span {
         let rules = &self.nodes[node].rules;
         if let Some(work) = rules.work {
-            return Span::from_ms(work.ms().div_ceil(u64::from(self.width(node))));
+            return Span::from_ms(work.p50.ms().div_ceil(u64::from(self.width(node))));
         }
         let rounds = u64::from(rules.shards.div_ceil(self.width(node)));
         Span::from_ms(rules.expected.ms().saturating_mul(rounds).min(crate::base::limits::MAX_SPAN_MS))
@@ -156,11 +163,17 @@ impl Node {
         self.rules.split.as_ref().is_some_and(|split| split.target.is_some() && !split.is_late)
     }
 
+    /// Whether what attempts took says how long it takes: not of an approval, and of a stage that finds its size only
+    /// beside what all its items take.
+    fn is_foretold_by_attempts(&self) -> bool {
+        !self.rules.is_approval && (self.rules.work.is_some() || !self.finds_size())
+    }
+
     /// How long an attempt on the items at `places` is expected to take. The times of neighbours add up to the work.
     pub fn expected(&self, places: &Range<u64>) -> Span {
         let Some(work) = self.rules.work else { return self.rules.expected };
         let all = self.rules.split.as_ref().map_or(1, |split| split.items.max(1));
-        let until = |item: u64| u128::from(work.ms()) * u128::from(item.min(all)) / u128::from(all);
+        let until = |item: u64| u128::from(work.p50.ms()) * u128::from(item.min(all)) / u128::from(all);
         let share = until(places.end).saturating_sub(until(places.start));
         Span::from_ms(u64::try_from(share).expect("no more than all of it"))
     }
@@ -206,7 +219,8 @@ mod tests {
         parts.settings.max_parallel = 4;
         let mut graph = Graph::assemble(parts).expect("no cycle");
         let usual = Expected { p50: Span::from_ms(70), p95: Span::from_ms(90), samples: 6 };
-        graph.expect_work(|_| Some(Span::from_ms(1001)));
+        let work = Expected { p50: Span::from_ms(1001), p95: Span::from_ms(2002), samples: 3 };
+        graph.expect_work(|_, _| Some(work));
         graph.expect(|_, _| Some(usual));
         let a = NodeIx::new(0);
         assert_eq!((graph.whole(a), graph.priority(a)), (Span::from_ms(251), 251));
@@ -214,10 +228,15 @@ mod tests {
         assert_eq!([took(0..100), took(100..200), took(200..201)], [500, 501, 0]);
         assert_eq!(graph.nodes[NodeIx::new(1)].rules.work, None, "one shard is all there is of it");
         let text = graph.outlook();
-        graph.expect_work(|_| None);
-        assert_eq!(graph.whole(a).ms(), 70 * 50, "as many rounds of what its shards took");
+        graph.expect_work(|_, _| None);
+        graph.expect(|_, _| Some(usual));
+        assert_eq!((graph.nodes[a].rules.usual, graph.is_known(a)), (None, false), "its shards are of any size");
         graph.recall(&text);
-        assert_eq!((graph.outlook(), graph.whole(a).ms()), (text, 251));
+        assert_eq!((graph.outlook(), graph.whole(a).ms()), (text.clone(), 251));
+        assert_eq!(graph.nodes[a].rules.work, Some(work));
+        // As engines wrote it that kept one run only.
+        graph.recall(&text.replace(" 1001 2002 3", " 1001"));
+        assert_eq!(graph.nodes[a].rules.work, Some(Expected { p95: work.p50, samples: 1, ..work }));
     }
 
     #[test]

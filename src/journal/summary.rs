@@ -439,6 +439,10 @@ impl<'a> Folding<'a> {
         for (at, line) in outlook.lines().enumerate() {
             if let (Some(&slot), Some(line)) = (self.slots.get(at), Line::parse(line)) {
                 let stage = &mut self.summary.stages[slot];
+                if stage.definition != line.definition {
+                    // What items took before an edit is not what they take now.
+                    stage.rows.clear();
+                }
                 (stage.definition, stage.size) = (line.definition, line.size);
             }
         }

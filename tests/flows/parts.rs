@@ -337,6 +337,13 @@ fn items_of_a_stage_that_finds_its_size_are_split_by_what_they_took() {
     }
     assert!((3..=12).contains(&all[0].len()), "ten items are slow, and half of them are a part: {all:?}");
     assert_eq!(all.concat(), (0..40).collect::<Vec<_>>(), "also when the parts are runs of one machine");
+    // What the items took says nothing of another command.
+    project.write("plan.yaml", plan.replace("      echo \"sum", "      true other\n      echo \"sum"));
+    std::fs::remove_file(project.path("log")).expect("it is there");
+    project.engine(&["run", "plan.yaml", "--shard", "2/2"]).expect(0);
+    let mut mine = numbers(&project);
+    mine.sort_unstable();
+    assert_eq!(mine, (20..40).collect::<Vec<_>>(), "as many as the other part");
 }
 
 /// A joined run has all facts of its parts at one moment; what they took is what its attempts say.

@@ -48,6 +48,8 @@ fn node(subject: Subject, ix: NodeIx) -> Value {
     let expected = seen
         .expected
         .map(|seen| json!({"p50_ms": seen.p50.ms(), "p95_ms": seen.p95.ms(), "samples": seen.samples}));
+    let work = node.rules.work.filter(|_| seen.expected.is_some());
+    let work = work.map(|it| json!({"p50_ms": it.p50.ms(), "p95_ms": it.p95.ms(), "runs": it.samples}));
     let state = subject.states.and_then(|states| states(ix));
     json!({
         "id": &*node.id,
@@ -67,6 +69,7 @@ fn node(subject: Subject, ix: NodeIx) -> Value {
         "timeout_ms": node.rules.timeout.map(Span::ms),
         "worst_ms": seen.worst.map(Span::ms),
         "expected": expected,
+        "work": work,
         "pools": node.rules.pools.iter().map(pool).collect::<Vec<_>>(),
         "wave": seen.wave,
         "slack_ms": seen.slack.ms(),

@@ -63,6 +63,7 @@
     row("timeout", span(node.timeout_ms) || "none");
     row("worst case", span(node.worst_ms) || "unbounded");
     row("expected", node.expected && `${span(node.expected.p50_ms)}, p95 ${span(node.expected.p95_ms)} (${node.expected.samples} samples)`);
+    row("all items", node.work && `${span(node.work.p50_ms)}, p95 ${span(node.work.p95_ms)} (runs: ${node.work.runs})`);
     row("pools", node.pools.map((pool) => `${pool.name} (${pool.weight})`).join(", "));
     row("slack", node.critical ? "none: on the critical path" : span(node.slack_ms));
     const some = (ids) => ids.length > 20 ? `${ids.slice(0, 20).join("\n")}\nand ${ids.length - 20} more` : ids.join("\n");

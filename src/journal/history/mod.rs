@@ -3,18 +3,19 @@
 //! A run notes its durations in the plan's history when it ends ([`note`]), so that they outlive the run. Reading
 //! ([`History::read`]) adds runs that are not noted yet, so that a history that is lost, damaged or behind is only as
 //! poor as the runs that are gone. A sample is one attempt of one shard. Samples of stages that ran something else,
-//! or shards of another size, count only where there are too few of the right kind.
+//! or shards of another size, count only where there are too few of the right kind. What single items took
+//! ([`ItemTimes`]) counts for the stage that ran them only.
 
 use std::collections::BTreeMap;
 
 use super::{Error, RunDir, StateDir, summary};
-use crate::base::{RunId, Span};
+use crate::base::{RunId, Span, limits};
 use crate::graph::forecast::{Expected, MIN_SAMPLES};
 
 mod rows;
 mod store;
 
-pub use rows::Rows;
+pub use rows::{ItemTimes, Rows};
 pub use store::{forget, note};
 
 /// Newest runs that a plan's history keeps, unless it has very many stages.
@@ -60,8 +61,8 @@ struct StagePast {
     sets: Vec<Set>,
     /// Milliseconds of the shards that took longest, by what they work on.
     longest: BTreeMap<u64, u32>,
-    /// What items took, of a stage that found its size while it ran.
-    rows: Option<Rows>,
+    /// What items took in each run, the newest first, of a stage that found its size while it ran.
+    rows: Vec<Rows>,
 }
 
 /// What the stages of a run work on.
@@ -202,14 +203,20 @@ impl History {
         Some(Span::from_ms(u64::from(*ms)))
     }
 
-    /// What the items of a stage took that found its size while it ran, if it had as many of them.
-    pub fn of_items(&self, stage: &str, items: u64) -> Option<&Rows> {
-        self.rows(stage).filter(|rows| rows.items() == items)
+    /// What the items of a stage took that found its size while it ran, in runs of this definition.
+    pub fn item_times(&self, stage: &str, definition: u64) -> ItemTimes<'_> {
+        ItemTimes::of(self.rows(stage, definition))
     }
 
-    /// What the items of a stage took that found its size while it ran, however many they were.
-    pub fn rows(&self, stage: &str) -> Option<&Rows> {
-        self.stages.get(stage)?.rows.as_ref().filter(|rows| rows.items() > 0)
+    /// As [`History::item_times`], of the runs that had as many items: each of them has its place.
+    pub fn placed_item_times(&self, (stage, definition): (&str, u64), items: u64) -> ItemTimes<'_> {
+        ItemTimes::of(self.rows(stage, definition).filter(move |rows| rows.items() == items))
+    }
+
+    /// What another definition took would be wrong for this one; where nobody noted of which it is, it counts.
+    fn rows(&self, stage: &str, definition: u64) -> impl Iterator<Item = &Rows> {
+        let rows = self.stages.get(stage).map_or(&[][..], |past| &past.rows);
+        rows.iter().filter(move |rows| [0, definition].contains(&rows.definition))
     }
 
     fn age(&self, run: &str) -> usize {
@@ -237,9 +244,9 @@ impl History {
             for (shard, ms) in stage.longest {
                 past.longest.extend(works.content(&stage.id, shard).map(|content| (content, ms)));
             }
-            let is_newer = past.rows.as_ref().is_none_or(|old| old.wall_ms() <= summary.wall_ms);
-            if let (Some(items), true) = (works.items(&stage.id), is_newer && !stage.rows.is_empty()) {
-                past.rows = Some(Rows::new(summary.wall_ms, items, stage.rows));
+            if let Some(items) = works.items(&stage.id).filter(|_| !stage.rows.is_empty()) {
+                let rows = Rows::new(items, stage.rows);
+                past.rows.push(rows.of_run((&run, summary.wall_ms), stage.definition));
             }
             past.sets.push(Set {
                 run: run.clone(),
@@ -265,6 +272,26 @@ impl History {
             }
         }
         self.stages.retain(|_, past| !past.sets.is_empty());
+        self.order_rows();
+    }
+
+    /// As [`History::order`], of what items took. Runs of parts have none, so that they push none out: all parts are dealt
+    /// out by the same.
+    fn order_rows(&mut self) {
+        let stages = self.stages.values().filter(|past| !past.rows.is_empty()).count();
+        let share = limits::MAX_ITEM_TIME_BYTES / stages.max(1);
+        for past in self.stages.values_mut() {
+            past.rows.sort_by(|a, b| b.wall_ms.cmp(&a.wall_ms).then_with(|| b.run.cmp(&a.run)));
+            past.rows.truncate(limits::MAX_ITEM_RUNS);
+            let mut left = share;
+            let fitting = past.rows.iter().take_while(|rows| {
+                let fits = rows.bytes() <= left;
+                left = left.saturating_sub(rows.bytes());
+                fits
+            });
+            let keep = fitting.count().max(1);
+            past.rows.truncate(keep);
+        }
     }
 }
 

@@ -31,8 +31,11 @@ struct Stage {
     sets: Vec<Row>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     longest: Vec<(u64, u32)>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Of the newest run, as engines wrote it that kept no other.
+    #[serde(default, skip_serializing)]
     rows: Option<Rows>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    items: Vec<Rows>,
 }
 
 /// Place of the run in `runs`, definition, size of a shard, milliseconds of good and of bad attempts.
@@ -114,7 +117,8 @@ impl Document {
         let stage = |past: &StagePast| Stage {
             sets: past.sets.iter().map(row).collect(),
             longest: past.longest.iter().map(|(&content, &ms)| (content, ms)).collect(),
-            rows: past.rows.clone(),
+            rows: None,
+            items: past.rows.clone(),
         };
         Self {
             version: VERSION,
@@ -133,7 +137,7 @@ impl Document {
         let past = |stage: Stage| StagePast {
             sets: stage.sets.into_iter().filter_map(set).collect(),
             longest: stage.longest.into_iter().collect(),
-            rows: stage.rows,
+            rows: stage.items.into_iter().chain(stage.rows).collect(),
         };
         let stages = self.stages.into_iter().map(|(id, stage)| (id, past(stage))).collect();
         History { runs, stages, damage: Vec::new() }
@@ -142,9 +146,35 @@ impl Document {
 
 impl History {
     fn drop_run(&mut self, run: &str) {
+        // An older engine wrote only when a run began whose items these are.
+        let began = self.runs.iter().find(|known| known.run == run).map(|known| known.wall_ms);
         self.runs.retain(|known| known.run != run);
         for past in self.stages.values_mut() {
             past.sets.retain(|set| set.run != run);
+            past.rows.retain(|rows| rows.run != run && (!rows.run.is_empty() || Some(rows.wall_ms) != began));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As engines wrote it that kept what items took of the newest run only.
+    const OLD: &str = r#"{"version": 1, "path": "plan.yaml", "runs": [{"run": "r1", "wall_ms": 40, "took": 9, "waited": 0, "is_whole": true}],
+        "stages": {"pack": {"sets": [[0, 7, 1, [9], []]], "rows": {"wall_ms": 40, "items": 10, "taken": [[0, 10, 9]]}}}}"#;
+
+    #[test]
+    fn what_items_took_in_an_old_file_counts_until_that_run_is_noted_again() {
+        let mut history = serde_json::from_str::<Document>(OLD).expect("a document").unpack();
+        let runs = |history: &History, definition| history.item_times("pack", definition).runs().len();
+        assert_eq!((runs(&history, 7), runs(&history, 8)), (1, 1), "nobody noted of which definition it is");
+        let text = serde_json::to_string(&Document::pack("plan.yaml", &history)).expect("JSON");
+        let again = serde_json::from_str::<Document>(&text).expect("a document").unpack();
+        assert_eq!(again, history);
+        history.drop_run("r2");
+        assert_eq!(runs(&history, 7), 1);
+        history.drop_run("r1");
+        assert_eq!(runs(&history, 7), 0, "it is not counted twice");
     }
 }

@@ -1,3 +1,4 @@
+use super::rows::Row;
 use super::*;
 use proptest::prelude::*;
 
@@ -74,6 +75,73 @@ fn what_is_too_old_goes() {
     assert_eq!(many.runs[0].run, format!("r{:03}", MAX_RUNS + 2));
     assert!(!many.stages.contains_key("gone"));
     assert_eq!(many.stages["a"].sets.len(), MAX_RUNS);
+}
+
+/// Of a stage of 100 items that found its size in runs `r0`, `r1` and so on, of this definition and with these rows.
+fn timed(runs: &[(u64, &[Row])]) -> History {
+    let mut history = history(&[("pack", 7, 1, &[1])]);
+    for (at, (definition, rows)) in (0..).zip(runs) {
+        let rows = Rows::new(100, rows.to_vec()).of_run((&format!("r{at}"), at), *definition);
+        history.stages.get_mut("pack").expect("it is there").rows.push(rows);
+    }
+    history.order();
+    history
+}
+
+/// What all 100 items take, and in how many runs.
+fn work(history: &History, definition: u64) -> Option<(u64, u64, u32)> {
+    ms(history.item_times("pack", definition).work(100))
+}
+
+#[test]
+fn items_of_another_definition_say_nothing() {
+    let past = timed(&[(0, &[(0, 100, 50)]), (7, &[(0, 100, 10)]), (8, &[(0, 100, 900)])]);
+    assert_eq!(work(&past, 7), Some((10, 50, 2)), "and one of which nobody noted the definition");
+    assert_eq!((work(&past, 8), work(&past, 9)), (Some((900, 900, 2)), Some((50, 50, 1))));
+    let placed = |definition, items| past.placed_item_times(("pack", definition), items).before(100);
+    assert_eq!((placed(7, 99), past.item_times("other", 7).work(100)), (100, None), "as if nobody knew");
+    // The mean of 10 ms, and of 50 ms that count nine tenths.
+    assert_eq!((placed(7, 100) - 100) / 1000, 28);
+}
+
+/// Parts of a plan are dealt out one after the other on one machine, by the same, though each adds a run.
+#[test]
+fn runs_without_items_change_nothing_of_what_items_took() {
+    let mut past = timed(&[(7, &[(0, 50, 900), (50, 50, 77)]), (7, &[(0, 50, 10), (50, 50, 333)])]);
+    let before: Vec<u64> = (0..=100).map(|item| past.placed_item_times(("pack", 7), 100).before(item)).collect();
+    for at in 0..MAX_RUNS {
+        let run = format!("part{at}");
+        past.runs.push(RunNote { run: run.clone(), wall_ms: 1000, ..RunNote::default() });
+        past.stages.get_mut("pack").expect("it is there").sets.push(Set { run, good: vec![1], ..Set::default() });
+    }
+    past.order();
+    assert!(past.runs.iter().all(|run| run.run != "r0"), "it is too old for all else");
+    let after: Vec<u64> = (0..=100).map(|item| past.placed_item_times(("pack", 7), 100).before(item)).collect();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn the_newest_runs_are_kept_of_what_items_took() {
+    let one: &[Row] = &[(0, 100, 5)];
+    let many = timed(&vec![(7, one); limits::MAX_ITEM_RUNS + 5]);
+    assert_eq!(work(&many, 7).map(|found| found.2 as usize), Some(limits::MAX_ITEM_RUNS));
+    let newest = &many.stages["pack"].rows[0];
+    assert_eq!(newest.run, format!("r{}", limits::MAX_ITEM_RUNS + 4));
+    // So many stages that there is room for the newest run of each only.
+    let large = Rows::new(1000, (0..1000).map(|at| (at, 1, 1)).collect());
+    let mut past = timed(&[]);
+    for stage in 0..500 {
+        let rows = (0..3).map(|at| large.clone().of_run((&format!("r{at}"), at), 7)).collect();
+        let sets = vec![Set { run: "r0".to_owned(), good: vec![1], ..Set::default() }];
+        past.stages.insert(format!("s{stage}"), StagePast { sets, rows, ..StagePast::default() });
+    }
+    past.order();
+    assert!(
+        past.stages
+            .values()
+            .filter(|it| !it.rows.is_empty())
+            .all(|it| it.rows.len() == 1 && it.rows[0].run == "r2")
+    );
 }
 
 proptest! {
