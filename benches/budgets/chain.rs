@@ -100,7 +100,7 @@ fn forced(room: &Path) -> f64 {
 
 /// The folders and files of a run of one stage, open to be flushed.
 fn files_of_a_run(new: &Path) -> Vec<File> {
-    let folders = ["", "plan", "plan/files", "inbox", "output"].map(|name| new.join(name));
+    let folders = ["", "plan", "inbox", "output"].map(|name| new.join(name));
     for folder in &folders {
         std::fs::create_dir(folder).expect("the target folder can be written");
     }
@@ -113,8 +113,8 @@ fn files_of_a_run(new: &Path) -> Vec<File> {
     for name in ["head", "lock"] {
         write(name);
     }
-    let files = ["plan/files/000", "plan/files.json", "plan/options", "plan/world", "plan/outlook", "plan/stages"];
-    let folders = folders[..3].iter().map(|folder| File::open(folder).expect("it was made"));
+    let files = ["plan/000", "plan/options", "plan/outlook", "plan/stages"];
+    let folders = folders[..2].iter().map(|folder| File::open(folder).expect("it was made"));
     files.map(write).into_iter().chain(folders).collect()
 }
 

@@ -65,22 +65,15 @@ pub struct Global {
     pub quiet: bool,
 }
 
-/// The two verbs that are started most, and each time twice, by themselves: describing every verb with all its flags takes
-/// as long as starting the program.
+/// One of the two verbs that are started most, by itself: describing every verb with all its flags takes as long as starting
+/// the program, and describing the other of the two a fifth of that.
 #[derive(Parser)]
-#[command(name = "engine", disable_help_subcommand = true)]
-struct Often {
+#[command(name = "engine")]
+struct Alone<A: Args> {
     #[command(flatten)]
     global: Global,
-    #[command(subcommand)]
-    verb: OftenVerb,
-}
-
-#[derive(Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one of them lives for a moment")]
-enum OftenVerb {
-    Run(RunArgs),
-    Resume(ResumeArgs),
+    #[command(flatten)]
+    args: A,
 }
 
 impl Cli {
@@ -89,17 +82,24 @@ impl Cli {
     /// # Errors
     /// What is wrong with them, or what was asked for instead of a command, to be printed.
     pub fn read(words: &[OsString]) -> Result<Self, clap::Error> {
-        let is_often = words.get(1).is_some_and(|verb| verb == "run" || verb == "resume");
         // Whatever is wrong is told by those who know all verbs.
-        if is_often && let Ok(Often { global, verb }) = Often::try_parse_from(words) {
-            let verb = match verb {
-                OftenVerb::Run(args) => Verb::Run(args),
-                OftenVerb::Resume(args) => Verb::Resume(args),
-            };
-            return Ok(Self { global, verb });
+        let alone = match words.get(1).and_then(|verb| verb.to_str()) {
+            Some("run") => alone(words, Verb::Run),
+            Some("resume") => alone(words, Verb::Resume),
+            _ => None,
+        };
+        if let Some(read) = alone {
+            return Ok(read);
         }
         Self::try_parse_from(words)
     }
+}
+
+/// The command line of a verb with the flags `A`, if nothing is wrong with it.
+fn alone<A: Args>(words: &[OsString], verb: fn(A) -> Verb) -> Option<Cli> {
+    let words = words.iter().take(1).chain(words.iter().skip(2));
+    let Alone { global, args } = Alone::<A>::try_parse_from(words).ok()?;
+    Some(Cli { global, verb: verb(args) })
 }
 
 /// When to use colour.

@@ -111,12 +111,11 @@ pub(super) fn of(graph: &Graph, schedule: Option<&Schedule>) -> Forecast {
     Forecast::of(graph, schedule, &|ix: NodeIx| graph.nodes[ix].rules.usual)
 }
 
-/// Notes what a run took, for those that come after it. A history that cannot be written is made again from the
-/// runs that are there, so that is no reason to fail.
-pub(super) fn note(state: &StateDir, run: &RunDir, path: &str, graph: &Graph) {
-    if let Err(error) = history::note(state, run, path, &Noted(graph)) {
-        print::note(&format!("note: what this run took is not kept for forecasts: {error}"));
-    }
+/// Notes what a run took, for those that come after it; tells why that cannot be kept, for the user. A history that cannot
+/// be written is made again from the runs that are there, so that is no reason to fail.
+pub(super) fn note(state: &StateDir, run: &RunDir, path: &str, graph: &Graph) -> Option<String> {
+    let error = history::note(state, run, path, &Noted(graph)).err()?;
+    Some(format!("note: what this run took is not kept for forecasts: {error}"))
 }
 
 /// What the stages of a graph work on.

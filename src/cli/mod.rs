@@ -61,21 +61,22 @@ pub fn main() -> ExitCode {
         return Exit::Success.into();
     }
     let words: Vec<_> = std::env::args_os().collect();
+    let is_worker = guard::is_worker();
+    if !is_worker && begins_work(&words) {
+        return front(&words);
+    }
     let cli = match Cli::read(&words) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed pipe is the only way this fails, and then nobody reads it.
             let _ = error.print();
+            guard::leave_idle();
             let code = if error.use_stderr() { Exit::Usage } else { Exit::Success };
             return code.into();
         }
     };
-    if is_guarded(&cli.verb) && !guard::is_worker() {
-        let (name, args) = words.split_first().expect("a command line that was read has the program's name");
-        return match guard::run_guarded(name, args) {
-            Ok(code) => ExitCode::from(code),
-            Err(error) => Fault::new(Exit::Environment, error.to_string()).tell().into(),
-        };
+    if !is_worker && is_guarded(&cli.verb) {
+        return front(&words);
     }
     trace(cli.global.verbose);
     let answer = std::panic::catch_unwind(|| dispatch(&cli));
@@ -92,6 +93,22 @@ pub fn main() -> ExitCode {
                 .tell()
                 .into()
         }
+    }
+}
+
+/// Whether these words ask for work, whatever else they say: what is wrong with them is then told by the worker, so that
+/// they are read once.
+fn begins_work(words: &[std::ffi::OsString]) -> bool {
+    let is_work = words.get(1).is_some_and(|verb| verb == "run" || verb == "resume");
+    is_work && !words.iter().any(|word| ["--dry-run", "--help", "-h"].iter().any(|look| word == look))
+}
+
+/// Starts this program once more as the worker and guards it.
+fn front(words: &[std::ffi::OsString]) -> ExitCode {
+    let (name, args) = words.split_first().expect("a verb stands behind the program's name");
+    match guard::run_guarded(name, args) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => Fault::new(Exit::Environment, error.to_string()).tell().into(),
     }
 }
 

@@ -15,6 +15,7 @@ use super::timebox::{self, TimeBox};
 use super::{check, commit, find, inputs, observers, parts, plan, print, resume};
 use crate::base::{RunId, Span};
 use crate::driver::begin::{self, Locked, New};
+use crate::driver::closing::LastWords;
 use crate::driver::compile::{self, Compiled};
 use crate::driver::guarded::Guarded;
 use crate::driver::host::{self, Manners};
@@ -187,15 +188,25 @@ pub(super) fn work(
     state: &StateDir,
 ) -> Answer {
     let dir = owned.dir.clone();
-    let mut code = Exit::Internal;
-    let mut graph = None;
-    let mut frees = false;
-    let ending = host::work(owned, first, manners, &mut guarded, |ending, state| {
-        code = exit(ending, state);
-        frees = state.decided().is_some_and(Verdict::frees_lock);
-        graph = Some(Arc::clone(state.graph()));
-        (code.code(), notes(ending, state))
+    let (mut code, mut frees) = (Exit::Internal, false);
+    let mut unkept = None;
+    let why_unkept = &mut unkept;
+    let ending = host::work(owned, first, manners, &mut guarded, |ending, run| {
+        code = exit(ending, run);
+        frees = run.decided().is_some_and(Verdict::frees_lock);
+        let graph = matches!(ending, Ending::Finished(_)).then(|| Arc::clone(run.graph()));
+        let dir = &dir;
+        let keep = move || {
+            if let (Some(graph), Some(began)) = (graph, crate::journal::began(dir)) {
+                // This makes the run's summary too.
+                *why_unkept = forecast::note(state, dir, &began.path, &graph);
+            }
+        };
+        LastWords { exit: code.code(), notes: notes(ending, run), meanwhile: Box::new(keep) }
     })?;
+    if let Some(why) = unkept {
+        print::note(&why);
+    }
     if let Ending::Left(_) = ending {
         // The front ends what is left, and says how to go on.
         guarded.leave_work();
@@ -203,11 +214,6 @@ pub(super) fn work(
     }
     if frees && matches!(ending, Ending::Finished(_) | Ending::Suspended(_)) {
         Locks::new(state).free_all(dir.id())?;
-    }
-    host::clear_scratch(&dir);
-    if let (Ending::Finished(_), Some(graph), Some(began)) = (&ending, graph, crate::journal::began(&dir)) {
-        // This makes the run's summary too.
-        forecast::note(state, &dir, &began.path, &graph);
     }
     Ok(code)
 }

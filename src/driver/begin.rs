@@ -12,6 +12,7 @@ use super::place;
 use super::point;
 use super::ports::{self, Clock};
 use super::prepare::tag;
+use super::recorded::read_unbegun;
 pub use super::recorded::{Read, Recorded};
 use super::secrets::{Given, Strongbox};
 use super::surroundings::Surroundings;
@@ -154,8 +155,9 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
     let Some(began) = &read.began else {
         let (compiled, run) = (&read.compiled, read.dir.id().clone());
         let new = New { compiled, run, seed: None, key: None, person: orders.person.clone(), author: None };
-        let files = snapshot::digests(&compile::snapshot_files(compiled));
-        let mut began = began(&new, &read.graphs[0], wall_ms, files);
+        // What lies there may be of an engine that wrote other files.
+        let files = read_unbegun(&read.dir).unwrap_or_else(|_| compile::snapshot_files(compiled));
+        let mut began = began(&new, &read.graphs[0], wall_ms, snapshot::digests(&files));
         began.jobs = orders.jobs.unwrap_or(began.jobs);
         began.place.clone_from(&orders.place);
         return (core, vec![Input::Begin(Box::new(began))]);

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 
 use super::audience::Audience;
+use super::host;
 use super::live::{Ending, Live};
 use super::news::News;
 use super::signals::{Ladder, Step};
@@ -30,14 +31,21 @@ pub struct Closed {
     pub has_panicked: bool,
 }
 
+/// What is left to be said and done once the ending is known.
+pub struct LastWords<'a> {
+    /// The exit code, for those who watch.
+    pub exit: u8,
+    /// Closing notes, for those who watch.
+    pub notes: Vec<String>,
+    /// Work with the record, which is whole. Done once, while others let go if they keep nobody waiting.
+    pub meanwhile: Box<dyn FnOnce() + 'a>,
+}
+
 impl Live {
-    /// Lets go of everything, with `exit` and closing `notes` for those who watch.
-    pub async fn close(
-        self,
-        ending: &Ending,
-        (exit, mut notes): (u8, Vec<String>),
-        news: &mut UnboundedReceiver<News>,
-    ) -> Closed {
+    /// Lets go of everything, with `last` words.
+    pub async fn close(self, ending: &Ending, last: LastWords<'_>, news: &mut UnboundedReceiver<News>) -> Closed {
+        let LastWords { exit, mut notes, meanwhile } = last;
+        let mut meanwhile = Some(meanwhile);
         let Self { local, writer, audience, mut desk, mut ladder, .. } = self;
         self.captured.release_all();
         if let Some(secrets) = &self.secrets {
@@ -49,6 +57,7 @@ impl Live {
         }
         let mut has_left = matches!(ending, Ending::Left(_));
         let mut is_hurried = self.is_hurried;
+        let has_services = local.has_services();
         let work = aside(move || {
             let left = if has_left {
                 // Dropping it would end, and wait for, what the front ends now.
@@ -59,6 +68,10 @@ impl Live {
             };
             (left, writer.close())
         });
+        // While somebody has a grace to wait for, signals must be heard.
+        if let Some(meanwhile) = meanwhile.take_if(|_| !has_services && !has_left) {
+            meanwhile();
+        }
         let done = tokio::select! {
             done = work => done.ok(),
             () = leave(&mut ladder, &haste, news, &mut is_hurried), if !has_left => None,
@@ -74,11 +87,18 @@ impl Live {
         let fault = self.captured.fault();
         notes.extend(fault.map(|why| format!("what stages printed is not stored in full: {why}")));
         audience.end(Summary { at: self.clock.now(), exit, notes });
+        // While they are told.
+        if !matches!(ending, Ending::Left(_)) {
+            host::clear_scratch(&self.dir);
+        }
         tokio::select! {
             () = everybody_knows(&audience, news) => {}
             () = tokio::time::sleep(LEAVING_PATIENCE), if has_left || is_hurried => {}
         }
         drop(self.ownership);
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
         Closed { has_left, has_panicked: audience.has_panicked() }
     }
 }

@@ -193,9 +193,15 @@ pub fn from_snapshot_as(
     let read = |name: &str, error: serde_json::Error| format!("the snapshot's `{name}` cannot be read: {error}");
     let recorded: Options = serde_json::from_slice(find(OPTIONS)?).map_err(|error| read(OPTIONS, error))?;
     let options = options.unwrap_or(recorded);
-    let world: Recorded = serde_json::from_slice(find(WORLD)?).map_err(|error| read(WORLD, error))?;
-    let names: BTreeMap<String, String> =
-        serde_json::from_slice(find(FILES)?).map_err(|error| read(FILES, error))?;
+    let world: Recorded = match find(WORLD) {
+        Ok(bytes) => serde_json::from_slice(bytes).map_err(|error| read(WORLD, error))?,
+        Err(_) => Recorded::default(),
+    };
+    let NamedSources { files: names } = match find(FILES) {
+        Ok(bytes) => serde_json::from_slice(bytes).map(|files| NamedSources { files }),
+        Err(_) => serde_json::from_slice(find(OPTIONS)?),
+    }
+    .map_err(|error| read(FILES, error))?;
     let mut texts = BTreeMap::new();
     for (path, name) in names {
         let text =
@@ -230,7 +236,7 @@ pub fn recorded_options(dir: &crate::journal::RunDir) -> Options {
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
-/// The files of a run's snapshot, by name.
+/// The files of a run's snapshot, by name. They are few: each is one more for a disk to wait for before a run begins.
 pub fn snapshot_files(compiled: &Compiled) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     let mut names = BTreeMap::new();
@@ -239,26 +245,43 @@ pub fn snapshot_files(compiled: &Compiled) -> Vec<(String, Vec<u8>)> {
             Path::new(&file.path).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let safe: String =
             base.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' }).collect();
-        let name = format!("files/{at:03}-{safe}");
+        let name = format!("{at:03}-{safe}");
         names.insert(file.path.clone(), name.clone());
         files.push((name, file.text.as_bytes().to_vec()));
     }
     let json = |value: serde_json::Result<Vec<u8>>| value.expect("maps of texts are always written");
-    files.push((FILES.to_owned(), json(serde_json::to_vec_pretty(&names))));
-    files.push((OPTIONS.to_owned(), json(serde_json::to_vec_pretty(&compiled.options))));
-    files.push((WORLD.to_owned(), json(serde_json::to_vec_pretty(&compiled.world))));
+    let kept = Kept { options: &compiled.options, sources: NamedSources { files: names } };
+    files.push((OPTIONS.to_owned(), json(serde_json::to_vec_pretty(&kept))));
+    if compiled.world != Recorded::default() {
+        files.push((WORLD.to_owned(), json(serde_json::to_vec_pretty(&compiled.world))));
+    }
     files.push((snapshot::OUTLOOK.to_owned(), compiled.graph.outlook().into_bytes()));
     files.push(snapshot::stages_file(compiled.graph.nodes.iter().map(|node| &*node.id)));
     files.extend(snapshot::retired_file(compiled.graph.retired().map(|node| &*compiled.graph.nodes[node].id)));
     files
 }
 
-/// Which file of the snapshot holds which source.
+/// Which file of the snapshot holds which source, in snapshots of older engines.
 const FILES: &str = "files.json";
-/// What it was compiled for.
+/// What it was compiled for, and which file of the snapshot holds which source.
 const OPTIONS: &str = "options.json";
-/// What the working tree answered.
+/// What the working tree answered, if it was asked.
 const WORLD: &str = "world.json";
+
+/// What [`OPTIONS`] holds.
+#[derive(Serialize)]
+struct Kept<'a> {
+    #[serde(flatten)]
+    options: &'a Options,
+    #[serde(flatten)]
+    sources: NamedSources,
+}
+
+/// The name in the snapshot of each source, by its path.
+#[derive(Serialize, Deserialize)]
+struct NamedSources {
+    files: BTreeMap<String, String>,
+}
 
 /// Loads sources from a snapshot.
 struct Snapshot<'a> {
@@ -349,5 +372,52 @@ fn compile(
             Ok((Compiled { sources, description, graph, found, world, options, given }, actions))
         }
         _ => Err(Box::new(Refused { found: report.sorted(), sources: loaded.sources })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A project with a plan that asks the working tree if `plan` does.
+    fn snapshot_of(plan: &str) -> Vec<(String, Vec<u8>)> {
+        let root = tempfile::tempdir().expect("a folder");
+        std::fs::write(root.path().join("plan.yaml"), plan).expect("written");
+        std::fs::write(root.path().join("a.txt"), "1\n").expect("written");
+        let options = Options { path: "plan.yaml".to_owned(), processors: 2, ..Options::default() };
+        let compiled = from_disk(root.path(), options, Mode::Run, &Expected::default());
+        snapshot_files(&compiled.unwrap_or_else(|refused| panic!("the plan is good: {:?}", refused.found)))
+    }
+
+    const PLAIN: &str = "version: 1\nstages: {a: {run: ['true']}}\n";
+    const ASKING: &str = "version: 1\nstages: {a: {run: ['true'], shards: {items: {glob: '*.txt'}}}}\n";
+
+    #[test]
+    fn a_snapshot_has_a_world_only_if_the_plan_asked_for_one() {
+        let names = |plan| snapshot_of(plan).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(PLAIN), ["000-plan.yaml", OPTIONS, snapshot::OUTLOOK, snapshot::STAGES]);
+        assert!(names(ASKING).iter().any(|name| name == WORLD));
+    }
+
+    #[test]
+    fn a_snapshot_as_older_engines_wrote_it_is_the_same_plan() {
+        for plan in [PLAIN, ASKING] {
+            let now = snapshot_of(plan);
+            let mut before = now.clone();
+            before[0].0 = "files/000-plan.yaml".to_owned();
+            before.push((FILES.to_owned(), br#"{"plan.yaml": "files/000-plan.yaml"}"#.to_vec()));
+            if !before.iter().any(|(name, _)| name == WORLD) {
+                before.push((WORLD.to_owned(), br#"{"globs": {}, "items": {}}"#.to_vec()));
+            }
+            let options = before.iter_mut().find(|(name, _)| name == OPTIONS).expect("each has it");
+            let mut words: serde_json::Value = serde_json::from_slice(&options.1).expect("it is JSON");
+            words.as_object_mut().and_then(|words| words.remove("files")).expect("it names the sources");
+            options.1 = words.to_string().into_bytes();
+            let [now, before] = [now, before].map(|files| {
+                let compiled = from_snapshot(&files, &Expected::default()).expect("it can be read");
+                (compiled.graph.digest(), compiled.options, compiled.world)
+            });
+            assert_eq!(now, before);
+        }
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::audience::{Audience, Voice};
 use super::checks::Checks;
+use super::closing::LastWords;
 use super::crews::Crews;
 use super::desk::{Desk, Prompter};
 use super::guarded::Guarded;
@@ -98,16 +99,16 @@ pub struct Owned {
 }
 
 /// Works on a run until it is over or the engine has to leave. `first` are the inputs that it begins with.
-/// `conclude` is asked for the exit code and closing notes once the ending is known, before observers end.
+/// `conclude` is asked for the exit code and what else is left once the ending is known, before observers end.
 ///
 /// # Errors
 /// The journal, the executor or the runtime could not be set up; nothing was started.
-pub fn work(
+pub fn work<'a>(
     owned: Owned,
     first: Vec<Input>,
     manners: Manners,
     guarded: &mut Guarded,
-    conclude: impl FnOnce(&Ending, &RunState) -> (u8, Vec<String>),
+    conclude: impl FnOnce(&Ending, &RunState) -> LastWords<'a>,
 ) -> Result<Ending, Error> {
     let runtime = guarded.take_runtime()?;
     let worked: Result<_, Error> = runtime.block_on(async {
@@ -223,7 +224,7 @@ fn prompter(sender: UnboundedSender<News>, voice: Option<Voice>) -> Prompter {
 }
 
 /// The folder that holds scripts and values while a run is worked on; nothing in it is needed afterwards.
-pub fn clear_scratch(dir: &RunDir) {
+pub(super) fn clear_scratch(dir: &RunDir) {
     let path: PathBuf = dir.scratch_path();
     // What cannot be removed now goes with the run.
     let _ = std::fs::remove_dir_all(path);

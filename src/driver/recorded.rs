@@ -220,7 +220,7 @@ impl Read {
 }
 
 /// The snapshot of a run whose engine died before its first record: there are no digests to check it by.
-fn read_unbegun(dir: &RunDir) -> Result<Vec<(String, Vec<u8>)>, Error> {
+pub(super) fn read_unbegun(dir: &RunDir) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let root = dir.plan_path(1);
     let mut files = Vec::new();
     let mut left = vec![root.clone()];

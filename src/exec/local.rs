@@ -129,6 +129,11 @@ impl Local {
         self.haste.clone()
     }
 
+    /// Whether a shutdown would wait for what `lifetime: run` left running.
+    pub fn has_services(&self) -> bool {
+        !self.shared.lock().services.is_empty()
+    }
+
     /// Kills what still runs, then stops what `lifetime: run` left running in reverse order: the stop signal,
     /// KILL after the grace period. Answers with what is alive after that.
     pub fn shutdown(mut self) -> Vec<Leftover> {

@@ -17,6 +17,8 @@ use crate::run::event::Began;
 
 /// Bytes read at once.
 const BUFFER_BYTES: usize = 256 << 10;
+/// Bytes read at once of a short one.
+const LEAST_BUFFER_BYTES: usize = 4 << 10;
 /// About the least room that an event takes in the file: a tag, a time and a number.
 const LEAST_EVENT_BYTES: u64 = 3;
 /// How often `head` is read again when it looks torn: its owner may be rewriting it.
@@ -112,7 +114,7 @@ pub fn read(run: &RunDir) -> Result<Contents, Error> {
 pub fn began(run: &RunDir) -> Option<Began> {
     let mut began = None;
     let mut reader = Reader::open(run).ok()?;
-    reader.file = BufReader::with_capacity(4096, reader.file.into_inner());
+    reader.file = BufReader::with_capacity(LEAST_BUFFER_BYTES, reader.file.into_inner());
     reader.seek(FILE_HEADER_LEN as u64).ok()?;
     reader
         .next_frame(&mut |_, _, event| {
@@ -153,8 +155,10 @@ impl Reader {
         let file = File::open(&path).map_err(Error::io("open", &path))?;
         let file_len = file.metadata().map_err(Error::io("look at", &path))?.len();
         let start = Head { sequence: 0, offset: 0, hash: Digest::ZERO };
+        // Room for 256 KiB is asked of the system and given back to it, each time.
+        let capacity = usize::try_from(file_len).unwrap_or(BUFFER_BYTES).clamp(LEAST_BUFFER_BYTES, BUFFER_BYTES);
         let mut reader = Self {
-            file: BufReader::with_capacity(BUFFER_BYTES, file),
+            file: BufReader::with_capacity(capacity, file),
             path,
             head_path,
             head,

@@ -29,9 +29,11 @@ pub(super) const LINGER: Duration = Duration::from_millis(10);
 /// A frame is closed once its events take so many bytes, so that readers stay small.
 const FRAME_BYTES: usize = 4 << 20;
 
-/// Bytes kept ready behind the last frame: at first, and at most. A sync that finds the file as long as it was writes
+/// Bytes kept ready behind the last frame: at least, and at most. A sync that finds the file as long as it was writes
 /// the bytes alone; one that finds it longer writes its inode too, for half as long again.
-const RESERVE_BYTES: (u64, u64) = (4 << 10, 256 << 10);
+const RESERVE_BYTES: (u64, u64) = (1 << 10, 256 << 10);
+/// They end where a block of the disk does: a run of one stage has one block, and gives none back at its end.
+const BLOCK_BYTES: u64 = 4 << 10;
 
 /// What the writer's thread reports.
 #[derive(Debug)]
@@ -445,9 +447,10 @@ impl Log {
     fn reserve(&mut self) {
         let end = self.last.offset;
         if self.reserved.is_some_and(|reserved| reserved < end) {
-            let len = end.clamp(RESERVE_BYTES.0, RESERVE_BYTES.1);
-            let is_done = self.disk.reserve(&self.file, &self.path, end, usize::try_from(len).unwrap_or(0));
-            self.reserved = is_done.then_some(end + len);
+            let until = (end + end.clamp(RESERVE_BYTES.0, RESERVE_BYTES.1)).next_multiple_of(BLOCK_BYTES);
+            let len = usize::try_from(until - end).unwrap_or(0);
+            let is_done = self.disk.reserve(&self.file, &self.path, end, len);
+            self.reserved = is_done.then_some(until);
         }
     }
 

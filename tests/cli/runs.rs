@@ -123,7 +123,7 @@ fn a_damaged_record_is_named() {
 fn a_damaged_snapshot_is_named() {
     let project = Project::with_plan(plans::BROKEN);
     project.engine(&["run", "plan.yaml", "--run-id", "r1"]).expect(1);
-    let path = project.path(".engine/runs/r1/plan/files/000-plan.yaml");
+    let path = project.path(".engine/runs/r1/plan/000-plan.yaml");
     std::fs::write(&path, plans::SHOP).expect("damage");
     insta::assert_snapshot!(transcript(&project, &["verify", "resume"]));
 }
