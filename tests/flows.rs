@@ -58,6 +58,8 @@ mod sharded;
 mod signals;
 #[path = "flows/signed.rs"]
 mod signed;
+#[path = "flows/slates.rs"]
+mod slates;
 #[path = "flows/supervised.rs"]
 mod supervised;
 mod support;

@@ -13,6 +13,7 @@ use engine::driver::begin::{self, New};
 use engine::driver::collect;
 use engine::driver::compile::{self, Compiled, Expected, Options};
 use engine::driver::prepare::{Prepared, Preparer, Workroom};
+use engine::driver::slates::Slate;
 use engine::driver::surroundings::Surroundings;
 use engine::exec::{Ended, Exit, Key};
 use engine::graph::Graph;
@@ -103,7 +104,9 @@ pub(crate) fn live(room: &Path) {
     let writer =
         Writer::open(&owned.dir, &owned.ownership, &owned.end, move |notice| tell.send(notice).unwrap_or(()))
             .expect("a writer");
-    let mut preparer = Preparer::new(owned.dir.id().clone(), surroundings, Workroom::of(&owned.dir));
+    let workroom = Workroom::of(&owned.dir);
+    std::fs::create_dir_all(&workroom.scratch).expect("room to work");
+    let mut preparer = Preparer::new(owned.dir.id().clone(), surroundings, workroom);
     let mut view = View::new(vec![Arc::clone(&graph)]);
     let (mut horizon, mut at) = (Horizon::new(0), 0);
     let mut late: Vec<(u64, Event)> = Vec::new();
@@ -125,8 +128,8 @@ pub(crate) fn live(room: &Path) {
         for event in starts {
             commands(&event, |order| {
                 if let Order::Start(attempt) = order {
-                    let prepared = render(&mut preparer, &graph, attempt, &owned.core);
-                    inputs.push(understand(&graph, attempt, &prepared));
+                    let (_, slate) = render(&mut preparer, &graph, attempt, &owned.core);
+                    inputs.push(understand(&mut preparer, &graph, attempt, slate));
                 }
             });
         }
@@ -181,17 +184,18 @@ fn record(writer: &Writer, events: Vec<(Millis, Event)>, is_awaited: bool) {
 }
 
 #[inline(never)]
-fn render(preparer: &mut Preparer, graph: &Graph, attempt: Attempt, core: &Core) -> Prepared {
+fn render(preparer: &mut Preparer, graph: &Graph, attempt: Attempt, core: &Core) -> (Prepared, Slate) {
     let Work::Process(process) = &graph.nodes[attempt.node].work else { panic!("it runs a process") };
     preparer.attempt(graph, attempt, process, core.state()).expect("it has no template")
 }
 
 #[inline(never)]
-fn understand(graph: &Graph, attempt: Attempt, prepared: &Prepared) -> Input {
+fn understand(preparer: &mut Preparer, graph: &Graph, attempt: Attempt, mut slate: Slate) -> Input {
     let Work::Process(process) = &graph.nodes[attempt.node].work else { panic!("it runs a process") };
     let (key, exit, took, notes) = (Key(0), Exit::Code(0), Duration::from_millis(1), Vec::new());
     let ended = Ended { key, exit, took, cpu_us: 1_000, max_rss_kib: 2_000, bytes: 0, notes };
-    let (outcome, result) = collect::outcome(&ended, process, &prepared.values, None).expect("it is not lost");
+    let (outcome, result) = collect::outcome(&ended, process, &mut slate, None).expect("it is not lost");
+    preparer.tidy(slate, process.lifetime, collect::may_live(&ended, false));
     Input::Done { attempt, outcome, took: Span::from_ms(1), result: Box::new(result) }
 }
 

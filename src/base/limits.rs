@@ -61,6 +61,8 @@ pub const MAX_CHUNK_BYTES: usize = 64 << 10;
 pub const MAX_SEGMENT_BYTES: u64 = 64 << 20;
 /// Bytes that an attempt may print before its start is durable, which takes a moment; then it waits.
 pub const MAX_HELD_OUTPUT_BYTES: usize = 1 << 20;
+/// Item lists that stay open between attempts: more than run side by side on most machines, and no burden on its files.
+pub const MAX_OPEN_ITEM_LISTS: usize = 64;
 /// Threads that spawn processes: each sleeps until its child has run exec, and eight keep any machine busy.
 pub const MAX_SPAWN_THREADS: usize = 8;
 /// Bytes taken from a stage's pipe at once: the size of a pipe's buffer.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::slates::Slate;
 use super::values;
 use crate::base::Span;
 use crate::exec::{Ended, Exit};
@@ -14,7 +15,7 @@ use crate::run::{Attempt, Input};
 pub fn outcome(
     ended: &Ended,
     process: &Process,
-    values: &Path,
+    slate: &mut Slate,
     output: Option<OutputRef>,
 ) -> Option<(Outcome, ShardResult)> {
     let mut result = ShardResult {
@@ -25,7 +26,7 @@ pub fn outcome(
         ..ShardResult::default()
     };
     let outcome = match &ended.exit {
-        Exit::Code(0) => match values::read(values, &process.outputs) {
+        Exit::Code(0) => match values::read(slate, &process.outputs) {
             Ok(found) => {
                 result.outputs = found;
                 Outcome::Success
@@ -35,7 +36,7 @@ pub fn outcome(
         Exit::Code(code) => {
             if process.is_gate {
                 // What it found is told whatever follows from it.
-                result.outputs = values::read(values, &process.outputs).unwrap_or_default();
+                result.outputs = values::read(slate, &process.outputs).unwrap_or_default();
             }
             Outcome::Exit(*code)
         }
@@ -47,9 +48,9 @@ pub fn outcome(
 }
 
 /// What the exit of a `done-if` means: 0 done, 1 not done, anything else nobody knows.
-pub fn done_if_answer(ended: &Ended, process: &Process, values: &Path) -> Answer {
+pub fn done_if_answer(ended: &Ended, process: &Process, slate: &mut Slate) -> Answer {
     match &ended.exit {
-        Exit::Code(0) => match values::read(values, &process.outputs) {
+        Exit::Code(0) => match values::read(slate, &process.outputs) {
             Ok(outputs) => Answer::Yes(Box::new(ShardResult { outputs, ..ShardResult::default() })),
             Err(why) => Answer::Unknown(format!("`done-if` says that it is done, but {why}")),
         },
@@ -59,6 +60,13 @@ pub fn done_if_answer(ended: &Ended, process: &Process, values: &Path) -> Answer
         Exit::NotStarted(why) => Answer::Unknown(format!("`done-if` could not be started: {why}")),
         Exit::Lost(why) => Answer::Unknown(format!("`done-if` did not end: {why}")),
     }
+}
+
+/// Whether something of an ended attempt may still read or write what it was lent. Notes name what was alive at its end.
+/// A gate of the host that was stopped may be in the middle of its last round.
+pub fn may_live(ended: &Ended, is_hosted: bool) -> bool {
+    let is_lost = matches!(ended.exit, Exit::Lost(_));
+    is_lost || !ended.notes.is_empty() || (is_hosted && !matches!(ended.exit, Exit::Code(_)))
 }
 
 /// Files below `dir` that one of `globs` names, relative to `dir`, sorted; folders are walked, not listed.

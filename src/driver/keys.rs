@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::slates::Slate;
 use crate::base::NodeIx;
 use crate::exec::Key;
 use crate::run::Attempt;
 use crate::run::event::CheckKind;
 
 /// What a process was started for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub enum Purpose {
-    /// An attempt, and where it writes its output values.
+    /// An attempt.
     Attempt {
         /// Which.
         attempt: Attempt,
-        /// `$ENGINE_OUTPUT`.
-        values: PathBuf,
+        /// The files that it was lent.
+        slate: Slate,
         /// The folder it runs in.
         cwd: PathBuf,
     },
@@ -34,8 +35,8 @@ pub enum Purpose {
         shard: u32,
         /// Which question.
         kind: CheckKind,
-        /// `$ENGINE_OUTPUT`.
-        values: PathBuf,
+        /// The files that it was lent.
+        slate: Slate,
     },
 }
 

@@ -62,9 +62,9 @@ impl Live {
             inputs.extend((!untold.is_empty()).then_some(Input::SecretsFetched(untold)));
         }
         let prepared = self.preparer.attempt(&graph, attempt, process, self.core.state());
-        let started = prepared.and_then(|prepared| {
-            let (values, cwd) = (prepared.values.clone(), prepared.cwd.clone());
-            self.spawn(prepared, process, Purpose::Attempt { attempt, values, cwd }, attempt)
+        let started = prepared.and_then(|(prepared, slate)| {
+            let cwd = prepared.cwd.clone();
+            self.spawn(prepared, process, Purpose::Attempt { attempt, slate, cwd }, attempt)
         });
         inputs.extend(started.err().map(|why| not_started(attempt, why)));
     }
@@ -80,9 +80,8 @@ impl Live {
         let Attempt { node, shard, .. } = attempt;
         let kind = CheckKind::DoneIf;
         let prepared = self.preparer.done_if(&graph, attempt, process, self.core.state());
-        let started = prepared.and_then(|prepared| {
-            let purpose = Purpose::Check { node, shard, kind, values: prepared.values.clone() };
-            self.spawn(prepared, process, purpose, attempt)
+        let started = prepared.and_then(|(prepared, slate)| {
+            self.spawn(prepared, process, Purpose::Check { node, shard, kind, slate }, attempt)
         });
         if let Err(why) = started {
             let answer = crate::run::event::Answer::Unknown(format!("`done-if` could not be started: {why}"));

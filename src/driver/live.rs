@@ -29,6 +29,7 @@ use crate::exec::{Ended, Executor, Gates, Local};
 use crate::graph::Graph;
 use crate::journal::locks::Locks;
 use crate::journal::{Notice, Ownership, RunDir, StateDir, Writer};
+use crate::plan::model::Lifetime;
 use crate::run::event::{CancelLevel, CancelReason, CheckKind, Outcome, StopKind, SuspendReason, Verdict};
 use crate::run::input::commands;
 use crate::run::{Attempt, Command, Core, Event, Horizon, Input};
@@ -361,10 +362,10 @@ impl Live {
     pub(super) fn ended(&mut self, ended: &Ended, inputs: &mut Vec<Input>) {
         let output = self.captured.finish(ended.key);
         match self.keys.close(ended.key) {
-            Some(Purpose::Attempt { attempt, values, cwd }) => {
+            Some(Purpose::Attempt { attempt, mut slate, cwd }) => {
                 let graph = Arc::clone(&self.graph);
                 let process = process(&graph, attempt);
-                let Some((mut outcome, mut result)) = collect::outcome(ended, process, &values, output) else {
+                let Some((mut outcome, mut result)) = collect::outcome(ended, process, &mut slate, output) else {
                     inputs.push(Input::Lost { attempt });
                     return;
                 };
@@ -374,16 +375,18 @@ impl Live {
                     hide::done(masker, &mut outcome, &mut result);
                 }
                 let took = ended.took.into();
-                self.preparer.tidy(attempt, process, &values);
+                let may_live = collect::may_live(ended, graph.nodes[attempt.node].rules.is_hosted);
+                self.preparer.tidy(slate, process.lifetime, may_live);
                 if outcome == Outcome::Success && (!process.artifacts.is_empty() || process.cache.is_some()) {
                     self.checks.keep((attempt, cwd), process, (result, took), masker, &self.sender);
                 } else {
                     inputs.push(Input::Done { attempt, outcome, took, result: Box::new(result) });
                 }
             }
-            Some(Purpose::Check { node, shard, kind, values }) => {
+            Some(Purpose::Check { node, shard, kind, mut slate }) => {
                 let process = process(&self.graph, Attempt { node, shard, number: 0 });
-                let answer = collect::done_if_answer(ended, process, &values);
+                let answer = collect::done_if_answer(ended, process, &mut slate);
+                self.preparer.tidy(slate, Lifetime::Stage, collect::may_live(ended, false));
                 inputs.push(Input::Checked { node, shard, kind, answer });
             }
             Some(Purpose::Worker { name }) => self.crews.ended(name.node, ended),

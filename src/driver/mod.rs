@@ -41,6 +41,7 @@ pub mod replay;
 pub mod secrets;
 pub mod signals;
 pub mod simulate;
+pub mod slates;
 pub mod supervise;
 pub mod surroundings;
 pub mod values;

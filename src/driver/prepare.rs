@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checks::Material;
+use super::slates::{Slate, Slates};
 use super::surroundings::Surroundings;
 use crate::base::{Digest, NodeIx, RunId};
 use crate::exec::Variables;
@@ -52,8 +53,6 @@ pub struct Prepared {
     pub env: Variables,
     /// The folder it starts in.
     pub cwd: PathBuf,
-    /// Where it may write its output values.
-    pub values: PathBuf,
     /// `ENGINE_ATTEMPT_KEY`: equal over the retries of a shard.
     pub tag: String,
 }
@@ -64,6 +63,7 @@ pub struct Preparer {
     run: RunId,
     surroundings: Surroundings,
     room: Workroom,
+    slates: Slates,
     written: std::collections::BTreeSet<Digest>,
     /// By `pass-env`, what the environments of those who pass that have in common.
     common: VecDeque<(Vec<Box<str>>, Variables)>,
@@ -75,7 +75,15 @@ const MAX_COMMON: usize = 8;
 impl Preparer {
     /// For one run.
     pub fn new(run: RunId, surroundings: Surroundings, room: Workroom) -> Self {
-        Self { run, surroundings, room, written: std::collections::BTreeSet::new(), common: VecDeque::new() }
+        let slates = Slates::new(room.scratch.clone());
+        Self {
+            run,
+            surroundings,
+            room,
+            slates,
+            written: std::collections::BTreeSet::new(),
+            common: VecDeque::new(),
+        }
     }
 
     /// The project's root.
@@ -104,7 +112,7 @@ impl Preparer {
         }
     }
 
-    /// The process of one attempt.
+    /// The process of one attempt, and the files that it is lent.
     ///
     /// # Errors
     /// A sentence for the user: a template failed, or the script could not be written.
@@ -114,7 +122,7 @@ impl Preparer {
         attempt: Attempt,
         process: &Process,
         facts: &dyn Facts,
-    ) -> Result<Prepared, String> {
+    ) -> Result<(Prepared, Slate), String> {
         self.build(graph, attempt, process, &process.command, facts)
     }
 
@@ -128,7 +136,7 @@ impl Preparer {
         attempt: Attempt,
         process: &Process,
         facts: &dyn Facts,
-    ) -> Result<Prepared, String> {
+    ) -> Result<(Prepared, Slate), String> {
         let command = process.done_if.as_ref().expect("only a stage with a `done-if` is asked");
         self.build(graph, attempt, process, command, facts)
     }
@@ -214,7 +222,7 @@ impl Preparer {
         env.set("ENGINE_ATTEMPT_KEY", &tag);
         env.set("ENGINE_OUTPUT", &values);
         let argv = self.words(process, &process.command, &text)?;
-        Ok(Prepared { argv, env, cwd, values, tag })
+        Ok(Prepared { argv, env, cwd, tag })
     }
 
     fn build(
@@ -224,16 +232,32 @@ impl Preparer {
         process: &Process,
         command: &Command,
         facts: &dyn Facts,
+    ) -> Result<(Prepared, Slate), String> {
+        let slice = facts.slice(attempt.node, attempt.shard);
+        let items = slice.as_ref().map(|slice| item_lines(process, slice));
+        let slate = self.slates.lend(items.as_deref())?;
+        match self.fill_in(graph, attempt, (process, command), facts, &slate) {
+            Ok(prepared) => Ok((prepared, slate)),
+            Err(why) => {
+                self.slates.take_back(slate, true);
+                Err(why)
+            }
+        }
+    }
+
+    fn fill_in(
+        &mut self,
+        graph: &Graph,
+        attempt: Attempt,
+        (process, command): (&Process, &Command),
+        facts: &dyn Facts,
+        slate: &Slate,
     ) -> Result<Prepared, String> {
         let Attempt { node, shard, number } = attempt;
-        let slice = facts.slice(node, shard);
-        let items = slice.as_ref().map(|slice| self.item_file(process, attempt, slice)).transpose()?;
-        let late = Late { facts, item_file: items.as_ref().and_then(|path| path.to_str()) };
+        let late = Late { facts, item_file: slate.items().and_then(|path| path.to_str()) };
         let text = |text: &str| graph.text(node, shard, text, &late);
         let cwd = self.cwd(graph, node, shard, process, &late)?;
         let tag = tag(&self.run, &graph.nodes[node].id, shard);
-        let stem = format!("{}-{shard}-{number}", node.raw());
-        let values = self.room.scratch.join(format!("{stem}.values"));
         let mut env = self.environment(process, &text)?;
         env.set("ENGINE_STAGE", &*graph.nodes[node].id);
         if process.is_gate {
@@ -244,12 +268,12 @@ impl Preparer {
         env.set("ENGINE_SHARD", shard.to_string());
         env.set("ENGINE_ATTEMPT", number.to_string());
         env.set("ENGINE_ATTEMPT_KEY", &tag);
-        env.set("ENGINE_OUTPUT", &values);
-        if let Some(file) = &items {
+        env.set("ENGINE_OUTPUT", slate.values());
+        if let Some(file) = slate.items() {
             env.set("ENGINE_SHARD_FILE", file);
         }
         let argv = self.words(process, command, &text)?;
-        Ok(Prepared { argv, env, cwd, values, tag })
+        Ok(Prepared { argv, env, cwd, tag })
     }
 
     /// What a process finds in its environment before what is its own.
@@ -317,34 +341,11 @@ impl Preparer {
         Ok(path)
     }
 
-    /// The list of the shard's items, each ended by a newline.
-    fn item_file(&self, process: &Process, attempt: Attempt, slice: &Slice) -> Result<PathBuf, String> {
-        let path = self.item_path(attempt);
-        let mut text = String::new();
-        for item in process.items.texts(slice) {
-            text.push_str(item.as_ref());
-            text.push('\n');
-        }
-        write_file(&path, text.as_bytes())?;
-        Ok(path)
-    }
-
-    fn item_path(&self, attempt: Attempt) -> PathBuf {
-        self.room.scratch.join(format!("{}-{}.items", attempt.node.raw(), attempt.shard))
-    }
-
-    /// Removes what an ended attempt was given to read and what it wrote and nobody will read, so that a million
-    /// shards leave no million files. What a process that lives on may still read stays.
-    pub fn tidy(&self, attempt: Attempt, process: &Process, values: &Path) {
-        if process.lifetime != Lifetime::Stage {
-            return;
-        }
-        // The room is cleared as a whole in the end; what cannot be removed now goes then.
-        if process.items != crate::graph::model::Items::None {
-            let _ = std::fs::remove_file(self.item_path(attempt));
-        }
-        if !process.outputs.is_empty() {
-            let _ = std::fs::remove_file(values);
+    /// Takes back what an ended attempt was lent, so that a million shards leave no million files. What was made for a
+    /// process that lives on by its `lifetime` stays with that, and what `may_live` otherwise is not lent again.
+    pub fn tidy(&mut self, slate: Slate, lifetime: Lifetime, may_live: bool) {
+        if lifetime == Lifetime::Stage {
+            self.slates.take_back(slate, !may_live);
         }
     }
 }
@@ -388,6 +389,16 @@ impl Facts for Late<'_> {
 /// The value of `ENGINE_ATTEMPT_KEY`, equal over all attempts of a shard.
 pub(super) fn tag(run: &RunId, stage: &str, shard: u32) -> String {
     format!("{run}/{stage}/{shard}")
+}
+
+/// The list of a shard's items, each ended by a newline.
+fn item_lines(process: &Process, slice: &Slice) -> String {
+    let mut text = String::new();
+    for item in process.items.texts(slice) {
+        text.push_str(item.as_ref());
+        text.push('\n');
+    }
+    text
 }
 
 /// Writes a small file whole.

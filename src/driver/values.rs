@@ -1,22 +1,20 @@
 //! What a stage wrote to `$ENGINE_OUTPUT`: `key=value` lines, or JSON objects one a line, read by the
 //! declared types.
 
-use std::io::Read;
-use std::path::Path;
-
 use serde_json::Value;
 
+use super::slates::Slate;
 use crate::base::limits;
 use crate::graph::build::types;
 use crate::plan::model::Type;
 
-/// Reads the file at `path` and removes it. Only declared values are kept; the last word for a key counts.
+/// Reads what an attempt wrote to its slate, and wipes it. Only declared values are kept; the last word for a key counts.
 ///
 /// # Errors
 /// A sentence for the user: a declared output is missing or of the wrong type, a line cannot be read, the file
 /// is too large.
-pub fn read(path: &Path, declared: &[(Box<str>, Type)]) -> Result<Vec<(String, Value)>, String> {
-    let text = match take(path)? {
+pub fn read(slate: &mut Slate, declared: &[(Box<str>, Type)]) -> Result<Vec<(String, Value)>, String> {
+    let text = match take(slate, !declared.is_empty())? {
         None if declared.is_empty() => return Ok(Vec::new()),
         found => found.unwrap_or_default(),
     };
@@ -41,19 +39,11 @@ enum Raw {
     Json(Value),
 }
 
-/// The whole file, if there is one; it is removed, for the next attempt starts with none.
-fn take(path: &Path) -> Result<Option<String>, String> {
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("failed to read `$ENGINE_OUTPUT`: {error}")),
-    };
-    let mut bytes = Vec::new();
-    file.take(limits::MAX_OUTPUT_VALUES_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("failed to read `$ENGINE_OUTPUT`: {error}"))?;
-    // What is left of it only takes room; the run's folder is cleaned as a whole when it ends.
-    let _ = std::fs::remove_file(path);
+/// The whole text, if there is one.
+fn take(slate: &mut Slate, is_promised: bool) -> Result<Option<String>, String> {
+    let bytes =
+        slate.take_values(is_promised).map_err(|error| format!("failed to read `$ENGINE_OUTPUT`: {error}"))?;
+    let Some(bytes) = bytes else { return Ok(None) };
     if bytes.len() as u64 > limits::MAX_OUTPUT_VALUES_BYTES {
         return Err(format!(
             "`$ENGINE_OUTPUT` is larger than {} bytes: keep large results in files, as `artifacts`",
@@ -95,14 +85,19 @@ impl Raw {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::slates::Slates;
 
     fn written(text: &str, declared: &[(&str, Type)]) -> Result<Vec<(String, Value)>, String> {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let path = dir.path().join("values");
-        std::fs::write(&path, text).expect("written");
+        let mut slate = Slates::new(dir.path().to_path_buf()).lend(None).expect("no items");
+        std::fs::write(slate.values(), text).expect("written");
         let declared: Vec<(Box<str>, Type)> = declared.iter().map(|&(name, kind)| (name.into(), kind)).collect();
-        let result = read(&path, &declared);
-        assert!(!path.exists(), "the next attempt starts with no values");
+        let result = read(&mut slate, &declared);
+        assert_eq!(
+            std::fs::read(slate.values()).expect("it is there"),
+            b"",
+            "nothing is left for the next attempt"
+        );
         result
     }
 
@@ -130,6 +125,9 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_fine_when_nothing_was_promised() {
-        assert_eq!(read(Path::new("/nowhere/at/all"), &[]), Ok(Vec::new()));
+        let mut slate = Slates::new("/nowhere/at/all".into()).lend(None).expect("no items");
+        assert_eq!(read(&mut slate, &[]), Ok(Vec::new()));
+        let promised = read(&mut slate, &[("a".into(), Type::Int)]);
+        assert!(promised.is_err_and(|why| why.contains("was not written")));
     }
 }
