@@ -140,6 +140,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_may_live_on_is_told_from_what_is_over() {
+        let ended = |exit: Exit, notes: &[&str]| Ended {
+            key: crate::exec::Key(1),
+            exit,
+            took: std::time::Duration::ZERO,
+            cpu_us: 0,
+            max_rss_kib: 0,
+            bytes: 0,
+            notes: notes.iter().map(|&note| note.to_owned()).collect(),
+        };
+        for exit in [Exit::Code(0), Exit::Code(7), Exit::Signal(9), Exit::NotStarted("no".into())] {
+            assert!(!may_live(&ended(exit.clone(), &[]), false), "{exit:?}");
+            assert!(may_live(&ended(exit.clone(), &["still alive although killed: 7"]), false), "{exit:?}");
+            let has_verdict = matches!(exit, Exit::Code(_));
+            assert_eq!(may_live(&ended(exit.clone(), &[]), true), !has_verdict, "a gate: {exit:?}");
+        }
+        assert!(may_live(&ended(Exit::Lost("gone".into()), &[]), false));
+    }
+
+    #[test]
     fn artifacts_are_named_by_globs_and_a_glob_that_names_nothing_is_an_error() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir_all(dir.path().join("dist/a")).expect("made");
