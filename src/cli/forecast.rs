@@ -45,7 +45,7 @@ impl Past {
 
     /// How long a run of `graph` will take, by a few imagined ones.
     pub(super) fn range(&self, graph: &Arc<Graph>) -> Expected {
-        let shards: u64 = graph.places().map(|(_, node)| u64::from(node.rules.shards)).sum();
+        let shards: u64 = graph.places().map(|(_, node)| u64::from(node.foreseen_shards())).sum();
         let samples = u32::try_from(MAX_ATTEMPTS / shards.max(1)).unwrap_or(u32::MAX).clamp(1, MAX_SAMPLES);
         let assumed = Assumptions { samples, seed: 1, ..Assumptions::default() };
         let found = simulate(graph, &self.history, &assumed);

@@ -72,7 +72,7 @@ fn assumptions(args: &SimulateArgs, graph: &Graph) -> Result<Assumptions, Fault>
     for stage in &args.fail {
         fail.extend(named(graph, "--fail", stage)?);
     }
-    let shards: u64 = graph.places().map(|(_, node)| u64::from(node.rules.shards)).sum();
+    let shards: u64 = graph.places().map(|(_, node)| u64::from(node.foreseen_shards())).sum();
     let usual = u32::try_from(MAX_ATTEMPTS / shards.max(1)).unwrap_or(SAMPLES).min(SAMPLES);
     let samples = args.samples.unwrap_or(usual).clamp(1, SAMPLE_LIMITS.1);
     let samples = if args.samples.is_none() { samples.max(SAMPLE_LIMITS.0) } else { samples };

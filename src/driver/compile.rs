@@ -314,7 +314,7 @@ impl Outlook<'_> {
                 graph.expect_work(|node, graph| {
                     let body = &graph.nodes[node];
                     let times = history.item_times(&body.id, graph.definition(node));
-                    times.work(body.rules.split.as_ref()?.items)
+                    times.work(body.rules.split.as_deref().filter(|split| !split.is_late).map(|split| split.items))
                 });
                 graph.expect(|node, graph| {
                     let (definition, body) = (graph.definition(node), &graph.nodes[node]);

@@ -164,7 +164,7 @@ impl<'a> Urn<'a> {
             (0..body.rules.shards).filter_map(of).collect::<Vec<_>>()
         });
         Self {
-            items: split.map_or(0, |split| split.items),
+            items: body.foreseen_items(),
             like: 0,
             times,
             known: known.collect(),

@@ -45,6 +45,15 @@ pub struct Expected {
     pub samples: u32,
 }
 
+/// What history says that all items of a stage take together, one after the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Workload {
+    /// How long they take; a sample is one run.
+    pub took: Expected,
+    /// How many items that is, of a stage that an earlier one gives them: as many as last time.
+    pub items: u64,
+}
+
 /// Fewer samples than this and an expected time is called unknown.
 pub const MIN_SAMPLES: u32 = 5;
 

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::forecast::{Expected, MIN_SAMPLES};
+use super::forecast::{Expected, MIN_SAMPLES, Workload};
 use super::model::{Command, Graph, Items, Node, Work};
 use super::priority;
 use crate::base::{NodeIx, Span};
@@ -21,8 +21,8 @@ pub struct Line {
     pub size: u32,
     /// What history said of one attempt.
     pub usual: Option<Expected>,
-    /// What it said of all items together; a sample is one run.
-    pub work: Option<Expected>,
+    /// What it said of all items together.
+    pub work: Option<Workload>,
 }
 
 impl Line {
@@ -38,7 +38,9 @@ impl Line {
         // Engines that kept one run only wrote only what that took.
         let work = words.next().and_then(ms).map(|p50| {
             let p95 = words.next().and_then(ms).unwrap_or(p50);
-            Expected { p50, p95, samples: words.next().and_then(|word| word.parse().ok()).unwrap_or(1) }
+            let mut number = |usual| words.next().and_then(|word| word.parse().ok()).unwrap_or(usual);
+            let samples = u32::try_from(number(1)).unwrap_or(u32::MAX);
+            Workload { took: Expected { p50, p95, samples }, items: number(0) }
         });
         Some(Self { definition, size, usual, work })
     }
@@ -91,7 +93,7 @@ impl Graph {
 
     /// Tells the graph what all items of stages take together that find their size while they run, of those that `said`
     /// knows. Comes before [`Graph::expect`], which sets priorities.
-    pub fn expect_work(&mut self, mut said: impl FnMut(NodeIx, &Self) -> Option<Expected>) {
+    pub fn expect_work(&mut self, mut said: impl FnMut(NodeIx, &Self) -> Option<Workload>) {
         for node in self.nodes.indexes() {
             let work = self.nodes[node].finds_size().then(|| said(node, self)).flatten();
             self.nodes[node].rules.work = work;
@@ -108,8 +110,8 @@ impl Graph {
                 let Expected { p50, p95, samples } = usual;
                 write!(text, " {} {} {samples}", p50.ms(), p95.ms()).expect("a text grows");
                 if let Some(work) = node.rules.work {
-                    let Expected { p50, p95, samples } = work;
-                    write!(text, " {} {} {samples}", p50.ms(), p95.ms()).expect("a text grows");
+                    let Workload { took: Expected { p50, p95, samples }, items } = work;
+                    write!(text, " {} {} {samples} {items}", p50.ms(), p95.ms()).expect("a text grows");
                 }
             }
             text.push('\n');
@@ -139,7 +141,7 @@ impl Graph {
     pub fn whole(&self, node: NodeIx) -> Span {
         let rules = &self.nodes[node].rules;
         if let Some(work) = rules.work {
-            return Span::from_ms(work.p50.ms().div_ceil(u64::from(self.width(node))));
+            return Span::from_ms(work.took.p50.ms().div_ceil(u64::from(self.width(node))));
         }
         let rounds = u64::from(rules.shards.div_ceil(self.width(node)));
         Span::from_ms(rules.expected.ms().saturating_mul(rounds).min(crate::base::limits::MAX_SPAN_MS))
@@ -158,9 +160,27 @@ impl Node {
         self.items().map_or(1, Items::size)
     }
 
-    /// Whether its items are known before it starts, and how they are cut is not.
+    /// Whether how its items are cut, or which they are, is only found while it runs.
     pub fn finds_size(&self) -> bool {
-        self.rules.split.as_ref().is_some_and(|split| split.target.is_some() && !split.is_late)
+        self.rules.split.as_ref().is_some_and(|split| split.is_dynamic())
+    }
+
+    /// How many items it has; while an earlier stage has not given them, as many as history lets expect, or none.
+    pub fn foreseen_items(&self) -> u64 {
+        match (&self.rules.split, self.rules.work) {
+            (Some(split), Some(work)) if split.is_late => work.items,
+            (Some(split), _) => split.items,
+            (None, _) => 0,
+        }
+    }
+
+    /// How many shards it has, by [`Node::foreseen_items`] if these come late.
+    pub fn foreseen_shards(&self) -> u32 {
+        let late = self.rules.split.as_ref().filter(|split| split.is_late);
+        late.map_or(self.rules.shards, |split| {
+            let shards = self.foreseen_items().div_ceil(u64::from(split.size.max(1)));
+            u32::try_from(shards).unwrap_or(u32::MAX).max(1)
+        })
     }
 
     /// Whether what attempts took says how long it takes: not of an approval, and of a stage that finds its size only
@@ -172,8 +192,8 @@ impl Node {
     /// How long an attempt on the items at `places` is expected to take. The times of neighbours add up to the work.
     pub fn expected(&self, places: &Range<u64>) -> Span {
         let Some(work) = self.rules.work else { return self.rules.expected };
-        let all = self.rules.split.as_ref().map_or(1, |split| split.items.max(1));
-        let until = |item: u64| u128::from(work.p50.ms()) * u128::from(item.min(all)) / u128::from(all);
+        let all = self.foreseen_items().max(1);
+        let until = |item: u64| u128::from(work.took.p50.ms()) * u128::from(item.min(all)) / u128::from(all);
         let share = until(places.end).saturating_sub(until(places.start));
         Span::from_ms(u64::try_from(share).expect("no more than all of it"))
     }
@@ -219,7 +239,8 @@ mod tests {
         parts.settings.max_parallel = 4;
         let mut graph = Graph::assemble(parts).expect("no cycle");
         let usual = Expected { p50: Span::from_ms(70), p95: Span::from_ms(90), samples: 6 };
-        let work = Expected { p50: Span::from_ms(1001), p95: Span::from_ms(2002), samples: 3 };
+        let took = Expected { p50: Span::from_ms(1001), p95: Span::from_ms(2002), samples: 3 };
+        let work = Workload { took, items: 200 };
         graph.expect_work(|_, _| Some(work));
         graph.expect(|_, _| Some(usual));
         let a = NodeIx::new(0);
@@ -235,8 +256,10 @@ mod tests {
         assert_eq!((graph.outlook(), graph.whole(a).ms()), (text.clone(), 251));
         assert_eq!(graph.nodes[a].rules.work, Some(work));
         // As engines wrote it that kept one run only.
-        graph.recall(&text.replace(" 1001 2002 3", " 1001"));
-        assert_eq!(graph.nodes[a].rules.work, Some(Expected { p95: work.p50, samples: 1, ..work }));
+        graph.recall(&text.replace(" 1001 2002 3 200", " 1001"));
+        let alone = Expected { p95: work.took.p50, samples: 1, ..work.took };
+        assert_eq!(graph.nodes[a].rules.work, Some(Workload { took: alone, items: 0 }));
+        assert_eq!(graph.nodes[a].expected(&(0..100)).ms(), 500, "its items are known without");
     }
 
     #[test]

@@ -44,10 +44,9 @@ pub struct Rules {
     pub expected: Span,
     /// What history says of one attempt, however little.
     pub usual: Option<super::forecast::Expected>,
-    /// What history says that all its items take together, one after the other, of a stage that finds its size while it
-    /// runs: its shards are others in each run, so that `usual` says nothing about how long all of them take. A sample is
-    /// one run.
-    pub work: Option<super::forecast::Expected>,
+    /// What history says that all its items take together, of a stage that finds its size while it runs, or that an earlier
+    /// one gives its items: its shards are others in each run, so that `usual` says nothing about how long all of them take.
+    pub work: Option<super::forecast::Workload>,
     /// The innermost group, an index into `Graph::groups`.
     pub group: Option<u32>,
     /// What its `rollback` says.

@@ -132,6 +132,9 @@ pub struct StageSummary {
     /// milliseconds that they took together. The last may reach behind the last item.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<(u64, u64, u32)>,
+    /// How many items an earlier stage gave it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub items: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
@@ -305,6 +308,14 @@ impl<'a> Folding<'a> {
                 self.cuts.entry(node).or_insert_with(|| Cuts::even(u64::MAX, cut.size)).push(cut);
             }
             Event::CellsFrozen { node, cells } => self.name_cells(node, &cells),
+            Event::ItemsFrozen { node, items } => {
+                let stage = self.stage(node);
+                // Places of other items say nothing of these.
+                stage.rows.clear();
+                stage.items = items.len() as u64;
+                let cuts = Cuts::even(stage.items, stage.size.max(1));
+                self.cuts.insert(node, cuts);
+            }
             Event::RunSuspended { .. } if self.decided.is_some() => {}
             Event::RunSuspended { why } => {
                 self.summary.state = match why {

@@ -19,8 +19,11 @@ impl RunState {
     pub(super) fn freeze(&self, node: NodeIx) -> Event {
         match self.late_items(node) {
             Ok(items) => Event::ItemsFrozen { node, items: Arc::new(items) },
-            // What nobody acts out leaves nothing: one item stands for all.
-            Err(_) if self.thought.is_some() => Event::ItemsFrozen { node, items: Arc::new(vec!["\"?\"".into()]) },
+            // What nobody acts out leaves nothing: there are as many items as history lets expect, or one stands for all.
+            Err(_) if self.thought.is_some() => {
+                let foreseen = usize::try_from(self.node(node).foreseen_items()).unwrap_or(usize::MAX);
+                Event::ItemsFrozen { node, items: Arc::new(vec!["\"?\"".into(); foreseen.max(1)]) }
+            }
             Err(reason) => self.refuse(node, format!("its items cannot be taken: {reason}")),
         }
     }

@@ -431,3 +431,42 @@ fn what_is_expected_of_a_stage_that_finds_its_size_is_taken_over_runs_of_the_sam
     project.write("plan.yaml", &text);
     assert_eq!(foresee()["nodes"][0]["work"]["runs"], 4, "and what the first one took is not forgotten");
 }
+
+/// Nobody knows the items of an earlier stage before it gives them: as many are expected as last time, and each takes as long.
+#[test]
+fn a_stage_whose_items_come_late_is_expected_to_take_what_as_many_items_took() {
+    let text = r#"
+version: 1
+stages:
+  list: {run: 'cat list >> "$ENGINE_OUTPUT"', outputs: {ids: list}}
+  pack:
+    needs: [list]
+    shards: {items: {from: "{{ needs.list.outputs.ids }}", max: 100}, size: 4}
+    run: 'while read -r i; do sleep 0.05; done < "$ENGINE_SHARD_FILE"'
+"#;
+    let project = Project::with_plan(text);
+    let list: Vec<u32> = (0..40).collect();
+    project.write("list", format!("ids={}\n", serde_json::json!(list)));
+    for _ in 0..5 {
+        project.engine(&["run", "plan.yaml", "-j", "4"]).expect(0);
+    }
+    let number = |value: &Value| value.as_u64().expect("a number");
+    let foreseen = json(&project.engine(&["plan", "plan.yaml", "-j", "4", "--json"]).expect(0).stdout);
+    let work = &foreseen["nodes"][1]["work"];
+    assert_eq!(work["runs"], 5, "{work}");
+    let all = number(&work["p50_ms"]);
+    assert!(all >= 2000, "40 items of 50 ms: {work}");
+    // Ten shards in four slots are three rounds.
+    let near = |found: &Value| {
+        let found = number(found);
+        assert!((all / 4..all * 2 / 3).contains(&found), "{found} ms for {all} ms in four slots");
+    };
+    near(&foreseen["expected_ms"]);
+    near(&foreseen["forecast"]["p50_ms"]);
+    let imagined =
+        project.engine(&["simulate", "plan.yaml", "--jobs", "4", "--samples", "20", "--json"]).expect(0);
+    near(&json(&imagined.stdout)["finish_ms"]["p50"]);
+    // What the run expected when it began is recorded with it.
+    project.engine(&["run", "plan.yaml", "-j", "4"]).expect(0);
+    near(&json(&project.engine(&["report", "--json"]).expect(0).stdout)["expected_ms"]);
+}

@@ -70,7 +70,8 @@ pub trait Works {
     /// What a shard works on, as a number; none of a stage whose shards are different in each run.
     fn content(&self, stage: &str, shard: u32) -> Option<u64>;
 
-    /// How many items a stage has that finds its size while it runs; none of any other, and in a part of a run.
+    /// How many items a stage has that finds its size while it runs, 0 if an earlier one gives them; none of any other, and
+    /// in a part of a run.
     fn items(&self, _stage: &str) -> Option<u64> {
         None
     }
@@ -245,8 +246,11 @@ impl History {
                 past.longest.extend(works.content(&stage.id, shard).map(|content| (content, ms)));
             }
             if let Some(items) = works.items(&stage.id).filter(|_| !stage.rows.is_empty()) {
-                let rows = Rows::new(items, stage.rows);
-                past.rows.push(rows.of_run((&run, summary.wall_ms), stage.definition));
+                // What an earlier stage gave is in the run's own record only.
+                let rows = Rows::new(items.max(stage.items), stage.rows);
+                if rows.bytes() > 0 {
+                    past.rows.push(rows.of_run((&run, summary.wall_ms), stage.definition));
+                }
             }
             past.sets.push(Set {
                 run: run.clone(),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Sample, quantiles};
 use crate::base::{Span, limits};
-use crate::graph::forecast::Expected;
+use crate::graph::forecast::Workload;
 
 /// What the newest run counts: each older one counts nine tenths of the one after it. A whole number, so that machines
 /// that deal items out by the same history come to the same parts.
@@ -119,14 +119,16 @@ impl<'a> ItemTimes<'a> {
         &self.runs
     }
 
-    /// How long all of `all` items take together, one after the other, over the runs; none without any.
-    pub fn work(&self, all: u64) -> Option<Expected> {
-        let sample = |&(rows, weight): &(&Rows, u64)| Sample {
-            took: rows.took(&(0..all), all),
-            is_good: true,
-            weight: to_float(weight) / to_float(NEWEST),
+    /// How long all of `all` items take together over the runs; none without any. Where nobody knows how many there are,
+    /// they are as many as in each run, and in the newest for what is to come.
+    pub fn work(&self, all: Option<u64>) -> Option<Workload> {
+        let sample = |&(rows, weight): &(&Rows, u64)| {
+            let all = all.unwrap_or(rows.items);
+            let weight = to_float(weight) / to_float(NEWEST);
+            Sample { took: rows.took(&(0..all), all), is_good: true, weight }
         };
-        quantiles(self.runs.iter().map(sample).collect())
+        let took = quantiles(self.runs.iter().map(sample).collect())?;
+        Some(Workload { took, items: all.unwrap_or(self.runs.first()?.0.items) })
     }
 
     /// How long the items before number `item` take on average over the runs, in microseconds, and one more for each of
@@ -177,7 +179,9 @@ mod tests {
     #[test]
     fn runs_that_differ_have_a_p50_below_their_p95_and_are_counted() {
         let took = |ms: u32| Rows::new(10, vec![(0, 10, ms)]);
-        let work = |runs: &[Rows], all| of(runs).work(all).map(|it| (it.p50.ms(), it.p95.ms(), it.samples));
+        let work = |runs: &[Rows], all| {
+            of(runs).work(Some(all)).map(|it| (it.took.p50.ms(), it.took.p95.ms(), it.took.samples))
+        };
         assert_eq!(work(&[took(300), took(900), took(100)], 10), Some((300, 900, 3)));
         assert_eq!(work(&[took(300), took(900), took(100)], 20), Some((600, 1800, 3)), "twice as many items");
         // Two newer runs count more than two older ones.
@@ -187,12 +191,19 @@ mod tests {
     }
 
     #[test]
+    fn of_items_that_come_late_there_are_as_many_as_last_time_and_each_run_counts_with_its_own() {
+        let runs = [Rows::new(3, vec![(0, 3, 30)]), Rows::new(100, vec![(0, 100, 2000)])];
+        let work = of(&runs).work(None).expect("two runs");
+        assert_eq!((work.items, work.took.p50.ms(), work.took.p95.ms()), (3, 30, 2000));
+    }
+
+    #[test]
     fn a_run_that_did_little_says_little() {
         let whole = Rows::new(1000, vec![(0, 500, 9_000), (500, 500, 1_000)]);
         // It came to an end after ten items.
         let cut = Rows::new(1000, vec![(0, 10, 900)]);
         let runs = [cut, whole];
-        let work = of(&runs).work(1000).expect("two runs");
+        let work = of(&runs).work(Some(1000)).expect("two runs").took;
         assert_eq!((work.p50.ms(), work.samples), (10_000, 2), "90 s would be the guess of ten items");
         let halves = of(&runs);
         let (first, all) = (halves.before(500), halves.before(1000));

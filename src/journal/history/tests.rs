@@ -90,7 +90,7 @@ fn timed(runs: &[(u64, &[Row])]) -> History {
 
 /// What all 100 items take, and in how many runs.
 fn work(history: &History, definition: u64) -> Option<(u64, u64, u32)> {
-    ms(history.item_times("pack", definition).work(100))
+    ms(history.item_times("pack", definition).work(Some(100)).map(|work| work.took))
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn items_of_another_definition_say_nothing() {
     assert_eq!(work(&past, 7), Some((10, 50, 2)), "and one of which nobody noted the definition");
     assert_eq!((work(&past, 8), work(&past, 9)), (Some((900, 900, 2)), Some((50, 50, 1))));
     let placed = |definition, items| past.placed_item_times(("pack", definition), items).before(100);
-    assert_eq!((placed(7, 99), past.item_times("other", 7).work(100)), (100, None), "as if nobody knew");
+    assert_eq!((placed(7, 99), past.item_times("other", 7).work(Some(100))), (100, None), "as if nobody knew");
     // The mean of 10 ms, and of 50 ms that count nine tenths.
     assert_eq!((placed(7, 100) - 100) / 1000, 28);
 }

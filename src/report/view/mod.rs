@@ -224,7 +224,12 @@ impl View {
 
     /// The usual time of `node`, if there is a history.
     pub fn expected(&self, node: NodeIx) -> Option<Span> {
-        self.expected.get(&node).copied()
+        let usual = self.expected.get(&node).copied()?;
+        let given = self.nodes[node].sharded.as_ref().and_then(|sharded| sharded.late.as_ref());
+        let foreseen = self.graph().nodes[node].foreseen_items();
+        // An earlier stage gave more items than last time, or fewer.
+        let items = given.filter(|_| foreseen > 0).map_or(foreseen, |items| items.len() as u64);
+        Some(Span::from_ms(usual.ms().saturating_mul(items.max(1)) / foreseen.max(1)))
     }
 
     /// The version of the graph that the run goes by now.
@@ -428,7 +433,7 @@ impl View {
                 0
             } else {
                 let usual = self.expected(ix)?;
-                let width = u64::from(graph.width(ix).min(graph.nodes[ix].rules.shards).max(1));
+                let width = u64::from(graph.width(ix).min(graph.nodes[ix].foreseen_shards()).max(1));
                 let left = left_of(node, usual, now).ms();
                 all = all.saturating_add(left.saturating_mul(width));
                 left
