@@ -71,6 +71,10 @@ impl Observer for Clerk {
         false
     }
 
+    fn is_patient(&self) -> bool {
+        true
+    }
+
     fn tick(&mut self, _: Millis) {
         self.catch_up();
     }

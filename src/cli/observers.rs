@@ -151,6 +151,10 @@ impl Observer for Behind {
         self.1.output(attempt, bytes);
     }
 
+    fn is_patient(&self) -> bool {
+        self.0.is_patient() && self.1.is_patient()
+    }
+
     fn tick(&mut self, now: Millis) {
         self.0.tick(now);
     }
@@ -244,6 +248,10 @@ impl Observer for Reports {
 
     fn output(&mut self, attempt: Attempt, bytes: &[u8]) {
         self.tails.output(attempt, bytes);
+    }
+
+    fn is_patient(&self) -> bool {
+        true
     }
 
     fn tick(&mut self, _: Millis) {}

@@ -5,7 +5,8 @@
 //! Records wait without a bound of their own; they are as many as the run has. What stages print waits in the
 //! segments and nowhere else: each observer reads them for itself, up to the [`Mark`] that says how far the
 //! output had come when the records were handed over. So a slow reader gets all of it, in the right order.
-//! Ticks are not queued: a late observer hears of the last one.
+//! Ticks are not queued: a late observer hears of the last one. One that shows hardly anything before the end is woken by
+//! ticks, and by records only where somebody waits to see them.
 //!
 //! Invariants: an observer hears of nothing that is not durable, in order, from one thread. Who panics is told
 //! no more; the run goes on.
@@ -55,6 +56,8 @@ pub struct Voice(Option<Arc<Seat>>);
 #[derive(Debug, Default)]
 struct Seat {
     queue: Mutex<Queue>,
+    /// Records reach it with the next tick: to be woken for each batch of them would cost more than to be told.
+    is_patient: bool,
     /// There is something to tell.
     filled: Condvar,
     /// Everything was told, or nothing ever will be.
@@ -102,7 +105,7 @@ impl Audience {
         // From here on a drop lets those go who have come.
         let mut audience = Self { seats: Vec::new(), captured: hears_output.then(|| Arc::clone(captured)) };
         for observer in observers {
-            let seat = Arc::new(Seat::default());
+            let seat = Arc::new(Seat { is_patient: observer.is_patient(), ..Seat::default() });
             let output = observer.hears_output().then(|| Growing::new(dir.clone(), from));
             let captured = Arc::clone(captured);
             let member = Member { seat: Arc::clone(&seat), observer, output, captured, said: None };
@@ -121,10 +124,11 @@ impl Audience {
         self.captured.as_ref().map_or_else(Mark::default, |captured| captured.mark())
     }
 
-    /// Hands records over.
-    pub fn tell(&self, batch: &Arc<Batch>) {
+    /// Hands records over. What is urgent wakes who would otherwise be told with the next tick.
+    pub fn tell(&self, batch: &Arc<Batch>, is_urgent: bool) {
         for seat in &self.seats {
-            seat.put(|queue| queue.words.push_back(Word::Records(Arc::clone(batch))));
+            let wakes = is_urgent || !seat.is_patient;
+            seat.put(|queue| queue.words.push_back(Word::Records(Arc::clone(batch))), wakes);
         }
     }
 
@@ -140,7 +144,7 @@ impl Audience {
     pub fn tick(&self, now: Millis) {
         let mark = self.mark();
         for seat in &self.seats {
-            seat.put(|queue| queue.tick = Some((now, mark)));
+            seat.put(|queue| queue.tick = Some((now, mark)), true);
         }
     }
 
@@ -153,7 +157,7 @@ impl Audience {
     pub fn end(&self, summary: Summary) {
         let (summary, mark) = (Arc::new(summary), self.mark());
         for seat in &self.seats {
-            seat.put(|queue| queue.end = Some(End::Of(Arc::clone(&summary), mark)));
+            seat.put(|queue| queue.end = Some(End::Of(Arc::clone(&summary), mark)), true);
         }
     }
 
@@ -172,7 +176,7 @@ impl Drop for Audience {
     /// Whoever was not told the end gives the terminal back, if it can, and goes.
     fn drop(&mut self) {
         for seat in &self.seats {
-            seat.put(|queue| queue.end = Some(End::Dismissed));
+            seat.put(|queue| queue.end = Some(End::Dismissed), true);
         }
         for seat in &self.seats {
             seat.wait_until(DISMISSAL_PATIENCE, |queue| queue.is_over);
@@ -184,7 +188,7 @@ impl Voice {
     /// Puts a question on standard error.
     pub fn ask(&self, question: &str) {
         if let Some(seat) = &self.0 {
-            seat.put(|queue| queue.words.push_back(Word::Question(question.to_owned())));
+            seat.put(|queue| queue.words.push_back(Word::Question(question.to_owned())), true);
         }
     }
 }
@@ -195,7 +199,7 @@ impl Seat {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, change: impl FnOnce(&mut Queue)) {
+    fn put(&self, change: impl FnOnce(&mut Queue), wakes: bool) {
         let mut queue = self.lock();
         if queue.is_over {
             return;
@@ -204,7 +208,7 @@ impl Seat {
         // Who is telling looks again before it sleeps.
         let sleeps = !queue.is_telling;
         drop(queue);
-        if sleeps {
+        if sleeps && wakes {
             self.filled.notify_one();
         }
     }

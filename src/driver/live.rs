@@ -278,7 +278,7 @@ impl Live {
         // What a question is about stands before it.
         let tells_first = shows_first || has(|event| matches!(event, Event::GateOpened { .. }));
         if tells_first {
-            self.audience.tell(&batch);
+            self.audience.tell(&batch, true);
         }
         if shows_first {
             self.audience.finish_first_word();
@@ -289,7 +289,7 @@ impl Live {
             }
         }
         if !tells_first {
-            self.audience.tell(&batch);
+            self.audience.tell(&batch, false);
         }
         self.desk.file_mail(&self.dir, first + batch.records.len() as u64 - 1);
     }

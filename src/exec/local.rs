@@ -74,6 +74,8 @@ struct State {
     queue: VecDeque<Spec>,
     /// Slots that sleep, one bit each.
     idle: u64,
+    /// Slots that watch nothing, one bit each.
+    vacant: u64,
     stops: Vec<Vec<(Key, StopKind)>>,
     is_closing: bool,
     services: Vec<Service>,
@@ -239,12 +241,13 @@ impl Shared {
     }
 
     /// The next work of a slot; without any, the slot counts as idle from here on.
-    fn turn(&self, index: usize) -> Turn {
+    fn turn(&self, index: usize, is_vacant: bool) -> Turn {
         let mut state = self.lock();
         let stops = std::mem::take(&mut state.stops[index]);
         let start = state.queue.pop_front();
         if start.is_none() && stops.is_empty() {
             state.idle |= 1 << index;
+            state.vacant = state.vacant & !(1 << index) | u64::from(is_vacant) << index;
         } else {
             state.idle &= !(1 << index);
         }
@@ -258,8 +261,11 @@ impl Shared {
 }
 
 impl State {
+    /// A slot that sleeps. Rather one that watches nothing: while it starts a process, which it sleeps for, a slot hears
+    /// nothing of the others that it has.
     fn take_idle(&mut self) -> Option<usize> {
-        let index = self.idle.trailing_zeros();
+        let free = self.idle & self.vacant;
+        let index = if free == 0 { self.idle } else { free }.trailing_zeros();
         (index < u64::BITS).then(|| {
             self.idle &= !(1 << index);
             index as usize

@@ -63,6 +63,11 @@ pub trait Observer {
         true
     }
 
+    /// Whether it shows hardly anything before the end, so that it may be told of records with the next tick.
+    fn is_patient(&self) -> bool {
+        false
+    }
+
     /// Time passed; some ten times a second while something is shown live, else never.
     fn tick(&mut self, now: Millis);
 

@@ -258,3 +258,18 @@ fn a_third_signal_waits_for_nobody() {
     assert!([130, 143].contains(&output.status), "{output:?}");
     assert!(!is_alive(&project.read("pid")) && !is_alive(&project.read("service")));
 }
+
+#[test]
+fn who_shows_little_still_hears_of_a_failure_while_the_run_goes_on() {
+    let project = Project::with_plan(
+        "version: 1\nname: quiet\nstages:\n  bad: {run: [\"false\"]}\n  \
+         long: {run: 'read -r _ < gate'}\n",
+    );
+    let mut gate = Gate::new(&project, "gate");
+    let live = project.start(&["run", "plan.yaml", "--output", "quiet"]);
+    // Nothing but a tick can bring it: the run waits for us.
+    live.line("bad");
+    assert_eq!(status(&project)["state"], "running");
+    gate.open();
+    live.end().expect(1);
+}

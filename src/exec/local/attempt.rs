@@ -106,7 +106,7 @@ impl Attempt {
         let (program, is_known) = tools.looks.find(spec, begun)?;
         let (reader, writer) = pipe().map_err(|error| format!("the machine has no room for a pipe: {error}"))?;
         make_room(&reader);
-        let pid = match guard::while_open(|| tools.spawner.spawn(spec, shared, &program, &writer)) {
+        let pid = match guard::while_open(|| tools.spawner.spawn(spec, shared, (&program, is_known), &writer)) {
             Ok(pid) => pid,
             Err(_) if is_known => {
                 // It may be somewhere else by now; whoever looks again says what is wrong with what it finds.

@@ -1,7 +1,7 @@
 //! One spawn thread: takes starts, reads pipes, hears ends, sweeps, and keeps its timers.
 
 use std::cell::Cell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,6 @@ const UNREAD: Duration = Duration::from_millis(5);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Timer {
-    Read(u64),
     Idle(u64),
     Look(u64, Duration),
     Tidy,
@@ -45,12 +44,44 @@ pub(super) fn takes_next() -> bool {
     IS_FREE.replace(false)
 }
 
+/// The attempts of a slot, in any order. They are few, and all of them are looked at before each sleep anyway, so they are
+/// found by looking.
+#[derive(Default)]
+struct Attempts(Vec<(u64, Attempt)>);
+
+impl Attempts {
+    fn get(&self, number: u64) -> Option<&Attempt> {
+        self.0.iter().find(|(known, _)| *known == number).map(|(_, attempt)| attempt)
+    }
+
+    fn get_mut(&mut self, number: u64) -> Option<&mut Attempt> {
+        self.0.iter_mut().find(|(known, _)| *known == number).map(|(_, attempt)| attempt)
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Attempt> {
+        let place = self.0.iter().position(|(known, _)| *known == number)?;
+        Some(self.0.swap_remove(place).1)
+    }
+
+    /// Those whose end was not told yet.
+    fn live(&self) -> impl Iterator<Item = (u64, &Attempt)> {
+        self.0
+            .iter()
+            .filter(|(_, attempt)| attempt.phase != Phase::Past)
+            .map(|(number, attempt)| (*number, attempt))
+    }
+
+    /// When the next pipe that is left alone has to be watched.
+    fn next_reading(&self) -> Option<Instant> {
+        self.0.iter().filter(|(_, it)| !it.is_pipe_watched).map(|(_, it)| it.begun + UNREAD).min()
+    }
+}
+
 /// A spawn thread and its attempts.
 pub(super) struct Slot {
     index: usize,
     shared: Arc<Shared>,
-    attempts: HashMap<u64, Attempt>,
-    by_key: HashMap<Key, u64>,
+    attempts: Attempts,
     timers: BTreeSet<(Instant, Timer)>,
     tools: Tools,
     next: u64,
@@ -66,8 +97,7 @@ impl Slot {
         Self {
             index,
             shared,
-            attempts: HashMap::new(),
-            by_key: HashMap::new(),
+            attempts: Attempts::default(),
             timers: BTreeSet::new(),
             tools: Tools { looks: Looks::default(), spawner: Spawner::new() },
             next: 1,
@@ -82,7 +112,7 @@ impl Slot {
     pub(super) fn run(mut self) {
         let mut ready = Vec::new();
         loop {
-            let turn = self.shared.turn(self.index);
+            let turn = self.shared.turn(self.index, self.attempts.0.is_empty());
             // A slot that was given something does not count as idle, and nobody would wake it: it looks once more.
             self.is_expected = turn.start.is_some() || !turn.stops.is_empty();
             for (key, how) in turn.stops {
@@ -95,7 +125,7 @@ impl Slot {
                 return;
             }
             self.fire();
-            if self.is_expected && self.attempts.len() <= 1 {
+            if self.is_expected && self.attempts.0.len() <= 1 {
                 // Nothing is to be heard of what has only just begun.
                 continue;
             }
@@ -107,7 +137,8 @@ impl Slot {
         let timeout = if is_hurried {
             Some(Duration::ZERO)
         } else {
-            self.timers.first().map(|(at, _)| at.saturating_duration_since(now()))
+            let due = self.timers.first().map(|(at, _)| *at).into_iter().chain(self.attempts.next_reading()).min();
+            due.map(|at| at.saturating_duration_since(now()))
         };
         self.look_for(ready, timeout);
         if !ready.is_empty() && !is_hurried {
@@ -121,9 +152,11 @@ impl Slot {
     /// Sleeps until something is there, and lists it. Asking for all anew each time is cheaper than a set that the
     /// kernel keeps: attempts are many and short, and a slot has few of them at once.
     fn look_for(&self, ready: &mut Vec<u64>, timeout: Option<Duration>) {
-        let mut polled = vec![PollFd::new(&self.shared.wakers[self.index], PollFlags::IN)];
-        let mut tokens = vec![0];
-        for (number, attempt) in &self.attempts {
+        let most = 1 + 2 * self.attempts.0.len();
+        let (mut polled, mut tokens) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        polled.push(PollFd::new(&self.shared.wakers[self.index], PollFlags::IN));
+        tokens.push(0);
+        for (number, attempt) in &self.attempts.0 {
             if attempt.is_ending_watched {
                 polled.push(PollFd::new(&attempt.pidfd, PollFlags::IN));
                 tokens.push(number * 2);
@@ -172,13 +205,11 @@ impl Slot {
             self.is_tidying = true;
             self.timers.insert((attempt.begun + TIDY, Timer::Tidy));
         }
-        self.timers.insert((attempt.begun + UNREAD, Timer::Read(number)));
-        self.by_key.insert(attempt.spec.key, number);
-        self.attempts.insert(number, attempt);
+        self.attempts.0.push((number, attempt));
     }
 
     fn read(&mut self, number: u64) {
-        let Some(attempt) = self.attempts.get_mut(&number) else { return };
+        let Some(attempt) = self.attempts.get_mut(number) else { return };
         if attempt.read(&self.shared, &mut self.buffer, READ_ROUNDS * READ_BYTES) {
             return;
         }
@@ -189,7 +220,7 @@ impl Slot {
     }
 
     fn main_ended(&mut self, number: u64) {
-        let Some(attempt) = self.attempts.get_mut(&number) else { return };
+        let Some(attempt) = self.attempts.get_mut(number) else { return };
         let at = now();
         match attempt.phase {
             Phase::Running => {
@@ -211,7 +242,7 @@ impl Slot {
                 if left.is_empty() {
                     attempt.reap(&mut self.own_rss_kib);
                     strays::forget(attempt.serial);
-                    self.attempts.remove(&number);
+                    self.attempts.remove(number);
                 }
             }
         }
@@ -219,7 +250,7 @@ impl Slot {
 
     /// Looks for what the main process left, kills it, and ends the attempt once nothing is left.
     fn sweep(&mut self, number: u64, next_look: Duration) {
-        let Some(attempt) = self.attempts.get_mut(&number) else { return };
+        let Some(attempt) = self.attempts.get_mut(number) else { return };
         let Phase::Sweeping { since } = attempt.phase else { return };
         if attempt.spec.lifetime != Lifetime::Stage && attempt.has_succeeded() {
             return self.keep(number);
@@ -240,7 +271,7 @@ impl Slot {
     }
 
     fn keep(&mut self, number: u64) {
-        let Some(attempt) = self.attempts.get_mut(&number) else { return };
+        let Some(attempt) = self.attempts.get_mut(number) else { return };
         let alive = strays::keep(attempt.serial);
         if alive.is_empty() {
             return self.finish(number);
@@ -264,7 +295,7 @@ impl Slot {
     }
 
     fn finish(&mut self, number: u64) {
-        if let Some(attempt) = self.attempts.get(&number) {
+        if let Some(attempt) = self.attempts.get(number) {
             strays::forget(attempt.serial);
         }
         self.report(number, false);
@@ -272,11 +303,9 @@ impl Slot {
 
     /// Drains the pipe, reaps the main process and tells how it ended.
     fn report(&mut self, number: u64, is_kept: bool) {
-        let Some(mut attempt) = self.attempts.remove(&number) else { return };
+        let Some(mut attempt) = self.attempts.remove(number) else { return };
         let is_open = attempt.drain(&self.shared, &mut self.buffer);
         let usage = attempt.reap(&mut self.own_rss_kib);
-        self.by_key.remove(&attempt.spec.key);
-        self.timers.remove(&(attempt.begun + UNREAD, Timer::Read(number)));
         if let Some(due) = attempt.idle_due.take() {
             self.timers.remove(&(due, Timer::Idle(number)));
         }
@@ -293,7 +322,7 @@ impl Slot {
             // What lives on would die of a closed pipe at its next line: read on, and drop what comes.
             attempt.phase = Phase::Past;
             attempt.is_pipe_watched = true;
-            self.attempts.insert(number, attempt);
+            self.attempts.0.push((number, attempt));
         }
         IS_FREE.set(true);
         self.shared.tell(News::Ended(Box::new(ended)));
@@ -301,14 +330,17 @@ impl Slot {
     }
 
     fn drop_if_done(&mut self, number: u64) {
-        if self.attempts.get(&number).is_some_and(|past| past.killed.is_none()) {
-            self.attempts.remove(&number);
+        if self.attempts.get(number).is_some_and(|past| past.killed.is_none()) {
+            self.attempts.remove(number);
         }
     }
 
     fn stop(&mut self, key: Key, how: StopKind) {
-        let Some(&number) = self.by_key.get(&key) else { return };
-        let Some(attempt) = self.attempts.get_mut(&number) else { return };
+        let Some(number) = self.attempts.live().find(|(_, it)| it.spec.key == key).map(|(number, _)| number)
+        else {
+            return;
+        };
+        let Some(attempt) = self.attempts.get_mut(number) else { return };
         attempt.was_stopped = true;
         match how {
             StopKind::Kill => self.kill(number),
@@ -322,7 +354,7 @@ impl Slot {
     }
 
     fn kill(&mut self, number: u64) {
-        let Some(attempt) = self.attempts.get_mut(&number) else { return };
+        let Some(attempt) = self.attempts.get_mut(number) else { return };
         let at = now();
         if attempt.phase == Phase::Running && attempt.killed.is_none() {
             attempt.was_stopped = true;
@@ -333,7 +365,7 @@ impl Slot {
 
     /// Kills the tree again until the main process has ended; gives it up as lost when patience ends.
     fn look(&mut self, number: u64, next_look: Duration) {
-        let Some(attempt) = self.attempts.get_mut(&number) else { return };
+        let Some(attempt) = self.attempts.get_mut(number) else { return };
         let (Phase::Running, Some(since)) = (attempt.phase, attempt.killed) else {
             return self.sweep(number, next_look);
         };
@@ -351,7 +383,7 @@ impl Slot {
 
     /// Reports an attempt that cannot be killed. Its end, if it ever comes, only reaps it.
     fn lose(&mut self, number: u64, alive: &str) {
-        let Some(attempt) = self.attempts.get_mut(&number) else { return };
+        let Some(attempt) = self.attempts.get_mut(number) else { return };
         attempt.drain(&self.shared, &mut self.buffer);
         attempt.phase = Phase::Past;
         attempt.pipe = None;
@@ -360,27 +392,24 @@ impl Slot {
         ended.exit = Exit::Lost(format!("still alive although killed: {alive}"));
         ended.took = now().saturating_duration_since(attempt.begun);
         ended.bytes = attempt.bytes;
-        self.by_key.remove(&key);
         self.shared.tell(News::Ended(Box::new(ended)));
     }
 
     fn fire(&mut self) {
         let at = now();
+        for (_, attempt) in &mut self.attempts.0 {
+            attempt.is_pipe_watched |= attempt.begun + UNREAD <= at;
+        }
         while let Some(&(due, timer)) = self.timers.first().filter(|(due, _)| *due <= at) {
             self.timers.remove(&(due, timer));
             match timer {
-                Timer::Read(number) => {
-                    if let Some(attempt) = self.attempts.get_mut(&number) {
-                        attempt.is_pipe_watched = true;
-                    }
-                }
                 Timer::Idle(number) => self.check_idle(number, at),
                 Timer::Look(number, next_look) => self.look(number, next_look),
                 Timer::Tidy => {
                     if !strays::are_absent() {
                         strays::tidy();
                     }
-                    self.is_tidying = !self.attempts.is_empty();
+                    self.is_tidying = !self.attempts.0.is_empty();
                     if self.is_tidying {
                         self.timers.insert((at + TIDY, Timer::Tidy));
                     }
@@ -390,7 +419,7 @@ impl Slot {
     }
 
     fn check_idle(&mut self, number: u64, at: Instant) {
-        let Some(attempt) = self.attempts.get_mut(&number) else { return };
+        let Some(attempt) = self.attempts.get_mut(number) else { return };
         let (Phase::Running, Some(idle)) = (attempt.phase, attempt.spec.idle) else { return };
         // What stands in the pipe unread was not silence: this thread may have been held up elsewhere.
         if attempt.printed + idle <= at && !attempt.read(&self.shared, &mut self.buffer, READ_BYTES) {
@@ -407,10 +436,10 @@ impl Slot {
 
     /// Kills what runs; whether nothing is left that somebody still waits for.
     fn close(&mut self) -> bool {
-        let running: Vec<u64> = self.by_key.values().copied().collect();
+        let running: Vec<u64> = self.attempts.live().map(|(number, _)| number).collect();
         for number in running {
             self.kill(number);
         }
-        self.by_key.is_empty()
+        self.attempts.live().next().is_none()
     }
 }

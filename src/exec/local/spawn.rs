@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
@@ -40,6 +40,8 @@ struct Here {
     actions: Actions,
     /// The words of the last start.
     words: Vec<u8>,
+    /// The folder that was looked at last, and whether it was this one.
+    looked: (PathBuf, bool),
 }
 
 /// By their numbers, what the child does with its descriptors. Making such a list asks the system six times.
@@ -49,11 +51,18 @@ struct Actions(Vec<([RawFd; 3], PosixSpawnFileActions)>);
 impl Spawner {
     pub(super) fn new() -> Self {
         let prepared = attributes().ok().zip(place(Path::new(".")));
-        let here = |(attributes, home)| Here { attributes, home, actions: Actions::default(), words: Vec::new() };
+        let here = |(attributes, home)| Here {
+            attributes,
+            home,
+            actions: Actions::default(),
+            words: Vec::new(),
+            looked: (PathBuf::new(), false),
+        };
         Self { here: prepared.map(here) }
     }
 
-    /// Starts `program` for `spec`, which prints into `writer`; answers with its process id.
+    /// Starts `program` for `spec`, which prints into `writer`; answers with its process id. What `is_known` from a look that
+    /// counts for this attempt needs no other.
     ///
     /// # Errors
     /// What the system says to it, or [`io::ErrorKind::InvalidInput`] for a NUL byte.
@@ -61,7 +70,7 @@ impl Spawner {
         &mut self,
         spec: &Spec,
         shared: &Shared,
-        program: &Path,
+        (program, is_known): (&Path, bool),
         writer: &OwnedFd,
     ) -> io::Result<u32> {
         let (stdin, stdout) = match &spec.pipes {
@@ -69,17 +78,22 @@ impl Spawner {
             None => (shared.null.as_fd(), writer.as_fd()),
         };
         let descriptors = [stdin, stdout, writer.as_fd()];
-        match &mut self.here {
-            Some(here) if here.is_at(&spec.cwd) => here.spawn(spec, program, descriptors),
-            _ => spawn_elsewhere(spec, program, descriptors),
+        if let Some(here) = &mut self.here
+            && here.is_at(&spec.cwd, is_known)
+        {
+            return here.spawn(spec, program, descriptors);
         }
+        spawn_elsewhere(spec, program, descriptors)
     }
 }
 
 impl Here {
-    /// Whether `path` names this folder now; it may have named another one a moment ago.
-    fn is_at(&self, path: &Path) -> bool {
-        place(path) == Some(self.home)
+    /// Whether `path` names this folder now; it may have named another one a moment ago, but where everything `is_known`.
+    fn is_at(&mut self, path: &Path, is_known: bool) -> bool {
+        if !is_known || self.looked.0 != path {
+            self.looked = (path.to_path_buf(), place(path) == Some(self.home));
+        }
+        self.looked.1
     }
 
     fn spawn(&mut self, spec: &Spec, program: &Path, descriptors: [BorrowedFd<'_>; 3]) -> io::Result<u32> {

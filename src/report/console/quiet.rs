@@ -49,6 +49,10 @@ impl<W: Write> Observer for Quiet<W> {
         self.tails.output(attempt, bytes);
     }
 
+    fn is_patient(&self) -> bool {
+        true
+    }
+
     fn tick(&mut self, _: Millis) {}
 
     fn end(&mut self, summary: &Summary) {
