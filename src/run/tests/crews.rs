@@ -126,22 +126,104 @@ fn workers_take_slots_and_pools_and_their_items_do_not() {
     assert_eq!(story.core.state().pool_used(PoolIx::new(0)), 4);
 }
 
+/// Items of `hash` beside the two shards of another stage, which had two of three slots first.
+fn behind(mut hash: Node) -> Story {
+    hash.needs = after("hash", &[2]).needs;
+    let first = stage("first", |node| node.rules.shards = 2);
+    let mut story = Story::with(3, parts(vec![hash, first, Node::plain("prepare")]));
+    story.succeeds(2);
+    assert_eq!(workers(&story), 1);
+    story
+}
+
+fn workers(story: &Story) -> u32 {
+    story.core.state().workers(n(0))
+}
+
 #[test]
 fn more_workers_come_when_nobody_else_wants_the_slots() {
-    let mut story = Story::with(3, parts(vec![crewed(100, 2, |_| {}), stage("b", |node| node.rules.shards = 2)]));
-    let first = story.last.iter().find_map(|event| match event {
-        Event::CrewHired { count, .. } => Some(*count),
-        _ => None,
-    });
-    let of_b = |shard| Attempt { node: n(1), shard, number: 1 };
-    if first == Some(3) {
-        return assert_eq!(story.core.state().workers(n(0)), 3, "they came first");
-    }
-    for shard in 0..2 {
-        let outcome = Outcome::Success;
-        story.tell(Input::Done { attempt: of_b(shard), outcome, took: Span::ZERO, result: Box::default() });
-    }
-    assert_eq!(story.core.state().workers(n(0)), 3);
+    let mut story = behind(crewed(100, 2, |_| {}));
+    story.shard(1, 0, Outcome::Success);
+    assert_eq!(story.last[1..], [hired(1), started(2, 2)]);
+    story.shard(1, 1, Outcome::Success);
+    assert_eq!(workers(&story), 3);
+}
+
+#[test]
+fn no_more_workers_come_while_those_that_there_are_wait_for_items() {
+    let rate = Rate::parse("10/s").expect("a rate");
+    let mut story =
+        behind(crewed(100, 2, |node| node.rules.split.as_mut().expect("it is sharded").rate = Some(rate)));
+    story.shard(1, 0, Outcome::Success);
+    assert_eq!(workers(&story), 1, "{:?}", story.last);
+}
+
+#[test]
+fn no_more_workers_come_once_nothing_more_may_start() {
+    let mut story = behind(crewed(100, 2, |_| {}));
+    story.cancel(CancelLevel::Drain).shard(1, 0, Outcome::Success);
+    assert_eq!(workers(&story), 1, "{:?}", story.last);
+}
+
+#[test]
+fn workers_that_were_let_go_are_given_nothing_more() {
+    let mut story = Story::with(1, parts(vec![crewed(4, 2, |_| {})]));
+    story.tell(Input::Pause { on: true, by: String::new() });
+    story.answered(&[(0, 2)]).then(&[finished(0, 2, 10), dismissed(StopKind::Terminate)]);
+    let goes_on = Event::PauseChanged { on: false, by: String::new() };
+    story.tell(Input::Pause { on: false, by: String::new() }).then(&[goes_on]);
+    story.gone();
+    assert!(story.last.ends_with(&[hired(1), started(2, 2)]), "{:?}", story.last);
+}
+
+#[test]
+fn a_delayed_item_is_waited_for_while_it_may_be_given() {
+    let mut story =
+        Story::with(1, parts(vec![crewed(2, 2, |node| node.rules.retry = Some(Box::new(retry(1, 50))))]));
+    story.done(0, 1, Outcome::Exit(1));
+    let due = Some(Millis::new(50));
+    assert_eq!(story.core.next_deadline(), due);
+    story.tell(Input::Pause { on: true, by: String::new() });
+    assert_eq!(story.core.next_deadline(), None, "nothing is given in a pause");
+    story.tell(Input::Pause { on: false, by: String::new() });
+    assert_eq!(story.core.next_deadline(), due);
+    story.at = Millis::new(50);
+    story.tell(Input::Tick).then(&[Event::ShardRetried { attempt: at(0, 2) }]);
+    assert_eq!(story.core.state().started(n(0)), Some(Millis::ZERO), "a stage starts once");
+}
+
+#[test]
+fn the_next_item_is_due_when_the_rate_allows_it_and_not_before() {
+    let rated = |items, rate: &str| {
+        let rate = Rate::parse(rate).expect("a rate");
+        crewed(items, 5, |node| {
+            node.rules.split.as_mut().expect("it is sharded").rate = Some(rate);
+            node.rules.retry = Some(Box::new(retry(1, 10)));
+        })
+    };
+    // A third of a second ends between two milliseconds.
+    assert_eq!(Story::with(1, parts(vec![rated(9, "3/s")])).core.next_deadline(), Some(Millis::new(334)));
+    let slow_and_fast = Story::with(10, parts(vec![rated(9, "1/s"), rated(9, "10/s")]));
+    assert_eq!(slow_and_fast.core.next_deadline(), Some(Millis::new(100)), "the soonest counts");
+    // A re-try whose delay is over waits for the rate as any other.
+    let mut story = Story::with(1, parts(vec![rated(1, "10/s")]));
+    story.done(0, 1, Outcome::Exit(1));
+    assert_eq!(story.core.next_deadline(), Some(Millis::new(100)));
+}
+
+#[test]
+fn what_a_worker_says_twice_in_a_row_counts_once() {
+    let mut story = Story::with(1, parts(vec![crewed(3, 3, |_| {})]));
+    story.answered(&[(0, 1), (0, 1), (1, 1)]);
+    assert_eq!(story.last.iter().filter(|event| matches!(event, Event::ShardsFinished { .. })).count(), 1);
+    assert_eq!(story.core.state().progress(n(0)).success, 2);
+}
+
+#[test]
+fn workers_end_the_wait_for_their_turn() {
+    let queue = Some(Span::from_ms(50));
+    let story = Story::with(1, parts(vec![crewed(3, 3, |node| node.rules.queue = queue)]));
+    assert_eq!(story.core.next_deadline(), None);
 }
 
 #[test]
