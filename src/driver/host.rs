@@ -1,7 +1,7 @@
 //! Puts a live engine together around a run, new or old, and lets it work.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -139,6 +139,9 @@ fn assemble(
     let Owned { dir, ownership, end, core, clock, surroundings, secrets } = owned;
     let graph = Arc::clone(core.state().graph());
     let recorded_before = end.last.sequence;
+    let tell = Arc::clone(helm);
+    // First of all: while the rest comes up, its thread waits for the run's name to be on the disk.
+    let writer = Writer::open(&dir, &ownership, &end, move |notice| tell.post(News::Journal(notice)))?;
     let keys = Keys::default();
     let captured = Arc::new(Captured::new(keys.clone(), clock, Segments::open(&dir)?, secrets.clone()));
     let sink: Arc<dyn OutputSink> = captured.clone();
@@ -154,11 +157,9 @@ fn assemble(
             }
         }),
     )?;
-    let tell = Arc::clone(helm);
-    let writer = Writer::open(&dir, &ownership, &end, move |notice| tell.post(News::Journal(notice)))?;
     let state = StateDir::open(dir.state_path())?;
     let room = Workroom::of(&dir);
-    make_room(&dir, &room.scripts)?;
+    make_room(&dir, &room.scratch)?;
     let told = sender.clone();
     let audience = Audience::new(manners.observers, &dir, &captured, &move || drop(told.send(News::Told)))?;
     let voice = manners.prompts.then(|| audience.voice());
@@ -203,7 +204,7 @@ fn assemble(
 fn make_room(dir: &RunDir, path: &Path) -> Result<(), Error> {
     // What a dead engine left there would be taken for what new attempts write.
     clear_scratch(dir);
-    std::fs::create_dir_all(path).map_err(|source| Error::System { action: "make a folder for scripts", source })
+    std::fs::create_dir_all(path).map_err(|source| Error::System { action: "make a folder for values", source })
 }
 
 /// Asks by `voice` if nobody else does, and reads one line of standard input on a thread of its own.
@@ -223,9 +224,12 @@ fn prompter(sender: UnboundedSender<News>, voice: Option<Voice>) -> Prompter {
     })
 }
 
-/// The folder that holds scripts and values while a run is worked on; nothing in it is needed afterwards.
+/// Empties the folder that holds scripts and values while a run is worked on; nothing in it is needed afterwards. The folder
+/// stays: a disk takes longer to remove one than to make it.
 pub(super) fn clear_scratch(dir: &RunDir) {
-    let path: PathBuf = dir.scratch_path();
-    // What cannot be removed now goes with the run.
-    let _ = std::fs::remove_dir_all(path);
+    // What is not there, or cannot be removed now, goes with the run.
+    for entry in std::fs::read_dir(dir.scratch_path()).into_iter().flatten().flatten() {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let _ = if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
+    }
 }

@@ -335,7 +335,12 @@ impl Preparer {
     fn script(&mut self, text: &Arc<str>) -> Result<PathBuf, String> {
         let digest = Digest::of(text.as_bytes());
         let path = self.room.scripts.join(format!("{}.sh", digest.short()));
+        let is_first = self.written.is_empty();
         if self.written.insert(digest) {
+            if is_first {
+                let made = std::fs::create_dir_all(&self.room.scripts);
+                made.map_err(|error| format!("cannot make the folder for scripts: {error}"))?;
+            }
             write_file(&path, text.as_bytes())?;
         }
         Ok(path)
