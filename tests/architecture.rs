@@ -275,6 +275,24 @@ fn functions_stay_short() {
 }
 
 #[test]
+fn what_is_started_hears_of_its_children() {
+    // The front starts the worker before anything is blocked, and by way of its runtime.
+    let may = ["src/exec/hearing.rs", "src/exec/guard/front.rs"];
+    let starts = [".spawn()", ".output()", ".status()"];
+    let (mut faults, mut count) = (Vec::new(), 0);
+    for source in sources().into_iter().filter(|it| !it.is_test() && it.text.contains("Command::new(")) {
+        count += usize::from(source.text.contains("hearing::"));
+        for (at, line) in source.code() {
+            if !may.contains(&&*source.path) && starts.iter().any(|start| line.contains(start)) {
+                faults.push(format!("{}:{at}: `exec::hearing` starts processes", source.path));
+            }
+        }
+    }
+    assert_none(&faults, "a process that blocks the ends of its children, as our threads do, may wait for ever");
+    assert!(count > 5, "the reader of starts still works: {count}");
+}
+
+#[test]
 fn every_limit_has_its_reason() {
     let text = read("src/base/limits.rs");
     let lines: Vec<&str> = text.lines().collect();

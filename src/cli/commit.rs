@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::exec::hearing;
+
 /// Variables by which git looks in other places than its own rules say.
 const ELSEWHERE: [&str; 5] =
     ["GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM"];
@@ -25,13 +27,13 @@ pub(super) fn checked_out(root: &Path) -> Option<String> {
 /// Who wrote the commit that is checked out, as git says it: `Ann Lee <ann@example.org>`.
 pub(super) fn author(root: &Path) -> Option<String> {
     let format = ["log", "-1", "--format=%an <%ae>"];
-    let output = Command::new("git").arg("-C").arg(root).args(format).output().ok()?;
+    let output = hearing::output(Command::new("git").arg("-C").arg(root).args(format)).ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 fn ask_git(root: &Path) -> Option<String> {
-    let output = Command::new("git").arg("-C").arg(root).args(["rev-parse", "HEAD"]).output().ok()?;
+    let output = hearing::output(Command::new("git").arg("-C").arg(root).args(["rev-parse", "HEAD"])).ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned()).filter(|text| !text.is_empty())
 }

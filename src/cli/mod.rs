@@ -49,10 +49,11 @@ use self::args::{Cli, Verb};
 use self::exit::Exit;
 use self::fault::{Answer, Fault};
 use self::settings::Settings;
-use crate::exec::guard;
+use crate::exec::{guard, hearing};
 
 /// Reads the arguments, does what they say, and gives the exit code.
 pub fn main() -> ExitCode {
+    hearing::hear_all();
     if let Some(code) = guard::stand_watch() {
         return ExitCode::from(code);
     }

@@ -16,6 +16,7 @@ use super::{act, find, print, resume, run};
 use crate::driver::begin::Recorded;
 use crate::driver::guarded::Guarded;
 use crate::driver::ports;
+use crate::exec::hearing;
 use crate::graph::Graph;
 use crate::journal::inbox::Request;
 use crate::journal::summary::{self, RunState as Standing, Summary};
@@ -227,6 +228,7 @@ pub(super) fn spawn(words: &[String]) -> Result<i32, Fault> {
     let failed =
         |error: std::io::Error| Fault::new(Exit::Environment, format!("the engine cannot start itself: {error}"));
     let this = std::env::current_exe().map_err(failed)?;
-    let status = Command::new(this).args(words).status().map_err(failed)?;
+    let status =
+        hearing::spawn(Command::new(this).args(words)).and_then(|mut child| child.wait()).map_err(failed)?;
     Ok(status.code().unwrap_or_else(|| i32::from(Exit::Interrupted.code())))
 }

@@ -19,6 +19,7 @@ pub mod capture;
 pub mod crew;
 pub mod gates;
 pub mod guard;
+pub mod hearing;
 pub mod local;
 pub mod scripted;
 pub mod secrets;

@@ -175,3 +175,33 @@ fn cancel_of_an_interrupted_run_is_recorded_and_it_stays_resumable() {
     assert!(events.stdout.contains("cancel-raised"), "{}", events.stdout);
     resumes(&project);
 }
+
+/// The engine, started by a program that has blocked signals and does not unblock them.
+fn of_a_deaf_caller(project: &Project, args: &str) -> Live {
+    let mut command = project.program("python3");
+    let script = "import os, signal, sys\n\
+                  signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n\
+                  os.execv(sys.argv[1], sys.argv[1:])";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_engine")]).args(args.split(' '));
+    Live::start(command)
+}
+
+#[test]
+fn what_a_caller_has_blocked_blocks_neither_the_engine_nor_its_stages() {
+    let project = Project::with_plan(
+        "version: 1\nname: deaf\nstages:\n  here: {run: 'grep SigBlk /proc/self/status > \"$ENGINE_STAGE\"'}\n  \
+         there: {run: 'grep SigBlk /proc/self/status > ../there', cwd: below}\n  \
+         long: {needs: [here, there], run: 'echo started; exec sleep 1000'}\n",
+    );
+    std::fs::create_dir(project.path("below")).expect("made");
+    let live = of_a_deaf_caller(&project, "run plan.yaml --skip long");
+    // It would never hear that its worker has ended.
+    live.end().expect(0);
+    for stage in ["here", "there"] {
+        assert_eq!(project.read(stage).trim(), "SigBlk:\t0000000000000000", "{stage}");
+    }
+    let live = of_a_deaf_caller(&project, "run plan.yaml --only long");
+    live.line("started");
+    live.signal(Signal::INT);
+    live.end().expect(130);
+}

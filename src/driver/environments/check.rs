@@ -11,7 +11,7 @@ use jiff::{ToSpan as _, civil};
 use rayon::prelude::*;
 
 use crate::base::sha256;
-use crate::exec::unix;
+use crate::exec::{hearing, unix};
 use crate::plan::environment::parity::{Rotation, rotation};
 use crate::plan::environment::{Checker, Environment, Exception, Fetched, KeyRule, Secrets, Waives};
 use crate::plan::{Diagnostic, Place, Report};
@@ -226,7 +226,8 @@ pub fn ports(environment: &Environment, report: &mut Report) {
 
 /// Files that hold secrets and that git tracks: what is rendered, and `.env` files but for examples.
 pub fn tracked(environment: &Environment, root: &Path, report: &mut Report) {
-    let output = Command::new("git").args(["ls-files", "-z", "--full-name", "."]).current_dir(root).output();
+    let output =
+        hearing::output(Command::new("git").args(["ls-files", "-z", "--full-name", "."]).current_dir(root));
     let Ok(output) = output.map(|output| output.status.success().then_some(output.stdout)) else { return };
     // Without git, or outside of a repository, nothing is tracked.
     let Some(listed) = output else { return };
@@ -249,7 +250,7 @@ pub fn tracked(environment: &Environment, root: &Path, report: &mut Report) {
 
 /// What git puts before the names of files below `root`.
 fn prefix(root: &Path) -> String {
-    let output = Command::new("git").args(["rev-parse", "--show-prefix"]).current_dir(root).output();
+    let output = hearing::output(Command::new("git").args(["rev-parse", "--show-prefix"]).current_dir(root));
     output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::ask::{Memory, Place};
 use crate::base::{Span, limits};
+use crate::exec::hearing;
 use crate::gate::Seen;
 use crate::gate::probe::{CommandProbe, FileProbe, Log, measured};
 
@@ -96,16 +97,16 @@ fn read_on(log: &Log, memory: &mut Memory, place: &Place) -> std::io::Result<u32
 pub(super) fn command(probe: &CommandProbe, patience: Duration, place: &Place) -> Seen {
     let mut words = probe.run.iter();
     let program = words.next().map_or("", String::as_str);
-    let spawned = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(words)
         .current_dir(&place.cwd)
         .env_remove(super::SAMPLES_VAR)
         .env_remove("ENGINE_OUTPUT")
         .stdin(Stdio::null())
         .stdout(if probe.value.is_some() { Stdio::piped() } else { Stdio::inherit() })
-        .process_group(0)
-        .spawn();
-    match spawned {
+        .process_group(0);
+    match hearing::spawn(&mut command) {
         Ok(child) => await_child(child, probe, patience),
         Err(error) => Seen::Error(format!("`{program}` cannot be started: {error}")),
     }

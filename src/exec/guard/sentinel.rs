@@ -20,6 +20,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::{front, is_elsewhere, spare, sweep_run};
 use crate::base::limits;
+use crate::exec::hearing;
 use crate::exec::unix::{self, Ident};
 
 /// Tells the sentinel whom it watches: `WORKER:FRONT:RUN:FOLDER`, the folder being that of the run.
@@ -57,7 +58,8 @@ pub(super) fn start(run: &str, home: &Path, front: u32) -> std::io::Result<()> {
     let mut address = OsString::from(format!("{}:{front}:{run}:", std::process::id()));
     // It works in another folder than we do, and the run's may not be there yet.
     address.push(std::path::absolute(home)?);
-    let mut child = Command::new("/proc/self/exe")
+    let mut command = Command::new("/proc/self/exe");
+    command
         .arg0("engine-sentinel")
         // It outlives everything else of the run and needs nothing of the caller's environment, where secrets may be.
         .env_clear()
@@ -66,8 +68,8 @@ pub(super) fn start(run: &str, home: &Path, front: u32) -> std::io::Result<()> {
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
+        .stderr(Stdio::null());
+    let mut child = hearing::spawn(&mut command)?;
     if let Some(stat) = unix::stat(child.id()) {
         spare(stat.ident);
     }

@@ -13,7 +13,7 @@ use super::pairing::Pairing;
 use super::{Caught, GATE, VARIABLE, sentinel, spared, sweep};
 use crate::base::limits;
 use crate::exec::local::now;
-use crate::exec::{Error, unix};
+use crate::exec::{Error, hearing, unix};
 
 static TALK: OnceLock<File> = OnceLock::new();
 /// The run that a sentinel is to be started for, and its folder.
@@ -62,6 +62,7 @@ pub fn attach(listener: impl Fn(Caught) + Send + 'static) -> Result<Option<Link>
     // A second attach talks through the first one's descriptor.
     let _same = TALK.set(talk);
     let (reader, direct) = std::io::pipe().map_err(unreachable)?;
+    hearing::sleep_through_children();
     std::thread::Builder::new()
         .name("guard".into())
         .spawn(move || listen(life, reader, &listener))

@@ -19,7 +19,7 @@ use nix::unistd::Pid;
 use zeroize::Zeroizing;
 
 use super::{Shared, Spec};
-use crate::exec::unix;
+use crate::exec::{hearing, unix};
 
 /// Sets of descriptors that are remembered; a thread meets few numbers again and again.
 const MAX_ACTIONS: usize = 16;
@@ -161,7 +161,7 @@ fn spawn_elsewhere(spec: &Spec, program: &Path, descriptors: [BorrowedFd<'_>; 3]
         .stdin(stdin?)
         .stdout(stdout?)
         .stderr(stderr?);
-    Ok(command.spawn()?.id())
+    Ok(hearing::spawn(&mut command)?.id())
 }
 
 /// Its own group, no signal blocked, and each as the system has it, but for those that whoever started us ignores.

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Sources, too_big};
 use crate::base::limits;
-use crate::exec::unix;
+use crate::exec::{hearing, unix};
 
 /// What `words` print on standard output when they end well. `what` names them in errors.
 ///
@@ -30,7 +30,7 @@ pub(super) fn told(words: &[String], sources: &Sources, what: &str) -> Result<Ze
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .process_group(0);
-    let mut child = command.spawn().map_err(|error| match error.kind() {
+    let mut child = hearing::spawn(&mut command).map_err(|error| match error.kind() {
         ErrorKind::NotFound => format!("`{program}` was not found on the PATH; install it"),
         _ => format!("`{program}` cannot be started: {error}"),
     })?;
