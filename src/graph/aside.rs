@@ -27,6 +27,17 @@ impl Graph {
 }
 
 impl Phase {
+    /// Its word in every format.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Finally => "finally",
+            Self::Rollback => "rollback",
+            Self::Heal => "heal",
+            Self::Background => "background",
+        }
+    }
+
     /// Whether its nodes are stages that somebody wrote down as such; the others sleep until they are called.
     pub const fn is_stage(self) -> bool {
         matches!(self, Self::Main | Self::Finally | Self::Background)

@@ -1,10 +1,18 @@
 //! What decides what a node does, as short texts: shared by the comparison of two plans and by the digest.
+//!
+//! Recorded runs are known by these digests, so what is said of a plan that can be written today stays as it is, to the
+//! byte. It is said of every stage of every plan that is read, and most of it is nothing or one of a few words: those
+//! are handed on as they are, and only what has to be put together is written anew, into one text that all fields share.
 
-use std::fmt::Write;
+mod fields;
 
-use super::model::{Command, Graph, Need, Node, Process, Retry, Rules, Terms, Work};
+use std::fmt::{Display, Write};
+
+use self::fields::Fields;
+use super::model::{Accept, Command, Graph, Items, Need, Node, Policy, Process, Retry, Rules, Terms, Work};
 use crate::base::{Digest, NodeIx, Span};
-use crate::plan::model::{RetryWhen, Shell};
+use crate::plan::model::{AllowFailure, RetryWhen, Shell};
+use crate::plan::types;
 use crate::render::Template;
 
 /// How much is hashed at once.
@@ -14,94 +22,90 @@ impl Graph {
     /// Everything that decides what `node` does and when, by name; indexes are spelled out as ids and names, so
     /// that the fields of two graphs compare.
     pub fn fields(&self, node: NodeIx) -> Vec<(&'static str, String)> {
-        let body = &self.nodes[node];
-        let mut fields = vec![("phase", format!("{:?}", body.phase).to_lowercase())];
-        let needs: Vec<String> = body.needs.iter().map(|need| self.need(*need)).collect();
-        fields.push(("needs", needs.join(", ")));
-        let conditions: Vec<&str> = body.conditions.iter().map(|condition| &*condition.text).collect();
-        fields.push(("if", conditions.join(" and ")));
-        fields.push(("group", body.group.as_deref().unwrap_or_default().to_owned()));
-        let scope = &self.scopes[body.scope];
-        fields.push(("on-failure", format!("{:?} in {}", scope.policy, scope.name).to_lowercase()));
-        match &body.work {
-            Work::Approval { prompt, items } => {
-                fields.push(("uses", if items.is_empty() { "approval" } else { "attest" }.to_owned()));
-                fields.push(("prompt", prompt.as_deref().unwrap_or_default().to_owned()));
-                let consent = &body.rules.consent;
-                // Only where it is said, so that what is known of other stages stays known.
-                if consent.terms() != Terms::default() || consent.policy.is_some() {
-                    fields.push(("approvers", consent.terms().to_string()));
-                }
-                if !consent.keys.is_empty() {
-                    let keys = consent.keys.iter().map(|(name, key)| format!("{name}: {key}"));
-                    fields.push(("keys", keys.collect::<Vec<_>>().join("\n")));
-                }
-                if !items.is_empty() {
-                    let items = consent.items.iter().zip(items).map(|(name, text)| format!("{name}: {text}"));
-                    fields.push(("items", items.collect::<Vec<_>>().join("\n")));
-                }
-            }
-            Work::Process(process) => of_process(process, &mut fields),
-        }
-        self.of_rules(&body.rules, &mut fields);
-        fields.push(("values", self.values(body)));
-        // Only where it is said, so that what is known of other stages stays known.
-        if let Some(cell) = body.cell {
-            fields.push(("matrix", self.matrices[cell.matrix as usize].promise()));
-        }
-        fields.push(("selected", body.selected.to_string()));
-        fields
+        let mut all = Vec::new();
+        let mut add = |name, text: &str| all.push((name, text.to_owned()));
+        self.tell(node, &mut Fields::new(&mut add, &mut String::new()));
+        all
     }
 
-    fn need(&self, need: Need) -> String {
-        let mut text = self.nodes[need.node].id.to_string();
+    /// Hands on everything that decides what `node` does and when, in order.
+    fn tell(&self, node: NodeIx, fields: &mut Fields<'_, impl FnMut(&'static str, &str)>) {
+        let body = &self.nodes[node];
+        fields.say("phase", body.phase.word());
+        fields.list("needs", ", ", &body.needs, |text, need| self.need(*need, text));
+        fields.list("if", " and ", &body.conditions, |text, condition| text.push_str(&condition.text));
+        fields.say("group", body.group.as_deref().unwrap_or_default());
+        let scope = &self.scopes[body.scope];
+        fields.write("on-failure", |text| {
+            write_pair(text, scope.policy.word(), " in ", &scope.name.to_lowercase());
+        });
+        match &body.work {
+            Work::Approval { prompt, items } => of_approval(prompt.as_deref(), items, &body.rules, fields),
+            Work::Process(process) => of_process(process, fields),
+        }
+        self.of_rules(&body.rules, fields);
+        fields.write("values", |text| self.values(body, text));
+        // Only where it is said, so that what is known of other stages stays known.
+        if let Some(cell) = body.cell {
+            fields.say("matrix", &self.matrices[cell.matrix as usize].promise());
+        }
+        fields.say("selected", truth(body.selected));
+    }
+
+    fn need(&self, need: Need, text: &mut String) {
+        text.push_str(&self.nodes[need.node].id);
         let accept = need.accept;
-        if accept != super::model::Accept::DEFAULT {
+        if accept != Accept::DEFAULT {
             let words = [(accept.success, "success"), (accept.skipped, "skipped"), (accept.failed, "failed")];
             let words: Vec<&str> = words.into_iter().filter(|(on, _)| *on).map(|(_, word)| word).collect();
             let _ = write!(text, " ({})", words.join(" "));
         }
-        text
     }
 
-    fn of_rules(&self, rules: &Rules, fields: &mut Vec<(&'static str, String)>) {
-        let span = |span: Option<crate::base::Span>| span.map(|span| span.to_string()).unwrap_or_default();
-        fields.push(("timeout", span(rules.timeout)));
-        fields.push(("idle-timeout", span(rules.idle)));
-        fields.push(("queue-timeout", span(rules.queue)));
-        fields.push(("grace", rules.grace.to_string()));
-        fields.push(("retry", rules.retry.as_deref().map(retry).unwrap_or_default()));
-        let pools: Vec<String> = rules
-            .pools
-            .iter()
-            .map(|(pool, weight)| {
-                let pool = &self.pools[*pool];
-                format!("{} {weight}/{}", pool.name, pool.capacity)
-            })
-            .collect();
-        fields.push(("pools", pools.join(", ")));
-        fields.push(("allow-failure", format!("{:?}", rules.allow_failure).to_lowercase()));
-        fields.push(("idempotent", rules.idempotent.to_string()));
+    fn of_rules(&self, rules: &Rules, fields: &mut Fields<'_, impl FnMut(&'static str, &str)>) {
+        for (name, span) in
+            [("timeout", rules.timeout), ("idle-timeout", rules.idle), ("queue-timeout", rules.queue)]
+        {
+            match span {
+                Some(span) => fields.show(name, span),
+                None => fields.say(name, ""),
+            }
+        }
+        fields.show("grace", rules.grace);
+        match &rules.retry {
+            Some(rule) => fields.write("retry", |text| retry(rule, text)),
+            None => fields.say("retry", ""),
+        }
+        fields.list("pools", ", ", &rules.pools, |text, (pool, weight)| {
+            let pool = &self.pools[*pool];
+            let _ = write!(text, "{} {weight}/{}", pool.name, pool.capacity);
+        });
+        match &rules.allow_failure {
+            AllowFailure::No => fields.say("allow-failure", "no"),
+            AllowFailure::Any => fields.say("allow-failure", "any"),
+            AllowFailure::Exit(codes) => fields.show("allow-failure", format_args!("exit({codes:?})")),
+        }
+        fields.say("idempotent", truth(rules.idempotent));
         if rules.cool_down > Span::ZERO {
-            fields.push(("cool-down", rules.cool_down.to_string()));
+            fields.show("cool-down", rules.cool_down);
         }
         // Only where it is said, so that what is known of other stages stays known.
         if let Some(most) = rules.split.as_ref().and_then(|split| split.in_flight) {
-            fields.push(("protocol", format!("lines, {most} in flight")));
+            fields.show("protocol", format_args!("lines, {most} in flight"));
         }
     }
 
-    /// The values that late texts of the node can read; empty when it has none.
-    fn values(&self, body: &Node) -> String {
+    /// The values that late texts of the node can read; nothing when it has none.
+    fn values(&self, body: &Node, text: &mut String) {
         if body.conditions.is_empty() && !has_templates(body) {
-            return String::new();
+            return;
         }
         let frame = &self.frames[body.frame as usize];
         let json = |map: &serde_json::Map<String, serde_json::Value>| {
             serde_json::to_string(map).expect("a map of plain values has a JSON form")
         };
-        let mut text =
-            format!("inputs {} vars {} matrix {}", json(&frame.inputs), json(&frame.vars), json(&frame.matrix));
+        let (inputs, vars, matrix) = (json(&frame.inputs), json(&frame.vars), json(&frame.matrix));
+        let _ = write!(text, "inputs {inputs} vars {vars} matrix {matrix}");
         let lates = frame.late_from.map_or(frame, |from| &self.frames[from as usize]);
         for late in &lates.late {
             let _ = write!(text, " {}.{}={}", late.root, late.name, late.text);
@@ -109,7 +113,6 @@ impl Graph {
         if let Some(environment) = &self.settings.environment {
             let _ = write!(text, " env {}", json(&environment.values));
         }
-        text
     }
 
     /// Whether some text of `node` is read only when it starts.
@@ -132,16 +135,8 @@ impl Graph {
     /// A digest of everything that decides what runs: nodes, limits, scopes and pools.
     pub fn digest(&self) -> Digest {
         let mut hash = blake3::Hasher::new();
-        // Large pieces are hashed many times faster than words.
         let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
-        let mut add = |text: &str| {
-            piece.extend_from_slice(&(text.len() as u64).to_le_bytes());
-            piece.extend_from_slice(text.as_bytes());
-            if piece.len() >= PIECE_BYTES {
-                hash.update(&piece);
-                piece.clear();
-            }
-        };
+        let mut add = |text: &str| push(&mut piece, text);
         add(&self.name);
         let settings = &self.settings;
         add(&format!(
@@ -163,11 +158,18 @@ impl Graph {
         for scope in &self.scopes {
             add(&format!("{} {:?} {:?}", scope.name, scope.policy, scope.parent));
         }
+        let mut scratch = String::new();
         for (ix, node) in self.nodes.pairs() {
-            add(&node.id);
-            for (name, value) in self.fields(ix) {
-                add(name);
-                add(&value);
+            push(&mut piece, &node.id);
+            let mut add = |name: &'static str, text: &str| {
+                push(&mut piece, name);
+                push(&mut piece, text);
+            };
+            self.tell(ix, &mut Fields::new(&mut add, &mut scratch));
+            // Large pieces are hashed many times faster than words.
+            if piece.len() >= PIECE_BYTES {
+                hash.update(&piece);
+                piece.clear();
             }
         }
         hash.update(&piece);
@@ -175,59 +177,142 @@ impl Graph {
     }
 }
 
-fn of_process(process: &Process, fields: &mut Vec<(&'static str, String)>) {
-    fields.push(("run", command(&process.command)));
-    if let Command::Script { shell, .. } = &process.command {
-        fields.push(("shell", shell_name(shell)));
+/// Adds `text`, its length before it.
+#[inline]
+fn push(piece: &mut Vec<u8>, text: &str) {
+    piece.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    piece.extend_from_slice(text.as_bytes());
+}
+
+impl Policy {
+    /// The word of a plan for it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Kill => "kill",
+            Self::Continue => "continue",
+            Self::Rollback => "rollback",
+        }
     }
-    let env: Vec<String> = process.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    fields.push(("env", env.join("\n")));
-    fields.push(("pass-env", process.pass_env.join(" ")));
+}
+
+const fn truth(is: bool) -> &'static str {
+    if is { "true" } else { "false" }
+}
+
+fn of_approval(
+    prompt: Option<&str>,
+    items: &[Box<str>],
+    rules: &Rules,
+    fields: &mut Fields<'_, impl FnMut(&'static str, &str)>,
+) {
+    let consent = &rules.consent;
+    fields.say("uses", if items.is_empty() { "approval" } else { "attest" });
+    fields.say("prompt", prompt.unwrap_or_default());
+    // Only where it is said, so that what is known of other stages stays known.
+    if consent.terms() != Terms::default() || consent.policy.is_some() {
+        fields.show("approvers", consent.terms());
+    }
+    if !consent.keys.is_empty() {
+        fields.list("keys", "\n", &consent.keys, |text, (name, key)| {
+            let _ = write!(text, "{name}: {key}");
+        });
+    }
+    if !items.is_empty() {
+        fields.list("items", "\n", consent.items.iter().zip(items), |text, (name, item)| {
+            write_pair(text, name, ": ", item);
+        });
+    }
+}
+
+fn of_process(process: &Process, fields: &mut Fields<'_, impl FnMut(&'static str, &str)>) {
+    of_command(&process.command, ["run", "shell"], fields);
+    fields.list("env", "\n", &process.env, |text, (name, value)| write_pair(text, name, "=", value));
+    fields.list("pass-env", " ", &process.pass_env, |text, name| text.push_str(name));
     if !process.secrets.is_empty() {
-        let secrets = process.secrets.iter().map(|(variable, name)| format!("{variable}: {name}"));
-        fields.push(("secrets", secrets.collect::<Vec<_>>().join(", ")));
+        fields.list("secrets", ", ", &process.secrets, |text, (variable, name)| {
+            write_pair(text, variable, ": ", name);
+        });
     }
-    fields.push(("cwd", process.cwd.as_deref().unwrap_or_default().to_owned()));
-    let outputs: Vec<String> = process
-        .outputs
-        .iter()
-        .map(|(name, kind)| format!("{name}: {}", super::build::types::name(*kind)))
-        .collect();
-    fields.push(("outputs", outputs.join(", ")));
-    fields.push(("artifacts", process.artifacts.join(" ")));
-    let cache = process.cache.as_ref();
-    fields.push((
-        "cache",
-        cache.map(|cache| format!("{} {}", cache.sources.join(" "), cache.env.join(" "))).unwrap_or_default(),
-    ));
-    fields.push(("done-if", process.done_if.as_ref().map(command).unwrap_or_default()));
-    if let Some(Command::Script { shell, .. }) = &process.done_if {
-        fields.push(("done-if shell", shell_name(shell)));
+    fields.say("cwd", process.cwd.as_deref().unwrap_or_default());
+    fields.list("outputs", ", ", &process.outputs, |text, (name, kind)| {
+        write_pair(text, name, ": ", types::name(*kind));
+    });
+    fields.list("artifacts", " ", &process.artifacts, |text, glob| text.push_str(glob));
+    match &process.cache {
+        Some(cache) => fields.show("cache", format_args!("{} {}", cache.sources.join(" "), cache.env.join(" "))),
+        None => fields.say("cache", ""),
     }
-    fields.push(("lifetime", format!("{:?}", process.lifetime).to_lowercase()));
-    fields.push(("stop", format!("{:?}", process.stop.0).to_uppercase()));
-    fields.push(("shards", items(process)));
+    match &process.done_if {
+        Some(command) => of_command(command, ["done-if", "done-if shell"], fields),
+        None => fields.say("done-if", ""),
+    }
+    fields.say("lifetime", process.lifetime.word());
+    fields.say("stop", process.stop.0.name());
+    fields.write("shards", |text| items(&process.items, text));
+}
+
+fn write_pair(text: &mut String, name: &str, between: &str, value: &str) {
+    text.push_str(name);
+    text.push_str(between);
+    text.push_str(value);
+}
+
+/// Writes what `{words:?}` writes, but asks how a letter is written only in words that have an unusual one.
+fn quote(text: &mut String, words: &[impl AsRef<str>]) {
+    text.push('[');
+    for (at, word) in words.iter().map(AsRef::as_ref).enumerate() {
+        if at > 0 {
+            text.push_str(", ");
+        }
+        if word.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+            write_pair(text, "\"", word, "\"");
+        } else {
+            let _ = write!(text, "{word:?}");
+        }
+    }
+    text.push(']');
+}
+
+/// A script under the first name and its shell under the second one, or words under the first.
+fn of_command(
+    command: &Command,
+    [name, shell_name]: [&'static str; 2],
+    fields: &mut Fields<'_, impl FnMut(&'static str, &str)>,
+) {
+    match command {
+        Command::Argv(words) => fields.write(name, |text| quote(text, words)),
+        Command::Script { text, shell } => {
+            fields.say(name, text);
+            match shell {
+                Shell::Strict => fields.say(shell_name, "strict"),
+                Shell::Bash => fields.say(shell_name, "bash"),
+                Shell::Sh => fields.say(shell_name, "sh"),
+                Shell::Argv(words) => fields.write(shell_name, |text| quote(text, words)),
+            }
+        }
+    }
 }
 
 /// The items as their count, size and digest.
-fn items(process: &Process) -> String {
-    use super::model::Items;
-    match &process.items {
-        Items::None => String::new(),
-        Items::Range { count, size } => format!("range {count} by {size}"),
-        all @ Items::Numbers(_, size) => format!("{} numbers by {size} ({})", all.count(), all_of(all)),
-        all @ Items::List { size, is_json, .. } => {
-            let format = if *is_json { " as json" } else { "" };
-            format!("{} items by {size}{format} ({})", all.count(), all_of(all))
+fn items(items: &Items, text: &mut String) {
+    let format = if items.is_json() { " as json" } else { "" };
+    let _ = match items {
+        Items::None => Ok(()),
+        Items::Range { count, size } => write!(text, "range {count} by {size}"),
+        Items::Numbers(numbers, size) => {
+            write!(text, "{} numbers by {size} ({})", numbers.len(), all_of(items))
         }
-        Items::Late { text, max, size, is_json } => {
-            let format = if *is_json { " as json" } else { "" };
-            format!("at most {max} items by {size}{format} from {text}")
+        Items::List { items: list, size, .. } => {
+            write!(text, "{} items by {size}{format} ({})", list.len(), all_of(items))
         }
-    }
+        Items::Late { text: from, max, size, .. } => {
+            write!(text, "at most {max} items by {size}{format} from {from}")
+        }
+    };
 }
 
-fn all_of(items: &super::model::Items) -> String {
+fn all_of(items: &Items) -> String {
     let mut hash = blake3::Hasher::new();
     let all = super::shards::Slice { range: 0..items.count(), shards: 0, late: None };
     for item in items.texts(&all) {
@@ -237,46 +322,34 @@ fn all_of(items: &super::model::Items) -> String {
     Digest::from(hash.finalize()).short()
 }
 
-fn command(command: &Command) -> String {
-    match command {
-        Command::Script { text, .. } => text.to_string(),
-        Command::Argv(words) => format!("{words:?}"),
-    }
-}
-
-fn shell_name(shell: &Shell) -> String {
-    match shell {
-        Shell::Strict => "strict".to_owned(),
-        Shell::Bash => "bash".to_owned(),
-        Shell::Sh => "sh".to_owned(),
-        Shell::Argv(words) => format!("{words:?}"),
-    }
-}
-
 /// `at most 3 attempts, after 2s, ×2, up to 30s, jitter, on timeout or exit 69, within 20m`.
-fn retry(retry: &Retry) -> String {
-    let mut parts = vec![format!("at most {} attempts", u64::from(retry.max) + 1)];
-    let mut add = |text: Option<String>| parts.extend(text);
-    add((retry.delay > Span::ZERO).then(|| format!("after {}", retry.delay)));
-    add((retry.backoff.to_bits() != 1.0_f64.to_bits()).then(|| format!("×{}", retry.backoff)));
-    add(retry.max_delay.map(|most| format!("up to {most}")));
-    add(retry.jitter.then(|| "jitter".to_owned()));
-    let reasons: Vec<String> = retry
-        .when
-        .iter()
-        .map(|when| match when {
-            RetryWhen::Timeout => "timeout".to_owned(),
-            RetryWhen::Failure => "failure".to_owned(),
-            RetryWhen::Signal => "signal".to_owned(),
-            RetryWhen::Exit(codes) => {
-                let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
-                format!("exit {}", codes.join(" "))
-            }
-        })
-        .collect();
-    add((!reasons.is_empty()).then(|| format!("on {}", reasons.join(" or "))));
-    add(retry.within.map(|most| format!("within {most}")));
-    parts.join(", ")
+fn retry(retry: &Retry, text: &mut String) {
+    let _ = write!(text, "at most {} attempts", u64::from(retry.max) + 1);
+    add_part(text, "after ", (retry.delay > Span::ZERO).then_some(retry.delay));
+    add_part(text, "×", (retry.backoff.to_bits() != 1.0_f64.to_bits()).then_some(retry.backoff));
+    add_part(text, "up to ", retry.max_delay);
+    add_part(text, "", retry.jitter.then_some("jitter"));
+    let reasons = retry.when.iter().map(reason).collect::<Vec<_>>().join(" or ");
+    add_part(text, "on ", (!reasons.is_empty()).then_some(reasons));
+    add_part(text, "within ", retry.within);
+}
+
+fn add_part(text: &mut String, what: &str, much: Option<impl Display>) {
+    if let Some(much) = much {
+        let _ = write!(text, ", {what}{much}");
+    }
+}
+
+fn reason(when: &RetryWhen) -> String {
+    match when {
+        RetryWhen::Timeout => "timeout".to_owned(),
+        RetryWhen::Failure => "failure".to_owned(),
+        RetryWhen::Signal => "signal".to_owned(),
+        RetryWhen::Exit(codes) => {
+            let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
+            format!("exit {}", codes.join(" "))
+        }
+    }
 }
 
 fn has_templates(body: &Node) -> bool {
@@ -292,3 +365,6 @@ fn has_templates(body: &Node) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

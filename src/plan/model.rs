@@ -199,6 +199,21 @@ pub enum Signal {
     Kill,
 }
 
+impl Signal {
+    /// Its name, without `SIG`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Int => "INT",
+            Self::Term => "TERM",
+            Self::Hup => "HUP",
+            Self::Quit => "QUIT",
+            Self::Usr1 => "USR1",
+            Self::Usr2 => "USR2",
+            Self::Kill => "KILL",
+        }
+    }
+}
+
 /// Which shell runs a script.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Shell {
@@ -415,6 +430,17 @@ pub enum Lifetime {
     Run,
     /// Stays with the machine.
     Host,
+}
+
+impl Lifetime {
+    /// The word of a plan for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Stage => "stage",
+            Self::Run => "run",
+            Self::Host => "host",
+        }
+    }
 }
 
 /// `cache`.

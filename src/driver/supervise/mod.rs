@@ -252,7 +252,7 @@ impl Keeper<'_> {
 
     fn signal(&mut self, signal: Signal) {
         let pid = self.pid.load(Ordering::Relaxed);
-        self.say(&format!("asked to stop: {}", format!("{signal:?}").to_uppercase()));
+        self.say(&format!("asked to stop: {}", signal.name()));
         if pid != 0 {
             unix::signal_group(pid, unix::raw_signal(signal));
         } else if let Some(key) = self.running.get(&Role::Service) {

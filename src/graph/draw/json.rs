@@ -55,7 +55,7 @@ fn node(subject: Subject, ix: NodeIx) -> Value {
         "id": &*node.id,
         "stage": &*node.stage,
         "description": node.description.as_deref(),
-        "phase": words::phase(node.phase),
+        "phase": node.phase.word(),
         "group": node.group.as_deref(),
         "fold": node.fold,
         "selected": node.selected,

@@ -222,7 +222,7 @@ impl<'a> Frames<'a> {
                 return None;
             }
             if !self.closing.contains_key(&phase) {
-                let made = self.push(super::words::phase(phase).to_owned(), None);
+                let made = self.push(phase.word().to_owned(), None);
                 self.closing.insert(phase, made);
             }
             return self.closing.get(&phase).copied();

@@ -211,15 +211,3 @@ pub(super) const STATES: [(&str, &str, &str, &str, &str, &str); 14] = [
 pub(super) fn state_rank(state: &str) -> usize {
     STATES.iter().position(|known| known.0 == state).unwrap_or(11)
 }
-
-/// The word of a phase in every format.
-pub(super) const fn phase(phase: crate::graph::model::Phase) -> &'static str {
-    use crate::graph::model::Phase;
-    match phase {
-        Phase::Main => "main",
-        Phase::Finally => "finally",
-        Phase::Rollback => "rollback",
-        Phase::Heal => "heal",
-        Phase::Background => "background",
-    }
-}

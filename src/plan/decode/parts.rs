@@ -91,15 +91,8 @@ fn stop(tree: Tree) -> Stop {
 }
 
 pub(super) fn signal(tree: &Tree) -> Option<Spanned<Signal>> {
-    let signals = [
-        ("INT", Signal::Int),
-        ("TERM", Signal::Term),
-        ("HUP", Signal::Hup),
-        ("QUIT", Signal::Quit),
-        ("USR1", Signal::Usr1),
-        ("USR2", Signal::Usr2),
-        ("KILL", Signal::Kill),
-    ];
+    use Signal::{Hup, Int, Kill, Quit, Term, Usr1, Usr2};
+    let signals = [Int, Term, Hup, Quit, Usr1, Usr2, Kill].map(|signal| (signal.name(), signal));
     word(tree, &signals)
 }
 

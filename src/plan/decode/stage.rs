@@ -194,7 +194,7 @@ fn done_if(tree: Tree) -> Option<Command> {
 }
 
 fn lifetime(tree: &Tree) -> Option<Spanned<Lifetime>> {
-    word(tree, &[("stage", Lifetime::Stage), ("run", Lifetime::Run), ("host", Lifetime::Host)])
+    word(tree, &[Lifetime::Stage, Lifetime::Run, Lifetime::Host].map(|lifetime| (lifetime.word(), lifetime)))
 }
 
 fn outputs(tree: Tree) -> Vec<Output> {
