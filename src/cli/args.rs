@@ -83,15 +83,29 @@ impl Cli {
     /// What is wrong with them, or what was asked for instead of a command, to be printed.
     pub fn read(words: &[OsString]) -> Result<Self, clap::Error> {
         // Whatever is wrong is told by those who know all verbs.
-        let alone = match words.get(1).and_then(|verb| verb.to_str()) {
-            Some("run") => alone(words, Verb::Run),
-            Some("resume") => alone(words, Verb::Resume),
+        let alone = Doing::asked(words).and_then(|verb| match verb {
+            Doing::Run => alone(words, Verb::Run),
+            Doing::Resume => alone(words, Verb::Resume),
+        });
+        alone.map_or_else(|| Self::try_parse_from(words), Ok)
+    }
+}
+
+/// A verb that does the work of a plan.
+#[derive(Clone, Copy)]
+pub(super) enum Doing {
+    Run,
+    Resume,
+}
+
+impl Doing {
+    /// The one that the words of a command line begin with.
+    pub(super) fn asked(words: &[OsString]) -> Option<Self> {
+        match words.get(1)?.to_str()? {
+            "run" => Some(Self::Run),
+            "resume" => Some(Self::Resume),
             _ => None,
-        };
-        if let Some(read) = alone {
-            return Ok(read);
         }
-        Self::try_parse_from(words)
     }
 }
 

@@ -45,7 +45,7 @@ mod timebox;
 
 use std::process::ExitCode;
 
-use self::args::{Cli, Verb};
+use self::args::{Cli, Doing, Verb};
 use self::exit::Exit;
 use self::fault::{Answer, Fault};
 use self::settings::Settings;
@@ -100,8 +100,8 @@ pub fn main() -> ExitCode {
 /// Whether these words ask for work, whatever else they say: what is wrong with them is then told by the worker, so that
 /// they are read once.
 fn begins_work(words: &[std::ffi::OsString]) -> bool {
-    let is_work = words.get(1).is_some_and(|verb| verb == "run" || verb == "resume");
-    is_work && !words.iter().any(|word| ["--dry-run", "--help", "-h"].iter().any(|look| word == look))
+    Doing::asked(words).is_some()
+        && !words.iter().any(|word| ["--dry-run", "--help", "-h"].iter().any(|look| word == look))
 }
 
 /// Starts this program once more as the worker and guards it.

@@ -63,20 +63,20 @@ impl Checks {
             needs.sort_by_key(|&need| graph.order().iter().position(|&node| node == need));
         }
         for need in needs {
-            for (_, manifest) in state.artifacts(need) {
+            for (shard, manifest) in state.artifacts(need) {
                 if !in_place.contains(manifest) {
-                    missing.push((*manifest, self.folder(graph, need, state)));
+                    missing.push((*manifest, self.folder(graph, (need, *shard), state)));
                 }
             }
         }
         missing
     }
 
-    /// The folder a node's artifacts are relative to.
-    fn folder(&self, graph: &Graph, node: NodeIx, facts: &dyn Facts) -> PathBuf {
+    /// The folder the artifacts of a shard are relative to.
+    fn folder(&self, graph: &Graph, (node, shard): (NodeIx, u32), facts: &dyn Facts) -> PathBuf {
         match &graph.nodes[node].work {
             Work::Process(process) => {
-                let cwd = process.cwd.as_ref().and_then(|text| graph.text(node, 0, text, facts).ok());
+                let cwd = process.cwd.as_ref().and_then(|text| graph.text(node, shard, text, facts).ok());
                 cwd.map_or_else(|| self.root.clone(), |cwd| self.root.join(cwd))
             }
             Work::Approval { .. } => self.root.clone(),
@@ -148,7 +148,7 @@ impl Checks {
             let answer = material.and_then(|material| {
                 let key = material.key(&root)?;
                 let answer = match objects.recall(key) {
-                    Some(entry) => found(&objects, entry, &material.cwd, &in_place),
+                    Some(entry) => found(&objects, entry, material.folder(0), &in_place),
                     None => Ok(Answer::No),
                 };
                 if !matches!(answer, Ok(Answer::Yes(_))) {
@@ -172,15 +172,22 @@ type Asked = (Digest, Option<Material>);
 /// What a stage's result depends on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Material {
-    /// The folder it runs in.
-    pub cwd: PathBuf,
+    /// The folder it runs in: one for all shards, or one for each of them.
+    pub folders: Vec<PathBuf>,
     /// Its words, environment, declared outputs, and the artifacts of what it needs; each with its name.
     pub texts: Vec<(String, String)>,
     /// Globs of its sources, from the root.
     pub sources: Vec<Box<str>>,
+    /// Whether a shard's number can decide what it leaves.
+    pub is_by_place: bool,
 }
 
 impl Material {
+    /// The folder that `shard` runs in.
+    fn folder(&self, shard: u32) -> &Path {
+        self.folders.get(shard as usize).unwrap_or(&self.folders[0])
+    }
+
     /// The digest of all of it and of every source file's path and content, hashed in parallel.
     ///
     /// # Errors

@@ -314,7 +314,7 @@ impl Live {
                 Command::Check(node, shard, CheckKind::Cache) => {
                     let process = process(&self.graph, Attempt { node, shard, number: 0 });
                     let state = self.core.state();
-                    let material = self.preparer.material(&self.graph, (node, shard), process, state);
+                    let material = self.preparer.material(&self.graph, node, process, state);
                     if self.graph.nodes[node].rules.split.is_some() {
                         self.checks.ask_shards(node, material, process, &self.sender);
                     } else {

@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::checks::Material;
 use super::slates::{Slate, Slates};
 use super::surroundings::Surroundings;
 use crate::base::{Digest, NodeIx, RunId};
@@ -16,7 +15,9 @@ use crate::graph::shards::Slice;
 use crate::journal::RunDir;
 use crate::plan::model::{Lifetime, Shell};
 use crate::render::Value;
-use crate::run::{Attempt, RunState};
+use crate::run::Attempt;
+
+mod material;
 
 /// Where the engine keeps what a run's processes read and write while they run. All of it can be rebuilt.
 #[derive(Clone, Debug)]
@@ -139,65 +140,6 @@ impl Preparer {
     ) -> Result<(Prepared, Slate), String> {
         let command = process.done_if.as_ref().expect("only a stage with a `done-if` is asked");
         self.build(graph, attempt, process, command, facts)
-    }
-
-    /// What the result of a shard depends on, for the cache; sources are hashed elsewhere.
-    ///
-    /// # Errors
-    /// A template failed.
-    pub fn material(
-        &self,
-        graph: &Graph,
-        (node, shard): (NodeIx, u32),
-        process: &Process,
-        state: &RunState,
-    ) -> Result<Material, String> {
-        let cache = process.cache.as_ref().expect("only a stage with a `cache` is asked");
-        // What each shard fills in for itself counts as it is written: the shard's items count besides.
-        let is_own = |text: &str| graph.nodes[node].rules.split.is_some() && text.contains("shard");
-        let text = |text: &str| {
-            if is_own(text) {
-                return Ok(text.to_owned());
-            }
-            graph.text(node, shard, text, state).map_err(|error| error.to_string())
-        };
-        let mut texts = vec![("stage".to_owned(), graph.nodes[node].id.to_string())];
-        let mut put = |name: &str, value: String| texts.push((name.to_owned(), value));
-        match &process.command {
-            Command::Argv(words) => {
-                for word in words {
-                    put("word", text(word)?);
-                }
-            }
-            Command::Script { text, shell } => {
-                put("script", text.to_string());
-                put("shell", format!("{shell:?}"));
-            }
-        }
-        for (name, value) in &process.env {
-            put(&format!("env {name}"), text(value)?);
-        }
-        for (variable, name) in &process.secrets {
-            put(&format!("secret {variable}"), name.to_string());
-        }
-        for name in &cache.env {
-            let value = self.surroundings.var(name).map(|value| value.to_string_lossy().into_owned());
-            put(&format!("caller {name}"), value.map_or_else(|| "unset".to_owned(), |value| format!("={value}")));
-        }
-        for (name, kind) in &process.outputs {
-            put(&format!("output {name}"), format!("{kind:?}"));
-        }
-        for glob in &process.artifacts {
-            put("artifact", glob.to_string());
-        }
-        for need in &graph.nodes[node].needs {
-            for (_, manifest) in state.artifacts(need.node) {
-                put("needed artifacts", manifest.to_string());
-            }
-        }
-        let cwd = self.cwd(graph, node, shard, process, state)?;
-        put("cwd", cwd.strip_prefix(self.root()).unwrap_or(&cwd).display().to_string());
-        Ok(Material { cwd, texts, sources: cache.sources.clone() })
     }
 
     /// One of the workers that do the items of a stage.

@@ -16,8 +16,10 @@ use crate::base::limits::MAX_USES_DEPTH;
 use crate::render::{Error, Expr, Fault, Name, Scope, Template, Tree, Value};
 
 mod preview;
+mod reads;
 
 pub use preview::Foreseen;
+pub use reads::Reads;
 
 /// What the run knows when a text is rendered.
 pub trait Facts {

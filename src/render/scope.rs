@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Value;
+use super::engine::export;
 use super::names::Name;
 
 /// A value prepared for evaluation: converted once, cheap to clone, shared by every expression that sees it.
@@ -72,6 +73,11 @@ impl Scope {
 
     pub(super) fn context(&self) -> minijinja::Value {
         minijinja::Value::from_pairs(self.roots.iter().map(|(&root, value)| (root, value.clone())))
+    }
+
+    /// The value of `name`; none if there is nothing of that name.
+    pub fn value_of(&self, name: &Name) -> Option<Value> {
+        export(&self.lookup(name).ok()?, 0).ok()
     }
 
     /// The value of `name`, or how many of its parts exist.

@@ -182,3 +182,93 @@ fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     }
     found
 }
+
+/// What a shard's words come to besides its item is part of what its result is known by, however it is written.
+#[test]
+fn a_shard_is_not_taken_from_a_run_whose_command_was_another() {
+    let words = [
+        ("'{{ inputs.mode }}-{{ shard.item }}'", "{}"),
+        ("'{{ shard.item }}'", "{MODE: '{{ inputs.mode }} of {{ shard.item }}'}"),
+        ("'{{ vars.mode }}-{{ shard.item }}'", "{}"),
+        ("'{{ needs.first.outputs.mode }}-{{ shard.item }}'", "{}"),
+        ("'{{ shard.item if shard.item == inputs.mode else inputs.mode }}'", "{}"),
+    ];
+    for (word, env) in words {
+        let project = Project::with_plan(&format!(
+            "
+version: 1
+inputs: {{mode: {{type: string, default: quick}}, other: {{type: string, default: x}}}}
+vars: {{mode: '{{{{ inputs.mode }}}}'}}
+stages:
+  first:
+    env: {{MODE: '{{{{ inputs.mode }}}}'}}
+    run: echo mode=$MODE >> \"$ENGINE_OUTPUT\"
+    outputs: {{mode: string}}
+  pack:
+    needs: [first]
+    cache: {{sources: [plan.yaml]}}
+    shards: {{items: [a, b]}}
+    env: {env}
+    run: [sh, -c, 'echo done >> log', sh, \"{word}\"]
+"
+        ));
+        let mut seen = Vec::new();
+        for args in [&[][..], &["--set", "mode=full"], &["--set", "mode=full", "--set", "other=y"], &[]] {
+            project.engine(&[&["run", "plan.yaml"], args].concat()).expect(0);
+            seen.push(log(&project).len());
+        }
+        assert_eq!(seen, [2, 4, 4, 4], "{word} with {env}: once for each mode, whatever else changes");
+    }
+}
+
+#[test]
+fn a_shard_whose_number_counts_is_not_taken_from_another_place() {
+    let actions = "\nactions:\n  tell: {run: 'echo $AT >> log'}\n";
+    let uses = "uses: tell, env: {AT: '{{ shard.index }}'}";
+    let reads = [
+        ("run: [sh, -c, 'echo $0 >> log', \"{{ shard['index'] }}\"]", ""),
+        ("run: [sh, -c, 'echo $ENGINE_SHARD >> log']", ""),
+        (uses, actions),
+    ];
+    for (body, actions) in reads {
+        let plan = format!(
+            "version: 1\nstages:\n  pack: {{shards: {{items: [x, y]}}, cache: {{sources: [src]}}, {body}}}\n{actions}"
+        );
+        let project = Project::with_plan(&plan);
+        project.write("src", "");
+        run(&project, 0);
+        run(&project, 0);
+        assert_eq!(log(&project).len(), 2, "{body}: nothing changed");
+        project.write("plan.yaml", plan.replace("[x, y]", "[y, x]"));
+        run(&project, 0);
+        assert_eq!(log(&project).len(), 4, "{body}: `x` is another shard now");
+    }
+}
+
+#[test]
+fn artifacts_of_shards_with_folders_of_their_own_are_put_back_there() {
+    let project = Project::with_plan(
+        "
+version: 1
+stages:
+  pack:
+    shards: {items: [one, two]}
+    cache: {sources: [plan.yaml]}
+    cwd: '{{ shard.item }}'
+    artifacts: [out]
+    run: 'basename $PWD > out; echo ran >> ../log'
+  ship: {needs: [pack], run: '[ -e ready ] && cat one/out two/out >> log'}
+",
+    );
+    project.write("one/.keep", "");
+    project.write("two/.keep", "");
+    let remove = || ["one/out", "two/out"].map(|name| fs::remove_file(project.path(name)).expect("it was there"));
+    run(&project, 1);
+    remove();
+    project.write("ready", "");
+    project.engine(&["resume"]).expect(0);
+    assert_eq!(log(&project)[2..], ["one", "two"], "for those who need them");
+    remove();
+    run(&project, 0);
+    assert_eq!(log(&project)[4..], ["one", "two"], "and from the cache");
+}

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{Checks, Material, found};
 use crate::base::{Digest, NodeIx};
 use crate::driver::news::News;
-use crate::graph::model::{Command, Items, Process};
+use crate::graph::model::{Items, Process};
 use crate::journal::objects;
 use crate::run::event::{Answer, CheckKind, ShardResult};
 
@@ -25,9 +25,8 @@ impl Checks {
         news: &UnboundedSender<News>,
     ) {
         let (checks, items, news) = (self.clone(), process.items.clone(), news.clone());
-        let by_place = depends_on_place(process);
         tokio::task::spawn_blocking(move || {
-            let hits = material.and_then(|material| checks.recall_shards(node, &material, &items, by_place));
+            let hits = material.and_then(|material| checks.recall_shards(node, &material, &items));
             let _ = news.send(match hits {
                 Ok(hits) => News::Recalled { node, hits },
                 Err(why) => {
@@ -37,21 +36,15 @@ impl Checks {
         });
     }
 
-    fn recall_shards(
-        &self,
-        node: NodeIx,
-        material: &Material,
-        items: &Items,
-        by_place: bool,
-    ) -> Result<Hits, String> {
+    fn recall_shards(&self, node: NodeIx, material: &Material, items: &Items) -> Result<Hits, String> {
         let base = material.key(&self.root)?;
         let shards = u32::try_from(items.shard_count()).map_err(|_| "it has too many shards".to_owned())?;
         let mut hits = Hits::new();
         for shard in 0..shards {
-            let place = by_place.then_some((shard, shards));
+            let place = material.is_by_place.then_some((shard, shards));
             let key = self.shard_key(base, items, shard, place)?;
-            let answer =
-                self.objects.recall(key).map(|entry| found(&self.objects, entry, &material.cwd, &self.in_place));
+            let entry = self.objects.recall(key);
+            let answer = entry.map(|entry| found(&self.objects, entry, material.folder(shard), &self.in_place));
             if let Some(Ok(Answer::Yes(result))) = answer {
                 hits.push((shard, result));
             } else {
@@ -100,14 +93,4 @@ fn is_file(root: &Path, item: &str) -> bool {
     let path = Path::new(item);
     let is_inside = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     is_inside && !item.is_empty() && !item.contains('\0') && root.join(path).is_file()
-}
-
-/// Whether a shard's number can decide what it leaves.
-fn depends_on_place(process: &Process) -> bool {
-    let reads = |text: &str| text.contains("shard.index") || text.contains("shard.count");
-    let by_command = match &process.command {
-        Command::Argv(words) => words.iter().any(|word| reads(word)),
-        Command::Script { text, .. } => text.replace("ENGINE_SHARD_FILE", "").contains("ENGINE_SHARD"),
-    };
-    by_command || process.env.iter().any(|(_, text)| reads(text))
 }
