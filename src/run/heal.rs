@@ -142,8 +142,6 @@ impl RunState {
         let cell = &self.cells[node];
         cell.unforgiven > 0
             && cell.cancelled + cell.unknown == 0
-            && cell.expired.is_none()
-            && cell.gate == Gate::Closed
             && (self.is_complete(node) || self.is_halted(node))
     }
 
@@ -184,7 +182,6 @@ impl RunState {
             self.cells[node].gate = Gate::Closed;
             self.wait_from(at);
         }
-        self.unplace(node);
         self.causes.remove(&node);
         self.words.remove(&node);
         let cell = &mut self.cells[node];
@@ -217,7 +214,6 @@ impl RunState {
     fn wake(&mut self, at: Millis, node: NodeIx) {
         self.cells[node].is_awake = true;
         self.counts[self.cells[node].state as usize] += 1;
-        self.hold(at, node);
         self.place(at, node);
     }
 
@@ -244,7 +240,6 @@ impl RunState {
             return;
         }
         self.unplace(node);
-        self.reopen.remove(&node);
         self.set_state(node, NodeState::Pending);
         self.counts[NodeState::Pending as usize] -= 1;
         if !self.cells[node].is_released {
@@ -260,11 +255,8 @@ impl RunState {
         self.cells[node] = Cell { cursor, generation, is_released: true, ..Cell::new() };
         for shard in 0..cursor {
             self.shards.forgive_all((node, shard));
-            if self.shards.phase((node, shard)) != Phase::Fresh {
-                self.shards.wait((node, shard), Step::Ready, None);
-            }
+            self.shards.wait((node, shard), Step::Ready, None);
         }
-        self.failed.retain(|&failed| failed != node);
         self.left.remove(&node);
         self.causes.remove(&node);
         self.words.remove(&node);
@@ -272,15 +264,8 @@ impl RunState {
 
     /// The plan was edited: healing begins anew, by its new text.
     pub(super) fn forget_all_healing(&mut self) {
-        // A gate that its own verdict holds is no matter of healing: only a person has it ask again.
-        let halted = std::mem::take(&mut self.heals).into_iter().filter(|(_, it)| it.turn == Turn::Person);
-        for (node, _) in halted {
-            if matches!(self.cells[node].gate, Gate::Held { .. } | Gate::Open(_))
-                && !self.node(node).rules.is_approval
-            {
-                self.cells[node].gate = Gate::Closed;
-            }
-        }
+        // A stage that has halted is opened again, for it has failed; so nobody is asked about it any more.
+        self.heals.clear();
         let graph = Arc::clone(self.graph());
         for (body, _) in graph.nodes.pairs().filter(|(_, node)| node.phase == Part::Heal) {
             self.lull(body);

@@ -111,7 +111,12 @@ impl Story {
     }
 
     fn tell(&mut self, input: Input) -> &mut Self {
-        let batch = self.core.step(self.at, vec![input]);
+        self.tell_all(vec![input])
+    }
+
+    /// All of this is heard at one moment.
+    fn tell_all(&mut self, inputs: Vec<Input>) -> &mut Self {
+        let batch = self.core.step(self.at, inputs);
         self.last = batch.events.iter().map(|(_, event)| event.clone()).collect();
         self.all.extend(batch.events);
         self.is_replayable();

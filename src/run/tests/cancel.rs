@@ -21,8 +21,9 @@ fn a_stop_ends_what_runs_then_cleans_up() {
 #[test]
 fn a_kill_skips_the_clean_up() {
     let mut story = pair();
-    story.cancel(CancelLevel::Kill).has(&stop(0, StopKind::Kill, StopReason::Cancel));
-    story.ends(0, Outcome::Signal(9)).starts(&[]).is(3, NodeState::Cancelled).run_ends(RunEnd::Cancelled);
+    story.cancel(CancelLevel::Kill).has(&stop(0, StopKind::Kill, StopReason::Cancel)).is(3, NodeState::Cancelled);
+    story.ends(0, Outcome::Signal(9)).starts(&[]).run_ends(RunEnd::Cancelled);
+    assert!(!story.all.iter().any(|(_, event)| *event == Event::FinallyBegan), "it never begins");
 }
 
 #[test]

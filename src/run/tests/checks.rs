@@ -15,7 +15,7 @@ fn asks(node: u32, kind: CheckKind) -> Event {
 fn the_cache_is_asked_before_the_first_start() {
     let nodes = || vec![stage("build", |node| node.rules.has_cache = true), after("next", &[0])];
     let mut story = Story::of(nodes());
-    story.has(&asks(0, CheckKind::Cache)).starts(&[]);
+    story.has(&asks(0, CheckKind::Cache)).starts(&[]).is(0, NodeState::Waiting);
     story.answers(0, CheckKind::Cache, yes()).is(0, NodeState::Cached).starts(&[(1, 0)]);
     assert_eq!(story.core.state().outputs(n(0)).len(), 1);
     let mut story = Story::of(nodes());
@@ -83,4 +83,36 @@ fn a_person_resolves_what_nobody_knows() {
     lost().resolves(0, Resolution::Success).is(0, NodeState::Success).starts(&[(1, 0)]);
     lost().resolves(0, Resolution::Failed).is(0, NodeState::Failed).run_ends(RunEnd::Failed);
     lost().resolves(0, Resolution::Rerun).has(&retried(0, 2)).succeeds(0).starts(&[(1, 0)]);
+}
+
+#[test]
+fn done_if_is_asked_in_a_drain_and_nothing_else_of_the_stage_starts() {
+    let asked = |shards: u32| {
+        stage("a", move |node| {
+            (node.rules.shards, node.rules.has_done_if) = (shards, true);
+            node.rules.retry = Some(Box::new(retry(1, 50)));
+        })
+    };
+    let mut story = Story::of(vec![asked(1), Node::plain("b")]);
+    story.fails(1).ends(0, Outcome::Signal(9)).has(&asks(0, CheckKind::DoneIf));
+    story.answers(0, CheckKind::DoneIf, yes()).is(0, NodeState::Success);
+    let mut story = Story::of(vec![asked(2), Node::plain("b")]);
+    story.shard(0, 0, Outcome::Exit(1)).fails(1).shard(0, 1, Outcome::Signal(9));
+    story.has(&Event::CheckStarted { node: n(0), shard: 1, kind: CheckKind::DoneIf }).wait(1000).starts(&[]);
+}
+
+#[test]
+fn who_waits_to_ask_the_cache_waits_no_longer_than_its_queue_clock() {
+    let cached = stage("build", |node| {
+        (node.rules.has_cache, node.rules.queue) = (true, Some(Span::from_ms(100)));
+    });
+    let mut story = Story::with(1, parts(vec![Node::plain("busy"), cached]));
+    story.wait(99).is(1, NodeState::Waiting).wait(1).is(1, NodeState::TimedOut);
+}
+
+#[test]
+fn of_what_waits_to_be_asked_nobody_knows_whether_it_is_tried_again() {
+    let mut story = Story::of(vec![stage("a", |node| node.rules.has_done_if = true)]);
+    story.tell(Input::Pause { on: true, by: "ann".to_owned() });
+    story.ends(0, Outcome::Signal(9)).is(0, NodeState::Waiting);
 }

@@ -1,8 +1,11 @@
 //! Gates that ask by themselves: what their ends mean, and how a person is asked.
 
+use super::heal::body;
+use super::recover::edited;
 use super::*;
 use crate::gate::verdict::{HALTED, HELD};
 use crate::graph::objective::{Objective, OnBreach, Subject};
+use crate::run::Phase as ShardPhase;
 
 fn gate(id: &str) -> Node {
     stage(id, |node| {
@@ -49,6 +52,7 @@ fn a_held_gate_waits_like_an_approval_and_what_a_person_says_counts() {
     story.has(&question).is(0, NodeState::Waiting).starts(&[]);
     assert_eq!(story.core.state().outputs(n(0)).len(), 2, "what was found is there for those that follow");
     story.decides(0, true).has(&ended(NodeState::Success, "waived by ann")).starts(&[(1, 0)]);
+    assert_eq!(story.core.state().phases(n(0)), [ShardPhase::Success], "its attempt is done with that");
     let mut story = Story::of(nodes());
     told(&mut story, HELD);
     story.decides(0, false).is(0, NodeState::Failed).run_ends(RunEnd::Failed);
@@ -157,7 +161,7 @@ fn a_held_gate_asks_again_when_a_person_says_so_and_never_by_itself() {
     // An approval asks people; there is nothing to be asked again.
     let mut story = Story::of(vec![stage("ok", |node| node.rules.is_approval = true)]);
     again(&mut story, 0, Resolution::Rerun);
-    story.is(0, NodeState::Waiting);
+    story.then(&[]).is(0, NodeState::Waiting);
 }
 
 #[test]
@@ -183,4 +187,56 @@ fn a_gate_of_the_host_keeps_no_slot() {
 fn a_plain_stage_is_not_held_by_its_exit_code() {
     let mut story = Story::of(vec![stage("work", |_| ())]);
     story.ends(0, Outcome::Exit(HELD)).is(0, NodeState::Failed);
+}
+
+#[test]
+fn what_a_plain_stage_calls_its_verdict_says_nothing_about_its_end() {
+    let mut story = Story::of(vec![Node::plain("work")]);
+    told(&mut story, 1);
+    story.has(&ended(NodeState::Failed, ""));
+}
+
+#[test]
+fn an_approval_that_was_a_process_has_nothing_done() {
+    let version = |is_approval: bool| graph(parts(vec![stage("a", |node| node.rules.is_approval = is_approval)]));
+    let mut story = Story::versions(8, vec![version(false), version(true)]);
+    story.fails(0).run_ends(RunEnd::Failed);
+    edited(&mut story).decides(0, true).run_ends(RunEnd::Success);
+    assert_eq!(story.core.state().progress(n(0)).success, 0);
+}
+
+/// A gate that two bodies may heal, of which one is tried before a person is asked.
+fn healed() -> Arc<Graph> {
+    let mut parts = parts(vec![gate("gate"), body(1, 0, 0), body(2, 0, 0)]);
+    parts.settings.heal_depth = Some(1);
+    graph(parts)
+}
+
+#[test]
+fn a_gate_that_healing_has_halted_is_released_and_not_asked_again() {
+    let mut story = Story::versions(8, vec![healed()]);
+    told(&mut story, 1);
+    story.succeeds(1);
+    told(&mut story, 1);
+    story
+        .has(&opened(None, "guardian.halt: `gate` still fails after 1 try to heal it (`heal-depth`); try again?"));
+    story.resolves(0, Resolution::Rerun).then(&[]);
+    story.decides(0, true).starts(&[(0, 0)]);
+}
+
+#[test]
+fn an_edit_takes_no_question_back_that_a_gate_asks_after_it_was_healed() {
+    let mut story = Story::versions(8, vec![healed(), healed()]);
+    told(&mut story, 1);
+    story.succeeds(1).starts(&[(0, 0)]);
+    told(&mut story, HELD);
+    edited(&mut story).starts(&[]).is(0, NodeState::Waiting);
+    story.decides(0, true).run_ends_as(RunEnd::Success);
+}
+
+#[test]
+fn no_clock_of_an_approval_runs_in_a_rehearsal() {
+    let ask = stage("ask", |node| (node.rules.is_approval, node.rules.timeout) = (true, Some(Span::ZERO)));
+    let shown = crate::run::rehearse(&graph(parts(vec![ask, after("next", &[0])]))).starts;
+    assert_eq!(shown.iter().map(|it| it.node).collect::<Vec<_>>(), [n(0), n(1)]);
 }

@@ -226,3 +226,36 @@ fn services_come_up_in_order_in_a_rollback_too() {
     story.resume().has(&restart(0)).has(&restart(1)).starts(&[(0, 0)]);
     story.succeeds(0).starts(&[(1, 0)]).succeeds(1).starts(&[(3, 0)]);
 }
+
+#[test]
+fn services_go_on_coming_up_in_a_drain_that_begins_meanwhile() {
+    let db = Node { needs: after("db", &[0]).needs, ..service("db") };
+    let mut tidy = after("tidy", &[1, 2]);
+    tidy.needs[1].accept = Accept { success: false, skipped: false, failed: true };
+    let mut story = Story::of(vec![service("net"), db, Node::plain("bad"), tidy]);
+    story.succeeds(0).succeeds(1).resume().starts(&[(0, 0), (2, 0)]).fails(2).succeeds(0).starts(&[(1, 0)]);
+    story.succeeds(1).starts(&[(3, 0)]);
+}
+
+#[test]
+fn a_service_goes_on_coming_up_when_a_person_orders_the_rollback() {
+    let undo = stage("undo-use", |node| (node.phase, node.undoes) = (Phase::Rollback, Some(n(1))));
+    let mut story = Story::of(vec![service("db"), after("use", &[0]), after("test", &[0]), undo]);
+    story.succeeds(0).succeeds(1).resume_to_undo().has(&restart(0)).starts(&[(0, 0)]);
+    story.succeeds(0).starts(&[(3, 0)]).succeeds(3).run_ends_as(RunEnd::RolledBack);
+}
+
+#[test]
+fn who_waited_for_a_service_has_all_its_time_in_the_queue_again() {
+    let shares = |node: Node, queue: Option<u64>| {
+        let mut node = node;
+        (node.rules.pools, node.rules.queue) = (vec![(PoolIx::new(0), 1)], queue.map(Span::from_ms));
+        node
+    };
+    let nodes = vec![service("db"), shares(Node::plain("other"), None), shares(after("use", &[0]), Some(100))];
+    let mut parts = parts(nodes);
+    parts.pools = vec![Pool { name: "memory".to_owned(), capacity: 1 }];
+    let mut story = Story::with(8, parts);
+    story.succeeds(0).wait(50).resume().starts(&[(0, 0), (1, 0)]).wait(200).succeeds(0);
+    story.wait(99).is(2, NodeState::Waiting).wait(1).is(2, NodeState::TimedOut);
+}

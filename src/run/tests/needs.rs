@@ -148,3 +148,11 @@ fn a_handler_is_placed_anew_when_what_it_needs_is_resolved_during_the_drain() {
     assert_eq!(followed.last(), Some(&started(2, 0, 1)), "{followed:#?}");
     assert!(!followed.contains(&Event::NodeAdmitted { node: n(2) }), "it has no `if`: {followed:#?}");
 }
+
+#[test]
+fn who_accepts_a_failure_beside_a_success_is_blocked_by_what_was_skipped() {
+    let mut either = after("either", &[0]);
+    either.needs[0].accept = Accept { success: true, skipped: false, failed: true };
+    let mut story = Story::of(vec![asked("no", &[], "1 == 2"), either]);
+    story.has(&skipped(1, SkipReason::Blocked { by: n(0) }));
+}

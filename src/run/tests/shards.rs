@@ -374,3 +374,16 @@ fn a_stage_without_a_condition_takes_a_list_over_without_a_word_about_one() {
     assert_eq!(story.last.get(1), Some(&Event::ItemsFrozen { node: n(0), items }), "{:?}", story.last);
     story.starts(&[(0, 0), (0, 1)]);
 }
+
+#[test]
+fn a_stage_whose_list_was_empty_takes_it_anew_when_it_is_run_again() {
+    let mut node = sharded(6, Split { size: 1, is_late: true, ..Split::default() });
+    let items = Items::Late { text: "{{ [] }}".into(), max: 6, size: 1, is_json: false };
+    node.work = Work::Process(Box::new(Process { items, ..Process::default() }));
+    let mut with_frame = parts(vec![node]);
+    with_frame.frames = vec![crate::graph::model::Frame::default()];
+    let taken = Event::ItemsFrozen { node: n(0), items: Arc::new(Vec::new()) };
+    let mut story = Story::with(8, with_frame);
+    story.has(&taken).run_ends(RunEnd::Success);
+    story.rerun(&[0]).has(&taken).run_ends(RunEnd::Success);
+}

@@ -26,7 +26,7 @@ fn chain() -> Story {
 
 impl Story {
     /// Another engine takes the run over, to undo it.
-    fn resume_to_undo(&mut self) -> &mut Self {
+    pub(super) fn resume_to_undo(&mut self) -> &mut Self {
         let recover = Input::Recover {
             resumed: Box::new(resumed(0)),
             plan_version: None,
@@ -36,11 +36,7 @@ impl Story {
         };
         let (level, why) = (CancelLevel::Stop, CancelReason::Rollback);
         let order = Input::Cancel { level, why, by: "ann".to_owned() };
-        let batch = self.core.step(self.at, vec![recover, order]);
-        self.last = batch.events.iter().map(|(_, event)| event.clone()).collect();
-        self.all.extend(batch.events);
-        self.is_replayable();
-        self
+        self.tell_all(vec![recover, order])
     }
 }
 
