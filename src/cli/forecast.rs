@@ -79,12 +79,14 @@ impl Weights for Known<'_> {
         known.or(it.rules.usual.map(|usual| usual.p50)).map_or(1, |took| took.ms().max(1))
     }
 
-    /// What they took in earlier runs, by their places.
-    fn items_before(&self, node: NodeIx, item: u64) -> u64 {
+    /// What they took in earlier runs, by what they are.
+    fn items_before(&self, node: NodeIx) -> Box<dyn Fn(u64) -> u64 + '_> {
         let it = &self.graph.nodes[node];
-        let Some(items) = it.items() else { return item };
-        let key = (&*it.id, self.graph.definition(node));
-        self.past.history.placed_item_times(key, items.count()).before(item)
+        let times = it
+            .items()
+            .map(|items| self.past.history.item_times((&it.id, self.graph.definition(node)), items))
+            .unwrap_or_default();
+        Box::new(move |item| times.before(item))
     }
 }
 
@@ -135,9 +137,9 @@ impl history::Works for Noted<'_> {
         (!is_dynamic).then(|| items.content(&items.slice(shard)))
     }
 
-    fn items(&self, stage: &str) -> Option<u64> {
+    fn items(&self, stage: &str) -> Option<&Items> {
         // A part counts its items from 0, and has some of them only.
         let found = self.find(stage).filter(|(_, is_dynamic)| *is_dynamic && !self.0.settings.is_part);
-        found.map(|(items, _)| items.count())
+        found.map(|(items, _)| items)
     }
 }

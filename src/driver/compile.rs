@@ -313,8 +313,7 @@ impl Outlook<'_> {
             Self::Known(history) => {
                 graph.expect_work(|node, graph| {
                     let body = &graph.nodes[node];
-                    let times = history.item_times(&body.id, graph.definition(node));
-                    times.work(body.rules.split.as_deref().filter(|split| !split.is_late).map(|split| split.items))
+                    history.item_times((&body.id, graph.definition(node)), body.items()?).work()
                 });
                 graph.expect(|node, graph| {
                     let (definition, body) = (graph.definition(node), &graph.nodes[node]);

@@ -148,10 +148,10 @@ impl<'a> Urn<'a> {
         let body = &graph.nodes[node];
         let key = Key { stage: &body.id, definition: graph.definition(node), size: body.size() };
         let mut sum = 0.0;
-        let split = body.rules.split.as_ref().filter(|_| body.finds_size());
-        let times = split.map_or_else(ItemTimes::default, |_| history.item_times(&body.id, key.definition));
+        let items = body.items().filter(|_| body.finds_size());
+        let times = items.map(|items| history.item_times((&body.id, key.definition), items)).unwrap_or_default();
         // What shards took says nothing of a stage that finds their size, unless its items are known.
-        let is_blind = split.is_some() && times.runs().is_empty();
+        let is_blind = items.is_some() && times.runs().is_empty();
         let samples = if is_blind { Vec::new() } else { history.samples(key) };
         let samples = samples.into_iter().map(|sample| {
             sum += sample.weight;

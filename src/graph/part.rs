@@ -33,8 +33,8 @@ pub trait Weights {
     /// A shard of a stage whose shards all have one size.
     fn shard(&self, node: NodeIx, shard: u32) -> u64;
 
-    /// All items of a stage before number `item`: it never falls as `item` rises.
-    fn items_before(&self, node: NodeIx, item: u64) -> u64;
+    /// All items of a stage before any of them, by its number: it never falls as that rises. Asked for once for a stage.
+    fn items_before(&self, node: NodeIx) -> Box<dyn Fn(u64) -> u64 + '_>;
 }
 
 /// Every shard, and every item, takes as long as any other.
@@ -45,8 +45,8 @@ impl Weights for Even {
         1
     }
 
-    fn items_before(&self, _: NodeIx, item: u64) -> u64 {
-        item
+    fn items_before(&self, _: NodeIx) -> Box<dyn Fn(u64) -> u64 + '_> {
+        Box::new(|item| item)
     }
 }
 
@@ -91,7 +91,7 @@ impl Graph {
                 return Err(format!("what `{}` works on is only known while the plan runs", it.id));
             }
             if let Some(split) = split.filter(|split| split.is_dynamic()) {
-                let before = |item| weights.items_before(node, item);
+                let before = weights.items_before(node);
                 let from = edge(split.items, index - 1, of, &before);
                 spans.insert(it.id.to_string(), from..edge(split.items, index, of, &before));
             } else {

@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::history::Mark;
 use super::reader::{Reader, Step};
 use super::{Error, RunDir, snapshot};
 use crate::base::{Digest, Millis, NodeIx, RunId, Span};
@@ -14,13 +16,10 @@ use crate::graph::shards::Cuts;
 use crate::run::event::{NodeState, SuspendReason, Verdict};
 use crate::run::{Event, Outcome};
 
+mod settle;
+
 /// Of the summary's own shape; another one is rebuilt.
 const VERSION: u32 = 2;
-
-/// Durations of one stage that a summary keeps; of more, evenly spaced ones in order of length.
-const MAX_DURATIONS: usize = 200;
-/// Longest shards of one stage that a summary names, and rows of items.
-const MAX_LONGEST: usize = 1000;
 
 /// A run in short.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -135,6 +134,9 @@ pub struct StageSummary {
     /// How many items an earlier stage gave it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub items: u64,
+    /// What those of each row are known by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Mark>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
@@ -171,46 +173,6 @@ pub fn of(run: &RunDir) -> Result<Summary, Error> {
     Ok(summary)
 }
 
-impl StageSummary {
-    /// Keeps what is worth keeping of its durations.
-    fn settle(&mut self) {
-        if self.good.len() < 2 {
-            self.longest.clear();
-        }
-        self.longest.sort_unstable_by_key(|&(shard, ms)| (std::cmp::Reverse(ms), shard));
-        self.longest.truncate(MAX_LONGEST);
-        self.settle_rows();
-        let all = self.good.len() + self.bad.len();
-        if all > MAX_DURATIONS {
-            for some in [&mut self.good, &mut self.bad] {
-                let share = (some.len() * MAX_DURATIONS).div_ceil(all);
-                *some = spaced(some, share);
-            }
-        }
-    }
-}
-
-impl StageSummary {
-    /// Rows in order, the newest of those that begin with the same item; neighbours together where there are many.
-    fn settle_rows(&mut self) {
-        let by_first: BTreeMap<u64, (u64, u32)> =
-            self.rows.drain(..).map(|(at, count, ms)| (at, (count, ms))).collect();
-        let rows: Vec<(u64, u64, u32)> = by_first.into_iter().map(|(at, (count, ms))| (at, count, ms)).collect();
-        let together = |some: &[(u64, u64, u32)]| {
-            let (first, last) = (some[0], some[some.len() - 1]);
-            let ms = some.iter().fold(0_u32, |sum, row| sum.saturating_add(row.2));
-            (first.0, last.0.saturating_add(last.1) - first.0, ms)
-        };
-        self.rows = rows.chunks(rows.len().div_ceil(MAX_LONGEST).max(1)).map(together).collect();
-    }
-}
-
-/// `count` of `all`, evenly spaced in order of length: the middle of each slice.
-fn spaced(all: &mut [u32], count: usize) -> Vec<u32> {
-    all.sort_unstable();
-    (0..count.min(all.len())).map(|at| all[(2 * at + 1) * all.len() / (2 * count)]).collect()
-}
-
 /// Makes the summary from the journal.
 fn make(run: &RunDir) -> Result<Summary, Error> {
     let mut reader = Reader::open(run)?;
@@ -220,6 +182,9 @@ fn make(run: &RunDir) -> Result<Summary, Error> {
     folded.summary.sequence = end.sequence;
     folded.summary.chain = end.hash;
     folded.summary.stages.iter_mut().for_each(StageSummary::settle);
+    for (slot, items) in &folded.given {
+        folded.summary.stages[*slot].mark(items);
+    }
     Ok(folded.summary)
 }
 
@@ -238,6 +203,8 @@ struct Folding<'a> {
     decided: Option<Millis>,
     /// How stages are cut that find their size.
     cuts: BTreeMap<NodeIx, Cuts>,
+    /// The items that an earlier stage gave, by the place of the stage in `summary.stages`.
+    given: BTreeMap<usize, Arc<Vec<Box<str>>>>,
     /// When the attempts that run were started: few at a time, so that a tree is faster than a hash of each.
     running: BTreeMap<(NodeIx, u32), Millis>,
 }
@@ -272,6 +239,7 @@ impl<'a> Folding<'a> {
             queue: BTreeSet::new(),
             decided: None,
             cuts: BTreeMap::new(),
+            given: BTreeMap::new(),
             running: BTreeMap::new(),
         }
     }
@@ -315,6 +283,8 @@ impl<'a> Folding<'a> {
                 stage.items = items.len() as u64;
                 let cuts = Cuts::even(stage.items, stage.size.max(1));
                 self.cuts.insert(node, cuts);
+                let slot = self.slot_of(node);
+                self.given.insert(slot, items);
             }
             Event::RunSuspended { .. } if self.decided.is_some() => {}
             Event::RunSuspended { why } => {
@@ -486,11 +456,15 @@ impl<'a> Folding<'a> {
         slot
     }
 
-    fn stage(&mut self, node: NodeIx) -> &mut StageSummary {
-        let slot = match self.slots.get(node.raw() as usize) {
+    fn slot_of(&mut self, node: NodeIx) -> usize {
+        match self.slots.get(node.raw() as usize) {
             Some(&slot) => slot,
             None => self.slot(&format!("#{}", node.raw())),
-        };
+        }
+    }
+
+    fn stage(&mut self, node: NodeIx) -> &mut StageSummary {
+        let slot = self.slot_of(node);
         &mut self.summary.stages[slot]
     }
 }

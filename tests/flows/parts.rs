@@ -346,6 +346,52 @@ fn items_of_a_stage_that_finds_its_size_are_split_by_what_they_took() {
     assert_eq!(mine, (20..40).collect::<Vec<_>>(), "as many as the other part");
 }
 
+/// Items are known by their texts: in another order, and beside new ones, the slow ones are still the slow ones.
+#[test]
+fn items_are_split_by_what_they_took_wherever_they_stand_now() {
+    let plan = |items: &str| {
+        format!(
+            r#"
+version: 1
+stages:
+  pack:
+    shards: {{items: {items}, size: auto}}
+    run: 'while read -r i; do case $i in slow*) sleep 0.3 ;; esac; echo $i >> log; done < "$ENGINE_SHARD_FILE"'
+"#
+        )
+    };
+    let slow = || (0..10).map(|at| format!("slow-{at}"));
+    let quick = |from: u32, to: u32| (from..to).map(|at| format!("quick-{at}"));
+    let lines = |items: Vec<String>| items.iter().map(|item| format!("{item}\n")).collect::<String>();
+    let project = Project::with_plan(&plan("{file: items.txt}"));
+    project.write("items.txt", lines(slow().chain(quick(0, 30)).collect()));
+    project.engine(&["run", "plan.yaml"]).expect(0);
+    let expected = || {
+        let foreseen = json(&project.engine(&["plan", "plan.yaml", "--json"]).expect(0).stdout);
+        foreseen["nodes"][0]["work"]["p50_ms"].as_u64().expect("a number")
+    };
+    let slow_of = |part: &str| {
+        std::fs::remove_file(project.path("log")).expect("it is there");
+        project.engine(&["run", "plan.yaml", "--shard", part]).expect(0);
+        log(&project).iter().filter(|item| item.starts_with("slow")).count()
+    };
+    let before = expected();
+    assert!(before >= 3000, "{before} ms");
+    // The slow ones at the end, and some that nobody knows before them.
+    project.write("items.txt", lines(quick(0, 35).chain(slow()).collect()));
+    let halves = [slow_of("1/2"), slow_of("2/2")];
+    assert!(halves.iter().all(|slow| (3..=7).contains(slow)), "{halves:?}");
+    // Without the slow ones there is little to do.
+    project.write("items.txt", lines(quick(0, 30).collect()));
+    let after = expected();
+    assert!(after < before / 2, "{after} ms of {before} ms");
+    // The same items, now written in the plan.
+    let all: Vec<String> = quick(20, 30).chain(slow()).chain(quick(0, 20)).collect();
+    project.write("plan.yaml", plan(&serde_json::json!(all).to_string()));
+    let again = expected();
+    assert!(again.abs_diff(before) <= before / 10, "{again} ms of {before} ms");
+}
+
 /// A joined run has all facts of its parts at one moment; what they took is what its attempts say.
 #[test]
 fn a_joined_run_is_history_of_what_its_parts_took() {

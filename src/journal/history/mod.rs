@@ -3,20 +3,24 @@
 //! A run notes its durations in the plan's history when it ends ([`note`]), so that they outlive the run. Reading
 //! ([`History::read`]) adds runs that are not noted yet, so that a history that is lost, damaged or behind is only as
 //! poor as the runs that are gone. A sample is one attempt of one shard. Samples of stages that ran something else,
-//! or shards of another size, count only where there are too few of the right kind. What single items took
-//! ([`ItemTimes`]) counts for the stage that ran them only.
+//! or shards of another size, count only where there are too few of the right kind. What items took ([`ItemTimes`]) is known
+//! by their texts, wherever they stand in the next run.
 
 use std::collections::BTreeMap;
 
 use super::{Error, RunDir, StateDir, summary};
 use crate::base::{RunId, Span, limits};
 use crate::graph::forecast::{Expected, MIN_SAMPLES};
+use crate::graph::model::Items;
 
 mod rows;
 mod store;
+mod texts;
 
+pub(super) use rows::marks_of;
 pub use rows::{ItemTimes, Rows};
 pub use store::{forget, note};
+pub(super) use texts::{Mark, Texts};
 
 /// Newest runs that a plan's history keeps, unless it has very many stages.
 const MAX_RUNS: usize = 50;
@@ -70,9 +74,8 @@ pub trait Works {
     /// What a shard works on, as a number; none of a stage whose shards are different in each run.
     fn content(&self, stage: &str, shard: u32) -> Option<u64>;
 
-    /// How many items a stage has that finds its size while it runs, 0 if an earlier one gives them; none of any other, and
-    /// in a part of a run.
-    fn items(&self, _stage: &str) -> Option<u64> {
+    /// The items of a stage that finds its size while it runs; none of any other, and in a part of a run.
+    fn items(&self, _stage: &str) -> Option<&Items> {
         None
     }
 }
@@ -204,20 +207,11 @@ impl History {
         Some(Span::from_ms(u64::from(*ms)))
     }
 
-    /// What the items of a stage took that found its size while it ran, in runs of this definition.
-    pub fn item_times(&self, stage: &str, definition: u64) -> ItemTimes<'_> {
-        ItemTimes::of(self.rows(stage, definition))
-    }
-
-    /// As [`History::item_times`], of the runs that had as many items: each of them has its place.
-    pub fn placed_item_times(&self, (stage, definition): (&str, u64), items: u64) -> ItemTimes<'_> {
-        ItemTimes::of(self.rows(stage, definition).filter(move |rows| rows.items() == items))
-    }
-
-    /// What another definition took would be wrong for this one; where nobody noted of which it is, it counts.
-    fn rows(&self, stage: &str, definition: u64) -> impl Iterator<Item = &Rows> {
+    /// What `items` of a stage take that finds its size while it runs, each by what it is, in runs of this definition: what
+    /// another one took would be wrong; where nobody noted of which it is, it counts.
+    pub fn item_times(&self, (stage, definition): (&str, u64), items: &Items) -> ItemTimes<'_> {
         let rows = self.stages.get(stage).map_or(&[][..], |past| &past.rows);
-        rows.iter().filter(move |rows| [0, definition].contains(&rows.definition))
+        ItemTimes::of(rows.iter().filter(|rows| [0, definition].contains(&rows.definition)), items)
     }
 
     fn age(&self, run: &str) -> usize {
@@ -247,7 +241,7 @@ impl History {
             }
             if let Some(items) = works.items(&stage.id).filter(|_| !stage.rows.is_empty()) {
                 // What an earlier stage gave is in the run's own record only.
-                let rows = Rows::new(items.max(stage.items), stage.rows);
+                let rows = Rows::new(items.count().max(stage.items), stage.rows).known_by(items, stage.marks);
                 if rows.bytes() > 0 {
                     past.rows.push(rows.of_run((&run, summary.wall_ms), stage.definition));
                 }

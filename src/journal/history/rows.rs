@@ -1,10 +1,13 @@
 //! What the items of a stage took that found its size while it ran: its shards are others in each run, its items are not.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
+use super::texts::{Mark, Texts};
 use super::{Sample, quantiles};
 use crate::base::{Span, limits};
 use crate::graph::forecast::Workload;
+use crate::graph::model::Items;
 
 /// What the newest run counts: each older one counts nine tenths of the one after it. A whole number, so that machines
 /// that deal items out by the same history come to the same parts.
@@ -28,6 +31,20 @@ pub struct Rows {
     items: u64,
     /// What they took, in order.
     taken: Vec<Row>,
+    /// What the items of each row are known by; none of numbers, and in a history that an older engine wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    marks: Vec<Mark>,
+    /// Whether the items are numbers from 0 on, so that each is known by its place.
+    #[serde(default, skip_serializing_if = "is_false")]
+    is_range: bool,
+    /// Microseconds of an item of which nothing is known, where that does not follow from the others.
+    #[serde(skip)]
+    usual: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_false(is: &bool) -> bool {
+    !*is
 }
 
 impl Rows {
@@ -51,14 +68,80 @@ impl Rows {
         Self { run: run.to_owned(), wall_ms, definition, ..self }
     }
 
-    /// How many items there were.
-    pub(super) const fn items(&self) -> u64 {
-        self.items
+    /// Of these items; `marks` of such as an earlier stage gave, which only the run's own record has.
+    pub(super) fn known_by(mut self, items: &Items, marks: Vec<Mark>) -> Self {
+        self.is_range = matches!(items, Items::Range { .. });
+        self.marks = match Texts::of_items(items) {
+            Some(texts) => marks_of(&texts, &self.taken),
+            None => marks,
+        };
+        if self.marks.len() != self.taken.len() {
+            self.marks.clear();
+        }
+        self
+    }
+
+    /// What the items are known by.
+    pub(super) fn marks(&self) -> &[Mark] {
+        &self.marks
     }
 
     /// Bytes that it takes in memory, and about as many on the disk.
     pub(super) const fn bytes(&self) -> usize {
-        self.taken.len() * size_of::<Row>()
+        self.taken.len() * size_of::<Row>() + self.marks.len() * size_of::<Mark>()
+    }
+
+    /// The same for the items that there are now, each that is known again at its place.
+    fn onto(&self, now: &Now) -> Cow<'_, Self> {
+        let placed = match now {
+            Now::Numbers(count) if self.is_range && self.items != *count => {
+                let rows = self.taken.iter().filter(|row| row.0 < *count);
+                Self::new(*count, rows.map(|row| cut(*row, count - row.0)).collect())
+            }
+            Now::Texts(texts) if !self.marks.is_empty() => Self::new(texts.count(), self.found(texts)),
+            _ => return Cow::Borrowed(self),
+        };
+        Cow::Owned(Self { usual: Some(self.usual()), ..placed })
+    }
+
+    /// Its rows where their items stand now, of those that are there.
+    fn found(&self, texts: &Texts) -> Vec<Row> {
+        let (mut found, mut shift) = (Vec::new(), 0_i64);
+        for (at, (&(first, count, ms), mark)) in self.taken.iter().zip(&self.marks).enumerate() {
+            // Where the row before it leads, where it was, or where its first item stands first.
+            let places = [first.checked_add_signed(shift), Some(first), texts.place(mark.0)];
+            let mut places = places.into_iter().flatten();
+            let is_there = |place: &u64| texts.mark(&(*place..place.saturating_add(count))) == Some(*mark);
+            let row = match places.find(is_there) {
+                Some(place) => Some((place, count, ms)),
+                None => self.changed(at, texts),
+            };
+            if let Some(row) = row {
+                shift = row.0.cast_signed().wrapping_sub(first.cast_signed());
+                found.push(row);
+            }
+        }
+        found
+    }
+
+    /// The row number `at` where items were put in or taken out: from its first item on, if the next row is not far.
+    fn changed(&self, at: usize, texts: &Texts) -> Option<Row> {
+        let (first, count, ms) = self.taken[at];
+        let end = first + count;
+        let place = texts.place(self.marks[at].0)?;
+        let next = match self.taken.get(at + 1) {
+            Some(next) if next.0 == end => texts.place(self.marks[at + 1].0)?,
+            None if end == self.items => texts.count(),
+            _ => return None,
+        };
+        let there = next.checked_sub(place).filter(|&there| (1..=count.saturating_mul(2)).contains(&there))?;
+        Some(cut((place, count, ms), there))
+    }
+
+    /// Microseconds of an item of which nothing is known: what the others take.
+    fn usual(&self) -> u64 {
+        let all: u64 = self.taken.iter().map(|row| u64::from(row.2) * 1000).sum();
+        self.usual.unwrap_or(all / self.known().max(1))
     }
 
     /// Items of which it says anything.
@@ -69,16 +152,14 @@ impl Rows {
     /// How long the items before number `item` took, in microseconds; those of which nothing is known as long as the
     /// others do. It never falls as `item` rises.
     fn before(&self, item: u64) -> u64 {
-        let (mut known, mut known_before, mut all, mut sum) = (0_u64, 0_u64, 0_u64, 0_u64);
+        let (mut known_before, mut sum) = (0_u64, 0_u64);
         for &(first, count, ms) in &self.taken {
             let before = item.saturating_sub(first).min(count);
-            let took = u64::from(ms) * 1000;
-            let share = u128::from(took) * u128::from(before) / u128::from(count.max(1));
-            (known, known_before, all) = (known + count, known_before + before, all + took);
+            let share = u128::from(ms) * 1000 * u128::from(before) / u128::from(count.max(1));
+            known_before += before;
             sum += u64::try_from(share).expect("no more than all of it");
         }
-        let usual = all / known.max(1);
-        sum + usual.saturating_mul(item.saturating_sub(known_before))
+        sum.saturating_add(self.usual().saturating_mul(item.saturating_sub(known_before)))
     }
 
     /// How long the items at `places` of `all` take together: what they took at their places, if there were as many;
@@ -95,48 +176,105 @@ impl Rows {
     }
 }
 
+/// The first items of a row, at most so many, with what they took.
+fn cut((first, count, ms): Row, most: u64) -> Row {
+    let kept = count.min(most);
+    let share = u128::from(ms) * u128::from(kept) / u128::from(count.max(1));
+    (first, kept, u32::try_from(share).expect("no more than all of it"))
+}
+
+/// What each row of these items is known by.
+pub(in crate::journal) fn marks_of(texts: &Texts, rows: &[Row]) -> Vec<Mark> {
+    rows.iter().filter_map(|&(first, count, _)| texts.mark(&(first..first.checked_add(count)?))).collect()
+}
+
+/// The items of a stage as it is now.
+enum Now {
+    /// The numbers from 0 on.
+    Numbers(u64),
+    Texts(Texts),
+    /// So many of which nothing else is known.
+    Some(u64),
+    /// An earlier stage is to give them.
+    Late,
+}
+
+impl Now {
+    /// Of `items`, which may have to be found again by the marks of `rows`.
+    fn of(items: &Items, rows: &[&Rows]) -> Self {
+        match items {
+            Items::None | Items::Late { .. } => Self::Late,
+            Items::Range { count, .. } => Self::Numbers(*count),
+            Items::List { .. } if rows.iter().any(|rows| !rows.marks().is_empty()) => {
+                let mut texts = Texts::of_items(items).expect("it is a list");
+                texts.look_for(&rows.iter().flat_map(|rows| rows.marks()).map(|mark| mark.0).collect());
+                Self::Texts(texts)
+            }
+            Items::Numbers(..) | Items::List { .. } => Self::Some(items.count()),
+        }
+    }
+
+    const fn count(&self) -> Option<u64> {
+        match self {
+            Self::Numbers(count) | Self::Some(count) => Some(*count),
+            Self::Texts(texts) => Some(texts.count()),
+            Self::Late => None,
+        }
+    }
+}
+
 /// What the items of a stage took in several runs, the newest first, each with what it counts: the newest all, an older
-/// one less, and one that did a part of its items as much less.
+/// one less, and one that did a part of its items, or others in part, as much less.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ItemTimes<'a> {
-    runs: Vec<(&'a Rows, u64)>,
+    runs: Vec<(Cow<'a, Rows>, u64)>,
+    /// How many items there are now, if anybody knows.
+    items: Option<u64>,
 }
 
 impl<'a> ItemTimes<'a> {
-    /// Of runs in this order.
-    pub(super) fn of(rows: impl Iterator<Item = &'a Rows>) -> Self {
+    /// Of `items` in runs in this order.
+    pub(super) fn of(rows: impl Iterator<Item = &'a Rows>, items: &Items) -> Self {
+        let rows: Vec<&Rows> = rows.filter(|rows| rows.known() > 0).collect();
+        if rows.is_empty() {
+            return Self::default();
+        }
+        let now = Now::of(items, &rows);
         let mut weight = NEWEST;
-        let runs = rows.filter(|rows| rows.known() > 0).map(|rows| {
-            let share = u128::from(weight) * u128::from(rows.known()) / u128::from(rows.items);
+        let runs = rows.into_iter().map(|rows| {
+            let rows = rows.onto(&now);
+            let share = u128::from(weight) * u128::from(rows.known()) / u128::from(rows.items.max(1));
             weight = (weight * 9 / 10).max(1);
             (rows, u64::try_from(share).expect("no more than all of it").max(1))
         });
-        Self { runs: runs.collect() }
+        Self { runs: runs.collect(), items: now.count() }
     }
 
     /// Each run, and what it counts.
-    pub fn runs(&self) -> &[(&'a Rows, u64)] {
+    pub fn runs(&self) -> &[(Cow<'a, Rows>, u64)] {
         &self.runs
     }
 
-    /// How long all of `all` items take together over the runs; none without any. Where nobody knows how many there are,
-    /// they are as many as in each run, and in the newest for what is to come.
-    pub fn work(&self, all: Option<u64>) -> Option<Workload> {
-        let sample = |&(rows, weight): &(&Rows, u64)| {
-            let all = all.unwrap_or(rows.items);
-            let weight = to_float(weight) / to_float(NEWEST);
+    /// How long all items take together over the runs; none without any. Where nobody knows how many there are, they are
+    /// as many as in each run, and in the newest for what is to come.
+    pub fn work(&self) -> Option<Workload> {
+        let sample = |(rows, weight): &(Cow<'_, Rows>, u64)| {
+            let all = self.items.unwrap_or(rows.items);
+            let weight = to_float(*weight) / to_float(NEWEST);
             Sample { took: rows.took(&(0..all), all), is_good: true, weight }
         };
         let took = quantiles(self.runs.iter().map(sample).collect())?;
-        Some(Workload { took, items: all.unwrap_or(self.runs.first()?.0.items) })
+        Some(Workload { took, items: self.items.unwrap_or(self.runs.first()?.0.items) })
     }
 
-    /// How long the items before number `item` take on average over the runs, in microseconds, and one more for each of
-    /// them, so that items that took no time are dealt out evenly. It never falls as `item` rises.
+    /// How long the items before number `item` take on average over the runs in which the items have places, in
+    /// microseconds, and one more for each of them, so that items that took no time are dealt out evenly. It never falls
+    /// as `item` rises.
     pub fn before(&self, item: u64) -> u64 {
-        let of = |&(rows, weight): &(&Rows, u64)| u128::from(rows.before(item)) * u128::from(weight);
-        let all: u128 = self.runs.iter().map(|run| u128::from(run.1)).sum();
-        let mean = self.runs.iter().map(of).sum::<u128>() / all.max(1);
+        let placed = || self.runs.iter().filter(|(rows, _)| Some(rows.items) == self.items);
+        let of = |(rows, weight): &(Cow<'_, Rows>, u64)| u128::from(rows.before(item)) * u128::from(*weight);
+        let all: u128 = placed().map(|run| u128::from(run.1)).sum();
+        let mean = placed().map(of).sum::<u128>() / all.max(1);
         u64::try_from(mean).unwrap_or(u64::MAX).saturating_add(item)
     }
 }
@@ -147,87 +285,4 @@ fn to_float(number: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn of(rows: &[Rows]) -> ItemTimes<'_> {
-        ItemTimes::of(rows.iter())
-    }
-
-    #[test]
-    fn items_weigh_what_they_took_and_others_what_is_usual() {
-        let rows = [Rows::new(100, vec![(0, 10, 90), (10, 10, 10), (40, 200, 600)])];
-        let before = |item| of(&rows).before(item);
-        assert_eq!(before(0), 0);
-        assert_eq!(before(5), 45_000 + 5);
-        assert_eq!(before(20), 100_000 + 20);
-        // 80 items took 700 ms, so 8.75 ms is usual.
-        assert_eq!(before(40), 100_000 + 20 * 8_750 + 40);
-        assert_eq!(before(100), 700_000 + 20 * 8_750 + 100, "the last row ends with the items");
-    }
-
-    #[test]
-    fn a_shard_takes_what_its_items_took_or_its_share_of_all_if_there_are_others() {
-        let rows = Rows::new(100, vec![(0, 10, 900), (10, 90, 100)]);
-        let took = |places, all| rows.took(&places, all).ms();
-        assert_eq!([took(0..5, 100), took(5..10, 100), took(10..100, 100)], [450, 450, 100]);
-        assert_eq!([took(0..50, 200), took(0..200, 200), took(0..1, 1)], [500, 2000, 10], "10 ms an item");
-        assert_eq!((took(0..0, 100), took(7..7, 3)), (0, 0));
-    }
-
-    #[test]
-    fn runs_that_differ_have_a_p50_below_their_p95_and_are_counted() {
-        let took = |ms: u32| Rows::new(10, vec![(0, 10, ms)]);
-        let work = |runs: &[Rows], all| {
-            of(runs).work(Some(all)).map(|it| (it.took.p50.ms(), it.took.p95.ms(), it.took.samples))
-        };
-        assert_eq!(work(&[took(300), took(900), took(100)], 10), Some((300, 900, 3)));
-        assert_eq!(work(&[took(300), took(900), took(100)], 20), Some((600, 1800, 3)), "twice as many items");
-        // Two newer runs count more than two older ones.
-        assert_eq!(work(&[took(900), took(900), took(100), took(100)], 10), Some((900, 900, 4)));
-        assert_eq!(work(&[took(300)], 10), Some((300, 300, 1)));
-        assert_eq!((work(&[], 10), work(&[Rows::new(10, vec![])], 10)), (None, None));
-    }
-
-    #[test]
-    fn of_items_that_come_late_there_are_as_many_as_last_time_and_each_run_counts_with_its_own() {
-        let runs = [Rows::new(3, vec![(0, 3, 30)]), Rows::new(100, vec![(0, 100, 2000)])];
-        let work = of(&runs).work(None).expect("two runs");
-        assert_eq!((work.items, work.took.p50.ms(), work.took.p95.ms()), (3, 30, 2000));
-    }
-
-    #[test]
-    fn a_run_that_did_little_says_little() {
-        let whole = Rows::new(1000, vec![(0, 500, 9_000), (500, 500, 1_000)]);
-        // It came to an end after ten items.
-        let cut = Rows::new(1000, vec![(0, 10, 900)]);
-        let runs = [cut, whole];
-        let work = of(&runs).work(Some(1000)).expect("two runs").took;
-        assert_eq!((work.p50.ms(), work.samples), (10_000, 2), "90 s would be the guess of ten items");
-        let halves = of(&runs);
-        let (first, all) = (halves.before(500), halves.before(1000));
-        assert!(first > all * 4 / 5, "the first half is the long one: {first} of {all}");
-    }
-
-    #[test]
-    fn an_older_run_counts_less_than_a_newer_one() {
-        // Ten items at either end took all the time.
-        let (front, back) =
-            (Rows::new(20, vec![(0, 10, 1000), (10, 10, 0)]), Rows::new(20, vec![(0, 10, 0), (10, 10, 1000)]));
-        let half = |runs: &[Rows]| of(runs).before(10) - 10;
-        assert_eq!(half(&[front.clone(), front.clone()]), 1_000_000);
-        let newer = half(&[front.clone(), back.clone()]);
-        let older = half(&[back, front]);
-        assert_eq!((newer / 1000, older / 1000), (526, 473), "1 and 0.9 of 1.9");
-    }
-
-    proptest! {
-        #[test]
-        fn weights_never_fall(runs in prop::collection::vec(prop::collection::vec((0u64..300, 1u64..40, 0u32..5000), 0..20), 0..5)) {
-            let runs: Vec<Rows> = runs.into_iter().map(|rows| Rows::new(250, rows)).collect();
-            let all: Vec<u64> = (0..=250).map(|item| of(&runs).before(item)).collect();
-            prop_assert!(all.is_sorted());
-        }
-    }
-}
+mod tests;

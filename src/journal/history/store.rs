@@ -159,6 +159,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::model::Items;
 
     /// As engines wrote it that kept what items took of the newest run only.
     const OLD: &str = r#"{"version": 1, "path": "plan.yaml", "runs": [{"run": "r1", "wall_ms": 40, "took": 9, "waited": 0, "is_whole": true}],
@@ -167,7 +168,9 @@ mod tests {
     #[test]
     fn what_items_took_in_an_old_file_counts_until_that_run_is_noted_again() {
         let mut history = serde_json::from_str::<Document>(OLD).expect("a document").unpack();
-        let runs = |history: &History, definition| history.item_times("pack", definition).runs().len();
+        let runs = |history: &History, definition| {
+            history.item_times(("pack", definition), &Items::Range { count: 10, size: 1 }).runs().len()
+        };
         assert_eq!((runs(&history, 7), runs(&history, 8)), (1, 1), "nobody noted of which definition it is");
         let text = serde_json::to_string(&Document::pack("plan.yaml", &history)).expect("JSON");
         let again = serde_json::from_str::<Document>(&text).expect("a document").unpack();

@@ -88,9 +88,14 @@ fn timed(runs: &[(u64, &[Row])]) -> History {
     history
 }
 
+/// What so many numbers take.
+fn times(history: &History, definition: u64, count: u64) -> ItemTimes<'_> {
+    history.item_times(("pack", definition), &Items::Range { count, size: 1 })
+}
+
 /// What all 100 items take, and in how many runs.
 fn work(history: &History, definition: u64) -> Option<(u64, u64, u32)> {
-    ms(history.item_times("pack", definition).work(Some(100)).map(|work| work.took))
+    ms(times(history, definition, 100).work().map(|work| work.took))
 }
 
 #[test]
@@ -98,17 +103,17 @@ fn items_of_another_definition_say_nothing() {
     let past = timed(&[(0, &[(0, 100, 50)]), (7, &[(0, 100, 10)]), (8, &[(0, 100, 900)])]);
     assert_eq!(work(&past, 7), Some((10, 50, 2)), "and one of which nobody noted the definition");
     assert_eq!((work(&past, 8), work(&past, 9)), (Some((900, 900, 2)), Some((50, 50, 1))));
-    let placed = |definition, items| past.placed_item_times(("pack", definition), items).before(100);
-    assert_eq!((placed(7, 99), past.item_times("other", 7).work(Some(100))), (100, None), "as if nobody knew");
+    assert_eq!(past.item_times(("other", 7), &Items::None).work(), None);
+    assert_eq!(times(&past, 7, 99).before(99), 99, "items that may be others have no places");
     // The mean of 10 ms, and of 50 ms that count nine tenths.
-    assert_eq!((placed(7, 100) - 100) / 1000, 28);
+    assert_eq!((times(&past, 7, 100).before(100) - 100) / 1000, 28);
 }
 
 /// Parts of a plan are dealt out one after the other on one machine, by the same, though each adds a run.
 #[test]
 fn runs_without_items_change_nothing_of_what_items_took() {
     let mut past = timed(&[(7, &[(0, 50, 900), (50, 50, 77)]), (7, &[(0, 50, 10), (50, 50, 333)])]);
-    let before: Vec<u64> = (0..=100).map(|item| past.placed_item_times(("pack", 7), 100).before(item)).collect();
+    let before: Vec<u64> = (0..=100).map(|item| times(&past, 7, 100).before(item)).collect();
     for at in 0..MAX_RUNS {
         let run = format!("part{at}");
         past.runs.push(RunNote { run: run.clone(), wall_ms: 1000, ..RunNote::default() });
@@ -116,7 +121,7 @@ fn runs_without_items_change_nothing_of_what_items_took() {
     }
     past.order();
     assert!(past.runs.iter().all(|run| run.run != "r0"), "it is too old for all else");
-    let after: Vec<u64> = (0..=100).map(|item| past.placed_item_times(("pack", 7), 100).before(item)).collect();
+    let after: Vec<u64> = (0..=100).map(|item| times(&past, 7, 100).before(item)).collect();
     assert_eq!(after, before);
 }
 
