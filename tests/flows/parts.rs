@@ -362,7 +362,7 @@ stages:
     };
     let slow = || (0..10).map(|at| format!("slow-{at}"));
     let quick = |from: u32, to: u32| (from..to).map(|at| format!("quick-{at}"));
-    let lines = |items: Vec<String>| items.iter().map(|item| format!("{item}\n")).collect::<String>();
+    let lines = |items: Vec<String>| items.join("\n") + "\n";
     let project = Project::with_plan(&plan("{file: items.txt}"));
     project.write("items.txt", lines(slow().chain(quick(0, 30)).collect()));
     project.engine(&["run", "plan.yaml"]).expect(0);
