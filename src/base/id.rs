@@ -77,3 +77,16 @@ impl fmt::Display for RunId {
         f.write_str(&self.0)
     }
 }
+
+/// The name of a stage in at most `columns` characters, its middle replaced by `mark` if it is longer: cells of a matrix
+/// and stages of a file differ at their ends.
+pub fn shorten(name: &str, columns: usize, mark: &str) -> String {
+    let chars: Vec<char> = name.chars().collect();
+    let room = columns.saturating_sub(mark.chars().count());
+    if chars.len() <= columns || room == 0 {
+        return name.to_owned();
+    }
+    let head = room / 2;
+    let tail = chars.len() - (room - head);
+    chars[..head].iter().chain(mark.chars().collect::<Vec<_>>().iter()).chain(&chars[tail..]).collect()
+}

@@ -18,7 +18,7 @@ use crate::journal::inbox::{self, Request};
 use crate::journal::locks::Locks;
 use crate::journal::summary::RunState as Recorded;
 use crate::journal::{self, RunDir, StateDir};
-use crate::report::hint;
+use crate::report::{hint, words};
 use crate::run::RunState;
 use crate::run::event::{Answered, CancelLevel, NodeState, Resolution, Vote};
 
@@ -212,8 +212,7 @@ fn answers(given: &[String], items: &[Box<str>], stage: &str) -> Result<Vec<Answ
 /// `engine resolve`
 pub(super) fn resolve(args: &ResolveArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
-    let dir = find::run(&state, &args.run)?;
-    let stage = args.stage.clone();
+    let (dir, stage) = asked(&state, &args.what)?;
     let resolution = match args.outcome {
         ResolveAs::Success => Resolution::Success,
         ResolveAs::Failed => Resolution::Failed,
@@ -225,7 +224,10 @@ pub(super) fn resolve(args: &ResolveArgs, settings: &Settings) -> Answer {
     let allowed = |graph: &Graph, state: &RunState| {
         let node = find::stage(graph, &stage)?;
         match state.state(node) {
-            NodeState::Unknown => Ok(()),
+            NodeState::Unknown => match state.resolution(node) {
+                None => Ok(()),
+                Some(said) => Err(said_already(&stage, said, &dir)),
+            },
             NodeState::Waiting if resolution == Resolution::Rerun && state.may_ask_again(node) => {
                 is_asked_again.set(true);
                 Ok(())
@@ -256,6 +258,12 @@ pub(super) fn resolve(args: &ResolveArgs, settings: &Settings) -> Answer {
         if is_asked_again.get() { format!("`{stage}` asks again") } else { format!("resolved `{stage}`") }
     })?;
     Ok(Exit::Success)
+}
+
+/// A person's word about an unknown outcome stands.
+fn said_already(stage: &str, said: Resolution, dir: &RunDir) -> Fault {
+    let why = format!("`{stage}` is resolved already: as {}, in effect once resumed", words::resolution(said));
+    Fault::new(Exit::NotFound, why).help(find::how_to_resume(dir.id()))
 }
 
 /// `engine cancel`

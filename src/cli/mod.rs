@@ -35,6 +35,7 @@ mod resume;
 mod rollback;
 mod run;
 mod secrets;
+mod selection;
 mod settings;
 mod simulate;
 mod slo;

@@ -4,9 +4,9 @@ use super::args::PlanArgs;
 use super::exit::Exit;
 use super::fault::Answer;
 use super::forecast::{self, Past};
-use super::preview;
+use super::preview::{self, Preview};
 use super::settings::Settings;
-use super::{check, find, inputs, print};
+use super::{check, find, inputs, print, selection};
 use crate::base::count::plural;
 use crate::driver::compile::{self, Compiled};
 use crate::graph::build::Mode;
@@ -16,7 +16,9 @@ use crate::run::rehearse;
 /// Shows a plan, or with `--resume` what a resume would do.
 pub(super) fn run(args: &PlanArgs, settings: &Settings) -> Answer {
     if let Some(id) = &args.resume {
-        return preview::run(id, args, settings);
+        selection::refuse(&args.select, &args.inputs.set)?;
+        let asked = Preview { jobs: args.jobs, rerun: &args.rerun, recorded: args.recorded, json: args.json };
+        return preview::run(id, &asked, settings);
     }
     let plan = args.plan.as_ref().expect("clap asks for a plan unless --resume is given");
     let options = inputs::options(plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
@@ -24,20 +26,24 @@ pub(super) fn run(args: &PlanArgs, settings: &Settings) -> Answer {
     let compiled = compile::from_disk(&settings.root, options, Mode::Plan, &past.expected())
         .map_err(|refused| check::refuse(&refused, settings))?;
     check::warn(&compiled.found, &compiled.sources, settings);
+    show(&compiled, &past, args.json, settings);
+    Ok(Exit::Success)
+}
+
+/// Shows what a run of a compiled plan would do.
+pub(super) fn show(compiled: &Compiled, past: &Past, json: bool, settings: &Settings) {
     let schedule = rehearse(&compiled.graph);
     let mut forecast = forecast::of(&compiled.graph, Some(&schedule));
     if forecast.expected().is_some() {
         forecast.range = Some(past.range(&compiled.graph));
     }
     let subject = Subject { graph: &compiled.graph, forecast: &forecast, states: None };
-    if args.json {
-        print::out(&draw::json_text(subject));
-        return Ok(Exit::Success);
+    if json {
+        return print::out(&draw::json_text(subject));
     }
     let description = compiled.description.as_deref();
-    let heading = Heading { description, inputs: &shown_inputs(&compiled) };
+    let heading = Heading { description, inputs: &shown_inputs(compiled) };
     print::out(&draw::plan(subject, heading, &style(settings)));
-    Ok(Exit::Success)
 }
 
 /// Inputs with their values, as text.
@@ -65,7 +71,6 @@ fn shown_inputs(compiled: &Compiled) -> Vec<(String, String)> {
 
 /// How text is laid out here: the terminal's width, at most 120 columns; 80 elsewhere.
 pub(super) fn style(settings: &Settings) -> Style {
-    let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map(|size| usize::from(size.ws_col));
-    let width = columns.ok().filter(|&columns| columns > 0).map_or(80, |columns| columns.min(120));
+    let width = super::status::columns().map_or(80, |columns| columns.min(120));
     Style { width, unicode: true, color: settings.color }
 }

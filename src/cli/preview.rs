@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::args::PlanArgs;
 use super::change::{self, Edit, Edited};
 use super::exit::Exit;
 use super::fault::Answer;
@@ -16,6 +15,18 @@ use crate::journal;
 use crate::report::console::Look;
 use crate::run::event::{NodeState, ReopenReason, SkipReason};
 use crate::run::{Fate, HangsOn, Prospect, RunState, foresee};
+
+/// What is asked of it.
+pub(super) struct Preview<'a> {
+    /// `-j`.
+    pub(super) jobs: Option<u32>,
+    /// `--rerun`.
+    pub(super) rerun: &'a [String],
+    /// `--recorded`.
+    pub(super) recorded: bool,
+    /// `--json`.
+    pub(super) json: bool,
+}
 
 /// A line of the preview.
 struct Line {
@@ -32,14 +43,14 @@ struct Line {
 }
 
 /// Shows it.
-pub(super) fn run(id: &str, args: &PlanArgs, settings: &Settings) -> Answer {
+pub(super) fn run(id: &str, args: &Preview<'_>, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
     let Some(dir) = resume::named_or_newest(&state, Some(id).filter(|id| !id.is_empty()))? else {
         if args.json && args.rerun.is_empty() {
             print::json(&as_json(None, &[]));
             return Ok(Exit::Success);
         }
-        return resume::nothing(&state, &args.rerun);
+        return resume::nothing(&state, args.rerun);
     };
     let is_live = journal::is_live(&dir)?;
     let read = find::read(dir)?;
@@ -62,8 +73,8 @@ pub(super) fn run(id: &str, args: &PlanArgs, settings: &Settings) -> Answer {
         edit = Some(found);
     }
     let graph = orders.change.as_ref().map_or_else(|| read.state().graph(), |compiled| &compiled.graph).clone();
-    orders.rerun = resume::rerun(&graph, &args.rerun)?;
-    orders.failed = resume::rerun_failed(&graph, &args.rerun)?;
+    orders.rerun = resume::rerun(&graph, args.rerun)?;
+    orders.failed = resume::rerun_failed(&graph, args.rerun)?;
     // What a pause holds back starts once a person ends it: that is what a person wants to see.
     let recorded = read.core(None);
     let is_paused = recorded.state().is_paused() && recorded.state().verdict().is_none();

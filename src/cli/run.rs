@@ -3,16 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::{PlanArgs, ResumeArgs, RunArgs};
+use super::args::{ResumeArgs, RunArgs};
 use super::clerk::Clerk;
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::forecast::{self, Past};
 use super::logs::Stored;
 use super::observers::Wanted;
+use super::preview::{self, Preview};
 use super::settings::{self, Settings};
 use super::timebox::{self, TimeBox};
-use super::{check, commit, find, inputs, observers, parts, plan, print, resume};
+use super::{check, commit, find, inputs, observers, parts, plan, print, resume, selection};
 use crate::base::{RunId, Span};
 use crate::driver::begin::{self, Locked, New};
 use crate::driver::closing::LastWords;
@@ -38,7 +39,7 @@ const LOCK_BEAT: std::time::Duration = std::time::Duration::from_millis(250);
 /// Runs a plan, or continues its unfinished run with `--resume`.
 pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     if args.dry_run {
-        return plan::run(&as_plan(args), settings);
+        return rehearse(args, settings);
     }
     let guarded = Guarded::attach()?;
     let time_box = TimeBox::read(args.time_box.as_deref())?;
@@ -57,8 +58,9 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     check::warn(&compiled.found, &compiled.sources, settings);
     let key = args.key.clone().or_else(|| commit::checked_out(&settings.root));
     if args.resume
-        && let Some(id) = same_unfinished(&state, &compiled, (key.as_deref(), &settings.root))?
+        && let Some((id, began)) = same_unfinished(&state, &compiled, (key.as_deref(), &settings.root))?
     {
+        selection::keep(&args.select, id.as_str(), &began)?;
         return resume::go_on(&as_resume(args, &id), settings, (guarded, wanted), Some(&compiled.given));
     }
     if break_glass.is_none() {
@@ -74,6 +76,30 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         no_wait: args.no_wait,
     };
     self::launch(&compiled, &launch, (guarded, wanted), settings)
+}
+
+/// Shows what would happen: a run of the plan, of its part, or the resume of its unfinished run.
+fn rehearse(args: &RunArgs, settings: &Settings) -> Answer {
+    let options =
+        inputs::options(&args.plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
+    let state = find::state(settings)?;
+    let past = Past::of(&state, &options.path);
+    let mut compiled = compile::from_disk(&settings.root, options, Mode::Plan, &past.expected())
+        .map_err(|refused| check::refuse(&refused, settings))?;
+    if let Some(text) = &args.shard {
+        parts::take(text, &mut compiled, &past)?;
+    }
+    check::warn(&compiled.found, &compiled.sources, settings);
+    let is_json = args.show.output == super::args::Output::Json;
+    let key = args.key.clone().or_else(|| commit::checked_out(&settings.root));
+    if args.resume
+        && let Some((id, began)) = same_unfinished(&state, &compiled, (key.as_deref(), &settings.root))?
+    {
+        selection::keep(&args.select, id.as_str(), &began)?;
+        return preview::run(id.as_str(), &as_preview(args, is_json), settings);
+    }
+    plan::show(&compiled, &past, is_json, settings);
+    Ok(Exit::Success)
 }
 
 /// What a run is begun with besides its plan.
@@ -262,12 +288,12 @@ pub(super) fn is_attended(show: &super::args::ShowArgs) -> bool {
     !show.no_input && !show.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// The unfinished run of the same plan path, inputs and key, that goes on in this project.
+/// The unfinished run of the same plan path, inputs and key, that goes on in this project, and how it began.
 fn same_unfinished(
     state: &StateDir,
     compiled: &Compiled,
     (key, root): (Option<&str>, &Path),
-) -> Result<Option<RunId>, Fault> {
+) -> Result<Option<(RunId, compile::Options)>, Fault> {
     for entry in state.runs()? {
         let Some(began) = &entry.began else { continue };
         if began.path != compiled.options.path || began.key.as_deref() != key {
@@ -289,7 +315,7 @@ fn same_unfinished(
         if read.graphs[0].frames.first().map(|frame| &frame.inputs)
             == compiled.graph.frames.first().map(|frame| &frame.inputs)
         {
-            return Ok(Some(began.run.clone()));
+            return Ok(Some((began.run.clone(), read.compiled.options)));
         }
     }
     Ok(None)
@@ -403,18 +429,8 @@ fn busy(held: &LockRecord, waited: Span) -> Fault {
     .help(format!("free it if that run will never go on: engine unlock {} --reason WHY", held.name))
 }
 
-fn as_plan(args: &RunArgs) -> PlanArgs {
-    PlanArgs {
-        plan: Some(args.plan.clone()),
-        inputs: args.inputs.clone(),
-        select: args.select.clone(),
-        jobs: args.jobs,
-        keep_going: args.keep_going,
-        resume: None,
-        rerun: Vec::new(),
-        recorded: false,
-        json: args.show.output == super::args::Output::Json,
-    }
+fn as_preview(args: &RunArgs, json: bool) -> Preview<'_> {
+    Preview { jobs: args.jobs, rerun: &args.rerun, recorded: false, json }
 }
 
 fn as_resume(args: &RunArgs, id: &RunId) -> ResumeArgs {

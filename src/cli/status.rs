@@ -39,6 +39,16 @@ fn look(settings: &Settings) -> Look {
     Look { colour: settings.color, output: true }
 }
 
+fn setting<'a>(now: crate::base::Millis, is_alive: bool, zone: &'a TimeZone, settings: &Settings) -> Setting<'a> {
+    Setting { now, is_alive, zone, look: look(settings), columns: columns() }
+}
+
+/// Columns of the terminal that standard output is, if it is one.
+pub(super) fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+}
+
 /// Shows one run.
 pub(super) fn run(args: &StatusArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
@@ -47,7 +57,7 @@ pub(super) fn run(args: &StatusArgs, settings: &Settings) -> Answer {
         print::json(&json::Status::new(&view, now, is_alive));
     } else {
         let zone = TimeZone::system();
-        print::out(&table::status(&view, &Setting { now, is_alive, zone: &zone, look: look(settings) }));
+        print::out(&table::status(&view, &setting(now, is_alive, &zone, settings)));
     }
     Ok(Exit::Success)
 }
@@ -65,7 +75,7 @@ pub(super) fn list(args: &RunsArgs, settings: &Settings) -> Answer {
                 items.push(serde_json::json!({"run": id, "state": "never-began"}));
             }
             Ok(Standing { view, is_alive, now }) => {
-                rows.push(Row::of(&view, &Setting { now, is_alive, zone: &zone, look: look(settings) }));
+                rows.push(Row::of(&view, &setting(now, is_alive, &zone, settings)));
                 items.push(serde_json::Value::Object(json::head(&view, now, is_alive)));
             }
             Err(fault) => {
@@ -80,7 +90,7 @@ pub(super) fn list(args: &RunsArgs, settings: &Settings) -> Answer {
     } else if rows.is_empty() {
         print::line(&format!("no run yet in {}; start one: engine run PLAN", state.path().display()));
     } else {
-        print::out(&table::runs(&rows, look(settings)));
+        print::out(&table::runs(&rows, look(settings), columns()));
     }
     Ok(Exit::Success)
 }

@@ -165,7 +165,7 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
     let now = Clock::resume(began.wall_ms, read.last_at()).now();
     let resumed = Resumed {
         wall_ms,
-        gap: now.since(read.last_at()),
+        gap: now.since(read.worked_at()),
         jobs: orders.jobs.unwrap_or(began.jobs),
         by: orders.person.clone(),
         engine: env!("CARGO_PKG_VERSION").to_owned(),

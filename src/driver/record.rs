@@ -22,7 +22,7 @@ pub fn alone(dir: RunDir, inputs: Vec<Input>) -> Result<(), Error> {
     let mut core = read.core(None);
     let clock = Clock::resume(read.began.as_ref().map_or(0, |began| began.wall_ms), read.last_at());
     let events: Vec<_> =
-        core.step(clock.now(), inputs).events.into_iter().take_while(|(_, event)| is_a_persons(event)).collect();
+        core.step(clock.now(), inputs).events.into_iter().take_while(|(_, event)| event.is_spoken()).collect();
     if events.is_empty() {
         return Ok(());
     }
@@ -55,18 +55,4 @@ pub(super) fn write_out(
     }
     writer.close();
     Ok(())
-}
-
-/// Whether a fact is a person's word, or an end that needs nobody to act.
-fn is_a_persons(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::GateDecided { .. }
-            | Event::VoteCast { .. }
-            | Event::GlassBroken { .. }
-            | Event::NodeResolved { .. }
-            | Event::BackgroundRequeued { .. }
-            | Event::CancelRaised { .. }
-            | Event::PauseChanged { .. }
-    )
 }

@@ -213,6 +213,12 @@ impl Read {
         place::find(recorded, self.dir.state_path(), here, &self.compiled.options.path)
     }
 
+    /// When an engine worked on it last, as far as the record tells: what a person said may have come later.
+    pub fn worked_at(&self) -> Millis {
+        let mut made = self.records.iter().rev().filter(|(_, _, event)| !event.is_spoken());
+        made.next().map_or(Millis::ZERO, |(_, at, _)| *at)
+    }
+
     /// When its last record was made.
     pub fn last_at(&self) -> Millis {
         self.records.last().map_or(Millis::ZERO, |(_, at, _)| *at)

@@ -309,6 +309,16 @@ fn a_panic_leaves_a_clean_place() {
 }
 
 #[test]
+fn nothing_is_drawn_of_a_resumed_run_before_its_name_is_told() {
+    let out = Shared::default();
+    let look = Look { colour: false, output: true };
+    let size: super::console::Sizer = Box::new(|| Some(Size { columns: 80, rows: 24 }));
+    let mut tty = Tty::new(script::view(&script::failing()), out.clone(), look, size);
+    tty.tick(Millis::new(90_000));
+    assert_eq!(*out.0.borrow(), b"");
+}
+
+#[test]
 fn a_closed_pipe_ends_the_telling_only() {
     #[derive(Debug)]
     struct Closed(u32);

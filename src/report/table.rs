@@ -1,18 +1,18 @@
-//! `status` and `runs` as text for 80 columns.
+//! `status` and `runs` as text: for 80 columns, less or more on a terminal of another width. In a pipe nothing is cut.
 
 use jiff::tz::TimeZone;
 
-use crate::base::{Millis, NodeIx};
+use crate::base::{Millis, NodeIx, id};
 
 use super::console::Look;
 use super::view::View;
 use super::{clean, hint, why, words};
 
-/// Columns of a table; a wider terminal shows the same.
-const WIDTH: usize = 80;
-
-/// Longest column of stage ids before they are cut.
+/// Columns of stage ids at most, for 80 columns; a wider terminal has room for longer ones.
 const MAX_ID: usize = 32;
+
+/// What begins a line that goes on with the one above.
+const HANG: &str = "    ";
 
 /// When and by what light a table is written.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Setting<'a> {
     pub zone: &'a TimeZone,
     /// Colours.
     pub look: Look,
+    /// Columns of the terminal; none elsewhere.
+    pub columns: Option<usize>,
 }
 
 /// `engine status RUN`.
@@ -85,11 +87,17 @@ fn promises(view: &View, with: &Setting<'_>) -> String {
     if out.is_empty() { out } else { format!("\n{out}") }
 }
 
-/// The stages of a run, a line each.
+/// The stages of a run, a line each; what does not fit there follows on lines of its own.
 fn stages(view: &View, with: &Setting<'_>) -> String {
-    let id = view.nodes().map(|(ix, _)| clean::width(view.id(ix))).max().unwrap_or(0).clamp(5, MAX_ID);
-    let mut out =
-        with.look.dim(&format!("{:<15}  {}  {:>4}  {:>7}  why", "state", clean::pad("stage", id), "try", "time"));
+    let most = with.columns.map_or(MAX_ID, |columns| (columns * 2 / 5).max(MAX_ID));
+    let wide = view.nodes().map(|(ix, _)| clean::width(view.id(ix))).max().unwrap_or(0).clamp(5, most);
+    let mut out = with.look.dim(&format!(
+        "{:<15}  {}  {:>4}  {:>7}  why",
+        "state",
+        clean::pad("stage", wide),
+        "try",
+        "time"
+    ));
     out.push('\n');
     for (ix, node) in view.nodes() {
         let state = why::state(view, ix);
@@ -97,14 +105,25 @@ fn stages(view: &View, with: &Setting<'_>) -> String {
         let word = with.look.paint(state, &format!("{word:<15}"));
         let tries = if node.attempts == 0 { String::new() } else { node.attempts.to_string() };
         let time = node.duration(with.now).map(words::length).unwrap_or_default();
-        let name = clean::pad(&clean::plain(view.id(ix)), id);
+        let name = clean::plain(view.id(ix));
+        let name = match with.columns {
+            Some(_) => clean::pad(&id::shorten(&name, wide, "…"), wide),
+            None => format!("{name:<wide$}"),
+        };
         let head = format!("{word}  {name}  {tries:>4}  {time:>7}  ");
-        let said = clean::plain(&said(view, ix, with));
-        let room = WIDTH.saturating_sub(clean::width(&head));
-        out += format!("{head}{}", clean::fit(&said, room)).trim_end();
-        out.push('\n');
+        out += &beside(&head, &clean::plain(&said(view, ix, with)), with.columns);
     }
     out
+}
+
+/// `said` behind `head`, or below it when there is no room.
+fn beside(head: &str, said: &str, columns: Option<usize>) -> String {
+    let columns = columns.unwrap_or(usize::MAX);
+    if clean::width(head) + clean::width(said) <= columns {
+        return format!("{head}{said}").trim_end().to_owned() + "\n";
+    }
+    let below = clean::wrap(&format!("{HANG}{said}"), columns, HANG.len());
+    format!("{}\n{}\n", head.trim_end(), below.join("\n"))
 }
 
 /// Why, or how far its shards are.
@@ -150,7 +169,7 @@ impl Row {
 }
 
 /// `engine runs`: the newest first, as the caller orders them.
-pub fn runs(rows: &[Row], look: Look) -> String {
+pub fn runs(rows: &[Row], look: Look, columns: Option<usize>) -> String {
     let run = rows.iter().map(|row| clean::width(&row.run)).max().unwrap_or(0).clamp(3, 24);
     let mut out = look.dim(&format!(
         "{}  {:<11}  {:<16}  {:>6}  {}",
@@ -169,10 +188,7 @@ pub fn runs(rows: &[Row], look: Look) -> String {
             clean::pad(&row.started, 16),
             row.took,
         );
-        let tail = clean::plain(&format!("{} {}", row.plan, row.stages));
-        out += &head;
-        out += &clean::fit(&tail, WIDTH.saturating_sub(clean::width(&head)));
-        out.push('\n');
+        out += &beside(&head, &clean::plain(&format!("{} {}", row.plan, row.stages)), columns);
     }
     out
 }

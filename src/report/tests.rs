@@ -217,7 +217,8 @@ fn events_are_lines_of_json() {
 #[test]
 fn status_fits_80_columns() {
     let zone = TimeZone::fixed(jiff::tz::offset(1));
-    let setting = Setting { now: Millis::new(27_000), is_alive: false, zone: &zone, look: Look::PLAIN };
+    let setting =
+        Setting { now: Millis::new(27_000), is_alive: false, zone: &zone, look: Look::PLAIN, columns: Some(80) };
     let view = script::view(&script::waiting());
     let text = table::status(&view, &setting);
     assert!(text.lines().all(|line| clean::width(line) <= 80), "{text}");
@@ -232,7 +233,8 @@ fn status_fits_80_columns() {
     success          build       1    12.3s
     running          test        2    14.6s  attempt 2
     success          pack        2    13.7s  50/50 shards
-    waiting          approve          899ms  waiting for an approval, 3h59m left: S…
+    waiting          approve          899ms
+        waiting for an approval, 3h59m left: Ship v1.2.0?
     pending          deploy                  not started
     skipped          notify                  its `if` is false
 
@@ -243,7 +245,7 @@ fn status_fits_80_columns() {
       engine resume 20261121-033105-7f3a
     ");
     let rows = [Row::of(&view, &setting), Row::of(&script::view(&script::failing()), &setting)];
-    assert_snapshot!(table::runs(&rows, Look::PLAIN), @r#"
+    assert_snapshot!(table::runs(&rows, Look::PLAIN, Some(80)), @r#"
     run                   state        started             time  plan
     20261121-033105-7f3a  waiting      2026-11-21 04:47   27.0s  shop-release 3/6
     20261121-033105-7f3a  failed       2026-11-21 04:47   5m30s  shop-release 4/6, …

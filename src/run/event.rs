@@ -11,6 +11,7 @@ mod case;
 mod consent;
 mod engine;
 mod left;
+mod spoken;
 mod words;
 
 pub use case::{Case, CaseKind, Severity};

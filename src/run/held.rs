@@ -6,7 +6,7 @@
 //! A held attempt has ended, and its shard has not: the waiver ends it. So whatever else becomes of the stage, and whoever
 //! opens it again, there is nothing done to keep, and the gate asks again.
 
-use super::event::{Case, CaseKind, Clock, Event, Outcome, Severity, ShardResult};
+use super::event::{Case, CaseKind, Clock, Event, Outcome, Resolution, Severity, ShardResult};
 use super::shards::{Key, Phase, Step};
 use super::state::{Gate, RunState};
 use crate::base::{Millis, NodeIx};
@@ -55,6 +55,11 @@ impl RunState {
         if !verdict.is_empty() {
             self.words.insert(node, format!("{verdict}: {why}"));
         }
+    }
+
+    /// What a person has said that an unknown outcome was, until an engine acts on it.
+    pub fn resolution(&self, node: NodeIx) -> Option<Resolution> {
+        self.cells.get(node).and_then(|cell| cell.resolved)
     }
 
     /// Whether a person may have a held gate ask once more. It never does so by itself: its verdict is about a time that

@@ -7,6 +7,10 @@ use crate::transcript::transcript;
 #[test]
 fn command_lines_that_make_no_sense() {
     let project = Project::with_plan(plans::SHOP);
+    project.write(
+        "long.yaml",
+        format!("version: 1\nname: {0}\nstages: {{{0}: {{run: x}}}}\n", "long-".repeat(13) + "x"),
+    );
     insta::assert_snapshot!(transcript(
         &project,
         &[
@@ -21,6 +25,7 @@ fn command_lines_that_make_no_sense() {
             "gc --younger banana",
             "plan",
             "runs",
+            "check long.yaml",
         ]
     ));
     assert!(!project.has(".engine"), "nothing may be left of a refused run");
@@ -128,4 +133,26 @@ fn a_resume_that_is_refused_says_what_to_type() {
         &["resume r1 --rerun nope", "resume r1 --rerun ship", "resume r1 --rerun ship --recorded"],
     );
     insta::assert_snapshot!(text);
+}
+
+/// A resume keeps what its run began with: another selection is no word to pass over.
+#[test]
+fn a_selection_beside_resume_is_that_of_the_run_or_refused() {
+    let project = Project::with_plan(plans::BROKEN);
+    let mut text = transcript(&project, &["run plan.yaml --skip ship --run-id r1"]);
+    text += &transcript(
+        &project,
+        &[
+            "run plan.yaml --resume --only build",
+            "run plan.yaml --resume --only build --dry-run",
+            "run plan.yaml --resume --dry-run",
+            "plan --resume --skip ship",
+            "plan --resume --set a=b",
+            "run plan.yaml --rerun build",
+        ],
+    );
+    project.write("mended", "");
+    text += &transcript(&project, &["run plan.yaml --resume --skip ship"]);
+    insta::assert_snapshot!(text);
+    assert_eq!(project.runs(), ["r1"]);
 }

@@ -1,7 +1,9 @@
 //! Approvals, unknown outcomes, and what only a person can decide.
 
 use crate::support::Project;
-use crate::tool::{count, events_of, expect_states, log, on_a_terminal, run, stage, start_until, status};
+use crate::tool::{
+    Gate, count, events_of, expect_states, json, log, on_a_terminal, run, stage, start_until, status,
+};
 
 const GATE: &str = r#"
 version: 1
@@ -210,4 +212,45 @@ stages:
     );
     run(&project, 0);
     assert_eq!(log(&project), ["migrate", "after"]);
+}
+
+#[test]
+fn what_a_person_says_while_no_engine_lives_ends_nothing_and_counts_no_time() {
+    let project = Project::with_plan(
+        "version: 1\ntimeout: 4s\nstages:\n  ok: {uses: approval, timeout: 1h}\n  hold: {run: 'echo up; read -r _ < gate'}\n",
+    );
+    project.write("while.yaml", "version: 1\nstages:\n  away: {run: exec sleep 4.2}\n");
+    let mut gate = Gate::new(&project, "gate");
+    let live = start_until(&project, "up");
+    let run = project.only_run();
+    live.kill();
+    // Longer than the run's timeout.
+    project.engine(&["run", "while.yaml"]).expect(0);
+    project.engine(&["approve", &run, "ok"]).expect(0);
+    let left = json(&project.engine(&["status", &run, "--json"]).expect(0).stdout);
+    assert_eq!(left["cancel"], serde_json::Value::Null, "nobody and nothing ended it: {left}");
+    assert!(left["duration_ms"].as_u64().expect("it began") < 4000, "{left}");
+    gate.open();
+    project.engine(&["resume", &run]).expect(0);
+    let done = json(&project.engine(&["status", &run, "--json"]).expect(0).stdout);
+    assert!(done["sessions"][1]["gap_ms"].as_u64().expect("a second engine") >= 4200, "{done}");
+    assert_eq!(done["state"], "success");
+}
+
+#[test]
+fn a_word_about_an_unknown_outcome_stands_and_its_stage_took_no_time_meanwhile() {
+    let project = Project::with_plan(
+        "version: 1\nstages:\n  once: {idempotent: false, timeout: 1h, run: 'echo up; read -r _ < gate'}\n",
+    );
+    let _gate = Gate::new(&project, "gate");
+    start_until(&project, "up").kill();
+    project.engine(&["resume"]).expect(5);
+    let ended = stage(&project, "once")["ended"].clone();
+    // The newest unfinished run is meant, as with `approve`.
+    project.engine(&["resolve", "once", "--as", "failed"]).expect(0);
+    let again = project.engine(&["resolve", "once", "--as", "success"]).expect(4);
+    assert!(again.stderr.contains("resolved already: as failed, in effect once resumed"), "{}", again.stderr);
+    assert!(again.stderr.contains("engine resume"), "{}", again.stderr);
+    project.engine(&["resume"]).expect(1);
+    assert_eq!(stage(&project, "once")["ended"], ended, "when nobody knew any more");
 }

@@ -27,3 +27,33 @@ fn the_live_view_says_when_the_run_will_end_as_history_has_it() {
     gate.open();
     live.end_open().expect(0);
 }
+
+/// Why a stage failed is never cut: it stands below where there is no room, and in a pipe it is one line.
+#[test]
+fn status_tells_all_of_why_at_any_width_and_both_ends_of_a_name() {
+    let long = "rollout-of-the-web-shop-and-its-workers";
+    let project = Project::with_plan(&format!(
+        "version: 1\nstages:\n  {long}:\n    matrix: {{region: [eu-central, us-east]}}\n    \
+         on-failure: continue\n    outputs: {{digest: string}}\n    run: 'true'\n"
+    ));
+    run(&project, 1);
+    let why = "output `digest` is declared but was not written: echo \"digest=…\" >> \"$ENGINE_OUTPUT\"";
+    let piped = project.engine(&["status"]).expect(0).stdout;
+    for cell in ["eu-central", "us-east"] {
+        let mut lines = piped.lines().filter(|line| line.contains(&format!("{long}:{cell}")));
+        assert!(lines.next().expect("a line of the cell").ends_with(why), "{piped}");
+    }
+    for columns in [40, 80, 200] {
+        let shown =
+            on_a_terminal(&project, &format!("stty cols {columns} rows 40;"), "status").end_open().expect(0);
+        let (_, table) = shown.stdout.split_once("state            stage").expect("a table");
+        let words: Vec<&str> = table.split_whitespace().collect();
+        assert!(words.join(" ").contains(why), "{columns}: {table}");
+        for cell in ["-central", "us-east"] {
+            assert!(
+                table.lines().any(|line| line.contains("rollout-of") && line.contains(cell)),
+                "{columns}: {table}"
+            );
+        }
+    }
+}

@@ -48,10 +48,9 @@ pub struct AttestArgs {
 /// `engine resolve`
 #[derive(Args, Clone, Debug)]
 pub struct ResolveArgs {
-    /// The run
-    pub run: String,
-    /// The stage
-    pub stage: String,
+    /// A stage of the latest unfinished run, or `RUN STAGE`
+    #[arg(num_args = 1..=2, value_names = ["RUN", "STAGE"])]
+    pub what: Vec<String>,
     /// What its outcome was
     #[arg(long = "as", value_name = "OUTCOME")]
     pub outcome: ResolveAs,

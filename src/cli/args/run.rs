@@ -81,7 +81,7 @@ pub struct RunArgs {
     /// Display.
     #[command(flatten)]
     pub show: ShowArgs,
-    /// Show what would happen, start nothing (as `engine plan`)
+    /// Show what would happen, start nothing (as `engine plan`; with --resume as `engine plan --resume`)
     #[arg(short = 'n', long, env = "ENGINE_DRY_RUN")]
     pub dry_run: bool,
     /// Attempts at once
@@ -94,7 +94,7 @@ pub struct RunArgs {
     #[arg(long, env = "ENGINE_RESUME")]
     pub resume: bool,
     /// With --resume: run these stages and all that depends on them again
-    #[arg(long, value_name = "STAGE", value_delimiter = ';', env = "ENGINE_RERUN")]
+    #[arg(long, value_name = "STAGE", value_delimiter = ';', env = "ENGINE_RERUN", requires = "resume")]
     pub rerun: Vec<String>,
     /// With --resume: go on with the edited plan
     #[arg(long, env = "ENGINE_ACCEPT_CHANGES")]

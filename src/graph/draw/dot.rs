@@ -42,7 +42,7 @@ pub(super) fn text(picture: &Picture) -> String {
 fn inside(out: &mut String, picture: &Picture, frame: Option<usize>, depth: usize) {
     let indent = "  ".repeat(depth);
     for (at, block) in picture.boxes.iter().enumerate().filter(|(_, block)| block.frame == frame) {
-        let lines = [words::fit(&block.label, 60, true), words::fit(&block.detail, 60, true)];
+        let lines = [words::fit_name(&block.label, 60, true), words::fit(&block.detail, 60, true)];
         let mut style = format!("label={}", quoted(&[&lines[0], &lines[1]]));
         match block.kind {
             Kind::Stage => (),

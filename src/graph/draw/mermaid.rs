@@ -37,7 +37,7 @@ fn inside(out: &mut String, picture: &Picture, frame: Option<usize>, depth: usiz
 }
 
 fn node(at: usize, block: &Block) -> String {
-    let label = escape(&words::fit(&block.label, 60, true));
+    let label = escape(&words::fit_name(&block.label, 60, true));
     let detail = escape(&words::fit(&block.detail, 60, true));
     let text = if detail.is_empty() { label } else { format!("{label}<br/>{detail}") };
     match block.kind {

@@ -176,7 +176,7 @@ impl Out<'_> {
             (false, true) => self.mark("◇", "?"),
             _ => self.mark("•", "*"),
         };
-        let label = words::pad(&self.fit(&row.label(self.graph()), wide), wide);
+        let label = words::pad(&words::fit_name(&row.label(self.graph()), wide, self.style.unicode), wide);
         let does = if row.nodes.len() == 1 {
             words::purpose(self.graph(), row.nodes[0])
         } else {

@@ -47,7 +47,7 @@ pub(super) fn text(subject: Subject, picture: &Picture, style: &Style) -> String
         }
         let rail = if names_needs { glyph(block, style.unicode).to_string() } else { row.1.clone() };
         let tail = if names_needs { needs(picture, at) } else { detail(block) };
-        let label = words::fit(&block.label, label_room, style.unicode);
+        let label = words::fit_name(&block.label, label_room, style.unicode);
         let used = rails + 1 + label_room + 2;
         let tail = words::fit(&tail, columns.saturating_sub(used), style.unicode);
         let label = words::pad(&label, label_room);

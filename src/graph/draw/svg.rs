@@ -265,7 +265,8 @@ fn texts(block: &Block) -> [String; 3] {
     } else {
         last.push_str(&block.badges.join(" · "));
     }
-    [block.label.as_str(), &block.detail, &last].map(|text| words::fit(text, CHARS.0, true))
+    let label = words::fit_name(&block.label, CHARS.0, true);
+    [label, words::fit(&block.detail, CHARS.0, true), words::fit(&last, CHARS.0, true)]
 }
 
 fn draw_box(out: &mut String, at: usize, block: &Block, (x, y, w, h): (f64, f64, f64, f64)) {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::base::count::{number, plural};
-use crate::base::{NodeIx, Span};
+use crate::base::{NodeIx, Span, id};
 use crate::graph::model::{Command, Items, Node, Split, Terms, Work};
 use crate::graph::{Foreseen, Graph};
 
@@ -36,6 +36,12 @@ pub(super) fn fit(text: &str, columns: usize, unicode: bool) -> String {
     });
     let kept: String = kept.collect();
     if columns < width(mark) { kept } else { format!("{}{mark}", kept.trim_end()) }
+}
+
+/// The name of a stage in at most `columns`, its middle replaced by `…` if it is longer.
+pub(super) fn fit_name(name: &str, columns: usize, unicode: bool) -> String {
+    let name = id::shorten(name, columns, if unicode { "…" } else { "..." });
+    fit(&name, columns, unicode)
 }
 
 /// `text` and spaces up to `columns`.

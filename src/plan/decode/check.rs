@@ -415,8 +415,14 @@ impl<'a> Check<'a> {
         if good {
             return;
         }
-        let mut diagnostic =
-            Diagnostic::error("plan::bad-name", at, format!("`{text}` is no {what} name: it must match {wanted}"));
+        let what = if what == "name" { "name".to_owned() } else { format!("{what} name") };
+        let length = text.chars().count();
+        let why = if matches!(rule, NameRule::Id) && length > MAX_ID_CHARS && is_id_but_long(text) {
+            format!("it has {length} characters, and {MAX_ID_CHARS} at most are allowed")
+        } else {
+            format!("it must match {wanted}")
+        };
+        let mut diagnostic = Diagnostic::error("plan::bad-name", at, format!("`{text}` is no {what}: {why}"));
         if let Some(better) = hints::mended_name(text, rule) {
             diagnostic = diagnostic.help(format!("write `{better}`"));
         }
@@ -439,10 +445,18 @@ fn fits(shape: &Shape, value: &Tree) -> bool {
     }
 }
 
+/// Characters of an id at most.
+const MAX_ID_CHARS: usize = 64;
+
 /// Whether `text` matches `[a-z][a-z0-9_-]{0,63}`.
 pub(in crate::plan) fn is_id(text: &str) -> bool {
+    text.len() <= MAX_ID_CHARS && is_id_but_long(text)
+}
+
+/// Whether `text` is an id, however long.
+fn is_id_but_long(text: &str) -> bool {
     let tail = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_' || c == b'-';
-    text.len() <= 64 && text.as_bytes().first().is_some_and(u8::is_ascii_lowercase) && text.bytes().all(tail)
+    text.as_bytes().first().is_some_and(u8::is_ascii_lowercase) && text.bytes().all(tail)
 }
 
 /// Whether `text` matches `[A-Za-z_][A-Za-z0-9_]*`.

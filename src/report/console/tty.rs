@@ -66,6 +66,8 @@ pub struct Tty<W: Write> {
     left: Option<(Millis, Option<Span>)>,
     is_asking: bool,
     zone: Option<TimeZone>,
+    /// The first line that anybody sees names the run, also when that began long ago: nothing is drawn before it.
+    is_named: bool,
     /// Whether somebody's Enter has moved the cursor below the region.
     is_below: bool,
 }
@@ -88,6 +90,7 @@ impl<W: Write> Tty<W> {
             left: None,
             is_asking: false,
             zone: None,
+            is_named: false,
             is_below: false,
         }
     }
@@ -158,8 +161,7 @@ impl<W: Write> Tty<W> {
 
     /// Writes what scrolls past and the region anew.
     fn draw(&mut self, now: Millis) {
-        if self.view.began().is_none() {
-            // The first line that anybody sees names the run.
+        if !self.is_named {
             return;
         }
         let Some(size) = (self.size)() else {
@@ -322,6 +324,7 @@ impl<W: Write> Observer for Tty<W> {
         let told = self.story.tell(&self.view, at, event);
         self.put_above(&told);
         let is_first = matches!(event, Event::RunBegan(_) | Event::RunResumed(_));
+        self.is_named |= is_first;
         if is_first || self.above.len() > MAX_ABOVE_BYTES {
             let columns = (self.size)().map_or(usize::from(u16::MAX), |size| usize::from(size.columns));
             self.scroll(columns);

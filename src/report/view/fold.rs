@@ -15,7 +15,14 @@ impl View {
     /// Takes a record in.
     pub fn record(&mut self, seq: u64, at: Millis, event: &Event) {
         self.seq = seq;
-        self.now = self.now.max(at);
+        let before = self.now;
+        self.now = before.max(at);
+        if let Event::RunResumed(resumed) = event {
+            self.skip_gap(resumed.gap, at.since(before));
+        }
+        if !event.is_spoken() {
+            self.worked = self.now;
+        }
         if !self.knows(event) {
             return;
         }
@@ -98,7 +105,6 @@ impl View {
                     self.cleaning = false;
                 }
                 (self.time_box, self.is_box_closed) = (None, false);
-                self.skip_gap(resumed.gap);
             }
             Event::PlanChanged { version } => self.change_plan(*version),
             Event::CellsFrozen { node, cells } => self.change_cells(|graph| graph.give_cells(*node, cells)),
@@ -150,11 +156,12 @@ impl View {
         }
     }
 
-    /// No engine lived for so long: stages that were under way did not work meanwhile.
-    fn skip_gap(&mut self, gap: Span) {
+    /// No engine lived for a `gap`: stages that were under way did not work meanwhile. What a person decided had waited
+    /// until then, and only the `silence` since does not count.
+    fn skip_gap(&mut self, gap: Span, silence: Span) {
         for node in &mut self.nodes {
             if node.started.is_some() && node.ended.is_none() && !node.is_open {
-                node.away = node.away + gap;
+                node.away = node.away + if node.decided_by.is_some() { silence } else { gap };
             }
         }
     }
@@ -278,8 +285,9 @@ impl View {
             } else {
                 node.outcome.as_ref().map(words::outcome).unwrap_or_default()
             };
+            // Of what was unknown it counts until nobody knew any more, not until somebody said what it was.
+            node.ended = node.ended.filter(|_| node.is_told).or(Some(at));
             (node.state, node.is_told) = (state, false);
-            node.ended = Some(at);
             (node.stopping, node.checking, node.is_open, node.is_halted) = (None, None, false, false);
             (node.shards.running, node.shards.retrying) = (0, 0);
         });
@@ -351,7 +359,7 @@ impl View {
                 Resolution::Failed => node.state = NodeState::Failed,
                 Resolution::Rerun => return node.is_open = false,
             }
-            node.ended = Some(at);
+            node.ended.get_or_insert(at);
         });
     }
 

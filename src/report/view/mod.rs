@@ -57,6 +57,8 @@ pub struct View {
     verdict: Option<Verdict>,
     ended: Option<Millis>,
     now: Millis,
+    /// When an engine worked on it last: what a person said may have come later.
+    worked: Millis,
     seq: u64,
     paused: bool,
     background: background::Background,
@@ -165,6 +167,7 @@ impl View {
             verdict: None,
             ended: None,
             now: Millis::ZERO,
+            worked: Millis::ZERO,
             seq: 0,
             paused: false,
             background: background::Background::default(),
@@ -319,7 +322,7 @@ impl View {
 
     /// How long the run took so far at `now`: from its start, gaps between engines left out.
     pub fn elapsed(&self, now: Millis) -> Span {
-        let end = self.ended.unwrap_or(now);
+        let end = self.ended.unwrap_or(if self.is_laid_down { self.worked } else { now });
         // An engine that only goes on with the background came after the end.
         let before = self.sessions.iter().filter(|session| session.at <= end);
         end.since(Millis::ZERO) - before.fold(Span::ZERO, |sum, session| sum + session.gap)
