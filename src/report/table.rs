@@ -188,7 +188,9 @@ pub fn runs(rows: &[Row], look: Look, columns: Option<usize>) -> String {
             clean::pad(&row.started, 16),
             row.took,
         );
-        out += &beside(&head, &clean::plain(&format!("{} {}", row.plan, row.stages)), columns);
+        let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(clean::width(&head)));
+        let tail = clean::plain(&format!("{} {}", row.plan, row.stages));
+        out += &format!("{head}{}\n", clean::fit(&tail, room));
     }
     out
 }

@@ -33,8 +33,8 @@ fn the_live_view_says_when_the_run_will_end_as_history_has_it() {
 fn status_tells_all_of_why_at_any_width_and_both_ends_of_a_name() {
     let long = "rollout-of-the-web-shop-and-its-workers";
     let project = Project::with_plan(&format!(
-        "version: 1\nstages:\n  {long}:\n    matrix: {{region: [eu-central, us-east]}}\n    \
-         on-failure: continue\n    outputs: {{digest: string}}\n    run: 'true'\n"
+        "version: 1\nstages:\n  {long}:\n    matrix: {{region: [eu-central, us-east], on-failure: continue}}\n    \
+         outputs: {{digest: string}}\n    run: 'true'\n"
     ));
     run(&project, 1);
     let why = "output `digest` is declared but was not written: echo \"digest=…\" >> \"$ENGINE_OUTPUT\"";
