@@ -190,7 +190,7 @@ pub fn runs(rows: &[Row], look: Look, columns: Option<usize>) -> String {
         );
         let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(clean::width(&head)));
         let tail = clean::plain(&format!("{} {}", row.plan, row.stages));
-        out += &format!("{head}{}\n", clean::fit(&tail, room));
+        put!(out, "{head}{}\n", clean::fit(&tail, room));
     }
     out
 }
