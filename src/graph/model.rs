@@ -354,6 +354,8 @@ pub struct Process {
     pub items: Items,
     /// How to stop an attempt.
     pub stop: (Signal, Span),
+    /// Its words as the plan has them, as a number; 0 if that is how they stand here.
+    pub written: u32,
 }
 
 /// A script or an argv.
@@ -468,6 +470,7 @@ impl Default for Process {
             lifetime: Lifetime::Stage,
             items: Items::None,
             stop: (Signal::Term, Span::from_secs(10)),
+            written: 0,
         }
     }
 }

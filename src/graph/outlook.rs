@@ -9,8 +9,10 @@ use std::ops::Range;
 use super::forecast::{Expected, MIN_SAMPLES, Workload};
 use super::model::{Command, Graph, Items, Node, Work};
 use super::priority;
+use super::scope::Nothing;
 use crate::base::{NodeIx, Span};
 use crate::plan::model::Shell;
+use crate::render::Template;
 
 /// One stage's line: what its durations go by, and what was known of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -47,8 +49,9 @@ impl Line {
 }
 
 impl Graph {
-    /// What a stage runs, as a number: its command, shell, folder and environment as written. Two runs in which it
-    /// is equal are alike enough for one's durations to tell of the other's. 0 for an approval.
+    /// What a stage runs, as a number: its command, shell, folder and environment. Two runs in which it is equal are alike
+    /// enough for one's durations to tell of the other's. Its upper half is of the words as the plan has them, the lower
+    /// one of what they come to, as far as that is known before the run. 0 for an approval.
     pub fn definition(&self, node: NodeIx) -> u64 {
         let Work::Process(process) = &self.nodes[node].work else { return 0 };
         let mut hash = blake3::Hasher::new();
@@ -73,7 +76,27 @@ impl Graph {
             add(name);
             add(value);
         }
-        u64::from_le_bytes(hash.finalize().as_bytes()[..8].try_into().expect("eight bytes of thirty-two"))
+        let written = if process.written == 0 { half(&hash) } else { process.written };
+        let words = if let Command::Argv(words) = &process.command { &words[..] } else { &[] };
+        for text in words.iter().chain(process.env.iter().map(|it| &it.1)).chain(&process.cwd) {
+            self.add_values(node, text, &mut hash);
+        }
+        (u64::from(written) << 32) | u64::from(half(&hash))
+    }
+
+    /// What `text` reads of what is known before the run.
+    fn add_values(&self, node: NodeIx, text: &str, hash: &mut blake3::Hasher) {
+        // Most read what only the run knows, and to read a template takes longer than all else here.
+        if !Template::is_template(text)
+            || !["inputs", "vars", "matrix", "env"].iter().any(|root| text.contains(root))
+        {
+            return;
+        }
+        for (name, value) in self.reads(node, text, &Nothing).map(|reads| reads.values).unwrap_or_default() {
+            hash.update(name.as_bytes());
+            hash.update(value.map_or_else(String::new, |value| value.to_string()).as_bytes());
+            hash.update(b"\0");
+        }
     }
 
     /// Tells the graph what earlier runs say of one attempt of each stage; what `said` does not know stays a guess.
@@ -204,6 +227,21 @@ impl super::model::Rules {
     pub fn likely(&self) -> Option<Span> {
         self.usual.filter(|usual| usual.samples >= MIN_SAMPLES).map(|usual| usual.p95)
     }
+}
+
+/// Half of the bits of a number for what was hashed, which tells enough words apart.
+fn half(hash: &blake3::Hasher) -> u32 {
+    u32::from_le_bytes(hash.finalize().as_bytes()[..4].try_into().expect("four bytes of thirty-two"))
+}
+
+/// What texts are as a plan has them, for [`Graph::definition`].
+pub(super) fn written<'t>(texts: impl Iterator<Item = &'t str>) -> u32 {
+    let mut hash = blake3::Hasher::new();
+    for text in texts {
+        hash.update(text.as_bytes());
+        hash.update(b"\0");
+    }
+    half(&hash).max(1)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod preview;
 mod reads;
 
 pub use preview::Foreseen;
+pub(super) use preview::Nothing;
 pub use reads::Reads;
 
 /// What the run knows when a text is rendered.

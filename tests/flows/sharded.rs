@@ -432,6 +432,24 @@ fn what_is_expected_of_a_stage_that_finds_its_size_is_taken_over_runs_of_the_sam
     assert_eq!(foresee()["nodes"][0]["work"]["runs"], 4, "and what the first one took is not forgotten");
 }
 
+/// Runs with other values of the same command stand in until there are enough with these, however the values are written.
+#[test]
+fn what_is_expected_goes_by_runs_with_the_same_values_where_there_are_enough() {
+    for word in ["'{{ inputs.pace }}', '{{ shard.file }}'", "'{{ inputs.pace }} {{ shard.file }}'"] {
+        let body =
+            format!("    run: [sh, -c, 'set -- $*; sleep $1', x, {word}]\ninputs: {{pace: {{type: string}}}}\n");
+        let project = Project::with_plan(&plan("{items: {range: 6}, size: auto}", &body));
+        let runs = |pace: &str| {
+            let set = format!("pace={pace}");
+            project.engine(&["run", "plan.yaml", "--set", &set]).expect(0);
+            let seen = json(&project.engine(&["plan", "plan.yaml", "--set", &set, "--json"]).expect(0).stdout);
+            seen["nodes"][0]["work"]["runs"].as_u64().expect("a number")
+        };
+        assert_eq!(["0.2", "0", "0", "0", "0"].map(runs), [1, 2, 3, 4, 5], "{word}: any values");
+        assert_eq!((runs("0"), runs("0.1")), (5, 7), "{word}: five of these are enough");
+    }
+}
+
 /// Nobody knows the items of an earlier stage before it gives them: as many are expected as last time, and each takes as long.
 #[test]
 fn a_stage_whose_items_come_late_is_expected_to_take_what_as_many_items_took() {

@@ -11,6 +11,7 @@ use super::secrets::{Lent, Names};
 use super::undo::Undone;
 use crate::base::{NodeIx, PoolIx, Span, Text, limits};
 use crate::graph::model::{Cache, Command, Frame, FrameIx, Late, Node, Phase, Process, Retry, Rules, Split, Work};
+use crate::graph::outlook::written;
 use crate::graph::scope::under;
 use crate::plan::Diagnostic;
 use crate::plan::model::{self, AllowFailure, Body, Common, Lifetime, Setting, Shell, Signal, Stage};
@@ -34,6 +35,22 @@ impl<'a> Layers<'a> {
         let action = (!std::ptr::eq(self.body, self.own)).then_some(self.body);
         [Some(self.own), action].into_iter().flatten()
     }
+}
+
+/// The words of a process as they are written, as a number; 0 if none is a template.
+fn written_as(command: &model::Command, layers: &Layers<'_>) -> u32 {
+    let (script, words) = match command {
+        model::Command::Script(tree) => (tree.as_str(), &[][..]),
+        model::Command::Argv(_, words) => (None, &words[..]),
+    };
+    let common = || layers.common.iter().map(|(common, _)| common);
+    let trees = || words.iter().chain(common().flat_map(|it| it.env.iter().map(|it| &it.1).chain(&it.cwd)));
+    let texts = || trees().filter_map(Tree::as_str);
+    if !texts().any(Template::is_template) {
+        return 0;
+    }
+    let names = common().flat_map(|it| it.env.iter().map(|it| it.0.value.as_str()));
+    written(script.into_iter().chain(texts()).chain(names))
 }
 
 impl<'a> Builder<'a> {
@@ -266,6 +283,7 @@ impl<'a> Builder<'a> {
         }
         let cwd = layers.common.iter().find_map(|(common, cx)| Some((common.cwd.as_ref()?, cx)));
         process.cwd = cwd.map(|(tree, cx)| self.text(tree, cx, layers, site));
+        process.written = written_as(command, layers);
         let outputs = if own.outputs.is_empty() { &body.outputs } else { &own.outputs };
         process.outputs = outputs.iter().map(|output| (output.name.value.as_str().into(), output.kind)).collect();
         let artifacts = if own.artifacts.is_empty() { &body.artifacts } else { &own.artifacts };

@@ -16,7 +16,7 @@ pub enum Foreseen {
 }
 
 /// Nothing has happened yet.
-struct Nothing;
+pub(in crate::graph) struct Nothing;
 
 impl Facts for Nothing {
     fn state(&self, _: NodeIx) -> &'static str {

@@ -163,13 +163,14 @@ impl History {
         quantiles(good.collect())
     }
 
-    /// Attempts of a stage: of the same definition and shard size if there are enough of these; else those of the
-    /// same size, else those of any size in proportion.
+    /// Attempts of a stage: of the same definition and shard size if there are enough of these; else those of the same
+    /// command with other values, else those of the same size, else those of any size in proportion.
     pub fn samples(&self, key: Key<'_>) -> Vec<Sample> {
         let Some(past) = self.stages.get(key.stage) else { return Vec::new() };
         let bucket = bucket(key.size);
-        let tiers: [&dyn Fn(&Set) -> bool; 3] = [
+        let tiers: [&dyn Fn(&Set) -> bool; 4] = [
             &|set| set.definition == key.definition && self::bucket(set.size) == bucket,
+            &|set| is_same_command(set.definition, key.definition) && self::bucket(set.size) == bucket,
             &|set| self::bucket(set.size) == bucket,
             &|_| true,
         ];
@@ -179,7 +180,7 @@ impl History {
                 return found;
             }
         }
-        self.collect(past, key.size, tiers[2])
+        self.collect(past, key.size, tiers[3])
     }
 
     fn collect(&self, past: &StagePast, size: u32, counts: &dyn Fn(&Set) -> bool) -> Vec<Sample> {
@@ -207,11 +208,16 @@ impl History {
         Some(Span::from_ms(u64::from(*ms)))
     }
 
-    /// What `items` of a stage take that finds its size while it runs, each by what it is, in runs of this definition: what
-    /// another one took would be wrong; where nobody noted of which it is, it counts.
+    /// What `items` of a stage take that finds its size while it runs, each by what it is: in runs of this definition, or of
+    /// the same command with any values while there are too few of these. What another command took would be wrong; where
+    /// nobody noted which it was, it counts.
     pub fn item_times(&self, (stage, definition): (&str, u64), items: &Items) -> ItemTimes<'_> {
         let rows = self.stages.get(stage).map_or(&[][..], |past| &past.rows);
-        ItemTimes::of(rows.iter().filter(|rows| [0, definition].contains(&rows.definition)), items)
+        let is_same = |rows: &Rows| [0, definition].contains(&rows.definition);
+        let has_enough = rows.iter().filter(|rows| is_same(rows)).count() >= MIN_SAMPLES as usize;
+        let is_alike = |rows: &Rows| rows.definition == 0 || is_same_command(rows.definition, definition);
+        let counts = |rows: &&Rows| if has_enough { is_same(rows) } else { is_alike(rows) };
+        ItemTimes::of(rows.iter().filter(counts), items)
     }
 
     fn age(&self, run: &str) -> usize {
@@ -291,6 +297,11 @@ impl History {
             past.rows.truncate(keep);
         }
     }
+}
+
+/// Whether two definitions are of the same words, whatever values were filled in.
+const fn is_same_command(one: u64, other: u64) -> bool {
+    one >> 32 == other >> 32
 }
 
 /// What a run counts that is `age` runs old.

@@ -77,6 +77,11 @@ fn what_is_too_old_goes() {
     assert_eq!(many.stages["a"].sets.len(), MAX_RUNS);
 }
 
+/// A command, filled in with value number `value`.
+const fn filled(command: u64, value: u64) -> u64 {
+    (command << 32) | value
+}
+
 /// Of a stage of 100 items that found its size in runs `r0`, `r1` and so on, of this definition and with these rows.
 fn timed(runs: &[(u64, &[Row])]) -> History {
     let mut history = history(&[("pack", 7, 1, &[1])]);
@@ -99,14 +104,26 @@ fn work(history: &History, definition: u64) -> Option<(u64, u64, u32)> {
 }
 
 #[test]
-fn items_of_another_definition_say_nothing() {
-    let past = timed(&[(0, &[(0, 100, 50)]), (7, &[(0, 100, 10)]), (8, &[(0, 100, 900)])]);
-    assert_eq!(work(&past, 7), Some((10, 50, 2)), "and one of which nobody noted the definition");
-    assert_eq!((work(&past, 8), work(&past, 9)), (Some((900, 900, 2)), Some((50, 50, 1))));
-    assert_eq!(past.item_times(("other", 7), &Items::None).work(), None);
-    assert_eq!(times(&past, 7, 99).before(99), 99, "items that may be others have no places");
+fn items_of_another_command_say_nothing() {
+    let [seven, eight, nine] = [filled(7, 1), filled(8, 1), filled(9, 1)];
+    let past = timed(&[(0, &[(0, 100, 50)]), (seven, &[(0, 100, 10)]), (eight, &[(0, 100, 900)])]);
+    assert_eq!(work(&past, seven), Some((10, 50, 2)), "and one of which nobody noted the definition");
+    assert_eq!((work(&past, eight), work(&past, nine)), (Some((900, 900, 2)), Some((50, 50, 1))));
+    assert_eq!(past.item_times(("other", seven), &Items::None).work(), None);
+    assert_eq!(times(&past, seven, 99).before(99), 99, "items that may be others have no places");
     // The mean of 10 ms, and of 50 ms that count nine tenths.
-    assert_eq!((times(&past, 7, 100).before(100) - 100) / 1000, 28);
+    assert_eq!((times(&past, seven, 100).before(100) - 100) / 1000, 28);
+}
+
+#[test]
+fn other_values_stand_in_while_there_are_too_few_runs_of_these() {
+    let (slow, quick): (&[Row], &[Row]) = (&[(0, 100, 900)], &[(0, 100, 10)]);
+    let mut runs = vec![(filled(7, 1), slow), (filled(8, 2), slow)];
+    runs.extend(vec![(filled(7, 2), quick); 4]);
+    assert_eq!(work(&timed(&runs), filled(7, 2)), Some((10, 900, 5)), "and no other command");
+    runs.push((filled(7, 2), quick));
+    assert_eq!(work(&timed(&runs), filled(7, 2)), Some((10, 10, 5)));
+    assert_eq!(work(&timed(&runs), filled(7, 3)), Some((10, 900, 6)), "a tag that is new each time");
 }
 
 /// Parts of a plan are dealt out one after the other on one machine, by the same, though each adds a run.
