@@ -116,3 +116,15 @@ fn of_what_waits_to_be_asked_nobody_knows_whether_it_is_tried_again() {
     story.tell(Input::Pause { on: true, by: "ann".to_owned() });
     story.ends(0, Outcome::Signal(9)).is(0, NodeState::Waiting);
 }
+
+#[test]
+fn no_clock_of_a_shard_runs_out_while_another_waits_to_be_asked_in_a_drain() {
+    let bounded = Retry { within: Some(Span::from_ms(200)), ..retry(1, 50) };
+    let asked = stage("a", |node| {
+        (node.rules.shards, node.rules.has_done_if) = (2, true);
+        node.rules.retry = Some(Box::new(bounded));
+    });
+    let mut story = Story::of(vec![asked, Node::plain("b")]);
+    story.shard(0, 0, Outcome::Exit(1)).tell(Input::Pause { on: true, by: "ann".to_owned() });
+    story.fails(1).shard(0, 1, Outcome::Signal(9)).wait(1000).then(&[]);
+}

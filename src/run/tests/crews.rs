@@ -340,3 +340,48 @@ fn a_time_box_hands_over_what_workers_had() {
     let suspended = Event::RunSuspended { why: SuspendReason::HandOver };
     assert_eq!(story.last, [Event::CrewGone { node: n(0) }, suspended]);
 }
+
+#[test]
+fn a_rehearsal_lets_each_worker_do_one_item_after_the_other() {
+    let shown = |in_flight: u32| {
+        let mut parts = parts(vec![crewed(4, in_flight, |node| node.rules.expected = Span::from_ms(10))]);
+        parts.settings.max_parallel = 1;
+        crate::run::rehearse(&graph(parts)).starts
+    };
+    assert_eq!(format!("{:?}", shown(4)), format!("{:?}", shown(1)));
+}
+
+#[test]
+fn workers_are_given_nothing_that_does_not_fit_into_the_time_box() {
+    let once = crewed(3, 1, |node| {
+        (node.rules.idempotent, node.rules.timeout) = (false, Some(Span::from_ms(500)));
+    });
+    let mut story = Story::with(1, parts(vec![once]));
+    story.tell(Input::OpenBox { until: Millis::new(600) }).wait(200).answered(&[(0, 1)]).starts(&[]);
+    story.has(&Event::NodeDeferred { node: n(0), wants: Some(Span::from_ms(500)) });
+}
+
+#[test]
+fn workers_of_the_background_are_killed_when_their_engine_is_to_leave_at_once() {
+    let mut story = Story::with(1, parts(vec![crewed(3, 1, |node| node.phase = Phase::Background)]));
+    story.tell(Input::LeaveBackground { how: CancelLevel::Kill, by: "ann".to_owned() });
+    story.done(0, 1, Outcome::Signal(9)).has(&dismissed(StopKind::Kill));
+}
+
+#[test]
+fn facts_about_items_stand_in_their_order_also_around_one_that_was_stopped() {
+    let mut story = Story::with(1, parts(vec![crewed(3, 3, |node| node.rules.idle = Some(Span::from_secs(1)))]));
+    story.tell(Input::Silent { attempt: at(1, 1) }).answered(&[(0, 3)]);
+    let is_stopped = |it: &Event| matches!(it, Event::ShardFinished { attempt, .. } if *attempt == at(1, 1));
+    let is_first = |it: &Event| matches!(it, Event::ShardsFinished { first: 0, .. });
+    assert_eq!(story.last.iter().position(is_stopped), Some(1), "{:#?}", story.last);
+    assert_eq!(story.last.iter().position(is_first), Some(0), "{:#?}", story.last);
+}
+
+#[test]
+fn workers_that_are_killed_have_all_the_time_to_go_that_a_kill_gives() {
+    let mut story = Story::with(1, parts(vec![crewed(3, 1, |node| node.rules.grace = Span::ZERO)]));
+    story.cancel(CancelLevel::Stop).done(0, 1, Outcome::Signal(15)).has(&dismissed(StopKind::Terminate));
+    story.wait(limits::KILL_WAIT_MS / 2).cancel(CancelLevel::Kill).has(&dismissed(StopKind::Kill));
+    story.wait(limits::KILL_WAIT_MS - 1).then(&[]).wait(1).has(&Event::CrewGone { node: n(0) });
+}
