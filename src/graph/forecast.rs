@@ -4,6 +4,8 @@
 //! what history says. `draw` prints it, `report` compares a run with it. Every sum saturates: a bound that
 //! is too large to count is shown as ten years, never as a small number.
 
+use std::collections::BTreeSet;
+
 use std::collections::BTreeMap;
 
 use super::model::{Graph, Phase};
@@ -32,6 +34,8 @@ pub struct Planned {
 pub struct Schedule {
     /// The nodes in the order of their starts.
     pub starts: Vec<Planned>,
+    /// Nodes whose `if` is false.
+    pub skipped: Vec<NodeIx>,
 }
 
 /// What history says of one attempt of a node.
@@ -118,6 +122,9 @@ pub struct Forecast {
     pub foreseen: u32,
     /// Selected nodes.
     pub selected: u32,
+    /// Nodes that no run with these inputs starts: their `if` is false, and reads nothing that a run brings. None without
+    /// a rehearsal.
+    pub skipped: Option<BTreeSet<NodeIx>>,
     /// How long earlier runs let expect the whole run to take, and how many they are; set by who has imagined runs.
     pub range: Option<Expected>,
     /// Changes of the number of stages at work: from this moment on, so many. Empty without a schedule.
@@ -135,7 +142,7 @@ impl Forecast {
         let critical = path::critical(graph, schedule, &mut stages);
         let selected = || graph.stages().filter(|(_, node)| node.selected);
         // A handler of a failure that is not expected takes no time, and so does what has nothing to do.
-        let starts: Option<std::collections::BTreeSet<NodeIx>> =
+        let starts: Option<BTreeSet<NodeIx>> =
             schedule.map(|schedule| schedule.starts.iter().map(|planned| planned.node).collect());
         let is_played = |ix: &NodeIx| starts.as_ref().is_none_or(|starts| starts.contains(ix));
         let foreseen = || {
@@ -155,6 +162,7 @@ impl Forecast {
             known: count(foreseen().filter(|(ix, _)| stages[*ix].expected.is_some()).count()),
             foreseen: count(foreseen().count()),
             selected: count(selected().count()),
+            skipped: schedule.map(|schedule| skipped(graph, schedule)),
             range: None,
             profile: schedule.map(|plan| profile(foreground(graph, plan))).unwrap_or_default(),
             contended: contended(graph, &waves, &closing),
@@ -216,6 +224,16 @@ struct Phases {
 /// What a schedule has before the verdict.
 fn foreground<'a>(graph: &'a Graph, schedule: &'a Schedule) -> impl Iterator<Item = &'a Planned> {
     schedule.starts.iter().filter(|start| graph.nodes[start.node].phase != Phase::Background)
+}
+
+/// Of what the rehearsal skipped, the nodes with conditions that no run can change.
+fn skipped(graph: &Graph, schedule: &Schedule) -> BTreeSet<NodeIx> {
+    let is_fixed = |text: &str| {
+        let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        !words.any(|word| word == "needs" || word == "run")
+    };
+    let is_known = |ix: &NodeIx| graph.nodes[*ix].conditions.iter().all(|condition| is_fixed(&condition.text));
+    schedule.skipped.iter().copied().filter(is_known).collect()
 }
 
 /// Depth of each node: 0 without needs, else 1 + the deepest selected need of the same phase. An unselected

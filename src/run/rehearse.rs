@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::core::Core;
-use super::event::{Answer, Attempt, Began, Event, Outcome, ShardResult};
+use super::event::{Answer, Attempt, Began, Event, Outcome, ShardResult, SkipReason};
 use super::input::Input;
 use crate::base::{IdVec, Millis, NodeIx, Span};
 use crate::graph::Graph;
@@ -34,6 +34,7 @@ struct Play {
     sent: u64,
     times: IdVec<NodeIx, Option<(Millis, Millis)>>,
     order: Vec<NodeIx>,
+    skipped: Vec<NodeIx>,
 }
 
 impl Play {
@@ -45,6 +46,7 @@ impl Play {
             sent: 0,
             times: IdVec::filled(None, graph.nodes.len()),
             order: Vec::new(),
+            skipped: Vec::new(),
         }
     }
 
@@ -71,6 +73,7 @@ impl Play {
                 let (node, shard, kind) = (*node, *shard, *kind);
                 self.send(at, Input::Checked { node, shard, kind, answer: Answer::No });
             }
+            Event::NodeSkipped { node, why: SkipReason::Condition } => self.skipped.push(*node),
             Event::NodeFinished { node, .. } => {
                 // A stage without items ends without a start.
                 self.begin(*node, at);
@@ -115,6 +118,6 @@ impl Play {
             let (at, end) = self.times[node].expect("every stage of the order has begun");
             Planned { node, at: span(at), end: span(end) }
         };
-        Schedule { starts: self.order.iter().map(|&node| plan(node)).collect() }
+        Schedule { starts: self.order.iter().map(|&node| plan(node)).collect(), skipped: self.skipped }
     }
 }

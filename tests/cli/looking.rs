@@ -182,3 +182,20 @@ fn logs_of_a_word_that_means_two_things_are_refused() {
     stage.engine(&["run", "plan.yaml"]).expect(0);
     assert_eq!(stage.engine(&["logs", "build"]).expect(0).stdout, "built\n");
 }
+
+#[test]
+fn a_stage_whose_condition_is_false_already_is_said_to_be_skipped() {
+    let project = Project::with_plan(
+        "version: 1\ninputs: {to: {type: string, default: staging}}\nstages:\n  \
+         ask: {if: inputs.to == 'production', uses: approval, timeout: 1h}\n  ship: {needs: [ask], run: 'true', timeout: 1m}\n",
+    );
+    let said = "if inputs.to == 'production' · will be skipped: that is false";
+    let plan = |args: &[&str]| {
+        let text = project.engine(&[&["plan", "plan.yaml"], args].concat()).expect(0).stdout;
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(plan(&[]).contains(said), "{}", plan(&[]));
+    assert!(!plan(&["--set", "to=production"]).contains("skipped"));
+    let run = project.engine(&["run", "plan.yaml"]).expect(0).stdout;
+    assert!(run.contains("skipped  ask"), "{run}");
+}

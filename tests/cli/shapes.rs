@@ -31,6 +31,16 @@ fn keys(value: &Value, out: &mut BTreeSet<String>) {
     }
 }
 
+/// Pools, a condition that is false before anything runs, and one that a run decides.
+const POOLS: &str = r#"version: 1
+pools: {database: 2}
+stages:
+  build: {pools: [database], run: "echo n=1 >> $ENGINE_OUTPUT", outputs: {n: int}, rollback: none}
+  ask: {if: "inputs.to == 'production'", needs: [build], uses: approval}
+  mend: {if: needs.build.state == 'failed', needs: [build], run: "true"}
+inputs: {to: {type: string, default: staging}}
+"#;
+
 #[track_caller]
 fn told(project: &Project, status: i32, line: &str) -> Vec<Value> {
     let words: Vec<&str> = line.split(' ').collect();
@@ -67,6 +77,19 @@ fn every_verb_prints_what_is_documented() {
     told(&project, 0, "diff b1 g1 --json");
     let verified = told(&project, 0, "verify g1 --json").remove(0);
     assert_eq!(verified["whole"], true);
+    told(&project, 0, "verify g1 --deep --json");
+    told(&project, 0, "graph g1 --format json");
+    project.write("pools.yaml", POOLS);
+    told(&project, 0, "graph pools.yaml --format json");
+    for line in ["plan pools.yaml --json", "run pools.yaml -n --output json"] {
+        let plan = told(&project, 0, line).remove(0);
+        let of =
+            |key: &str| plan["nodes"].as_array().expect("nodes").iter().map(|node| node[key].clone()).collect();
+        let skipped: Vec<Value> = of("skipped");
+        assert_eq!(skipped, [false, true, false], "{line}: what is false before the run, and only that");
+    }
+    project.write("wrong.yaml", "version: 1\nversion: 1\nstages: {a: {run: x, needs: [b]}}\n");
+    told(&project, 3, "check wrong.yaml --format json");
     told(&project, 0, "gc -n --keep 0 --younger 1s --json");
     told(&project, 0, "doctor --json");
     let logs = told(&project, 0, "logs b1 --json");

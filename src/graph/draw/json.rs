@@ -64,6 +64,7 @@ fn node(subject: Subject, ix: NodeIx) -> Value {
         "does": words::work(subject.graph, ix),
         "is_approval": node.rules.is_approval,
         "if": node.conditions.iter().map(|condition| &*condition.text).collect::<Vec<_>>(),
+        "skipped": subject.forecast.skipped.as_ref().map(|skipped| skipped.contains(&ix)),
         "shards": node.rules.shards,
         "attempts": seen.attempts_each,
         "timeout_ms": node.rules.timeout.map(Span::ms),

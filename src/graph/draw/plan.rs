@@ -229,7 +229,14 @@ impl Out<'_> {
         }
         let pools = rules.pools.iter().map(|&(pool, weight)| (&graph.pools[pool], weight));
         facts.extend(pools.map(|(pool, weight)| format!("pool {} {weight}/{}", pool.name, pool.capacity)));
+        let is_skipped = |ix: &NodeIx| forecast.skipped.as_ref().is_some_and(|skipped| skipped.contains(ix));
+        let skipped = row.nodes.iter().filter(|ix| is_skipped(ix)).count();
         facts.extend(node.conditions.iter().map(|condition| format!("if {}", condition.text)));
+        facts.extend(match skipped {
+            0 => None,
+            all if all == row.nodes.len() => Some("will be skipped: that is false".to_owned()),
+            some => Some(format!("{some} of {} will be skipped", row.nodes.len())),
+        });
         for (is, word) in [
             (rules.allow_failure != crate::plan::model::AllowFailure::No, "may fail"),
             (!rules.idempotent, "not idempotent"),

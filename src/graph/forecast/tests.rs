@@ -154,7 +154,8 @@ fn the_profile_follows_the_schedule() {
     let graph = graph(diamond());
     let at =
         |node, at, end| Planned { node: NodeIx::new(node), at: Span::from_secs(at), end: Span::from_secs(end) };
-    let schedule = Schedule { starts: vec![at(0, 0, 1), at(1, 1, 6), at(2, 1, 3), at(3, 6, 7)] };
+    let schedule =
+        Schedule { starts: vec![at(0, 0, 1), at(1, 1, 6), at(2, 1, 3), at(3, 6, 7)], ..Schedule::default() };
     let seen = Forecast::of(&graph, Some(&schedule), &|_| None);
     let steps: Vec<(u64, u32)> = seen.profile.iter().map(|&(at, busy)| (at.ms() / 1000, busy)).collect();
     assert_eq!(steps, [(0, 1), (1, 2), (3, 1), (6, 1), (7, 0)]);

@@ -9,7 +9,8 @@ fn at_hand(ix: NodeIx) -> Option<Expected> {
 fn text(graph: &Graph, style: &Style) -> String {
     let planned =
         |(at, ix): (u64, NodeIx)| Planned { node: ix, at: Span::from_secs(at), end: Span::from_secs(at + 3) };
-    let schedule = Schedule { starts: (0..).zip(graph.nodes.indexes()).map(planned).collect() };
+    let schedule =
+        Schedule { starts: (0..).zip(graph.nodes.indexes()).map(planned).collect(), ..Schedule::default() };
     let forecast = Forecast::of(graph, Some(&schedule), &at_hand);
     let inputs = [("environment".to_owned(), "production".to_owned()), ("tag".to_owned(), "v1.2.3".to_owned())];
     let heading = Heading { description: Some("Build, migrate and roll out the shop"), inputs: &inputs };
