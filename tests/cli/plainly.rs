@@ -26,6 +26,10 @@ fn command_lines_that_make_no_sense() {
             "plan",
             "runs",
             "check long.yaml",
+            "approve",
+            "reject",
+            "attest -a docs=yes",
+            "resolve --as success",
         ]
     ));
     assert!(!project.has(".engine"), "nothing may be left of a refused run");
