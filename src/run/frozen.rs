@@ -39,7 +39,7 @@ impl RunState {
         }
         let items = texts(&value, *is_json)?;
         if !is_json {
-            check_lines(&items).map_err(|message| format!("{message}; write `items-format: json`"))?;
+            check_lines(&items).map_err(|(_, message)| format!("{message}; write `items-format: json`"))?;
         }
         let bytes: usize = items.iter().map(|item| item.len()).sum();
         if bytes > limits::MAX_LATE_ITEM_BYTES {

@@ -9,6 +9,7 @@ use super::settings::place;
 use crate::base::{Span, limits};
 use crate::graph::model::{Items, Split};
 use crate::plan::model::{self, Shards, Size};
+use crate::plan::tree::Kind;
 use crate::plan::{Diagnostic, Place};
 use crate::render::{Value, text_of};
 
@@ -63,7 +64,7 @@ impl Builder<'_> {
         };
         split.items = items.count();
         self.check_count(&items, source, split.is_dynamic());
-        self.check_items(&items, shards.at);
+        self.check_items(&items, shards);
         (items, split)
     }
 
@@ -167,9 +168,18 @@ impl Builder<'_> {
     }
 
     /// An item is one line of the shard's file.
-    fn check_items(&mut self, items: &Items, at: Place) {
+    fn check_items(&mut self, items: &Items, shards: &Shards) {
         let Items::List { items, is_json: false, .. } = items else { return };
-        if let Err(message) = check_lines(items) {
+        if let Err((odd, message)) = check_lines(items) {
+            let at = match &shards.items {
+                model::Items::List(tree) => match &tree.kind {
+                    Kind::List(written) => written.get(odd).map_or(tree.at, |item| item.at),
+                    _ => tree.at,
+                },
+                model::Items::File(tree) | model::Items::From(tree) => tree.at,
+                model::Items::Glob(pattern) => pattern.at,
+                model::Items::Range(_) => shards.at,
+            };
             let help = "write `items-format: json`: then each line of the shard's file is one item as JSON";
             self.report.push(Diagnostic::error("plan::bad-item", at, message).help(help));
         }
@@ -218,13 +228,13 @@ pub(crate) fn texts(value: &Value, is_json: bool) -> Result<Vec<Box<str>>, Strin
 /// Refuses items that are more than a line.
 ///
 /// # Errors
-/// A sentence that names the first one.
-pub(crate) fn check_lines(items: &[Box<str>]) -> Result<(), String> {
+/// The place of the first one, and a sentence that names it.
+pub(crate) fn check_lines(items: &[Box<str>]) -> Result<(), (usize, String)> {
     match items.iter().position(|item| item.contains(['\n', '\0'])) {
         None => Ok(()),
         Some(at) => {
             let start: String = items[at].chars().take(60).collect();
-            Err(format!("item {at} holds a newline or NUL: {start:?}"))
+            Err((at, format!("item {at} holds a newline or NUL: {start:?}")))
         }
     }
 }
