@@ -47,12 +47,12 @@ pub(super) fn decide(args: &DecideArgs, approved: bool, settings: &Settings) -> 
     let allowed = |graph: &Graph, state: &RunState| {
         let node = open(graph, state, &stage)?;
         about(&stage, subject.as_deref(), graph)?;
-        if approved && !graph.nodes[node].rules.consent.items.is_empty() {
+        if approved && !graph.nodes[node].rules.consent().items.is_empty() {
             let fault = Fault::new(Exit::Usage, format!("`{stage}` is a checklist: each item wants an answer"));
             return Err(fault.help(hint::attest(
                 dir.id().as_str(),
                 &stage,
-                &graph.nodes[node].rules.consent.items,
+                &graph.nodes[node].rules.consent().items,
             )));
         }
         if approved {
@@ -76,7 +76,7 @@ pub(super) fn attest(args: &AttestArgs, settings: &Settings) -> Answer {
     let read = find::read(dir.clone())?;
     let graph = Arc::clone(read.state().graph());
     let node = open(&graph, read.state(), &stage)?;
-    let items = &graph.nodes[node].rules.consent.items;
+    let items = &graph.nodes[node].rules.consent().items;
     if items.is_empty() {
         let fault = Fault::new(Exit::Usage, format!("`{stage}` has no items: it wants a yes or a no"));
         return Err(fault.help(hint::approve(dir.id().as_str(), &stage)));

@@ -61,7 +61,7 @@ pub(super) fn look(read: &Read, settings: &Settings) -> Result<Edited, Fault> {
     graph.expect_work(|node, graph| {
         let before = recorded.find(&graph.nodes[node].id)?;
         let is_same = recorded.definition(before) == graph.definition(node);
-        recorded.nodes[before].rules.work.filter(|_| is_same)
+        recorded.nodes[before].rules.work.as_deref().copied().filter(|_| is_same)
     });
     graph.expect(|node, graph| recorded.nodes[recorded.find(&graph.nodes[node].id)?].rules.usual);
     let unkept = retire(&mut compiled, read).err();

@@ -1,37 +1,65 @@
 //! Files tickets: of a live run as they are raised, of an old one whatever a dead engine left unfiled.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::fault::Fault;
 use super::logs::Stored;
 use super::{find, print};
 use crate::base::{Millis, RunId, limits};
+use crate::driver::begin::Read;
+use crate::driver::compile::Compiled;
+use crate::graph::Graph;
 use crate::journal::tickets::{Finding, Tickets};
-use crate::journal::{self, RunDir, StateDir};
+use crate::journal::{self, RunDir, StateDir, Step};
 use crate::report::view::Raised;
 use crate::report::{Logs, Observer, Summary, View, clean, hint, words};
 use crate::run::Attempt;
 use crate::run::event::{CaseKind, Event};
 
 /// Files the tickets of a live run. What a stage printed is in the stored log a beat after its end, so that is when
-/// its ticket is written.
+/// its ticket is written. Most runs raise nothing: what tickets are made from is read back from the record when the first
+/// one is raised, and kept from then on.
 pub(super) struct Clerk {
     tickets: Tickets,
     dir: RunDir,
-    view: View,
-    logs: Stored,
-    /// How many of the view's tickets are filed.
-    filed: usize,
+    /// The versions of the plan, the first one first.
+    graphs: Vec<Arc<Graph>>,
+    papers: Option<Papers>,
+    /// The last record that was heard of.
+    seq: u64,
+    /// Up to which record an earlier engine has filed.
+    until: u64,
     /// Something could not be filed; it was said, and is tried again by whoever comes next.
     has_failed: bool,
 }
 
+/// What tickets are made from.
+struct Papers {
+    view: View,
+    logs: Stored,
+    /// How many of the view's tickets are filed.
+    filed: usize,
+}
+
 impl Clerk {
-    /// `view` is the run so far: what it raised and nobody filed is filed with what comes.
-    pub(super) fn new(state: &StateDir, dir: RunDir, view: View, logs: Stored) -> Self {
-        let until = Tickets::filed(&dir);
-        let filed = view.tickets().iter().take_while(|raised| raised.seq <= until).count();
-        Self { tickets: Tickets::new(state), dir, view, logs, filed, has_failed: false }
+    /// Of a run that begins.
+    pub(super) fn new(state: &StateDir, dir: RunDir, graph: Arc<Graph>) -> Self {
+        let graphs = vec![graph];
+        Self { tickets: Tickets::new(state), dir, graphs, papers: None, seq: 0, until: 0, has_failed: false }
+    }
+
+    /// Of a run that goes on, by an edited plan if there is one, and looks like `view`: what it raised and nobody filed is
+    /// filed with what comes.
+    pub(super) fn resume(state: &StateDir, read: &Read, edited: Option<&Compiled>, view: &View) -> Self {
+        // As they were written: what cells were given is in the record.
+        let graphs = read.graphs.iter().chain(edited.map(|it| &it.graph)).cloned().collect();
+        let until = Tickets::filed(&read.dir);
+        let is_owed = view.tickets().iter().any(|raised| raised.seq > until);
+        let papers = is_owed.then(|| Papers::new(view.clone(), Stored::new(read), until));
+        let (tickets, dir) = (Tickets::new(state), read.dir.clone());
+        Self { tickets, dir, graphs, papers, seq: view.seq(), until, has_failed: false }
     }
 
     /// Beside these.
@@ -40,22 +68,65 @@ impl Clerk {
         others
     }
 
+    /// Reads back what was recorded so far.
+    fn sit_down(&mut self) {
+        match Papers::read(&self.dir, self.graphs.clone(), (self.seq, self.until)) {
+            Ok(papers) => self.papers = Some(papers),
+            Err(why) => self.explain(&why),
+        }
+    }
+
     fn catch_up(&mut self) {
-        while let Some(raised) = self.view.tickets().get(self.filed) {
-            self.filed += 1;
-            let Some(found) = finding(&self.view, raised, &self.logs) else { continue };
-            let Err(error) = self.tickets.file(&found) else { continue };
-            if !std::mem::replace(&mut self.has_failed, true) {
-                let help = hint::tickets();
-                print::note(&format!(
-                    "warning: a ticket could not be written: {error}\n  it is not lost; once that is mended: {help}"
-                ));
+        let Some(papers) = &mut self.papers else { return };
+        let mut failed = None;
+        while let Some(raised) = papers.view.tickets().get(papers.filed) {
+            papers.filed += 1;
+            let Some(found) = finding(&papers.view, raised, &papers.logs) else { continue };
+            if let Err(error) = self.tickets.file(&found) {
+                failed.get_or_insert(error);
             }
+        }
+        if let Some(error) = failed {
+            self.explain(&error.to_string());
+        }
+    }
+
+    /// Says once why tickets are missing.
+    fn explain(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.has_failed, true) {
+            let help = hint::tickets();
+            print::note(&format!(
+                "warning: a ticket could not be written: {why}\n  it is not lost; once that is mended: {help}"
+            ));
         }
     }
 }
 
-impl Observer for Clerk {
+impl Papers {
+    /// Tickets up to record `until` were filed by others.
+    fn new(view: View, logs: Stored, until: u64) -> Self {
+        let filed = view.tickets().iter().take_while(|raised| raised.seq <= until).count();
+        Self { view, logs, filed }
+    }
+
+    /// A run's record up to `last`, which is on the disk.
+    fn read(dir: &RunDir, graphs: Vec<Arc<Graph>>, (last, until): (u64, u64)) -> Result<Self, String> {
+        let mut papers = Self::new(View::new(graphs), Stored::empty(dir.clone()), 0);
+        let mut reader = journal::Reader::open(dir).map_err(|error| error.to_string())?;
+        while papers.view.seq() < last {
+            let mut each = |seq, at, event| {
+                if seq <= last {
+                    papers.record(seq, at, &event);
+                }
+            };
+            let step = reader.next_frame(&mut each).map_err(|error| error.to_string())?;
+            if let Step::End(_) = step {
+                return Err(format!("the journal ends before record {last}"));
+            }
+        }
+        Ok(Self::new(papers.view, papers.logs, until))
+    }
+
     fn record(&mut self, seq: u64, at: Millis, event: &Event) {
         let before = matches!(event, Event::PlanChanged { .. }).then(|| self.view.graph().clone());
         self.view.record(seq, at, event);
@@ -63,6 +134,17 @@ impl Observer for Clerk {
             self.logs.renumber(&before, self.view.graph());
         }
         self.logs.record(event);
+    }
+}
+
+impl Observer for Clerk {
+    fn record(&mut self, seq: u64, at: Millis, event: &Event) {
+        self.seq = seq;
+        match &mut self.papers {
+            Some(papers) => papers.record(seq, at, event),
+            None if matches!(event, Event::TicketRaised { .. }) => self.sit_down(),
+            None => {}
+        }
     }
 
     fn output(&mut self, _: Attempt, _: &[u8]) {}
@@ -83,7 +165,7 @@ impl Observer for Clerk {
         self.catch_up();
         if !self.has_failed {
             // Without the note they are only looked at again.
-            let _ = Tickets::note_filed(&self.dir, self.view.seq());
+            let _ = Tickets::note_filed(&self.dir, self.seq);
         }
     }
 }

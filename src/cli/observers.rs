@@ -48,25 +48,51 @@ impl Wanted {
 pub(super) fn choose(
     wanted: Wanted,
     settings: &Settings,
-    view: &View,
+    view: View,
     compiled: &Compiled,
     is_attended: bool,
 ) -> Chosen {
+    // What goes to standard output comes behind the console's last word; files wait for no terminal.
+    let (printed, filed): (Vec<_>, Vec<_>) =
+        wanted.reports.into_iter().partition(|report| matches!(report, Report::Summary(None)));
+    let written = |wanted| Reports { view: view.clone(), tails: Tails::default(), wanted };
+    let printed = (!printed.is_empty()).then(|| written(printed));
+    let mut others: Vec<Box<dyn Observer + Send>> = Vec::new();
+    if let Some((path, file)) = wanted.events {
+        let out = BufWriter::new(Voiced::new(file, Some(path)));
+        others.push(Box::new(events::Lines::new(view.clone(), out)));
+    }
+    if !filed.is_empty() {
+        others.push(Box::new(written(filed)));
+    }
     let look = Look { colour: settings.color, output: !settings.quiet };
-    let out = || Voiced::new(std::io::stdout(), None);
     let kind = kind(wanted.output, settings);
     let asks = is_attended && matches!(kind, Kind::Tty);
-    let console: Box<dyn Observer + Send> = match kind {
+    // A view of many stages is large: the last who wants one gets the one that is there.
+    let console = console(kind, (look, asks), (view, compiled), &wanted.token);
+    let mut observers = vec![match printed {
+        Some(printed) => Box::new(Behind(console, printed)),
+        None => console,
+    }];
+    observers.append(&mut others);
+    Chosen { observers, asks }
+}
+
+/// The console that shows the run to whoever started it.
+fn console(
+    kind: Kind,
+    (look, asks): (Look, bool),
+    (view, compiled): (View, &Compiled),
+    token: &str,
+) -> Box<dyn Observer + Send> {
+    let out = Voiced::new(std::io::stdout(), None);
+    match kind {
         Kind::Tty => {
-            let tty = Tty::new(
-                view.clone(),
-                out(),
-                look,
-                Box::new(|| Tty::<std::io::Stdout>::size_of(std::io::stdout())),
-            );
+            let size = Box::new(|| Tty::<std::io::Stdout>::size_of(std::io::stdout()));
+            let tty = Tty::new(view, out, look, size);
             Box::new(tty.asking(asks).in_zone(jiff::tz::TimeZone::system()))
         }
-        Kind::Plain => Box::new(Plain::new(view.clone(), out(), look)),
+        Kind::Plain => Box::new(Plain::new(view, out, look)),
         Kind::GitHub => {
             let lines: BTreeMap<_, _> = compiled
                 .graph
@@ -77,26 +103,12 @@ pub(super) fn choose(
                     (ix, (compiled.sources.file(node.place.file).path.clone(), line))
                 })
                 .collect();
-            Box::new(GitHub::new(view.clone(), out(), look, &wanted.token, lines))
+            Box::new(GitHub::new(view, out, look, token, lines))
         }
-        Kind::GitLab => Box::new(GitLab::new(view.clone(), out(), look)),
-        Kind::Json => Box::new(events::Lines::new(view.clone(), out())),
-        Kind::Quiet => Box::new(Quiet::new(view.clone(), out(), look)),
-    };
-    // What goes to standard output comes behind the console's last word; files wait for no terminal.
-    let (printed, filed): (Vec<_>, Vec<_>) =
-        wanted.reports.into_iter().partition(|report| matches!(report, Report::Summary(None)));
-    let written = |wanted| Reports { view: view.clone(), tails: Tails::default(), wanted };
-    let mut observers =
-        vec![if printed.is_empty() { console } else { Box::new(Behind(console, written(printed))) }];
-    if let Some((path, file)) = wanted.events {
-        let out = BufWriter::new(Voiced::new(file, Some(path)));
-        observers.push(Box::new(events::Lines::new(view.clone(), out)));
+        Kind::GitLab => Box::new(GitLab::new(view, out, look)),
+        Kind::Json => Box::new(events::Lines::new(view, out)),
+        Kind::Quiet => Box::new(Quiet::new(view, out, look)),
     }
-    if !filed.is_empty() {
-        observers.push(Box::new(written(filed)));
-    }
-    Chosen { observers, asks }
 }
 
 /// A writer that says once why nothing more gets there. A reader of standard output who went away has seen all that
@@ -166,6 +178,7 @@ impl Observer for Behind {
 }
 
 /// Which console.
+#[derive(Clone, Copy)]
 enum Kind {
     Tty,
     Plain,

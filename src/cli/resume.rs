@@ -9,7 +9,6 @@ use super::clerk::Clerk;
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::forecast::{self, Past};
-use super::logs::Stored;
 use super::observers::Wanted;
 use super::settings::{self, Settings};
 use super::timebox::TimeBox;
@@ -55,9 +54,10 @@ pub(super) fn go_on(
     }
     let past = recorded.path().map(|path| Past::beside(&state, path, &run_id)).unwrap_or_default();
     let read = recorded.compile(&past.expected())?;
-    // Each goes through all that was recorded, and none needs another.
-    let seen = || (View::replay(read.graphs.clone(), find::records(&read)), Stored::new(&read));
-    let (_, (mut view, stored)) = rayon::join(|| read.state(), seen);
+    drop(past);
+    // Each goes through all that was recorded, and neither needs the other.
+    let seen = || View::replay(read.graphs.clone(), find::records(&read));
+    let (_, mut view) = rayon::join(|| read.state(), seen);
     tell_findings(tail, &begin::sweep(&read)?);
     let settings = &at_its_place(&read, settings)?;
     let person = settings::person();
@@ -87,8 +87,8 @@ pub(super) fn go_on(
     }
     forecast::tell(&mut view);
     let is_attended = run::is_attended(&args.show);
-    let chosen = observers::choose(wanted, settings, &view, compiled, is_attended);
-    let clerk = Clerk::new(&state, read.dir.clone(), view, stored);
+    let clerk = Clerk::resume(&state, &read, orders.change.as_deref(), &view);
+    let chosen = observers::choose(wanted, settings, view, compiled, is_attended);
     let (mut owned, mut first) = begin::resume(ownership, read, &orders, surroundings)?;
     first.extend(owned.entrust(&given, secrets));
     let manners = Manners {

@@ -8,7 +8,6 @@ use super::clerk::Clerk;
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::forecast::{self, Past};
-use super::logs::Stored;
 use super::observers::Wanted;
 use super::preview::{self, Preview};
 use super::settings::{self, Settings};
@@ -66,6 +65,8 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     if break_glass.is_none() {
         check_freeze(&compiled.graph)?;
     }
+    // What earlier runs of many stages took is large, and the graph has what counts of it.
+    drop(past);
     let launch = Launch {
         run_id: args.run_id.as_deref(),
         key,
@@ -140,7 +141,7 @@ fn check_freeze(graph: &Graph) -> Result<(), Fault> {
 
 /// Whether some approval does not count the author.
 fn asks_for_author(graph: &Graph) -> bool {
-    graph.nodes.iter().any(|node| node.rules.consent.terms().not_author)
+    graph.nodes.iter().any(|node| node.rules.consent().terms().not_author)
 }
 
 /// Begins a run of a compiled plan and works on it.
@@ -183,8 +184,8 @@ pub(super) fn launch(
     let mut view = View::new(vec![Arc::clone(&compiled.graph)]);
     forecast::tell(&mut view);
     let is_attended = is_attended(launch.show);
-    let chosen = observers::choose(wanted, settings, &view, compiled, is_attended);
-    let clerk = Clerk::new(&state, owned.dir.clone(), view, Stored::empty(owned.dir.clone()));
+    let chosen = observers::choose(wanted, settings, view, compiled, is_attended);
+    let clerk = Clerk::new(&state, owned.dir.clone(), Arc::clone(&compiled.graph));
     let manners = Manners {
         is_attended,
         prompts: is_attended && !chosen.asks,

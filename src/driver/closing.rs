@@ -46,15 +46,17 @@ impl Live {
     pub async fn close(self, ending: &Ending, last: LastWords<'_>, news: &mut UnboundedReceiver<News>) -> Closed {
         let LastWords { exit, mut notes, meanwhile } = last;
         let mut meanwhile = Some(meanwhile);
-        let Self { local, writer, audience, mut desk, mut ladder, .. } = self;
+        let Self { core, local, writer, audience, mut desk, mut ladder, .. } = self;
         self.captured.release_all();
         if let Some(secrets) = &self.secrets {
             secrets.leave();
         }
         let haste = local.haste();
-        if self.core.state().cancel().is_some_and(|(level, _)| level >= CancelLevel::Kill) {
+        if core.state().cancel().is_some_and(|(level, _)| level >= CancelLevel::Kill) {
             haste.make();
         }
+        // Nothing more is decided, and what is left to do may take as much room.
+        drop(core);
         let mut has_left = matches!(ending, Ending::Left(_));
         let mut is_hurried = self.is_hurried;
         let has_services = local.has_services();

@@ -85,7 +85,7 @@ impl Desk {
     /// Whether `--yes` is an answer. It bypasses no policy, and it has looked at no checklist.
     fn may_say_yes(&self, node: NodeIx, state: &RunState) -> bool {
         let rules = &state.graph().nodes[node].rules;
-        let is_plain = rules.is_approval && rules.consent.items.is_empty() && !state.is_demanded(node);
+        let is_plain = rules.is_approval && rules.consent().items.is_empty() && !state.is_demanded(node);
         self.says_yes && is_plain && state.may_agree(node, &self.person).is_ok()
     }
 
@@ -105,7 +105,7 @@ impl Desk {
     fn ask(&mut self, node: NodeIx, state: &RunState) {
         let it = &state.graph().nodes[node];
         // Who may not say yes, has a list to go through, or must sign, is not asked for one word.
-        let is_plain = it.rules.consent.items.is_empty() && state.signers(node).is_empty();
+        let is_plain = it.rules.consent().items.is_empty() && state.signers(node).is_empty();
         let is_asked = is_plain && state.may_agree(node, &self.person).is_ok();
         if self.asked.is_some() || !is_asked {
             return;

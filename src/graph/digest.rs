@@ -206,7 +206,7 @@ fn of_approval(
     rules: &Rules,
     fields: &mut Fields<'_, impl FnMut(&'static str, &str)>,
 ) {
-    let consent = &rules.consent;
+    let consent = rules.consent();
     fields.say("uses", if items.is_empty() { "approval" } else { "attest" });
     fields.say("prompt", prompt.unwrap_or_default());
     // Only where it is said, so that what is known of other stages stays known.
@@ -359,7 +359,7 @@ fn has_templates(body: &Node) -> bool {
         Work::Approval { prompt, items } => prompt.as_deref().is_some_and(is) || items.iter().any(|item| is(item)),
         Work::Process(process) => {
             argv(&process.command)
-                || process.done_if.as_ref().is_some_and(argv)
+                || process.done_if.as_deref().is_some_and(argv)
                 || process.env.iter().any(|(_, value)| is(value))
                 || process.cwd.as_deref().is_some_and(is)
         }

@@ -345,9 +345,9 @@ pub struct Process {
     /// Globs of artifacts, relative to `cwd`.
     pub artifacts: Vec<Box<str>>,
     /// `cache`.
-    pub cache: Option<Cache>,
+    pub cache: Option<Box<Cache>>,
     /// `done-if`.
-    pub done_if: Option<Command>,
+    pub done_if: Option<Box<Command>>,
     /// `lifetime`.
     pub lifetime: Lifetime,
     /// The items of its shards; none for an unsharded stage.

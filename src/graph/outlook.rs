@@ -119,7 +119,7 @@ impl Graph {
     pub fn expect_work(&mut self, mut said: impl FnMut(NodeIx, &Self) -> Option<Workload>) {
         for node in self.nodes.indexes() {
             let work = self.nodes[node].finds_size().then(|| said(node, self)).flatten();
-            self.nodes[node].rules.work = work;
+            self.nodes[node].rules.work = work.map(Box::new);
         }
     }
 
@@ -132,8 +132,8 @@ impl Graph {
             if let Some(usual) = node.rules.usual {
                 let Expected { p50, p95, samples } = usual;
                 write!(text, " {} {} {samples}", p50.ms(), p95.ms()).expect("a text grows");
-                if let Some(work) = node.rules.work {
-                    let Workload { took: Expected { p50, p95, samples }, items } = work;
+                if let Some(work) = &node.rules.work {
+                    let Workload { took: Expected { p50, p95, samples }, items } = **work;
                     write!(text, " {} {} {samples} {items}", p50.ms(), p95.ms()).expect("a text grows");
                 }
             }
@@ -163,7 +163,7 @@ impl Graph {
     /// expected time of one attempt, or its work dealt out evenly where that is known.
     pub fn whole(&self, node: NodeIx) -> Span {
         let rules = &self.nodes[node].rules;
-        if let Some(work) = rules.work {
+        if let Some(work) = &rules.work {
             return Span::from_ms(work.took.p50.ms().div_ceil(u64::from(self.width(node))));
         }
         let rounds = u64::from(rules.shards.div_ceil(self.width(node)));
@@ -190,7 +190,7 @@ impl Node {
 
     /// How many items it has; while an earlier stage has not given them, as many as history lets expect, or none.
     pub fn foreseen_items(&self) -> u64 {
-        match (&self.rules.split, self.rules.work) {
+        match (&self.rules.split, &self.rules.work) {
             (Some(split), Some(work)) if split.is_late => work.items,
             (Some(split), _) => split.items,
             (None, _) => 0,
@@ -214,7 +214,7 @@ impl Node {
 
     /// How long an attempt on the items at `places` is expected to take. The times of neighbours add up to the work.
     pub fn expected(&self, places: &Range<u64>) -> Span {
-        let Some(work) = self.rules.work else { return self.rules.expected };
+        let Some(work) = &self.rules.work else { return self.rules.expected };
         let all = self.foreseen_items().max(1);
         let until = |item: u64| u128::from(work.took.p50.ms()) * u128::from(item.min(all)) / u128::from(all);
         let share = until(places.end).saturating_sub(until(places.start));
@@ -292,11 +292,11 @@ mod tests {
         assert_eq!((graph.nodes[a].rules.usual, graph.is_known(a)), (None, false), "its shards are of any size");
         graph.recall(&text);
         assert_eq!((graph.outlook(), graph.whole(a).ms()), (text.clone(), 251));
-        assert_eq!(graph.nodes[a].rules.work, Some(work));
+        assert_eq!(graph.nodes[a].rules.work.as_deref(), Some(&work));
         // As engines wrote it that kept one run only.
         graph.recall(&text.replace(" 1001 2002 3 200", " 1001"));
         let alone = Expected { p95: work.took.p50, samples: 1, ..work.took };
-        assert_eq!(graph.nodes[a].rules.work, Some(Workload { took: alone, items: 0 }));
+        assert_eq!(graph.nodes[a].rules.work.as_deref(), Some(&Workload { took: alone, items: 0 }));
         assert_eq!(graph.nodes[a].expected(&(0..100)).ms(), 500, "its items are known without");
     }
 

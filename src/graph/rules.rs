@@ -10,8 +10,8 @@ pub struct Rules {
     pub shards: u32,
     /// Whether it waits for a person instead of running something.
     pub is_approval: bool,
-    /// Who must agree, of an approval.
-    pub consent: Consent,
+    /// Who must agree, of an approval that asks for more than one person's yes: see [`Rules::consent`].
+    pub consent: Option<Box<Consent>>,
     /// What a gate that asks by itself waits for a person when it is held; none for other stages.
     pub hold: Option<Span>,
     /// Whether a held gate passes when nobody has decided (`on-expire: continue`).
@@ -46,7 +46,7 @@ pub struct Rules {
     pub usual: Option<super::forecast::Expected>,
     /// What history says that all its items take together, of a stage that finds its size while it runs, or that an earlier
     /// one gives its items: its shards are others in each run, so that `usual` says nothing about how long all of them take.
-    pub work: Option<super::forecast::Workload>,
+    pub work: Option<Box<super::forecast::Workload>>,
     /// The innermost group, an index into `Graph::groups`.
     pub group: Option<u32>,
     /// What its `rollback` says.
@@ -55,6 +55,21 @@ pub struct Rules {
     pub cool_down: Span,
     /// How it is cut and bounded, of a sharded stage.
     pub split: Option<Box<Split>>,
+}
+
+/// What an approval asks for that says nothing of it: one person, whoever that is.
+static PLAIN: Consent = Consent {
+    own: Terms { min: 1, not_operator: false, not_author: false },
+    policy: None,
+    items: Vec::new(),
+    keys: Vec::new(),
+};
+
+impl Rules {
+    /// Who must agree, of an approval.
+    pub fn consent(&self) -> &Consent {
+        self.consent.as_deref().unwrap_or(&PLAIN)
+    }
 }
 
 /// Who must agree before an approval is given.
@@ -234,7 +249,7 @@ impl Default for Rules {
         Self {
             shards: 1,
             is_approval: false,
-            consent: Consent::default(),
+            consent: None,
             hold: None,
             waives_late: false,
             is_hosted: false,

@@ -28,8 +28,8 @@ pub fn attest(run: &str, stage: &str, items: &[Box<str>]) -> String {
 
 /// What answers a question that is open to a person.
 pub fn answer(view: &View, ix: crate::base::NodeIx) -> String {
-    let (run, stage, items) = (view.run_id(), view.id(ix), &view.node(ix).rules.consent.items);
-    let is_signed = !view.node(ix).rules.consent.keys.is_empty() && view.glass().is_none();
+    let (run, stage, items) = (view.run_id(), view.id(ix), &view.node(ix).rules.consent().items);
+    let is_signed = !view.node(ix).rules.consent().keys.is_empty() && view.glass().is_none();
     let yes = if items.is_empty() { approve(run, stage) } else { attest(run, stage, items) };
     if is_signed { format!("{yes} --sign-with FILE") } else { yes }
 }
@@ -53,7 +53,7 @@ pub fn open(view: &View, ix: crate::base::NodeIx) -> Vec<(String, String)> {
         return vec![first(format!("`{id}` has halted: release it to be tried again")), no];
     }
     if rules.hold.is_none() {
-        let what = match (&rules.consent.keys[..], &rules.consent.items[..]) {
+        let what = match (&rules.consent().keys[..], &rules.consent().items[..]) {
             ([], []) => "an approval",
             ([], _) => "its checklist",
             (_, []) => "a signed approval",

@@ -172,7 +172,7 @@ fn stage(view: &View, ix: NodeIx, node: &NodeView, now: Millis) -> Value {
         out["expires"] = json!(utc(node.expires));
         out["approve"] = json!(super::hint::answer(view, ix));
         out["subject"] = json!(view.graph().subject().to_string());
-        out["approvers"] = json!(view.node(ix).rules.consent.terms().min);
+        out["approvers"] = json!(view.node(ix).rules.consent().terms().min);
     }
     if !node.votes.is_empty() {
         out["approvals"] = json!(node.votes);

@@ -86,7 +86,7 @@ fn explain_waiting(view: &View, ix: NodeIx, now: Millis) -> String {
         let rest = node.expires.map(|end| format!(", {} left", words::length(end.since(now))));
         let asked = Some(super::clean::plain(&node.prompt)).filter(|prompt| !prompt.is_empty());
         let asked = asked.map_or_else(String::new, |prompt| format!(": {prompt}"));
-        let min = view.node(ix).rules.consent.terms().min;
+        let min = view.node(ix).rules.consent().terms().min;
         let so_far = if min > 1 { format!(" ({} of {min})", node.votes.len()) } else { String::new() };
         let what = if view.node(ix).rules.is_approval { "an approval" } else { "a person" };
         return format!("waiting for {what}{so_far}{}{asked}", rest.unwrap_or_default());

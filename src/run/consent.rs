@@ -76,7 +76,7 @@ fn is_author(by: &str, author: &str) -> bool {
 impl RunState {
     /// What an approval asks for now.
     pub fn terms(&self, node: NodeIx) -> Terms {
-        let consent = &self.node(node).rules.consent;
+        let consent = self.node(node).rules.consent();
         match self.consents.is_overridden {
             _ if self.thought.is_some() => Terms::default(),
             true => consent.own,
@@ -87,7 +87,7 @@ impl RunState {
     /// Whether the environment's policy asks for this approval, so that nothing may leave it out.
     pub fn is_demanded(&self, node: NodeIx) -> bool {
         let is_on = !self.consents.is_overridden && self.thought.is_none();
-        is_on && self.node(node).rules.consent.policy.is_some()
+        is_on && self.node(node).rules.consent().policy.is_some()
     }
 
     /// Those who have agreed while others have to.
@@ -141,7 +141,7 @@ impl RunState {
     /// keys, or was overridden.
     pub fn signers(&self, node: NodeIx) -> &[(Box<str>, PublicKey)] {
         let is_free = self.is_overridden() || self.thought.is_some() || self.has_asked(node);
-        if is_free { &[] } else { &self.node(node).rules.consent.keys }
+        if is_free { &[] } else { &self.node(node).rules.consent().keys }
     }
 
     /// Whether a yes carries the proof that the policy asks for.
@@ -174,7 +174,7 @@ impl RunState {
 
     /// A person agrees: a vote, and with the last one the decision.
     fn agree(&self, node: NodeIx, vote: Vote, out: &mut Vec<Event>) {
-        let items = &self.node(node).rules.consent.items;
+        let items = &self.node(node).rules.consent().items;
         let is_answered = items.iter().map(|item| &**item).eq(vote.answers.iter().map(|answer| &*answer.item));
         let may_agree = self.may_agree(node, &vote.by).and_then(|()| self.is_proven(node, &vote));
         if may_agree.is_err() || !(is_answered || self.thought.is_some()) {
@@ -286,8 +286,15 @@ impl RunState {
             let said = self.graph().text(node, 0, text, self).unwrap_or_else(|error| format!("({error})"));
             format!("\n- {name}: {said}")
         };
-        let lines: Vec<String> =
-            self.node(node).rules.consent.items.iter().zip(items).map(|(name, text)| line((name, text))).collect();
+        let lines: Vec<String> = self
+            .node(node)
+            .rules
+            .consent()
+            .items
+            .iter()
+            .zip(items)
+            .map(|(name, text)| line((name, text)))
+            .collect();
         lines.concat()
     }
 }

@@ -120,6 +120,30 @@ fn an_engine_killed_behind_a_contained_failure_leaves_one_ticket() {
     assert_eq!(ticket_of(&project, "bad")["count"], 1);
 }
 
+/// Nothing was raised before, and the stage has another number in the edited plan.
+#[test]
+fn the_first_ticket_of_a_resumed_and_edited_run_has_what_its_stage_printed() {
+    let plan = |first: &str, bad: &str| {
+        format!(
+            "version: 1\non-failure: continue\nstages:\n{first}  \
+             slow: {{run: 'read -r _ < gate', idempotent: true}}\n  bad: {{run: '{bad}', needs: [slow]}}\n"
+        )
+    };
+    let project = Project::with_plan(&plan("", "exit 3"));
+    let mut gate = Gate::new(&project, "gate");
+    let live = start_until(&project, "start  slow");
+    live.kill_worker();
+    drop(live.end());
+    gate.open();
+    project.write("plan.yaml", plan("  first: {run: 'true'}\n", "echo about to break; exit 4"));
+    project.engine(&["resume", "--accept-changes"]).expect(1);
+    let ticket = ticket_of(&project, "bad");
+    assert_eq!(
+        (&ticket["count"], &ticket["errors"], &ticket["log"]),
+        (&json!(1), &json!(["failed: exit 4"]), &json!(["about to break"]))
+    );
+}
+
 #[test]
 fn a_folder_that_refuses_costs_a_warning_and_no_ticket() {
     let project = Project::with_plan(PLAN);

@@ -21,8 +21,9 @@ pub(crate) fn strew(seed: u64, graph: &mut Graph) {
         let is_plain = node.selected && node.conditions.is_empty();
         let (own, policy) = (terms(&mut dice), terms(&mut dice));
         if node.rules.is_approval && dice.chance(60) {
-            node.rules.consent.own = own;
-            node.rules.consent.policy = Some(policy).filter(|_| is_plain && dice.chance(40));
+            let consent = node.rules.consent.get_or_insert_default();
+            consent.own = own;
+            consent.policy = Some(policy).filter(|_| is_plain && dice.chance(40));
         }
     }
     if dice.chance(20) {
@@ -81,7 +82,7 @@ impl Consents {
     }
 
     fn terms(&self, graph: &Graph, node: NodeIx) -> Terms {
-        let consent = &graph.nodes[node].rules.consent;
+        let consent = graph.nodes[node].rules.consent();
         if self.is_overridden { consent.own } else { consent.terms() }
     }
 

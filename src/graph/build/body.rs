@@ -288,10 +288,11 @@ impl<'a> Builder<'a> {
         process.outputs = outputs.iter().map(|output| (output.name.value.as_str().into(), output.kind)).collect();
         let artifacts = if own.artifacts.is_empty() { &body.artifacts } else { &own.artifacts };
         process.artifacts = artifacts.iter().map(|glob| glob.value.as_str().into()).collect();
-        process.cache = either(layers, |stage| stage.cache.as_ref()).map(|(cache, _)| Cache {
+        let cache = either(layers, |stage| stage.cache.as_ref()).map(|(cache, _)| Cache {
             sources: cache.sources.iter().map(|glob| glob.value.as_str().into()).collect(),
             env: cache.env.iter().map(|name| name.value.as_str().into()).collect(),
         });
+        process.cache = cache.map(Box::new);
         rules.has_cache = process.cache.is_some();
         if let Some(split) = &mut split {
             split.is_sealed = !process.outputs.is_empty() || !process.artifacts.is_empty();
@@ -301,7 +302,7 @@ impl<'a> Builder<'a> {
         }
         rules.split = split.map(Box::new);
         if let Some((command, cx)) = either(layers, |stage| stage.done_if.as_ref()) {
-            process.done_if = Some(self.command(command, layers, cx, site));
+            process.done_if = Some(Box::new(self.command(command, layers, cx, site)));
             rules.has_done_if = true;
         }
         let lifetime = either(layers, |stage| stage.lifetime.as_ref());

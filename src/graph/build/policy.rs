@@ -21,12 +21,12 @@ impl Builder<'_> {
         layers: &Layers<'_>,
         (site, rules): (Site<'_>, &mut Rules),
     ) -> Work {
-        let items;
-        (rules.consent, items) = self.consent(asked, layers, site);
-        if rules.consent.policy.is_some() {
+        let (consent, items) = self.consent(asked, layers, site);
+        if consent.policy.is_some() {
             // A no to what the policy asks for is no failure that somebody may allow.
             rules.allow_failure = AllowFailure::No;
         }
+        rules.consent = Some(consent).filter(|consent| *consent != Consent::default()).map(Box::new);
         Work::Approval { prompt: prompt.map(|prompt| self.text(prompt, layers.body_cx, layers, site)), items }
     }
 
@@ -99,7 +99,7 @@ impl Builder<'_> {
         if self.request.overrides {
             return;
         }
-        let lost = graph.places().filter(|(_, node)| !node.selected && node.rules.consent.policy.is_some());
+        let lost = graph.places().filter(|(_, node)| !node.selected && node.rules.consent().policy.is_some());
         for (_, node) in lost {
             let message =
                 format!("the selection leaves out `{}`, which the policy of the environment asks for", node.id);

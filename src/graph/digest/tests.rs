@@ -221,7 +221,7 @@ fn approvals(all: &mut Vec<(String, Graph)>) {
             name.to_owned(),
             node(|node| {
                 node.work = work;
-                node.rules.consent = consent;
+                node.rules.consent = Some(Box::new(consent));
             }),
         ));
     };
@@ -257,9 +257,9 @@ fn processes(all: &mut Vec<(String, Graph)>) {
     for shell in shells {
         let name = format!("{shell:?}");
         add(&format!("script of {name}"), process(|it| it.command = script("make\n", shell.clone())));
-        add(&format!("done-if of {name}"), process(|it| it.done_if = Some(script("test -e x", shell))));
+        add(&format!("done-if of {name}"), process(|it| it.done_if = Some(Box::new(script("test -e x", shell)))));
     }
-    add("done-if", process(|it| it.done_if = Some(Command::Argv(boxed(["./is-done"])))));
+    add("done-if", process(|it| it.done_if = Some(Box::new(Command::Argv(boxed(["./is-done"]))))));
     add("env", process(|it| it.env = pairs([("A", "1"), ("B", "{{ inputs.b }}")])));
     add("pass-env", process(|it| it.pass_env = boxed(["SSH_*", "HOME"])));
     add("secrets", process(|it| it.secrets = pairs([("TOKEN", "KUBE_TOKEN"), ("X", "inputs.x")])));
@@ -279,8 +279,11 @@ fn processes(all: &mut Vec<(String, Graph)>) {
     add("outputs", process(|it| it.outputs = outputs.into()));
     add("artifacts", process(|it| it.artifacts = boxed(["dist/**", "log.txt"])));
     let cache = |sources, env| Cache { sources, env };
-    add("cache", process(|it| it.cache = Some(cache(boxed(["src/**", "Makefile"]), boxed(["CC", "CFLAGS"])))));
-    add("cache of one", process(|it| it.cache = Some(cache(boxed(["src/**"]), Vec::new()))));
+    add(
+        "cache",
+        process(|it| it.cache = Some(Box::new(cache(boxed(["src/**", "Makefile"]), boxed(["CC", "CFLAGS"]))))),
+    );
+    add("cache of one", process(|it| it.cache = Some(Box::new(cache(boxed(["src/**"]), Vec::new())))));
     for lifetime in [Lifetime::Stage, Lifetime::Run, Lifetime::Host] {
         add(&format!("lifetime {lifetime:?}"), process(|it| it.lifetime = lifetime));
     }

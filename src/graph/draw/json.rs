@@ -48,7 +48,7 @@ fn node(subject: Subject, ix: NodeIx) -> Value {
     let expected = seen
         .expected
         .map(|seen| json!({"p50_ms": seen.p50.ms(), "p95_ms": seen.p95.ms(), "samples": seen.samples}));
-    let work = node.rules.work.map(|work| work.took).filter(|_| seen.expected.is_some());
+    let work = node.rules.work.as_ref().map(|work| work.took).filter(|_| seen.expected.is_some());
     let work = work.map(|it| json!({"p50_ms": it.p50.ms(), "p95_ms": it.p95.ms(), "runs": it.samples}));
     let state = subject.states.and_then(|states| states(ix));
     json!({

@@ -207,7 +207,7 @@ impl Out<'_> {
         if let Some(seen) = seen.expected {
             let (p50, p95) = (words::length(seen.p50), words::length(seen.p95));
             facts.push(format!("{}{p50}, p95 {p95} ({} samples)", self.mark("≈", "about "), seen.samples));
-            facts.extend(rules.work.map(|it| it.took).map(|work| {
+            facts.extend(rules.work.as_ref().map(|it| it.took).map(|work| {
                 let (p50, p95) = (words::length(work.p50), words::length(work.p95));
                 let runs = count::plural(u64::from(work.samples), "run");
                 format!("all items {}{p50}, p95 {p95} ({runs})", self.mark("≈", "about "))

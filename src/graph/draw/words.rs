@@ -91,7 +91,7 @@ fn as_written(words: &[Box<str>]) -> Vec<Box<str>> {
 
 /// `asks: Ship v2? (2 people, not the operator)`
 fn asks(graph: &Graph, node: NodeIx, prompt: Option<&str>, items: usize) -> String {
-    let terms = graph.nodes[node].rules.consent.terms();
+    let terms = graph.nodes[node].rules.consent().terms();
     let who = if terms == Terms::default() { "a person".to_owned() } else { terms.to_string() };
     let what = match items {
         0 => String::new(),

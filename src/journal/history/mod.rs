@@ -7,6 +7,7 @@
 //! by their texts, wherever they stand in the next run.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Error, RunDir, StateDir, summary};
 use crate::base::{RunId, Span, limits};
@@ -89,7 +90,7 @@ impl<F: Fn(&str, u32) -> Option<u64>> Works for F {
 /// A stage's durations in one run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Set {
-    run: String,
+    run: Arc<str>,
     definition: u64,
     size: u32,
     good: Vec<u32>,
@@ -237,6 +238,7 @@ impl History {
             waited: summary.waited,
             is_whole,
         });
+        let name: Arc<str> = run.as_str().into();
         for stage in summary.stages {
             if stage.good.is_empty() && stage.bad.is_empty() {
                 continue;
@@ -252,8 +254,10 @@ impl History {
                     past.rows.push(rows.of_run((&run, summary.wall_ms), stage.definition));
                 }
             }
+            // Room for three more would be most of what a history of many stages takes.
+            past.sets.reserve_exact(1);
             past.sets.push(Set {
-                run: run.clone(),
+                run: Arc::clone(&name),
                 definition: stage.definition,
                 size: stage.size,
                 good: stage.good,

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{History, Rows, RunNote, Set, StagePast, Works};
 use crate::base::Digest;
@@ -15,8 +16,11 @@ use crate::journal::{Error, RunDir, StateDir};
 /// Of the file's shape; another one is read as damaged.
 const VERSION: u32 = 1;
 
-/// The document.
-#[derive(Serialize, Deserialize)]
+/// The blake3 in hexadecimal digits, and the end of the line.
+const SEAL_LEN: usize = 65;
+
+/// The document as it is read.
+#[derive(Deserialize)]
 struct Document {
     version: u32,
     /// The plan's path: two plans never share a history.
@@ -25,9 +29,22 @@ struct Document {
     stages: BTreeMap<String, Stage>,
 }
 
+/// The document as it is written, out of the history that it is about.
+#[derive(Serialize)]
+struct Packed<'a> {
+    version: u32,
+    path: &'a str,
+    runs: &'a [RunNote],
+    stages: Stages<'a>,
+}
+
+/// All stages: each is packed when it is its turn.
+struct Stages<'a>(&'a History);
+
 /// A stage's durations: a row for each run.
 #[derive(Serialize, Deserialize)]
 struct Stage {
+    #[serde(deserialize_with = "exactly")]
     sets: Vec<Row>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     longest: Vec<(u64, u32)>,
@@ -40,6 +57,13 @@ struct Stage {
 
 /// Place of the run in `runs`, definition, size of a shard, milliseconds of good and of bad attempts.
 type Row = (u32, u64, u32, Vec<u32>, Vec<u32>);
+
+/// A list with no more room than it needs: there may be very many stages.
+fn exactly<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Row>, D::Error> {
+    let mut rows = Vec::<Row>::deserialize(from)?;
+    rows.shrink_to_fit();
+    Ok(rows)
+}
 
 fn place(state: &StateDir, path: &str) -> PathBuf {
     state.path().join("history").join(&Digest::of(path.as_bytes()).to_string()[..32])
@@ -64,7 +88,7 @@ pub(super) fn load(state: &StateDir, path: &str) -> History {
 }
 
 fn open(bytes: &[u8]) -> Option<Document> {
-    let (seal, text) = bytes.split_at_checked(65)?;
+    let (seal, text) = bytes.split_at_checked(SEAL_LEN)?;
     let seal = std::str::from_utf8(seal.strip_suffix(b"\n")?).ok()?;
     let document: Document = serde_json::from_slice(text).ok().filter(|_| Digest::of(text).to_string() == seal)?;
     (document.version == VERSION).then_some(document)
@@ -100,18 +124,25 @@ pub fn forget(state: &StateDir, run: &RunDir) -> Result<(), Error> {
 }
 
 fn store(state: &StateDir, path: &str, history: &History) -> Result<(), Error> {
-    let text = serde_json::to_vec(&Document::pack(path, history)).expect("numbers and texts have a JSON form");
-    let mut sealed = Digest::of(&text).to_string().into_bytes();
-    sealed.push(b'\n');
-    sealed.extend_from_slice(&text);
+    let mut sealed = vec![b'\n'; SEAL_LEN];
+    serde_json::to_writer(&mut sealed, &Packed::of(path, history)).expect("numbers and texts have a JSON form");
+    let (seal, text) = sealed.split_at_mut(SEAL_LEN);
+    seal[..SEAL_LEN - 1].copy_from_slice(Digest::of(text).to_string().as_bytes());
     let file = place(state, path);
     state.prepare()?;
     state.disk().make_dirs(file.parent().expect("it lies in `history`"))?;
     state.disk().replace_soft(&file, &sealed)
 }
 
-impl Document {
-    fn pack(path: &str, history: &History) -> Self {
+impl<'a> Packed<'a> {
+    const fn of(path: &'a str, history: &'a History) -> Self {
+        Self { version: VERSION, path, runs: history.runs.as_slice(), stages: Stages(history) }
+    }
+}
+
+impl Serialize for Stages<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self(history) = self;
         let at = |run: &str| u32::try_from(history.age(run)).unwrap_or(u32::MAX);
         let row = |set: &Set| (at(&set.run), set.definition, set.size, set.good.clone(), set.bad.clone());
         let stage = |past: &StagePast| Stage {
@@ -120,22 +151,25 @@ impl Document {
             rows: None,
             items: past.rows.clone(),
         };
-        Self {
-            version: VERSION,
-            path: path.to_owned(),
-            runs: history.runs.clone(),
-            stages: history.stages.iter().map(|(id, past)| (id.clone(), stage(past))).collect(),
-        }
+        to.collect_map(history.stages.iter().map(|(id, past)| (id, stage(past))))
     }
+}
 
+impl Document {
     fn unpack(self) -> History {
         let runs = self.runs;
+        let names: Vec<Arc<str>> = runs.iter().map(|run| run.run.as_str().into()).collect();
         let set = |(at, definition, size, good, bad): Row| {
-            let run = runs.get(at as usize)?.run.clone();
+            let run = Arc::clone(names.get(at as usize)?);
             Some(Set { run, definition, size, good, bad })
         };
+        let all = |rows: Vec<Row>| {
+            let mut sets = Vec::with_capacity(rows.len());
+            sets.extend(rows.into_iter().filter_map(set));
+            sets
+        };
         let past = |stage: Stage| StagePast {
-            sets: stage.sets.into_iter().filter_map(set).collect(),
+            sets: all(stage.sets),
             longest: stage.longest.into_iter().collect(),
             rows: stage.items.into_iter().chain(stage.rows).collect(),
         };
@@ -150,7 +184,7 @@ impl History {
         let began = self.runs.iter().find(|known| known.run == run).map(|known| known.wall_ms);
         self.runs.retain(|known| known.run != run);
         for past in self.stages.values_mut() {
-            past.sets.retain(|set| set.run != run);
+            past.sets.retain(|set| *set.run != *run);
             past.rows.retain(|rows| rows.run != run && (!rows.run.is_empty() || Some(rows.wall_ms) != began));
         }
     }
@@ -172,7 +206,7 @@ mod tests {
             history.item_times(("pack", definition), &Items::Range { count: 10, size: 1 }).runs().len()
         };
         assert_eq!((runs(&history, 7), runs(&history, 8)), (1, 1), "nobody noted of which definition it is");
-        let text = serde_json::to_string(&Document::pack("plan.yaml", &history)).expect("JSON");
+        let text = serde_json::to_string(&Packed::of("plan.yaml", &history)).expect("JSON");
         let again = serde_json::from_str::<Document>(&text).expect("a document").unpack();
         assert_eq!(again, history);
         history.drop_run("r2");

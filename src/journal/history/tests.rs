@@ -15,7 +15,8 @@ fn history(sets: &[(&str, u64, u32, &[u32])]) -> History {
             wall_ms: i64::try_from(at).expect("few"),
             ..RunNote::default()
         });
-        let set = Set { run, definition: *definition, size: *size, good: good.to_vec(), bad: Vec::new() };
+        let set =
+            Set { run: run.into(), definition: *definition, size: *size, good: good.to_vec(), bad: Vec::new() };
         history.stages.entry((*stage).to_owned()).or_default().sets.push(set);
     }
     history.order();
@@ -68,7 +69,7 @@ fn what_is_too_old_goes() {
             ..RunNote::default()
         });
         let past = many.stages.entry(if at == 0 { "gone" } else { "a" }.to_owned()).or_default();
-        past.sets.push(Set { run, good: vec![1], ..Set::default() });
+        past.sets.push(Set { run: run.into(), good: vec![1], ..Set::default() });
     }
     many.order();
     assert_eq!(many.runs.len(), MAX_RUNS);
@@ -134,7 +135,8 @@ fn runs_without_items_change_nothing_of_what_items_took() {
     for at in 0..MAX_RUNS {
         let run = format!("part{at}");
         past.runs.push(RunNote { run: run.clone(), wall_ms: 1000, ..RunNote::default() });
-        past.stages.get_mut("pack").expect("it is there").sets.push(Set { run, good: vec![1], ..Set::default() });
+        let set = Set { run: run.into(), good: vec![1], ..Set::default() };
+        past.stages.get_mut("pack").expect("it is there").sets.push(set);
     }
     past.order();
     assert!(past.runs.iter().all(|run| run.run != "r0"), "it is too old for all else");
@@ -154,7 +156,7 @@ fn the_newest_runs_are_kept_of_what_items_took() {
     let mut past = timed(&[]);
     for stage in 0..500 {
         let rows = (0..3).map(|at| large.clone().of_run((&format!("r{at}"), at), 7)).collect();
-        let sets = vec![Set { run: "r0".to_owned(), good: vec![1], ..Set::default() }];
+        let sets = vec![Set { run: "r0".into(), good: vec![1], ..Set::default() }];
         past.stages.insert(format!("s{stage}"), StagePast { sets, rows, ..StagePast::default() });
     }
     past.order();

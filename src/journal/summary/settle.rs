@@ -14,7 +14,8 @@ impl StageSummary {
     /// Keeps what is worth keeping of its durations.
     pub(super) fn settle(&mut self) {
         if self.good.len() < 2 {
-            self.longest.clear();
+            // With the room that it took: there may be very many stages.
+            self.longest = Vec::new();
         }
         self.longest.sort_unstable_by_key(|&(shard, ms)| (std::cmp::Reverse(ms), shard));
         self.longest.truncate(MAX_LONGEST);

@@ -14,7 +14,7 @@ impl Story {
         let until = expires.map(|end| format!(" (within {})", words::length(end.since(at))));
         let (first, items) =
             asked.map_or(("needs an approval", ""), |asked| asked.split_once('\n').unwrap_or((asked, "")));
-        let consent = &view.node(ix).rules.consent;
+        let consent = view.node(ix).rules.consent();
         let is_list = !consent.items.is_empty();
         let first = if first.is_empty() && is_list { "a checklist" } else { first };
         let terms = Some(consent.terms()).filter(|terms| *terms != Terms::default());

@@ -165,6 +165,10 @@ impl NodeView {
     /// Keeps an attempt for drawing.
     pub(super) fn bar(&mut self, bar: Bar) {
         if self.bars.len() < MAX_BARS {
+            if self.bars.is_empty() {
+                // Most stages have one, and a list that grows by itself begins with room for four.
+                self.bars.reserve_exact(1);
+            }
             self.bars.push(bar);
         }
     }

@@ -1,14 +1,14 @@
 //! Approvals by several people, checklists, and what an environment's policy lets start.
 
 use super::*;
-use crate::graph::model::{Frozen, Terms, Work};
+use crate::graph::model::{Consent, Frozen, Terms, Work};
 
 fn asks(own: Terms, policy: Option<Terms>) -> Node {
     stage("ask", |node| {
         node.work = Work::Approval { prompt: None, items: Vec::new() };
         node.rules.is_approval = true;
         node.rules.timeout = Some(Span::from_secs(60));
-        (node.rules.consent.own, node.rules.consent.policy) = (own, policy);
+        node.rules.consent = Some(Box::new(Consent { own, policy, ..Consent::default() }));
     })
 }
 
@@ -111,7 +111,7 @@ fn each_item_of_a_checklist_is_answered_and_one_no_fails_it() {
         let mut ask = asks(Terms::default(), None);
         ask.work =
             Work::Approval { prompt: Some("go?".into()), items: vec!["all green".into(), "written".into()] };
-        ask.rules.consent.items = vec!["tests".into(), "docs".into()];
+        ask.rules.consent.get_or_insert_default().items = vec!["tests".into(), "docs".into()];
         vec![ask, after("ship", &[0])]
     };
     let answered = |item: &str, is_yes| Answered { item: item.to_owned(), is_yes, words: String::new() };
@@ -246,7 +246,7 @@ fn key() -> crate::base::PublicKey {
 #[test]
 fn a_yes_is_held_against_the_key_of_who_says_it() {
     let mut ask = asks(Terms::default(), Some(Terms::default()));
-    ask.rules.consent.keys = vec![("ann".into(), key())];
+    ask.rules.consent.get_or_insert_default().keys = vec![("ann".into(), key())];
     let story = Story::of(vec![ask]);
     let why = |by: &str| {
         let vote = Vote { by: by.to_owned(), signature: Some("AAAA".to_owned()), ..Vote::default() };
@@ -259,7 +259,7 @@ fn a_yes_is_held_against_the_key_of_who_says_it() {
 #[test]
 fn a_rehearsal_needs_no_second_person_and_no_key() {
     let mut ask = asks(Terms::default(), Some(two()));
-    ask.rules.consent.keys = vec![("ann".into(), key())];
+    ask.rules.consent.get_or_insert_default().keys = vec![("ann".into(), key())];
     let shown = crate::run::rehearse(&graph(parts(vec![ask, after("ship", &[0])]))).starts;
     assert_eq!(shown.iter().map(|it| it.node.raw()).collect::<Vec<_>>(), [0, 1]);
 }
