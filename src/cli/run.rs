@@ -81,6 +81,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
 
 /// Shows what would happen: a run of the plan, of its part, or the resume of its unfinished run.
 fn rehearse(args: &RunArgs, settings: &Settings) -> Answer {
+    let time_box = TimeBox::read(args.time_box.as_deref())?;
     let options =
         inputs::options(&args.plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
     let state = find::state(settings)?;
@@ -98,6 +99,9 @@ fn rehearse(args: &RunArgs, settings: &Settings) -> Answer {
     {
         selection::keep(&args.select, id.as_str(), &began)?;
         return preview::run(id.as_str(), &as_preview(args, is_json), settings);
+    }
+    if let Some(time_box) = &time_box {
+        time_box.refuse(&compiled.graph, &|_| false)?;
     }
     plan::show(&compiled, &past, is_json, settings);
     Ok(Exit::Success)

@@ -87,7 +87,7 @@ pub(super) fn list(args: &RunsArgs, settings: &Settings) -> Answer {
     }
     if args.json {
         print::json(&serde_json::json!({"version": json::VERSION, "runs": items}));
-    } else if rows.is_empty() {
+    } else if rows.is_empty() && args.limit > 0 {
         print::line(&format!("no run yet in {}; start one: engine run PLAN", state.path().display()));
     } else {
         print::out(&table::runs(&rows, look(settings), columns()));

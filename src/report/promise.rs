@@ -159,12 +159,12 @@ pub(super) fn objectives(view: &View, now: Millis) -> Value {
 
 /// What was raised, as JSON.
 pub(super) fn tickets(view: &View) -> Value {
-    let one = |raised: &super::view::Raised| {
+    let one = |(id, raised): (String, &super::view::Raised)| {
         json!({
-            "ticket": view.ticket_id(raised), "kind": raised.case.kind.word(),
+            "ticket": id, "kind": raised.case.kind.word(),
             "severity": raised.case.severity.word(), "stage": raised.stage, "at": view.utc(raised.at),
             "why": raised.case.words,
         })
     };
-    view.tickets().iter().map(one).collect()
+    view.tickets_once().into_iter().map(one).collect()
 }

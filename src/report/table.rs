@@ -81,8 +81,9 @@ fn promises(view: &View, with: &Setting<'_>) -> String {
         out += format!("{word}  {}  {said}", clean::plain(&line.name)).trim_end();
         out.push('\n');
     }
-    if !view.tickets().is_empty() {
-        put!(out, "{:<15}  {}\n", words::count(view.tickets().len(), "ticket"), hint::tickets());
+    let tickets = view.tickets_once().len();
+    if tickets > 0 {
+        put!(out, "{:<15}  {}\n", words::count(tickets, "ticket"), hint::tickets());
     }
     if out.is_empty() { out } else { format!("\n{out}") }
 }

@@ -18,6 +18,7 @@ fn command_lines_that_make_no_sense() {
             "statsu",
             "run plan.yaml --set tag",
             "run plan.yaml -j 0",
+            "run plan.yaml --dry-run --time-box banana",
             "run plan.yaml --run-id ../x",
             "run plan.yaml --report foo=1",
             "run plan.yaml --output loud",

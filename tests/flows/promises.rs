@@ -238,3 +238,17 @@ fn a_clock_goes_on_while_no_engine_lives() {
     assert_eq!(slo["state"], "met");
     assert!(slo["took_ms"].as_u64().expect("it took time") >= before, "{slo}");
 }
+
+#[test]
+fn a_run_that_fails_again_lists_its_ticket_once() {
+    let project = Project::with_plan(
+        "version: 1\ngroups: {side: {on-failure: continue}}\nstages:\n  bad: {group: side, run: exit 3}\n",
+    );
+    project.engine(&["run", "plan.yaml"]).expect(1);
+    project.engine(&["resume"]).expect(1);
+    assert_eq!(status(&project)["tickets"].as_array().map(Vec::len), Some(1));
+    let told = project.engine(&["status"]).expect(0).stdout;
+    assert!(told.contains("\n1 ticket "), "{told}");
+    let page = project.engine(&["report", "--format", "html"]).expect(0).stdout;
+    assert_eq!(page.matches(">ticket</span>").count(), 1);
+}

@@ -108,8 +108,8 @@ fn promises(view: &View) -> String {
         let (tone, word, name) = (line.tone.word(), line.word, escape(&line.name));
         put!(out, "<p><span class=\"state {tone}\">{word}</span> {name} {}</p>\n", escape(&line.said));
     }
-    for raised in view.tickets() {
-        let (severity, id) = (raised.case.severity.word(), view.ticket_id(raised));
+    for (id, raised) in view.tickets_once() {
+        let severity = raised.case.severity.word();
         let stage = escape(raised.stage.as_deref().unwrap_or_default());
         let why = escape(&raised.case.words);
         put!(

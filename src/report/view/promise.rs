@@ -135,6 +135,19 @@ impl View {
         &self.promises.tickets
     }
 
+    /// Each ticket once, with what was said of it last: a stage that fails again after a resume is the same ticket.
+    pub fn tickets_once(&self) -> Vec<(String, &Raised)> {
+        let mut once: Vec<(String, &Raised)> = Vec::new();
+        for raised in &self.promises.tickets {
+            let id = self.ticket_id(raised);
+            match once.iter_mut().find(|(known, _)| *known == id) {
+                Some((_, last)) => *last = raised,
+                None => once.push((id, raised)),
+            }
+        }
+        once
+    }
+
     /// The name of the ticket that is made from it.
     pub fn ticket_id(&self, raised: &Raised) -> String {
         let path = self.began().map_or("", |began| &began.path);
