@@ -83,12 +83,12 @@ impl Variables {
     }
 
     fn find(&self, name: &[u8]) -> Option<&[u8]> {
-        self.pairs().find(|(known, _)| *known == name).map(|(_, value)| value)
+        self.shared.find(name).or_else(|| self.own.find(name))
     }
 
     fn remove(&mut self, name: &[u8]) {
         self.own = self.own.without(name);
-        if self.shared.pairs().any(|(known, _)| known == name) {
+        if self.shared.find(name).is_some() {
             self.shared = Arc::new(self.shared.without(name));
         }
     }
@@ -106,6 +106,15 @@ impl Block {
         self.text.extend_from_slice(value);
         self.places.push((begin, name.len(), self.text.len()));
         self.text.push(0);
+    }
+
+    /// Asked for each variable of each attempt, so most names are told apart by their lengths alone.
+    fn find(&self, name: &[u8]) -> Option<&[u8]> {
+        let alike = self.places.iter().filter(|(_, len, _)| *len == name.len());
+        alike
+            .map(|&(begin, len, end)| (begin, begin + len, end))
+            .find(|&(begin, equals, _)| &self.text[begin..equals] == name)
+            .map(|(_, equals, end)| &self.text[equals + 1..end])
     }
 
     fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
