@@ -25,6 +25,7 @@ use super::secrets::Strongbox;
 use super::signals::Ladder;
 use super::surroundings::Surroundings;
 use crate::exec::{self, Local, OutputSink};
+use crate::graph::Graph;
 use crate::journal::objects::Objects;
 use crate::journal::output::Segments;
 use crate::journal::{self, End, Ownership, RunDir, StateDir, Writer};
@@ -148,7 +149,7 @@ fn assemble(
     let (tell, told) = (Arc::clone(helm), Arc::clone(helm));
     let gates = exec::Gates::new(captured.clone(), Box::new(move |news| told.post(News::Exec(news))));
     let local = Local::new(
-        usize::try_from(graph.settings.max_parallel).unwrap_or(1),
+        hands(&graph),
         sink,
         Box::new(move |news| {
             // Nothing follows from a start.
@@ -199,6 +200,13 @@ fn assemble(
         captured,
         secrets,
     })
+}
+
+/// How many of a run's attempts can be at work at once: a thread more would only be started and ended.
+fn hands(graph: &Graph) -> usize {
+    let shards = graph.nodes.iter().map(|node| if node.finds_size() { u32::MAX } else { node.rules.shards });
+    let most = shards.fold(0, u32::saturating_add).min(graph.settings.max_parallel);
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 fn make_room(dir: &RunDir, path: &Path) -> Result<(), Error> {
