@@ -115,7 +115,7 @@ pub(crate) fn live(room: &Path) {
         let events = decide(&mut owned.core, Millis::new(at), std::mem::take(&mut inputs));
         let (early, waiting) = leave_early(&mut horizon, &events, &owned.core);
         late.extend(waiting);
-        let is_awaited = horizon.is_awaited(owned.core.state());
+        let is_awaited = horizon.asks(owned.core.state());
         record(&writer, events, is_awaited);
         let mut starts = early;
         while let Some((first, records)) = hear(&told, starts.is_empty() && owned.core.state().verdict().is_none())

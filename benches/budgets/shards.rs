@@ -77,7 +77,7 @@ fn run(graph: &Arc<Graph>) -> Counters {
                 late.push_back((sequence, event.clone()));
             }
         }
-        let is_awaited = horizon.is_awaited(core.state());
+        let is_awaited = horizon.asks(core.state());
         if is_awaited { writer.append(batch) } else { writer.store(batch) }.expect("the disk works");
         // Whoever has nothing to do waits for the disk.
         let mut durable = hear(&told, inputs.is_empty() && core.state().verdict().is_none());

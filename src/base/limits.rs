@@ -50,7 +50,7 @@ pub const MAX_EXPRESSION_TOKENS: usize = 1000;
 pub const MAX_FRAME_BYTES: u32 = 64 << 20;
 /// Attempts whose start is on no disk yet, beside as many as can run at once: what a power cut may make run again.
 /// Enough for as many milliseconds of the shortest stages as records linger, so that these never wait for the disk.
-pub const MAX_UNRECORDED_STARTS: u32 = 64;
+pub const MAX_UNRECORDED_STARTS: u32 = 128;
 /// Records that may wait for the disk: a graph of `MAX_STAGES` skips all its stages at once, three records each.
 pub const MAX_QUEUED_EVENTS: usize = 4_000_000;
 /// Bytes of one request in a run's inbox: a person's words, not a file.

@@ -159,7 +159,7 @@ impl Live {
         // From here on, stages are those of the plan that the core goes by.
         self.graph = Arc::clone(self.core.state().graph());
         let (early, fed) = self.early_starts(&batch.events);
-        let is_awaited = self.horizon.is_awaited(self.core.state());
+        let is_awaited = self.horizon.asks(self.core.state());
         let written = if is_awaited { self.writer.append(batch.events) } else { self.writer.store(batch.events) };
         match written {
             Ok(last) => self.desk.stamp_mail(&self.dir, last),

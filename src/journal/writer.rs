@@ -22,9 +22,9 @@ use super::{End, Error, Ownership, RunDir};
 use crate::base::{Millis, limits};
 use crate::run::Event;
 
-/// How long a record that nobody waits for may be without a sync of its own: some forty ends of short stages share
+/// How long a record that nobody waits for may be without a sync of its own: some eighty ends of short stages share
 /// one, and nobody sees that what is shown comes so much later.
-pub(super) const LINGER: Duration = Duration::from_millis(20);
+pub(super) const LINGER: Duration = Duration::from_millis(40);
 
 /// A frame is closed once its events take so many bytes, so that readers stay small.
 const FRAME_BYTES: usize = 4 << 20;
