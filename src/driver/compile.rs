@@ -208,7 +208,8 @@ pub fn from_snapshot_as(
             std::str::from_utf8(find(&name)?).map_err(|_| format!("the snapshot's `{name}` is not UTF-8"))?;
         texts.insert(path, text);
     }
-    let recorded = find(snapshot::OUTLOOK).ok().and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let text = |name| find(name).ok().and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let recorded = text(snapshot::OUTLOOK).or(text(snapshot::STAGES).filter(|text| text.contains('\t')));
     let outlook = recorded.map_or(Outlook::Known(history), Outlook::Recorded);
     let compiled = compile(&Snapshot { texts }, &world, options, Mode::Run, outlook);
     compiled.map(|(compiled, _)| compiled).map_err(|refused| {
@@ -255,8 +256,7 @@ pub fn snapshot_files(compiled: &Compiled) -> Vec<(String, Vec<u8>)> {
     if compiled.world != Recorded::default() {
         files.push((WORLD.to_owned(), json(serde_json::to_vec_pretty(&compiled.world))));
     }
-    files.push((snapshot::OUTLOOK.to_owned(), compiled.graph.outlook().into_bytes()));
-    files.push(snapshot::stages_file(compiled.graph.nodes.iter().map(|node| &*node.id)));
+    files.push((snapshot::STAGES.to_owned(), compiled.graph.outlook().into_bytes()));
     files.extend(snapshot::retired_file(compiled.graph.retired().map(|node| &*compiled.graph.nodes[node].id)));
     files
 }
@@ -394,7 +394,7 @@ mod tests {
     #[test]
     fn a_snapshot_has_a_world_only_if_the_plan_asked_for_one() {
         let names = |plan| snapshot_of(plan).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-        assert_eq!(names(PLAIN), ["000-plan.yaml", OPTIONS, snapshot::OUTLOOK, snapshot::STAGES]);
+        assert_eq!(names(PLAIN), ["000-plan.yaml", OPTIONS, snapshot::STAGES]);
         assert!(names(ASKING).iter().any(|name| name == WORLD));
     }
 
@@ -408,6 +408,11 @@ mod tests {
             if !before.iter().any(|(name, _)| name == WORLD) {
                 before.push((WORLD.to_owned(), br#"{"globs": {}, "items": {}}"#.to_vec()));
             }
+            let stages = before.iter_mut().find(|(name, _)| name == snapshot::STAGES).expect("each has it");
+            let text = String::from_utf8(stages.1.clone()).expect("it is text");
+            let (ids, outlook): (Vec<_>, Vec<_>) = text.lines().filter_map(|line| line.split_once('\t')).unzip();
+            stages.1 = ids.join("\n").into_bytes();
+            before.push((snapshot::OUTLOOK.to_owned(), outlook.join("\n").into_bytes()));
             let options = before.iter_mut().find(|(name, _)| name == OPTIONS).expect("each has it");
             let mut words: serde_json::Value = serde_json::from_slice(&options.1).expect("it is JSON");
             words.as_object_mut().and_then(|words| words.remove("files")).expect("it names the sources");

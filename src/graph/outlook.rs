@@ -28,9 +28,14 @@ pub struct Line {
 }
 
 impl Line {
-    /// Reads what [`Graph::outlook`] wrote.
+    /// The id of the stage of a line of [`Graph::outlook`].
+    pub fn id(line: &str) -> &str {
+        line.rsplit_once('\t').map_or(line, |(id, _)| id)
+    }
+
+    /// Reads the rest of such a line. Older engines wrote that alone.
     pub fn parse(line: &str) -> Option<Self> {
-        let mut words = line.split(' ');
+        let mut words = line.rsplit('\t').next()?.split(' ');
         let definition = u64::from_str_radix(words.next()?, 16).ok()?;
         let size = words.next()?.parse().ok()?;
         let Some(p50) = words.next() else { return Some(Self { definition, size, ..Self::default() }) };
@@ -123,11 +128,11 @@ impl Graph {
         }
     }
 
-    /// The outlook as text: a line for each stage, in the order of the stages.
+    /// The outlook as text: a line for each stage, in the order of the stages, that begins with its id.
     pub fn outlook(&self) -> String {
-        let mut text = String::with_capacity(self.nodes.len() * 20);
+        let mut text = String::with_capacity(self.nodes.len() * 32);
         for (ix, node) in self.nodes.pairs() {
-            let written = write!(text, "{:016x} {}", self.definition(ix), node.size());
+            let written = write!(text, "{}\t{:016x} {}", node.id, self.definition(ix), node.size());
             written.expect("a text grows");
             if let Some(usual) = node.rules.usual {
                 let Expected { p50, p95, samples } = usual;
@@ -302,9 +307,12 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_line_says_nothing() {
-        for line in ["", "x 1", "0 1 2", "0 1 2 3 x", "0"] {
+        for line in ["", "x 1", "0 1 2", "0 1 2 3 x", "0", "a\tx 1", "0 1\ta"] {
             assert_eq!(Line::parse(line), None, "{line}");
         }
+        let alone = Line { definition: 10, size: 1, ..Line::default() };
+        assert_eq!((Line::id("a b\ta 1"), Line::parse("a b\ta 1")), ("a b", Some(alone)));
+        assert_eq!((Line::id("a"), Line::parse("a 1")), ("a", Some(alone)), "of an older engine");
     }
 
     #[test]

@@ -15,12 +15,12 @@ use super::{Error, RunDir};
 use crate::base::{Digest, limits};
 use crate::run::Event;
 
-/// The file of a snapshot that lists the ids of its stages, one a line, in the order of their indexes. The
-/// summary of a run is rebuilt with it.
+/// The file of a snapshot that has a line for each of its stages, in the order of their indexes: its id, and what its
+/// durations go by and earlier runs said of them when the run began (`graph::outlook`). The summary of a run is rebuilt
+/// with it.
 pub const STAGES: &str = "stages.txt";
 
-/// The file of a snapshot that says, a line a stage, what its durations go by and what earlier runs said of them when
-/// the run began: `graph::outlook`.
+/// The file in which older engines kept all but the ids.
 pub const OUTLOOK: &str = "outlook.txt";
 
 /// The file of a later version that lists the ids of stages which it lacks and the run keeps, one a line: `graph::retire`.
@@ -34,23 +34,14 @@ const SYNCERS: usize = 8;
 /// What there is at least for each thread: for less, making one takes longer than what it saves.
 const LEAST_SHARE: usize = 3;
 
-/// The snapshot file [`STAGES`] for stages called `ids`.
-pub fn stages_file<'a>(ids: impl IntoIterator<Item = &'a str>) -> (String, Vec<u8>) {
-    (STAGES.to_owned(), lines(ids))
-}
-
 /// The snapshot file [`RETIRED`], when there are any.
 pub fn retired_file<'a>(ids: impl IntoIterator<Item = &'a str>) -> Option<(String, Vec<u8>)> {
-    Some((RETIRED.to_owned(), lines(ids))).filter(|(_, text)| !text.is_empty())
-}
-
-fn lines<'a>(ids: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     let mut text = String::new();
     for id in ids {
         text.push_str(id);
         text.push('\n');
     }
-    text.into_bytes()
+    Some((RETIRED.to_owned(), text.into_bytes())).filter(|(_, text)| !text.is_empty())
 }
 
 /// Path and digest of each of `files`, as the first event of a run records them.

@@ -414,10 +414,12 @@ impl<'a> Folding<'a> {
     /// file) stages go by their number.
     fn name_stages(&mut self, version: u32) {
         let read = |name: &str| fs::read_to_string(self.run.plan_path(version).join(name)).unwrap_or_default();
-        let (ids, outlook) = (read(snapshot::STAGES), read(snapshot::OUTLOOK));
-        self.slots = ids.lines().map(|id| self.slot(id)).collect();
-        self.places = if ids.contains(":?") { ids.lines().map(Into::into).collect() } else { Vec::new() };
-        for (at, line) in outlook.lines().enumerate() {
+        let stages = read(snapshot::STAGES);
+        let ids = || stages.lines().map(Line::id);
+        self.slots = ids().map(|id| self.slot(id)).collect();
+        self.places = if stages.contains(":?") { ids().map(Into::into).collect() } else { Vec::new() };
+        let older = if stages.contains('\t') { String::new() } else { read(snapshot::OUTLOOK) };
+        for (at, line) in if older.is_empty() { &stages } else { &older }.lines().enumerate() {
             if let (Some(&slot), Some(line)) = (self.slots.get(at), Line::parse(line)) {
                 let stage = &mut self.summary.stages[slot];
                 if stage.definition != line.definition {

@@ -60,7 +60,7 @@ pub(crate) fn read_journal(dir: &RunDir) -> Result<Recorded, String> {
     let contents = journal::read(dir).map_err(|error| format!("the journal cannot be read: {error}"))?;
     let stages =
         fs::read_to_string(dir.plan_path(1).join(journal::snapshot::STAGES)).map_err(|e| e.to_string())?;
-    let ids: Vec<&str> = stages.lines().collect();
+    let ids: Vec<&str> = stages.lines().map(engine::graph::outlook::Line::id).collect();
     let id = |node: engine::base::NodeIx| ids[node.raw() as usize];
     let mut recorded = Recorded::default();
     for (seq, _, event) in &contents.records {
