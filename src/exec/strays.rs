@@ -5,7 +5,8 @@
 //! anything: that is the fast path, one `pread`. Otherwise each adopted process gets an owner: by what we
 //! saw of its parents, its group, `ENGINE_ATTEMPT_KEY` in its environment, or the pipe that it prints to.
 //! One without any trace is suspected of every attempt that lived when it was first seen, and dies with the
-//! last of them.
+//! last of them. Each look asks again: in the middle of an `exec` a process has no environment, and if it left its group just
+//! before, nothing tells whose it is. [`are_settled`] says whether there is one of these.
 //!
 //! The registry is one for the process, because adoption is. Adopted processes keep their id until we reap
 //! them, which only this file does; so signals to them cannot hit a stranger.
@@ -27,7 +28,7 @@ pub(super) struct Serial(u64);
 /// What we know of an attempt while it can own processes.
 #[derive(Debug)]
 pub(super) struct Traces {
-    /// Main process, and its group.
+    /// Main process, and its group; 0 while it is being started.
     pub(super) pid: u32,
     /// Value of `ENGINE_ATTEMPT_KEY`.
     pub(super) tag: Vec<u8>,
@@ -45,6 +46,10 @@ enum Owner {
 struct Known {
     named: Named,
     owner: Owner,
+    /// It had no environment when it was looked at.
+    is_bare: bool,
+    /// Another look would tell no more of whose it is.
+    is_settled: bool,
 }
 
 #[derive(Debug, Default)]
@@ -84,13 +89,20 @@ pub(super) fn are_absent() -> bool {
     ADOPTED.get().is_some_and(|file| matches!(file.read_at(&mut byte, 0), Ok(0)))
 }
 
-/// Remembers an attempt that begins.
-pub(super) fn register(traces: Traces) -> Serial {
+/// Remembers an attempt that is about to begin: a quick one has left something before whoever starts it comes to say who it is.
+pub(super) fn expect(tag: Vec<u8>, pipe: u64) -> Serial {
     let mut registry = lock();
     registry.next += 1;
     let serial = Serial(registry.next);
-    registry.live.insert(serial, traces);
+    registry.live.insert(serial, Traces { pid: 0, tag, pipe });
     serial
+}
+
+/// It has begun.
+pub(super) fn begun(serial: Serial, pid: u32) {
+    if let Some(traces) = lock().live.get_mut(&serial) {
+        traces.pid = pid;
+    }
 }
 
 /// Forgets an attempt that has ended and left nothing.
@@ -104,6 +116,13 @@ pub(super) fn forget(serial: Serial) {
 /// Looks at what was adopted since last time, and reaps what is dead.
 pub(super) fn tidy() {
     lock().look();
+}
+
+/// Whether another look would tell no more of whose adopted processes are. One that is in the middle of an `exec` will soon say it.
+pub(super) fn are_settled() -> bool {
+    let mut registry = lock();
+    registry.look();
+    registry.adopted.values().all(|known| known.is_settled)
 }
 
 /// Kills everything of an attempt whose main process has ended but is not reaped. Answers with what was
@@ -182,28 +201,45 @@ impl Registry {
                 let _reaped = wait4::try_wait4_pid(pid);
                 self.adopted.remove(&pid);
                 self.lineage.remove(&now.ident);
-            } else if let Some(known) = self.adopted.get_mut(&pid) {
-                // It may have run exec since.
-                known.named = now.named();
             } else {
-                let owner = self.owner(&now);
-                self.adopted.insert(pid, Known { named: now.named(), owner });
+                self.meet(pid, &now);
             }
         }
     }
 
-    fn owner(&self, stray: &unix::Stat) -> Owner {
+    /// Takes in what an adopted process looks like now: it may have run `exec` since. One without an environment is looked at
+    /// twice at least, for it may have begun an `exec` between two of our questions.
+    fn meet(&mut self, pid: u32, now: &unix::Stat) {
+        let before = self.adopted.remove(&pid);
+        let was_bare = before.as_ref().is_some_and(|known| known.is_bare);
+        let (owner, is_bare) = match before.map(|known| known.owner) {
+            Some(owner @ Owner::Attempt(_)) => (owner, false),
+            Some(Owner::Suspects(suspects)) => match self.owner(now) {
+                (Owner::Suspects(_), is_bare) => (Owner::Suspects(suspects), is_bare),
+                told => told,
+            },
+            None => self.owner(now),
+        };
+        let is_told = matches!(owner, Owner::Attempt(_)) || !is_bare;
+        let is_settled = is_told || was_bare && !now.is_loading;
+        self.adopted.insert(pid, Known { named: now.named(), owner, is_bare, is_settled });
+    }
+
+    /// Whose a process is, and whether it has no environment that we can see.
+    fn owner(&self, stray: &unix::Stat) -> (Owner, bool) {
         if let Some(&serial) = self.lineage.get(&stray.ident) {
-            return Owner::Attempt(serial);
+            return (Owner::Attempt(serial), false);
         }
-        let tag = unix::environ(stray.ident.pid, "ENGINE_ATTEMPT_KEY");
+        let environment = unix::environment(stray.ident.pid);
+        let tag = unix::variable(&environment, "ENGINE_ATTEMPT_KEY");
         let by_group = self.find(|traces| traces.pid == stray.group);
-        let by_tag = || self.find(|traces| tag.as_ref().is_some_and(|tag| *tag == traces.tag));
+        let by_tag = || self.find(|traces| tag.is_some_and(|tag| tag == traces.tag));
         let by_pipe = || self.find(|traces| unix::writes_to(stray.ident.pid, traces.pipe));
-        match by_group.or_else(by_tag).or_else(by_pipe) {
+        let owner = match by_group.or_else(by_tag).or_else(by_pipe) {
             Some(serial) => Owner::Attempt(serial),
             None => Owner::Suspects(self.live.keys().copied().collect()),
-        }
+        };
+        (owner, environment.is_empty())
     }
 
     /// The newest attempt that fits, the living before the kept.

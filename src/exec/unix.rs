@@ -52,6 +52,9 @@ pub struct Stat {
     pub parent: u32,
     /// Process group.
     pub group: u32,
+    /// It is in the middle of an `exec`: it has a new memory, and no words and no environment in it yet. So it looks, too, where
+    /// the kernel does not let us see.
+    pub is_loading: bool,
 }
 
 impl Stat {
@@ -84,7 +87,9 @@ fn parse_stat(pid: u32, text: &[u8]) -> Option<Stat> {
     let group = fields.next()?.parse().ok()?;
     // Start time is field 22 of the line; we have taken fields 3, 4 and 5.
     let started = fields.nth(16)?.parse().ok()?;
-    Some(Stat { ident: Ident { pid, started }, name, state, parent, group })
+    // Where its environment ends: field 51, which old kernels do not have.
+    let is_loading = fields.nth(28).is_some_and(|end| end == "0");
+    Some(Stat { ident: Ident { pid, started }, name, state, parent, group, is_loading })
 }
 
 /// The children of all threads of a process.
@@ -124,9 +129,17 @@ pub fn parse_pids(text: &[u8], into: &mut Vec<u32>) {
 
 /// One variable of the environment that a process was started with.
 pub fn environ(pid: u32, name: &str) -> Option<Vec<u8>> {
-    let text = read_all(std::path::Path::new(&format!("/proc/{pid}/environ")))?;
-    text.split(|&byte| byte == 0)
-        .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec))
+    variable(&environment(pid), name).map(<[u8]>::to_vec)
+}
+
+/// The environment that a process was started with; empty in the middle of an `exec`, and where it cannot be seen.
+pub fn environment(pid: u32) -> Vec<u8> {
+    read_all(std::path::Path::new(&format!("/proc/{pid}/environ"))).unwrap_or_default()
+}
+
+/// One variable of such an environment.
+pub fn variable<'a>(environment: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    environment.split(|&byte| byte == 0).find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 /// Whether a process has the pipe with this inode as its standard output or error.
@@ -251,6 +264,16 @@ mod tests {
         let stat = parse_stat(77, line).expect("a whole line");
         assert_eq!((stat.name.as_str(), stat.state, stat.parent, stat.group), ("a) b (c", b'S', 5, 6));
         assert_eq!(stat.ident, Ident { pid: 77, started: 4242 });
+        assert!(!stat.is_loading, "an old kernel does not say so");
+    }
+
+    #[test]
+    fn who_has_an_environment_is_not_loading() {
+        assert!(!stat(std::process::id()).expect("this process").is_loading);
+        let fields: Vec<String> =
+            (3..=52).map(|number| if number == 51 { 0 } else { number }.to_string()).collect();
+        let line = format!("77 (a) S {}", fields[1..].join(" "));
+        assert!(parse_stat(77, line.as_bytes()).expect("a whole line").is_loading);
     }
 
     #[test]

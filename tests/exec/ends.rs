@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use engine::exec::{Executor, Exit, Lifetime, News, Signal, StopKind};
 
-use crate::support::{argv, bash, bench};
+use crate::support::{argv, bash, bench, bench_alone};
 use crate::waiting::{PATIENCE, is_alive, pids, scratch, until, until_printed};
 
 #[test]
@@ -326,4 +326,29 @@ fn what_goes_to_the_host_is_left_alone_and_named() {
     assert_eq!(left.len(), 1);
     assert!(left[0].is_intended && left[0].key == key && left[0].process.ident.pid == pid);
     assert!(engine::exec::unix::signal(left[0].process.ident, rustix::process::Signal::KILL));
+}
+
+#[test]
+fn of_two_quick_attempts_each_keeps_what_it_left_itself() {
+    let bench = bench_alone(2);
+    let service = || {
+        let mut spec = argv(&["sh", "-c", "setsid sleep 1000 > /dev/null 2>&1 & echo $!"]);
+        spec.lifetime = Lifetime::Run;
+        spec
+    };
+    for _ in 0..50 {
+        for spec in [service(), service()] {
+            bench.local.start(spec);
+        }
+        for ended in [bench.end(), bench.end()] {
+            let printed = bench.capture.take(ended.key);
+            let own = format!("({})", String::from_utf8_lossy(&printed).trim());
+            let note = ended.notes.concat();
+            assert!(
+                note.contains(&own) && note.matches('(').count() == 1,
+                "{own} lives on, the attempt says: {note}"
+            );
+        }
+    }
+    assert!(bench.local.shutdown().is_empty());
 }

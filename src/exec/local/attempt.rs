@@ -13,7 +13,7 @@ use super::program::{self, Looks};
 use super::spawn::Spawner;
 use super::{Shared, Spec, now};
 use crate::base::limits;
-use crate::exec::strays::{self, Serial, Traces};
+use crate::exec::strays::{self, Serial};
 use crate::exec::{Exit, guard, unix};
 
 /// How far an attempt has come.
@@ -62,6 +62,15 @@ pub(super) struct Tools {
     pub(super) spawner: Spawner,
 }
 
+/// A main process that was started.
+struct Begun {
+    serial: Serial,
+    pid: u32,
+    pidfd: OwnedFd,
+    pipe: OwnedFd,
+    at: Instant,
+}
+
 /// What a main process left to read once it is reaped.
 pub(super) struct Usage {
     pub(super) exit: Exit,
@@ -72,11 +81,9 @@ pub(super) struct Usage {
 impl Attempt {
     /// Spawns the main process, in its own group, on the `posix_spawn` path.
     pub(super) fn spawn(mut spec: Spec, shared: &Shared, tools: &mut Tools) -> Result<Self, String> {
-        let (pid, pidfd, pipe, begun) = Self::try_spawn(&spec, shared, tools)?;
+        let Begun { serial, pid, pidfd, pipe, at: begun } = Self::try_spawn(&spec, shared, tools)?;
         // It has them now; as long as we hold them too, their other ends never learn of its end.
         spec.pipes = None;
-        let inode = rustix::fs::fstat(&pipe).map_or(0, |stat| stat.st_ino);
-        let serial = strays::register(Traces { pid, tag: spec.tag.clone().into_bytes(), pipe: inode });
         Ok(Self {
             spec,
             serial,
@@ -97,31 +104,34 @@ impl Attempt {
         })
     }
 
-    fn try_spawn(
-        spec: &Spec,
-        shared: &Shared,
-        tools: &mut Tools,
-    ) -> Result<(u32, OwnedFd, OwnedFd, Instant), String> {
-        let begun = now();
-        let (program, is_known) = tools.looks.find(spec, begun)?;
-        let (reader, writer) = pipe().map_err(|error| format!("the machine has no room for a pipe: {error}"))?;
-        make_room(&reader);
+    fn try_spawn(spec: &Spec, shared: &Shared, tools: &mut Tools) -> Result<Begun, String> {
+        let at = now();
+        let (program, is_known) = tools.looks.find(spec, at)?;
+        let (pipe, writer) = pipe().map_err(|error| format!("the machine has no room for a pipe: {error}"))?;
+        make_room(&pipe);
+        let inode = rustix::fs::fstat(&pipe).map_or(0, |stat| stat.st_ino);
+        let serial = strays::expect(spec.tag.clone().into_bytes(), inode);
         let pid = match guard::while_open(|| tools.spawner.spawn(spec, shared, (&program, is_known), &writer)) {
             Ok(pid) => pid,
-            Err(_) if is_known => {
+            Err(error) => {
+                strays::forget(serial);
+                if !is_known {
+                    return Err(program::explain(&error, spec, &program));
+                }
                 // It may be somewhere else by now; whoever looks again says what is wrong with what it finds.
                 tools.looks.forget();
                 return Self::try_spawn(spec, shared, tools);
             }
-            Err(error) => return Err(program::explain(&error, spec, &program)),
         };
+        strays::begun(serial, pid);
         let Some(pidfd) = unix::open(pid) else {
             // Without a descriptor its end would never be heard. It is our child, so its id is still its own.
             unix::signal_group(pid, rustix::process::Signal::KILL);
             let _status = rustix::process::waitpid(unix::raw(pid), rustix::process::WaitOptions::empty());
+            strays::forget(serial);
             return Err("the machine has no room for another descriptor".into());
         };
-        Ok((pid, pidfd, reader, begun))
+        Ok(Begun { serial, pid, pidfd, pipe, at })
     }
 
     /// Reads what is there, at most `limit` bytes, and hands it on. `false` once the pipe is at its end.

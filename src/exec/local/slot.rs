@@ -20,6 +20,8 @@ const READ_ROUNDS: usize = 4;
 /// First wait between two looks at processes that were killed; doubles up to the last.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LAST_LOOK: Duration = Duration::from_millis(50);
+/// How long an end waits for processes that are in the middle of an `exec`, and whose they are.
+const SETTLING: Duration = Duration::from_millis(250);
 /// How often orphans that ended meanwhile are reaped while attempts run.
 const TIDY: Duration = Duration::from_secs(1);
 /// How long the pipe of a new attempt is left alone. One that is over by then wakes its slot once, by its end, and
@@ -252,6 +254,10 @@ impl Slot {
     fn sweep(&mut self, number: u64, next_look: Duration) {
         let Some(attempt) = self.attempts.get_mut(number) else { return };
         let Phase::Sweeping { since } = attempt.phase else { return };
+        let at = now();
+        if at.saturating_duration_since(since) < SETTLING && !strays::are_settled() {
+            return self.look_later(number, at, next_look);
+        }
         if attempt.spec.lifetime != Lifetime::Stage && attempt.has_succeeded() {
             return self.keep(number);
         }
@@ -262,12 +268,15 @@ impl Slot {
         if attempt.notes.is_empty() && !attempt.was_stopped {
             attempt.notes.push(format!("killed what was left running at its end: {}", unix::listed(&alive)));
         }
-        let at = now();
         if at.saturating_duration_since(since) >= Duration::from_millis(limits::KILL_PATIENCE_MS) {
             attempt.notes.push(format!("still alive although killed: {}", unix::listed(&alive)));
             return self.finish(number);
         }
-        self.timers.insert((at + next_look, Timer::Look(number, (next_look * 2).min(LAST_LOOK))));
+        self.look_later(number, at, next_look);
+    }
+
+    fn look_later(&mut self, number: u64, at: Instant, wait: Duration) {
+        self.timers.insert((at + wait, Timer::Look(number, (wait * 2).min(LAST_LOOK))));
     }
 
     fn keep(&mut self, number: u64) {
@@ -378,7 +387,7 @@ impl Slot {
         if at.saturating_duration_since(since) >= Duration::from_millis(limits::KILL_PATIENCE_MS) {
             return self.lose(number, &unix::listed(&alive));
         }
-        self.timers.insert((at + next_look, Timer::Look(number, (next_look * 2).min(LAST_LOOK))));
+        self.look_later(number, at, next_look);
     }
 
     /// Reports an attempt that cannot be killed. Its end, if it ever comes, only reaps it.
