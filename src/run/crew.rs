@@ -77,7 +77,7 @@ impl RunState {
     }
 
     fn is_hungry(&self, node: NodeIx, band: &Band) -> bool {
-        band.dismissed.is_none() && self.appetite(node, band) > 0
+        band.dismissed.is_none() && self.cells[node].lane == Lane::Open && self.appetite(node, band) > 0
     }
 
     /// The next items for workers that have room for them.
@@ -136,7 +136,8 @@ impl RunState {
             let left = self.shards_of(node) - self.cells[node].cursor;
             let has_enough = self.appetite(node, band) == 0 && self.cells[node].lane == Lane::Open;
             let count = left.min(self.free_slots()).min(self.ready.room(node));
-            (has_enough && count > 0).then_some(Event::CrewHired { node, count })
+            let is_open = band.dismissed.is_none() && has_enough && count > 0;
+            is_open.then_some(Event::CrewHired { node, count })
         };
         self.crews.bands.iter().find_map(wants)
     }
@@ -309,6 +310,7 @@ impl RunState {
 
     fn fold_answers(&mut self, at: Millis, node: NodeIx, (first, count): (u32, u32)) {
         let nothing = ShardResult::default();
+        self.think_done(node);
         for flight in self.flights.remove_run((node, first), count) {
             self.has_landed(&flight);
             self.succeed(flight.key, &nothing);

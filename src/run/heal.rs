@@ -142,6 +142,8 @@ impl RunState {
         let cell = &self.cells[node];
         cell.unforgiven > 0
             && cell.cancelled + cell.unknown == 0
+            && cell.expired.is_none()
+            && cell.gate == Gate::Closed
             && (self.is_complete(node) || self.is_halted(node))
     }
 
@@ -182,6 +184,7 @@ impl RunState {
             self.cells[node].gate = Gate::Closed;
             self.wait_from(at);
         }
+        self.unplace(node);
         self.causes.remove(&node);
         self.words.remove(&node);
         let cell = &mut self.cells[node];
@@ -214,6 +217,7 @@ impl RunState {
     fn wake(&mut self, at: Millis, node: NodeIx) {
         self.cells[node].is_awake = true;
         self.counts[self.cells[node].state as usize] += 1;
+        self.hold(at, node);
         self.place(at, node);
     }
 
@@ -240,6 +244,7 @@ impl RunState {
             return;
         }
         self.unplace(node);
+        self.reopen.remove(&node);
         self.set_state(node, NodeState::Pending);
         self.counts[NodeState::Pending as usize] -= 1;
         if !self.cells[node].is_released {
@@ -255,8 +260,11 @@ impl RunState {
         self.cells[node] = Cell { cursor, generation, is_released: true, ..Cell::new() };
         for shard in 0..cursor {
             self.shards.forgive_all((node, shard));
-            self.shards.wait((node, shard), Step::Ready, None);
+            if self.shards.phase((node, shard)) != Phase::Fresh {
+                self.shards.wait((node, shard), Step::Ready, None);
+            }
         }
+        self.failed.retain(|&failed| failed != node);
         self.left.remove(&node);
         self.causes.remove(&node);
         self.words.remove(&node);
@@ -264,8 +272,15 @@ impl RunState {
 
     /// The plan was edited: healing begins anew, by its new text.
     pub(super) fn forget_all_healing(&mut self) {
-        // A stage that has halted is opened again, for it has failed; so nobody is asked about it any more.
-        self.heals.clear();
+        // A gate that its own verdict holds is no matter of healing: only a person has it ask again.
+        let halted = std::mem::take(&mut self.heals).into_iter().filter(|(_, it)| it.turn == Turn::Person);
+        for (node, _) in halted {
+            if matches!(self.cells[node].gate, Gate::Held { .. } | Gate::Open(_))
+                && !self.node(node).rules.is_approval
+            {
+                self.cells[node].gate = Gate::Closed;
+            }
+        }
         let graph = Arc::clone(self.graph());
         for (body, _) in graph.nodes.pairs().filter(|(_, node)| node.phase == Part::Heal) {
             self.lull(body);

@@ -35,9 +35,11 @@ impl RunState {
 
     /// A person let a stage pass: a gate that was held is done with that.
     pub(super) fn waive(&mut self, node: NodeIx) {
+        let key = (node, 0);
         let is_question = self.node(node).rules.is_approval || self.is_heal_halted(node);
-        if !is_question {
-            self.shards.set((node, 0), Phase::Success);
+        if !is_question && self.shards.phase(key) == Phase::Between {
+            self.leave(key);
+            self.shards.set(key, Phase::Success);
             self.cells[node].success += 1;
         }
     }
@@ -82,7 +84,7 @@ impl RunState {
 
     /// The wait for a person is over.
     pub(super) fn undecided(&self, node: NodeIx) -> Event {
-        if !self.node(node).rules.waives_late {
+        if !(self.has_asked(node) && self.node(node).rules.waives_late) {
             return Event::NodeExpired { node, clock: Clock::Gate };
         }
         let note = "nobody decided in time, and `on-expire` says `continue`".to_owned();

@@ -195,7 +195,7 @@ impl RunState {
             Gate::Closed => {}
             _ => return Lane::Idle,
         }
-        if self.deferred.contains(&node) {
+        if self.is_boxed() && self.deferred.contains(&node) {
             return Lane::Idle;
         }
         if !it.rules.has_cache || cell.cache_asked || cell.cursor > 0 {
@@ -329,7 +329,8 @@ impl RunState {
             self.checks += 1;
             self.cells[key.0].checks += 1;
         }
-        if self.cells[key.0].lane == Lane::Open {
+        let lane = self.cells[key.0].lane;
+        if lane == Lane::Open || (lane == Lane::Ask && step == Step::Suspect) {
             self.enlist(key, step);
         }
     }
@@ -340,13 +341,17 @@ impl RunState {
         if cell.state.is_final() || cell.state == NodeState::Unknown {
             return;
         }
+        let is_asked = cell.checks > 0 || matches!(cell.gate, Gate::Open(_));
+        // What had been a process before the plan was edited may have left slices behind.
+        let is_approval = self.node(node).rules.is_approval;
         let state = if cell.flights > 0 {
             NodeState::Running
         } else if self.is_being_healed(node)
-            || self.shards.between_of(node).any(|(_, it)| it.failure.is_some() && it.step != Step::Suspect)
+            || !is_approval
+                && self.shards.between_of(node).any(|(_, it)| it.failure.is_some() && it.step != Step::Suspect)
         {
             NodeState::Retrying
-        } else if cell.checks > 0
+        } else if is_asked
             || matches!(cell.lane, Lane::Gate | Lane::Cache | Lane::Ask | Lane::Open)
             || cell.started.is_some()
             || self.deferred.contains(&node)
@@ -358,15 +363,16 @@ impl RunState {
         self.set_state(node, state);
     }
 
-    /// Tells the dependents of `node` that it ended, or that nobody waits until it is known how.
+    /// Tells the dependents of `node` that it ended. Those of an unknown one that a cancel had let go before are
+    /// told again when somebody says what it was.
     pub(super) fn release(&mut self, at: Millis, node: NodeIx) {
-        if std::mem::replace(&mut self.cells[node].is_released, true) {
-            return;
-        }
+        let is_first = !std::mem::replace(&mut self.cells[node].is_released, true);
         let graph = Arc::clone(self.graph());
-        self.open[phase_ix(graph.nodes[node].phase)] -= 1;
+        if is_first {
+            self.open[phase_ix(graph.nodes[node].phase)] -= 1;
+        }
         for &next in graph.dependents(node) {
-            self.cells[next].needs_left -= 1;
+            self.cells[next].needs_left -= u32::from(is_first);
             if self.cells[next].needs_left == 0 {
                 self.place(at, next);
             }
