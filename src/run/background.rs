@@ -14,7 +14,6 @@
 //! - A resume of a run whose foreground was good or rolled back, and every `queue drain`, goes on with the background and touches nothing
 //!   else. A resume of any other run is another try of it: its background follows the new verdict.
 //! - What is undone takes with it the background that counts on it and has not begun, at any distance.
-//! - A service that ended with its engine comes up for the background behind the verdict, as [`super::holdings`] says.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -180,7 +179,6 @@ impl RunState {
             self.background.left.get_or_insert(CancelLevel::Drain);
         }
         self.place_all(at);
-        self.restart_missed();
     }
 
     fn stop_background(&mut self, at: Millis, how: CancelLevel) {
@@ -218,7 +216,6 @@ impl RunState {
         self.reopen_failed(at, node);
         self.cells[node].is_queued = true;
         self.place(at, node);
-        self.restart_missed();
     }
 
     /// Whether a resume without orders goes on with the background only: the verdict leaves nothing else to do.

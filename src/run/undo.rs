@@ -200,7 +200,8 @@ impl RunState {
             self.place(at, node);
         }
         // What undoes a stage may count on what the stage counted on.
-        self.restart_missed();
+        let down: Vec<NodeIx> = self.restarts().into_iter().filter(|&node| self.cells[node].is_down).collect();
+        self.reopen.extend(down.into_iter().map(|node| (node, ReopenReason::Restart)));
     }
 
     /// A node of the rollback has ended: was its stage undone?
