@@ -118,7 +118,7 @@ pub struct StageSummary {
     /// Items for each shard.
     #[serde(default, skip_serializing_if = "is_zero_size")]
     pub size: u32,
-    /// How long attempts took that succeeded, in milliseconds: all, or [`MAX_DURATIONS`] that stand for them.
+    /// How long attempts took that succeeded, in milliseconds: all, or as many as stand for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub good: Vec<u32>,
     /// How long attempts took that failed by themselves or by a clock.
