@@ -87,8 +87,8 @@ fn parse_stat(pid: u32, text: &[u8]) -> Option<Stat> {
     let group = fields.next()?.parse().ok()?;
     // Start time is field 22 of the line; we have taken fields 3, 4 and 5.
     let started = fields.nth(16)?.parse().ok()?;
-    // Where its environment ends: field 51, which old kernels do not have.
-    let is_loading = fields.nth(28).is_some_and(|end| end == "0");
+    // Fields 23 and 51: its size, which is nothing in the kernel's own, and where its environment ends.
+    let is_loading = fields.next().is_some_and(|size| size != "0") && fields.nth(27).is_some_and(|end| end == "0");
     Some(Stat { ident: Ident { pid, started }, name, state, parent, group, is_loading })
 }
 

@@ -73,6 +73,9 @@ pub fn is_elsewhere(pid: u32, home: &Path) -> bool {
     }
 }
 
+/// How long a sweep looks for what may be in the middle of an `execve`.
+const SETTLING: Duration = Duration::from_millis(250);
+
 /// Kills what a dead engine left of a run: processes of this user with its `ENGINE_RUN_ID`, and all below
 /// them, but not this process or its ancestors. Waits until they are gone, so that whoever resumes starts
 /// nothing before that. Answers with what was killed.
@@ -83,7 +86,8 @@ pub fn is_elsewhere(pid: u32, home: &Path) -> bool {
 /// # Errors
 /// [`Error::Left`] when some are alive after `patience`.
 pub fn sweep_run(run: &str, is_spared: &dyn Fn(u32) -> bool, patience: Duration) -> Result<Vec<Named>, Error> {
-    let until = now() + patience;
+    let begun = now();
+    let (until, settled_by) = (begun + patience, begun + SETTLING);
     let untouchable = ancestors();
     let mut killed: BTreeSet<Ident> = BTreeSet::new();
     let mut names = Vec::new();
@@ -97,7 +101,9 @@ pub fn sweep_run(run: &str, is_spared: &dyn Fn(u32) -> bool, patience: Duration)
         if alive.is_empty() {
             // One look can miss a process: in the middle of `execve` it has no environment, and one that was forked
             // behind the look's back is younger than its end.
-            if is_clear {
+            let is_settled = now() >= settled_by
+                || !unix::all().into_iter().any(|pid| !untouchable.contains(&pid) && is_loading(pid));
+            if is_clear && is_settled {
                 return Ok(names);
             }
             is_clear = true;
@@ -117,6 +123,16 @@ pub fn sweep_run(run: &str, is_spared: &dyn Fn(u32) -> bool, patience: Duration)
         }
         unix::wait_any(&alive, left.min(LOOK));
     }
+}
+
+/// Whether a process of this user is in the middle of `execve`, which takes a while on a busy machine.
+fn is_loading(pid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let is_own = || {
+        let owner = std::fs::metadata(format!("/proc/{pid}")).map(|found| found.uid());
+        owner.is_ok_and(|uid| uid == rustix::process::geteuid().as_raw())
+    };
+    unix::stat(pid).is_some_and(|found| found.is_loading && !found.is_dead()) && is_own()
 }
 
 fn is_alive(ident: Ident) -> bool {
