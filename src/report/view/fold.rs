@@ -176,10 +176,10 @@ impl View {
         let after = node.state;
         self.counts[before as usize] -= u32::from(is_counted);
         self.counts[after as usize] += u32::from(is_counted);
-        if is_active(after) {
-            self.active.insert(ix);
-        } else if is_active(before) {
-            self.active.remove(&ix);
+        match (is_active(before), is_active(after)) {
+            (false, true) => drop(self.active.insert(ix)),
+            (true, false) => drop(self.active.remove(&ix)),
+            _ => {}
         }
     }
 

@@ -172,10 +172,10 @@ impl View {
             self.promises.tickets.push(Raised { seq, at, case: (**case).clone(), stage });
             return;
         }
-        let graph = self.graph().clone();
-        if graph.objectives.is_empty() {
+        if self.graph().objectives.is_empty() {
             return;
         }
+        let graph = self.graph().clone();
         if self.promises.goals.is_empty() {
             self.promises.goals = vec![Goal::default(); graph.objectives.len()];
             self.promises.by_node = graph.objectives_by_node();

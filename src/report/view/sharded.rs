@@ -135,12 +135,11 @@ impl View {
     }
 
     fn edit_shards(&mut self, ix: NodeIx, change: impl FnOnce(&mut Sharded)) {
-        self.edit(ix, |node| {
-            if let Some(sharded) = &mut node.sharded {
-                change(sharded);
-                node.shards.all = sharded.cuts.shards();
-            }
-        });
+        let node = &mut self.nodes[ix];
+        if let Some(sharded) = &mut node.sharded {
+            change(sharded);
+            node.shards.all = sharded.cuts.shards();
+        }
     }
 
     /// Whether a stage is written with the numbers of its shards.
