@@ -1,5 +1,6 @@
 //! Stages whose items are done by workers that live on.
 
+use super::recover::edited;
 use super::*;
 use crate::base::limits;
 use crate::graph::model::{Items, Pool, Process, Split, Work};
@@ -384,4 +385,54 @@ fn workers_that_are_killed_have_all_the_time_to_go_that_a_kill_gives() {
     story.cancel(CancelLevel::Stop).done(0, 1, Outcome::Signal(15)).has(&dismissed(StopKind::Terminate));
     story.wait(limits::KILL_WAIT_MS / 2).cancel(CancelLevel::Kill).has(&dismissed(StopKind::Kill));
     story.wait(limits::KILL_WAIT_MS - 1).then(&[]).wait(1).has(&Event::CrewGone { node: n(0) });
+}
+
+/// The same stage by three texts, with so many items each.
+fn resized(items: [u32; 3], in_flight: u32, change: fn(&mut Node)) -> Story {
+    let version = |items: u32| graph(parts(vec![crewed(items, in_flight, change)]));
+    Story::versions(1, items.map(version).into())
+}
+
+#[test]
+fn no_number_of_an_item_is_used_twice_when_edits_shrink_and_grow_the_list() {
+    let mut story = resized([6, 1, 6], 4, |_| ());
+    assert_eq!(story.numbers(), [(0, 1), (1, 1), (2, 1), (3, 1)]);
+    assert_eq!(edited(&mut story).numbers(), [(0, 2)]);
+    assert_eq!(edited(&mut story).numbers(), [(0, 3), (1, 2), (2, 2), (3, 2), (4, 1), (5, 1)]);
+    // What had never started starts as a block, and an answer to what started in another list is none.
+    story.has(&started(4, 2)).answered(&[(1, 1)]).then(&[]);
+    for (shard, number) in [(0, 3), (1, 2), (2, 2), (3, 2), (4, 1), (5, 1)] {
+        story.done(shard, number, Outcome::Success);
+    }
+    story.gone().run_ends(RunEnd::Success);
+}
+
+#[test]
+fn an_item_that_a_list_has_again_does_not_start_in_a_block_with_one_that_never_started() {
+    // The third of four items was known from an earlier run, and so is the only one without an attempt.
+    let mut story = resized([4, 2, 4], 4, |node| node.rules.has_cache = true);
+    story.tell(Input::Recalled { node: n(0), hits: vec![(2, Box::default())] });
+    assert_eq!(story.numbers(), [(0, 1), (1, 1), (3, 1)]);
+    assert_eq!(edited(&mut story).numbers(), [(0, 2), (1, 2)]);
+    assert_eq!(edited(&mut story).numbers(), [(0, 3), (1, 3), (2, 1), (3, 2)]);
+}
+
+#[test]
+fn what_had_been_tried_of_an_item_before_it_was_gone_costs_no_retry() {
+    let mut story = resized([2, 1, 2], 2, |node| node.rules.retry = Some(Box::new(retry(1, 0))));
+    story.done(1, 1, Outcome::Exit(1));
+    assert_eq!(story.numbers(), [(1, 2)]);
+    edited(&mut story);
+    assert_eq!(edited(&mut story).numbers(), [(0, 3), (1, 3)]);
+    story.done(1, 3, Outcome::Exit(1));
+    assert_eq!(story.numbers(), [(1, 4)]);
+}
+
+#[test]
+fn no_number_of_an_item_is_used_twice_when_nobody_knows_what_became_of_it() {
+    let mut story = resized([4, 1, 4], 2, |node| node.rules.idempotent = false);
+    assert_eq!(story.numbers(), [(0, 1), (1, 1)]);
+    edited(&mut story).is(0, NodeState::Unknown);
+    edited(&mut story).is(0, NodeState::Unknown).resolves(0, Resolution::Rerun);
+    assert_eq!(story.numbers(), [(0, 2), (1, 2), (2, 1), (3, 1)]);
 }

@@ -310,7 +310,7 @@ fn what_was_cut_off_before_an_edit_left_it_out_is_asked_once_it_is_back() {
 
 impl Story {
     /// The attempts that the last news started: shard and number.
-    fn numbers(&self) -> Vec<(u32, u16)> {
+    pub(super) fn numbers(&self) -> Vec<(u32, u16)> {
         let mut started = Vec::new();
         for event in &self.last {
             crate::run::input::commands(event, |command| {
