@@ -41,32 +41,14 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         return rehearse(args, settings);
     }
     let guarded = Guarded::attach()?;
-    let time_box = TimeBox::read(args.time_box.as_deref())?;
     let wanted = Wanted::of(&args.show)?;
-    let break_glass = reason(args.break_glass.as_deref())?;
-    let mut options =
-        inputs::options(&args.plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
-    options.overrides = break_glass.is_some();
-    let state = find::state(settings)?;
-    let past = Past::of(&state, &options.path);
-    let mut compiled = compile::from_disk(&settings.root, options, Mode::Run, &past.expected())
-        .map_err(|refused| check::refuse(&refused, settings))?;
-    if let Some(text) = &args.shard {
-        parts::take(text, &mut compiled, &past)?;
-    }
-    check::warn(&compiled.found, &compiled.sources, settings);
-    let key = args.key.clone().or_else(|| commit::checked_out(&settings.root));
-    if args.resume
-        && let Some((id, began)) = same_unfinished(&state, &compiled, (key.as_deref(), &settings.root))?
-    {
-        selection::keep(&args.select, id.as_str(), &began)?;
+    let Asked { time_box, break_glass, compiled, key, unfinished, .. } = asked(args, Mode::Run, settings)?;
+    if let Some(id) = unfinished {
         return resume::go_on(&as_resume(args, &id), settings, (guarded, wanted), Some(&compiled.given));
     }
     if break_glass.is_none() {
         check_freeze(&compiled.graph)?;
     }
-    // What earlier runs of many stages took is large, and the graph has what counts of it.
-    drop(past);
     let launch = Launch {
         run_id: args.run_id.as_deref(),
         key,
@@ -81,23 +63,9 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
 
 /// Shows what would happen: a run of the plan, of its part, or the resume of its unfinished run.
 fn rehearse(args: &RunArgs, settings: &Settings) -> Answer {
-    let time_box = TimeBox::read(args.time_box.as_deref())?;
-    let options =
-        inputs::options(&args.plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
-    let state = find::state(settings)?;
-    let past = Past::of(&state, &options.path);
-    let mut compiled = compile::from_disk(&settings.root, options, Mode::Plan, &past.expected())
-        .map_err(|refused| check::refuse(&refused, settings))?;
-    if let Some(text) = &args.shard {
-        parts::take(text, &mut compiled, &past)?;
-    }
-    check::warn(&compiled.found, &compiled.sources, settings);
+    let Asked { time_box, past, compiled, unfinished, .. } = asked(args, Mode::Plan, settings)?;
     let is_json = args.show.output == super::args::Output::Json;
-    let key = args.key.clone().or_else(|| commit::checked_out(&settings.root));
-    if args.resume
-        && let Some((id, began)) = same_unfinished(&state, &compiled, (key.as_deref(), &settings.root))?
-    {
-        selection::keep(&args.select, id.as_str(), &began)?;
+    if let Some(id) = unfinished {
         return preview::run(id.as_str(), &as_preview(args, is_json), settings);
     }
     if let Some(time_box) = &time_box {
@@ -105,6 +73,44 @@ fn rehearse(args: &RunArgs, settings: &Settings) -> Answer {
     }
     plan::show(&compiled, &past, is_json, settings);
     Ok(Exit::Success)
+}
+
+/// What a command line asks for, whether it is done or only shown.
+struct Asked {
+    time_box: Option<TimeBox>,
+    break_glass: Option<String>,
+    past: Past,
+    /// The plan, or its part.
+    compiled: Compiled,
+    key: Option<String>,
+    /// The run that `--resume` goes on with.
+    unfinished: Option<RunId>,
+}
+
+/// Reads the flags and compiles the plan.
+fn asked(args: &RunArgs, mode: Mode, settings: &Settings) -> Result<Asked, Fault> {
+    let time_box = TimeBox::read(args.time_box.as_deref())?;
+    let break_glass = reason(args.break_glass.as_deref())?;
+    let mut options =
+        inputs::options(&args.plan, (&args.inputs, &args.select), (args.jobs, args.keep_going), settings)?;
+    options.overrides = break_glass.is_some();
+    let state = find::state(settings)?;
+    let past = Past::of(&state, &options.path);
+    let mut compiled = compile::from_disk(&settings.root, options, mode, &past.expected())
+        .map_err(|refused| check::refuse(&refused, settings))?;
+    if let Some(text) = &args.shard {
+        parts::take(text, &mut compiled, &past)?;
+    }
+    check::warn(&compiled.found, &compiled.sources, settings);
+    let key = args.key.clone().or_else(|| commit::checked_out(&settings.root));
+    let mut unfinished = None;
+    if args.resume
+        && let Some((id, began)) = same_unfinished(&state, &compiled, (key.as_deref(), &settings.root))?
+    {
+        selection::keep(&args.select, id.as_str(), &began)?;
+        unfinished = Some(id);
+    }
+    Ok(Asked { time_box, break_glass, past, compiled, key, unfinished })
 }
 
 /// What a run is begun with besides its plan.

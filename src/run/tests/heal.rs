@@ -182,8 +182,9 @@ fn a_stage_of_which_something_is_unknown_is_not_healed() {
     assert!(!story.core.state().is_awake(n(1)));
 }
 
-#[test]
-fn no_queue_clock_runs_while_a_run_is_halted() {
+/// a, with two bodies of which one is tried before a person is asked; and c and d, which share a pool with room for one of
+/// them: d waits for it no longer than three seconds.
+fn queued(policy: Policy) -> Story {
     let shares = |id: &str, queue: Option<u64>| {
         stage(id, |node| {
             (node.rules.pools, node.rules.queue) = (vec![(PoolIx::new(0), 1)], queue.map(Span::from_ms));
@@ -192,8 +193,13 @@ fn no_queue_clock_runs_while_a_run_is_halted() {
     let nodes = vec![Node::plain("a"), shares("c", None), shares("d", Some(3000)), body(1, 0, 0), body(2, 0, 0)];
     let mut parts = parts(nodes);
     parts.pools = vec![Pool { name: "memory".to_owned(), capacity: 1 }];
-    parts.settings.heal_depth = Some(1);
-    let mut story = Story::with(4, parts);
+    (parts.settings.heal_depth, parts.scopes[0].policy) = (Some(1), policy);
+    Story::with(4, parts)
+}
+
+#[test]
+fn no_queue_clock_runs_while_a_run_is_halted() {
+    let mut story = queued(Policy::Drain);
     story.wait(1000).fails(0).succeeds(3).fails(0).has(&healing(HealStep::Halted { level: 1 }));
     story.wait(60_000).is(2, NodeState::Waiting);
     // All of its time is left.
@@ -370,16 +376,7 @@ fn a_stage_whose_body_is_done_waits_for_its_service() {
 
 #[test]
 fn queue_clocks_run_again_when_a_person_lets_the_failure_of_a_halted_stage_count() {
-    let shares = |id: &str, queue: Option<u64>| {
-        stage(id, |node| {
-            (node.rules.pools, node.rules.queue) = (vec![(PoolIx::new(0), 1)], queue.map(Span::from_ms));
-        })
-    };
-    let nodes = vec![Node::plain("a"), shares("c", None), shares("d", Some(3000)), body(1, 0, 0), body(2, 0, 0)];
-    let mut parts = parts(nodes);
-    parts.pools = vec![Pool { name: "memory".to_owned(), capacity: 1 }];
-    (parts.settings.heal_depth, parts.scopes[0].policy) = (Some(1), Policy::Continue);
-    let mut story = Story::with(4, parts);
+    let mut story = queued(Policy::Continue);
     story.fails(0).succeeds(3).fails(0).wait(60_000).decides(0, false).is(0, NodeState::Failed);
     story.wait(2999).is(2, NodeState::Waiting).wait(1).is(2, NodeState::TimedOut);
 }

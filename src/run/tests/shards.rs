@@ -122,32 +122,19 @@ fn one_slow_item_that_alone_breaks_the_target_stops_nothing_and_is_told() {
 
 #[test]
 fn a_timeout_splits_at_once() {
-    let split = Split { size: 16, target: Some(Span::from_ms(800)), ..Split::default() };
-    let mut node = sharded(160, split);
-    node.rules.timeout = Some(Span::from_secs(1));
-    let mut story = Story::with(1, parts(vec![stage("x", |it| *it = node)]));
-    let attempt = story.number(0, 0);
-    story.wait(1000);
-    story.tell(Input::Done {
-        attempt,
-        outcome: Outcome::Signal(15),
-        took: Span::from_secs(1),
-        result: Box::default(),
-    });
-    story.is(0, NodeState::TimedOut);
-    let mut parts =
-        parts(vec![sharded(160, Split { size: 16, target: Some(Span::from_ms(800)), ..Split::default() })]);
-    parts.nodes[0].rules.timeout = Some(Span::from_secs(1));
-    parts.scopes[0].policy = Policy::Continue;
-    let mut story = Story::with(1, parts);
-    let attempt = story.number(0, 0);
-    story.wait(1000);
-    story.tell(Input::Done {
-        attempt,
-        outcome: Outcome::Signal(15),
-        took: Span::from_secs(1),
-        result: Box::default(),
-    });
+    let timed_out = |policy: Policy| {
+        let split = Split { size: 16, target: Some(Span::from_ms(800)), ..Split::default() };
+        let mut parts = parts(vec![sharded(160, split)]);
+        parts.nodes[0].rules.timeout = Some(Span::from_secs(1));
+        parts.scopes[0].policy = policy;
+        let mut story = Story::with(1, parts);
+        let (attempt, outcome) = (story.number(0, 0), Outcome::Signal(15));
+        story.wait(1000);
+        story.tell(Input::Done { attempt, outcome, took: Span::from_secs(1), result: Box::default() });
+        story
+    };
+    timed_out(Policy::Drain).is(0, NodeState::TimedOut);
+    let story = timed_out(Policy::Continue);
     assert_eq!(story.cuts().last(), Some(&(1, 16, 4, CutReason::Split)));
 }
 
@@ -362,14 +349,19 @@ fn a_pool_of_its_own_bounds_how_far_shards_grow() {
     assert_eq!(sizes[..2], [1, 4]);
 }
 
-#[test]
-fn a_stage_without_a_condition_takes_a_list_over_without_a_word_about_one() {
+/// A stage with the items that `text` comes to when it is ready.
+fn given(text: &str) -> Story {
     let mut node = sharded(6, Split { size: 1, is_late: true, ..Split::default() });
-    let items = Items::Late { text: "{{ [1, 2] }}".into(), max: 6, size: 1, is_json: false };
+    let items = Items::Late { text: text.into(), max: 6, size: 1, is_json: false };
     node.work = Work::Process(Box::new(Process { items, ..Process::default() }));
     let mut with_frame = parts(vec![node]);
     with_frame.frames = vec![crate::graph::model::Frame::default()];
-    let mut story = Story::with(8, with_frame);
+    Story::with(8, with_frame)
+}
+
+#[test]
+fn a_stage_without_a_condition_takes_a_list_over_without_a_word_about_one() {
+    let mut story = given("{{ [1, 2] }}");
     let items = Arc::new(vec!["1".into(), "2".into()]);
     assert_eq!(story.last.get(1), Some(&Event::ItemsFrozen { node: n(0), items }), "{:?}", story.last);
     story.starts(&[(0, 0), (0, 1)]);
@@ -377,13 +369,8 @@ fn a_stage_without_a_condition_takes_a_list_over_without_a_word_about_one() {
 
 #[test]
 fn a_stage_whose_list_was_empty_takes_it_anew_when_it_is_run_again() {
-    let mut node = sharded(6, Split { size: 1, is_late: true, ..Split::default() });
-    let items = Items::Late { text: "{{ [] }}".into(), max: 6, size: 1, is_json: false };
-    node.work = Work::Process(Box::new(Process { items, ..Process::default() }));
-    let mut with_frame = parts(vec![node]);
-    with_frame.frames = vec![crate::graph::model::Frame::default()];
     let taken = Event::ItemsFrozen { node: n(0), items: Arc::new(Vec::new()) };
-    let mut story = Story::with(8, with_frame);
+    let mut story = given("{{ [] }}");
     story.has(&taken).run_ends(RunEnd::Success);
     story.rerun(&[0]).has(&taken).run_ends(RunEnd::Success);
 }
