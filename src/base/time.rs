@@ -39,6 +39,9 @@ impl Span {
     /// No time at all.
     pub const ZERO: Self = Self(0);
 
+    /// The longest that anything may take: `3650d`.
+    pub const MAX: Self = Self(super::limits::MAX_SPAN_MS);
+
     /// `ms` milliseconds.
     pub const fn from_ms(ms: u64) -> Self {
         Self(ms)
@@ -60,22 +63,33 @@ impl Span {
     }
 
     /// Reads `90s`, `1h30m`, `250ms`, `2d`; units descend (d h m s ms), each at most once, no sign, no
-    /// fraction. `None` for anything else, a bare number included, and for more than 10 years.
+    /// fraction. `None` for anything else, a bare number included, and for more than [`Span::MAX`].
     pub fn parse(text: &str) -> Option<Self> {
+        Self::spelled(text).filter(|&length| length <= Self::MAX)
+    }
+
+    /// Whether `text` is spelled as a length of time and is none only because it is longer than [`Span::MAX`].
+    pub fn is_too_long(text: &str) -> bool {
+        Self::spelled(text).is_some_and(|length| length > Self::MAX)
+    }
+
+    /// What `text` spells, however long; what is too long to count is the longest number.
+    fn spelled(text: &str) -> Option<Self> {
         let mut rest = text;
         let mut total: u64 = 0;
         let mut last = u64::MAX;
         while !rest.is_empty() {
             let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-            let number: u64 = rest.get(..digits)?.parse().ok()?;
+            // Of nothing but digits only too many of them are no number.
+            let number: u64 = rest.get(..digits).filter(|_| digits > 0)?.parse().unwrap_or(u64::MAX);
             rest = &rest[digits..];
             let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
             let scale = unit_ms(&rest[..letters]).filter(|&scale| scale < last)?;
             rest = &rest[letters..];
             last = scale;
-            total = total.checked_add(number.checked_mul(scale)?)?;
+            total = total.saturating_add(number.saturating_mul(scale));
         }
-        (last != u64::MAX && total <= super::limits::MAX_SPAN_MS).then_some(Self(total))
+        (last != u64::MAX).then_some(Self(total))
     }
 }
 
@@ -157,6 +171,19 @@ mod tests {
     fn spans_refuse_what_has_no_unit_or_order() {
         for text in ["", "90", "s", "1m1h", "1s1s", "-1s", "1.5s", "1 s", "1w", "99999999999999999999s", "4000d"] {
             assert_eq!(Span::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_span_that_is_too_long_is_told_from_what_is_none() {
+        assert_eq!(Span::parse("3650d"), Some(Span::MAX));
+        assert_eq!(Span::MAX.to_string(), "3650d");
+        for text in ["3650d1ms", "4000d", "99999999999999999999s", "18446744073709551615d1h"] {
+            assert!(Span::parse(text).is_none() && Span::is_too_long(text), "{text}");
+        }
+        for text in ["", "3650d", "99999999999999999999", "d", "99999999999999999999x", "1m99999999999999999999h"]
+        {
+            assert!(!Span::is_too_long(text), "{text}");
         }
     }
 }

@@ -6,7 +6,7 @@ use super::args::{ExplainArgs, GcArgs, ReportArgs, ReportFormat, SchemaArgs, Sch
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::settings::Settings;
-use super::{find, forecast, logs, print};
+use super::{find, forecast, logs, print, timebox};
 use crate::base::Span;
 use crate::driver::compile::Expected;
 use crate::driver::deep::{self, Deep};
@@ -160,6 +160,9 @@ pub(super) fn report(args: &ReportArgs, settings: &Settings) -> Answer {
 pub(super) fn gc(args: &GcArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
     let age = Span::parse(&args.younger).ok_or_else(|| {
+        if Span::is_too_long(&args.younger) {
+            return timebox::too_long("--younger", &args.younger);
+        }
         Fault::new(Exit::Usage, format!("`--younger {}` is no duration", args.younger))
             .help("write 7d, 12h or 1h30m")
     })?;

@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::observers::Wanted;
 use super::settings::{self, Settings};
-use super::{act, find, print, resume, rollback};
+use super::{act, find, print, resume, rollback, timebox};
 use crate::base::{Millis, Span};
 use crate::driver::guarded::Guarded;
 use crate::driver::ports::{self, Clock};
@@ -169,7 +169,7 @@ fn due(state: &StateDir) -> Result<(Vec<RunDir>, bool), Fault> {
 /// Does what is pending of all runs, one engine after the other.
 fn drain(args: &QueueDrainArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
-    let timeout = length(args.timeout.as_deref())?;
+    let timeout = timebox::length("--timeout", args.timeout.as_deref())?;
     let clock = Clock::begin();
     let mut codes: BTreeMap<String, i32> = BTreeMap::new();
     loop {
@@ -208,15 +208,6 @@ fn drain(args: &QueueDrainArgs, settings: &Settings) -> Answer {
     Ok(known.into_iter().find(has).unwrap_or(Exit::Success))
 }
 
-fn length(text: Option<&str>) -> Result<Option<Span>, Fault> {
-    let Some(text) = text else { return Ok(None) };
-    let length = Span::parse(text).filter(|&length| length > Span::ZERO);
-    length.map(Some).ok_or_else(|| {
-        Fault::new(Exit::Usage, format!("`--timeout {text}` is no length of time"))
-            .help("write it like 25m, 1h30m or 90s; it is more than nothing")
-    })
-}
-
 /// Goes on with the background of one run.
 fn drain_one(run: &str, args: &QueueDrainArgs, settings: &Settings) -> Answer {
     let guarded = Guarded::attach()?;
@@ -234,7 +225,7 @@ fn drain_one(run: &str, args: &QueueDrainArgs, settings: &Settings) -> Answer {
         print::line(&format!("nothing to drain: run {run} has no background work left"));
         return Ok(Exit::Success);
     }
-    length(args.timeout.as_deref())?;
+    timebox::length("--timeout", args.timeout.as_deref())?;
     let args = ResumeArgs {
         run: Some(run.to_owned()),
         show: args.show.clone(),

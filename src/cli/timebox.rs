@@ -18,18 +18,36 @@ pub(super) struct TimeBox {
     since: Clock,
 }
 
+/// Reads the length of time that `flag` was given.
+///
+/// # Errors
+/// It is no length, too long, or none at all.
+pub(super) fn length(flag: &str, text: Option<&str>) -> Result<Option<Span>, Fault> {
+    let Some(text) = text else { return Ok(None) };
+    if let Some(length) = Span::parse(text).filter(|&length| length > Span::ZERO) {
+        return Ok(Some(length));
+    }
+    Err(if Span::is_too_long(text) {
+        too_long(flag, text)
+    } else {
+        Fault::new(Exit::Usage, format!("`{flag} {text}` is no length of time"))
+            .help("write it like 25m, 1h30m or 90s; it is more than nothing")
+    })
+}
+
+/// What is said of a flag with a length of time that is too long.
+pub(super) fn too_long(flag: &str, text: &str) -> Fault {
+    Fault::new(Exit::Usage, format!("`{flag} {text}` is too long")).help(format!("it is at most {}", Span::MAX))
+}
+
 impl TimeBox {
     /// Reads `--time-box`.
     ///
     /// # Errors
     /// It is no length, or none at all.
     pub(super) fn read(text: Option<&str>) -> Result<Option<Self>, Fault> {
-        let Some(text) = text else { return Ok(None) };
-        let length = Span::parse(text).filter(|&length| length > Span::ZERO).ok_or_else(|| {
-            Fault::new(Exit::Usage, format!("`--time-box {text}` is no length of time"))
-                .help("write it like 25m, 1h30m or 90s; it is more than nothing")
-        })?;
-        Ok(Some(Self { length, since: Clock::begin() }))
+        let length = length("--time-box", text)?;
+        Ok(length.map(|length| Self { length, since: Clock::begin() }))
     }
 
     /// What is left of it.

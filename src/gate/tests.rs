@@ -41,6 +41,7 @@ fn settings_that_make_no_sense_are_named() {
         ("http", "--url|http://x|--value|/a", "pass", "missing"),
         ("http", "--url|http://x|--pass|< 5", "pass", "needs a number"),
         ("http", "--url|http://x|--interval|5", "interval", "not a duration"),
+        ("http", "--url|http://x|--interval|99999999999999999999s", "interval", "at most `3650d`"),
         ("http", "--url|http://x|--interval|1ms", "interval", "at least"),
         ("http", "--url|http://x|--expect.identity.is|v1", "expect.identity", "one of"),
         ("http", "--url|http://x|--consecutive|0", "consecutive", "from 1"),

@@ -98,9 +98,14 @@ impl Words {
     /// # Errors
     /// It is none.
     pub fn span(&mut self, key: &str) -> Result<Option<Span>, Error> {
-        self.of(key, "a duration above zero, like `5s`", |text| {
-            Span::parse(text).filter(|span| *span != Span::ZERO)
-        })
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        if Span::is_too_long(&text) {
+            return Err(Error::new(key, format!("`{text}` is too long: at most `{}`", Span::MAX)));
+        }
+        match Span::parse(&text).filter(|span| *span != Span::ZERO) {
+            Some(span) => Ok(Some(span)),
+            None => Err(Error::new(key, format!("`{text}` is not a duration above zero, like `5s`"))),
+        }
     }
 
     /// A whole number from 1.

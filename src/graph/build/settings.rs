@@ -26,7 +26,13 @@ impl Limit for u32 {
 
 impl Limit for Span {
     fn read(value: &Value) -> Result<Self, String> {
-        value.as_str().and_then(Self::parse).ok_or_else(|| "expected a duration like `90s` or `1h30m`".to_owned())
+        let text = value.as_str().unwrap_or_default();
+        Self::parse(text).ok_or_else(|| {
+            if Self::is_too_long(text) {
+                return format!("expected a duration of at most `{}`", Self::MAX);
+            }
+            "expected a duration like `90s` or `1h30m`".to_owned()
+        })
     }
 }
 

@@ -292,6 +292,11 @@ impl<'a> Check<'a> {
                 self.push(Diagnostic::error("plan::out-of-range", value.at, message).help(help));
             }
             None if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => self.no_unit(key, value),
+            None if Span::is_too_long(text) => {
+                let message = format!("`{key}` is too long: at most `{}`", Span::MAX);
+                let help = "leave the key out for no bound";
+                self.push(Diagnostic::error("plan::out-of-range", value.at, message).help(help));
+            }
             None => {
                 let message = format!("`{key}` is not a duration: `{text}`");
                 let help = hints::for_duration(text);

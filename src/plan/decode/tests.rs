@@ -109,6 +109,14 @@ fn nothing_is_no_value() {
 }
 
 #[test]
+fn a_duration_that_is_too_long_is_told_the_longest() {
+    let (_, found) =
+        load_text("plan.yaml", "version: 1\nstages: {a: {run: make, timeout: 99999999999999999999s}}\n");
+    let said: Vec<_> = found.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(said, ["`timeout` is too long: at most `3650d`"]);
+}
+
+#[test]
 fn durations_and_numbers_are_bounded() {
     check_cases(&[
         ("timeout: 30\nstages: {a: {run: make}}", "plan::no-unit", "30", "did you mean `30s`?"),
@@ -117,6 +125,7 @@ fn durations_and_numbers_are_bounded() {
         ("timeout: 10 minutes\nstages: {a: {run: make}}", "plan::bad-duration", "10 minutes", "write `10m`"),
         ("timeout: soon\nstages: {a: {run: make}}", "plan::bad-duration", "soon", "units descend"),
         ("timeout: 0s\nstages: {a: {run: make}}", "plan::out-of-range", "0s", "leave the key out"),
+        ("timeout: 4000d\nstages: {a: {run: make}}", "plan::out-of-range", "4000d", "leave the key out"),
         ("max-parallel: 0\nstages: {a: {run: make}}", "plan::out-of-range", "0", ""),
         ("max-parallel: 5000\nstages: {a: {run: make}}", "plan::out-of-range", "5000", ""),
         ("pools: {p: 0}\nstages: {a: {run: make}}", "plan::out-of-range", "0", ""),

@@ -14,7 +14,7 @@ Every key of the plan language. This file is printed from the tables that read p
 those, then run `ENGINE_BLESS=1 cargo test --lib plan::schema`.
 
 YAML and TOML are two spellings of one model. Keys are kebab-case. A duration is text with units that descend: `90s`,
-`1h30m`, `250ms`, `2d`. Where a number or a duration is wanted, text with `{{ … }}` may give it. Ids and names match
+`1h30m`, `250ms`, `2d`; the longest is `3650d`. Where a number or a duration is wanted, text with `{{ … }}` may give it. Ids and names match
 `[a-z][a-z0-9_-]{0,63}`.
 ";
 

@@ -108,8 +108,13 @@ fn bounds(check: &mut Check<'_>, input: &Input) {
 fn typed(check: &mut Check<'_>, input: &Input, value: &Tree, what: &str) -> bool {
     let fits = is_of(input.kind, value);
     if !fits {
-        let message =
-            format!("{what} of input `{}` is {}, not {}", input.name.value, value.noun(), noun(input.kind));
+        let name = &input.name.value;
+        if input.kind == Type::Duration && value.as_str().is_some_and(Span::is_too_long) {
+            let message = format!("{what} of input `{name}` is too long");
+            check.error("plan::bad-default", value.at, message, &format!("a duration is at most `{}`", Span::MAX));
+            return false;
+        }
+        let message = format!("{what} of input `{name}` is {}, not {}", value.noun(), noun(input.kind));
         check.error("plan::bad-default", value.at, message, example(input.kind));
     }
     fits

@@ -196,6 +196,12 @@ fn inputs_do_not_contradict_themselves() {
             "`90s`",
         ),
         (
+            "inputs: {a: {type: duration, default: 4000d}}\nstages: {a: {run: x}}",
+            "plan::bad-default",
+            "4000d",
+            "at most `3650d`",
+        ),
+        (
             "inputs: {a: {type: size, default: 10MX}}\nstages: {a: {run: x}}",
             "plan::bad-default",
             "10MX",

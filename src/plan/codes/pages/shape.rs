@@ -7,7 +7,7 @@ pub(super) static PAGES: &[Page] = &[
     Page {
         code: "plan::bad-duration",
         title: "not a duration",
-        text: "A duration is whole numbers with units that descend: d, h, m, s, ms.",
+        text: "A duration is whole numbers with units that descend: d, h, m, s, ms. The longest is `3650d`.",
         bad: r"version: 1
 stages:
   build: {run: make, timeout: 10 minutes}
