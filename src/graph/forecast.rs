@@ -110,7 +110,7 @@ pub struct Forecast {
     pub background: Vec<Vec<NodeIx>>,
     /// The longest chain: main phase, then clean-up.
     pub critical: Path,
-    /// Most attempts of the whole run.
+    /// Most attempts of the whole run, as everything behind it without what is sure to be skipped.
     pub attempts: u64,
     /// Longest time the run can take.
     pub worst: Worst,
@@ -144,6 +144,9 @@ impl Forecast {
         // A handler of a failure that is not expected takes no time, and so does what has nothing to do.
         let starts: Option<BTreeSet<NodeIx>> =
             schedule.map(|schedule| schedule.starts.iter().map(|planned| planned.node).collect());
+        let skipped = schedule.map(|schedule| skipped(graph, schedule));
+        let runs =
+            |ix: NodeIx| graph.nodes[ix].selected && skipped.as_ref().is_none_or(|skipped| !skipped.contains(&ix));
         let is_played = |ix: &NodeIx| starts.as_ref().is_none_or(|starts| starts.contains(ix));
         let foreseen = || {
             let timed = selected().filter(|(_, node)| !node.rules.is_approval && node.rules.shards > 0);
@@ -153,25 +156,30 @@ impl Forecast {
         Self {
             attempts: graph
                 .places()
-                .filter(|(_, node)| node.selected)
+                .filter(|(ix, _)| runs(*ix))
                 .fold(0, |sum, (ix, _)| sum.saturating_add(stages[ix].attempts)),
-            worst: worst::of_run(graph, &stages),
+            worst: worst::of_run(graph, &stages, &runs),
             end: schedule.map_or(critical.length, |plan| {
                 foreground(graph, plan).map(|start| start.end).max().unwrap_or_default()
             }),
             known: count(foreseen().filter(|(ix, _)| stages[*ix].expected.is_some()).count()),
             foreseen: count(foreseen().count()),
             selected: count(selected().count()),
-            skipped: schedule.map(|schedule| skipped(graph, schedule)),
             range: None,
             profile: schedule.map(|plan| profile(foreground(graph, plan))).unwrap_or_default(),
-            contended: contended(graph, &waves, &closing),
+            contended: contended(graph, &waves, &closing, &runs),
+            skipped,
             stages,
             waves,
             closing,
             background,
             critical,
         }
+    }
+
+    /// Whether no run with these inputs starts the node, because its `if` is false.
+    pub fn is_skipped(&self, node: NodeIx) -> bool {
+        self.skipped.as_ref().is_some_and(|skipped| skipped.contains(&node))
     }
 
     /// Most stages at work at once in the rehearsal; 0 without one.
@@ -279,12 +287,12 @@ fn profile<'a>(starts: impl Iterator<Item = &'a Planned>) -> Vec<(Span, u32)> {
         .collect()
 }
 
-/// Limits whose demand in some wave is above their capacity.
-fn contended(graph: &Graph, main: &Waves, closing: &Waves) -> Vec<Contention> {
+/// Limits whose demand in some wave is above their capacity, with the nodes that `runs` tells.
+fn contended(graph: &Graph, main: &Waves, closing: &Waves, runs: &dyn Fn(NodeIx) -> bool) -> Vec<Contention> {
     let mut users: BTreeMap<Option<PoolIx>, (u64, u32)> = BTreeMap::new();
     for wave in main.iter().chain(closing) {
         let mut demand: BTreeMap<Option<PoolIx>, (u64, u32)> = BTreeMap::new();
-        for &ix in wave {
+        for &ix in wave.iter().filter(|ix| runs(**ix)) {
             let rules = &graph.nodes[ix].rules;
             let slots = (!rules.is_approval).then_some((None, 1));
             for (pool, weight) in

@@ -196,6 +196,14 @@ fn a_stage_whose_condition_is_false_already_is_said_to_be_skipped() {
     };
     assert!(plan(&[]).contains(said), "{}", plan(&[]));
     assert!(!plan(&["--set", "to=production"]).contains("skipped"));
+    // Neither its hour nor its attempt is of this run.
+    let bounds = |args: &[&str]| {
+        let text = project.engine(&[&["plan", "plan.yaml", "--json"], args].concat()).expect(0).stdout;
+        let plan: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        (plan["worst_ms"].as_u64(), plan["attempts"].as_u64())
+    };
+    assert_eq!(bounds(&[]), (Some(70_000), Some(1)));
+    assert_eq!(bounds(&["--set", "to=production"]), (Some(3_670_000), Some(2)));
     let run = project.engine(&["run", "plan.yaml"]).expect(0).stdout;
     assert!(run.contains("skipped  ask"), "{run}");
 }

@@ -229,8 +229,7 @@ impl Out<'_> {
         }
         let pools = rules.pools.iter().map(|&(pool, weight)| (&graph.pools[pool], weight));
         facts.extend(pools.map(|(pool, weight)| format!("pool {} {weight}/{}", pool.name, pool.capacity)));
-        let is_skipped = |ix: &NodeIx| forecast.skipped.as_ref().is_some_and(|skipped| skipped.contains(ix));
-        let skipped = row.nodes.iter().filter(|ix| is_skipped(ix)).count();
+        let skipped = row.nodes.iter().filter(|ix| forecast.is_skipped(**ix)).count();
         facts.extend(node.conditions.iter().map(|condition| format!("if {}", condition.text)));
         facts.extend(match skipped {
             0 => None,
@@ -389,7 +388,8 @@ impl Out<'_> {
 
     fn warnings(&mut self) {
         let graph = self.subject.graph;
-        let free = |(ix, _): &(NodeIx, &Node)| self.subject.forecast.stages[*ix].worst.is_none();
+        let forecast = self.subject.forecast;
+        let free = |(ix, _): &(NodeIx, &Node)| forecast.stages[*ix].worst.is_none() && !forecast.is_skipped(*ix);
         let open: Vec<&str> = self
             .selected()
             .filter(free)

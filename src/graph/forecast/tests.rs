@@ -1,7 +1,6 @@
 use super::*;
 use crate::graph::Parts;
-use crate::graph::model::{Accept, Need, Pool};
-use crate::graph::model::{Node, Retry};
+use crate::graph::model::{Accept, Condition, Need, Node, Pool, Retry};
 
 fn node(id: &str, needs: &[u32], seconds: u64) -> Node {
     let mut node = Node::plain(id);
@@ -124,6 +123,27 @@ fn an_unbounded_stage_is_named_unless_the_run_has_a_timeout() {
     let closed = Graph::assemble(parts).expect("no cycle");
     // d of the diamond keeps its grace of one second, a plain stage has ten
     assert_eq!(look(&closed).worst, Worst::Timeout(Span::from_secs(61)));
+}
+
+#[test]
+fn what_is_sure_to_be_skipped_counts_in_no_bound() {
+    let place = Node::plain("a").place;
+    let condition = |text: &str| Condition { text: text.into(), place, frame: 0, views: Vec::new() };
+    let bounds = |text: &str| {
+        let mut nodes = diamond();
+        nodes[1].conditions = vec![condition(text)];
+        nodes[1].rules.timeout = None;
+        nodes[1].rules.pools = vec![(PoolIx::new(0), 2)];
+        nodes[2].rules.pools = vec![(PoolIx::new(0), 1)];
+        let mut parts = Parts::of("test", nodes);
+        parts.pools = vec![Pool { name: "db".to_owned(), capacity: 2 }];
+        let schedule = Schedule { starts: Vec::new(), skipped: vec![NodeIx::new(1)] };
+        let seen = Forecast::of(&Graph::assemble(parts).expect("no cycle"), Some(&schedule), &|_| None);
+        (seen.worst, seen.attempts, seen.contended.len())
+    };
+    // a, c and d with their grace.
+    assert_eq!(bounds("inputs.fast"), (Worst::Stages(Span::from_secs(11 + 21 + 11)), 3, 0));
+    assert_eq!(bounds("needs.a.outputs.fast"), (Worst::Unbounded(vec![NodeIx::new(1)]), 4, 1), "another run may");
 }
 
 #[test]

@@ -91,16 +91,20 @@ fn delays_ms(retry: &Retry) -> u128 {
 /// with the worst time of each shard as work, and a sharded stage as one shard in the chain. The sum of all
 /// work and waits, one after another, is a bound too; the smaller one counts, and the run's `timeout` plus
 /// the longest grace if that is smaller still. The clean-up counts with its budget if it has one; what follows the verdict
-/// does not count.
-pub(super) fn of_run(graph: &Graph, stages: &IdVec<NodeIx, StageForecast>) -> Worst {
+/// does not count, and neither does a node of which `runs` says that it will not run.
+pub(super) fn of_run(
+    graph: &Graph,
+    stages: &IdVec<NodeIx, StageForecast>,
+    runs: &dyn Fn(NodeIx) -> bool,
+) -> Worst {
+    let counted = || graph.places().filter(|(ix, node)| runs(*ix) && node.phase != Phase::Background);
     let by_timeout = graph.settings.timeout.map(|timeout| {
-        let counts = |node: &Node| node.selected && node.phase != Phase::Background;
-        let grace = graph.places().filter(|(_, node)| counts(node)).map(|(_, node)| node.rules.grace).max();
+        let grace = counted().map(|(_, node)| node.rules.grace).max();
         timeout + grace.unwrap_or_default()
     });
     let budget = graph.settings.finally_budget;
     let mut unbounded = Vec::new();
-    for (ix, node) in graph.places().filter(|(_, node)| node.selected && node.phase != Phase::Background) {
+    for (ix, node) in counted() {
         if stages[ix].worst.is_none() && (node.phase == Phase::Main || budget.is_none()) {
             unbounded.push(ix);
         }
@@ -108,15 +112,20 @@ pub(super) fn of_run(graph: &Graph, stages: &IdVec<NodeIx, StageForecast>) -> Wo
     if !unbounded.is_empty() {
         return by_timeout.map_or(Worst::Unbounded(unbounded), Worst::Timeout);
     }
-    let closing = of_phase(graph, stages, Phase::Finally);
-    let by_stages = of_phase(graph, stages, Phase::Main) + budget.map_or(closing, |budget| budget.min(closing));
+    let closing = of_phase(graph, stages, (Phase::Finally, runs));
+    let by_stages =
+        of_phase(graph, stages, (Phase::Main, runs)) + budget.map_or(closing, |budget| budget.min(closing));
     match by_timeout {
         Some(timeout) if timeout < by_stages => Worst::Timeout(timeout),
         _ => Worst::Stages(bounded(u128::from(by_stages.ms()))),
     }
 }
 
-fn of_phase(graph: &Graph, stages: &IdVec<NodeIx, StageForecast>, phase: Phase) -> Span {
+fn of_phase(
+    graph: &Graph,
+    stages: &IdVec<NodeIx, StageForecast>,
+    (phase, runs): (Phase, &dyn Fn(NodeIx) -> bool),
+) -> Span {
     let far = bounded(u128::MAX);
     let time = |ix: NodeIx| u128::from(stages[ix].worst.unwrap_or(far).ms());
     let mut chain: IdVec<NodeIx, u128> = IdVec::filled(0, graph.nodes.len());
@@ -128,9 +137,9 @@ fn of_phase(graph: &Graph, stages: &IdVec<NodeIx, StageForecast>, phase: Phase) 
             continue;
         }
         let below = node.needs.iter().map(|need| chain[need.node]).max().unwrap_or(0);
-        chain[ix] = below + if node.selected { time(ix) } else { 0 };
+        chain[ix] = below + if runs(ix) { time(ix) } else { 0 };
         longest = longest.max(chain[ix]);
-        if !node.selected {
+        if !runs(ix) {
             continue;
         }
         let all = time(ix) * u128::from(node.rules.shards);
