@@ -10,10 +10,10 @@ use super::settings::{self, Settings};
 use super::{check, find, inputs, print};
 use crate::base::RunId;
 use crate::driver::compile::{self, Compiled};
-use crate::driver::merge::{self, Misfit};
-use crate::driver::ports;
+use crate::driver::merge::{self, Joined, Misfit};
 use crate::graph::build::Mode;
 use crate::graph::part::{Even, Part};
+use crate::journal::summary;
 
 /// Leaves in `compiled` what a part works on.
 ///
@@ -35,8 +35,11 @@ pub(super) fn take(text: &str, compiled: &mut Compiled, past: &Past) -> Result<(
 /// Joins the runs of all parts.
 pub(super) fn merge(args: &MergeArgs, settings: &Settings) -> Answer {
     let run = match &args.run_id {
-        Some(id) => RunId::parse(id).ok_or_else(|| Fault::new(Exit::Usage, format!("`{id}` is no run id")))?,
-        None => ports::new_run_id(ports::wall_ms()),
+        Some(id) => {
+            let run = RunId::parse(id);
+            Some(run.ok_or_else(|| Fault::new(Exit::Usage, format!("`{id}` is no run id")))?)
+        }
+        None => None,
     };
     let mut parts = Vec::new();
     for dir in &args.dirs {
@@ -51,15 +54,24 @@ pub(super) fn merge(args: &MergeArgs, settings: &Settings) -> Answer {
     }
     let count = parts.len();
     let state = find::state(settings)?;
-    merge::join(&state, parts, &run, &settings::person()).map_err(refuse)?;
-    if args.json {
-        print::json(&serde_json::json!({"version": 1, "run": run.as_str(), "parts": count}));
-    } else {
-        print::line(&format!(
-            "run {run} has what {count} parts did; go on with the rest: {}",
-            find::how_to_resume(&run)
-        ));
+    let Joined { run, is_new, others } =
+        merge::join(&state, parts, run.as_ref(), &settings::person()).map_err(refuse)?;
+    for other in others.iter().filter(|_| is_new) {
+        let what = if other.is_same { "the same parts" } else { "these parts as they were before" };
+        print::note(&format!("note: run {} joins {what}", other.run.id()));
     }
+    let id = run.id();
+    if args.json {
+        print::json(&serde_json::json!({"version": 1, "run": id.as_str(), "parts": count, "new": is_new}));
+        return Ok(Exit::Success);
+    }
+    let next = if !is_new && summary::of(&run)?.state.is_settled() {
+        ", and has ended well".to_owned()
+    } else {
+        format!("; go on with the rest: {}", find::how_to_resume(id))
+    };
+    let (these, already) = if is_new { ("", "") } else { ("these ", " already") };
+    print::line(&format!("run {id} has what {these}{count} parts did{already}{next}"));
     Ok(Exit::Success)
 }
 

@@ -5,7 +5,7 @@
 //! with all its checks, all must be of one plan, and no shard may be in two of them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,10 +20,13 @@ use crate::graph::part::Part;
 use crate::graph::shards::Cuts;
 use crate::journal::output::{self, Segments, Stream, Trace};
 use crate::journal::{self, Holder, RunDir, StateDir, snapshot};
-use crate::run::event::{Attempt, Left, ShardResult, StopKind, StopReason, SuspendReason};
-use crate::run::{Event, Outcome, seal};
+use crate::run::event::{Attempt, Left, NodeState, ShardResult, StopKind, StopReason, SuspendReason};
+use crate::run::{Core, Event, Outcome, seal};
 
+mod joined;
 mod spans;
+
+pub use joined::Other;
 
 /// Events that go to the journal at once.
 const BATCH: usize = 10_000;
@@ -125,22 +128,45 @@ fn part(joining: &Joining) -> &Part {
     joining.read.compiled.options.part.as_ref().expect("`find` gives only parts")
 }
 
-/// Joins the parts into a new run `run` in `state`, by `person`.
+/// What came of joining parts.
+pub struct Joined {
+    /// The run that joins them.
+    pub run: RunDir,
+    /// Whether that was made just now.
+    pub is_new: bool,
+    /// Runs beside it that join the same runs of parts.
+    pub others: Vec<Other>,
+}
+
+/// Joins the parts, by `person`, into a new run called `run`, or by any name unless a run in `state` joins the same
+/// already.
 ///
 /// # Errors
 /// They do not go together; nothing was written. Or the disk refuses.
-pub fn join(state: &StateDir, mut parts: Vec<Joining>, run: &RunId, person: &str) -> Result<RunDir, Misfit> {
+pub fn join(
+    state: &StateDir,
+    mut parts: Vec<Joining>,
+    run: Option<&RunId>,
+    person: &str,
+) -> Result<Joined, Misfit> {
     parts.sort_by_key(|joining| part(joining).index);
     let whole = whole(&parts)?;
     must_fit(&parts)?;
     let rows = spans::rows(&parts)?;
+    let mut others = joined::look(state, &parts)?;
+    let is_wanted = |other: &Other| other.is_same && run.is_none_or(|run| other.run.id() == run);
+    if let Some(at) = others.iter().position(is_wanted) {
+        let known = others.swap_remove(at);
+        return Ok(Joined { run: known.run, is_new: false, others });
+    }
+    let run = &run.cloned().unwrap_or_else(|| ports::new_run_id(ports::wall_ms()));
     for joining in &parts {
         copy_objects(&joining.state, state.path())
             .map_err(|source| Error::System { action: "copy what the parts left", source })?;
     }
     let holder = Holder { pid: std::process::id(), wall_ms: ports::wall_ms() };
     let mut files = compile::snapshot_files(&whole);
-    files.push(("parts.json".to_owned(), sources(&parts)));
+    files.push((joined::SOURCES.to_owned(), joined::sources(&parts)));
     let (dir, ownership) = state.create_run(run, &files, &holder)?;
     let key = parts.first().and_then(|first| first.read.began.as_ref()?.key.clone());
     let new = New { compiled: &whole, run: run.clone(), seed: None, key, person: person.to_owned(), author: None };
@@ -155,6 +181,7 @@ pub fn join(state: &StateDir, mut parts: Vec<Joining>, run: &RunId, person: &str
     for (stage, row) in &rows {
         joint.stage_in_spans(stage, row, &parts)?;
     }
+    joint.end_stages();
     joint.events.push(Event::RunSuspended { why: SuspendReason::HandOver });
     let events = joint.events;
     segments.flush()?;
@@ -162,7 +189,7 @@ pub fn join(state: &StateDir, mut parts: Vec<Joining>, run: &RunId, person: &str
     let batches =
         events.chunks(BATCH).map(|batch| batch.iter().map(|event| (Millis::ZERO, event.clone())).collect());
     record::write_out(&dir, &ownership, &end, batches)?;
-    Ok(dir)
+    Ok(Joined { run: dir, is_new: true, others })
 }
 
 /// What the parts are parts of: the same plan, with nothing left out.
@@ -310,6 +337,34 @@ impl Joint<'_> {
         Ok(())
     }
 
+    /// Says of each stage that all of it is done, as an engine had said at once; in the words of the core, which has the same
+    /// facts. What comes after that is for the next engine: it may start, fail or be told to somebody.
+    fn end_stages(&mut self) {
+        let mut core = Core::new(vec![Arc::clone(self.graph)]);
+        self.events.iter().for_each(|event| core.replay(Millis::ZERO, event));
+        let begun = |event: &Event| match event {
+            Event::ShardsStarted { node, .. } => Some(*node),
+            _ => None,
+        };
+        let begun: BTreeSet<NodeIx> = self.events.iter().filter_map(begun).collect();
+        let (mut ended, mut seal) = (BTreeSet::new(), None);
+        for (_, event) in core.step(Millis::ZERO, Vec::new()).events {
+            match &event {
+                Event::StageSealed { .. } => seal = Some(event),
+                Event::NodeFinished { node, state: NodeState::Success, .. } => {
+                    let seal = seal.take();
+                    let mut needs = self.graph.nodes[*node].needs.iter();
+                    // Of what else the core knows now nothing is recorded.
+                    if begun.contains(node) && needs.all(|need| ended.contains(&need.node)) {
+                        ended.insert(*node);
+                        self.events.extend(seal.into_iter().chain([event]));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// A shard that no part has done stands before one that is done: it counts as not run.
     fn leave(&mut self, node: NodeIx, shard: u32) {
         let attempt = Attempt { node, shard, number: 1 };
@@ -342,19 +397,6 @@ fn successes(event: &Event, stage: Option<NodeIx>) -> Vec<(u32, Cow<'_, Event>)>
 
 fn is_success_of(event: &Event, node: NodeIx) -> bool {
     matches!(event, Event::ShardFinished { attempt, outcome: Outcome::Success, .. } if attempt.node == node)
-}
-
-/// Where the joined run comes from: for people, and sealed with the snapshot.
-fn sources(parts: &[Joining]) -> Vec<u8> {
-    let of = |joining: &Joining| {
-        let part = part(joining);
-        serde_json::json!({
-            "part": part.index, "of": part.of, "run": joining.read.dir.id().as_str(),
-            "chain": joining.read.end.last.hash.to_string(),
-        })
-    };
-    serde_json::to_vec_pretty(&parts.iter().map(of).collect::<Vec<_>>())
-        .expect("texts and numbers have a JSON form")
 }
 
 /// Copies objects that are not there yet; they are named by what they hold.

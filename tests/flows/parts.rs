@@ -49,6 +49,7 @@ fn parts_joined_are_one_run_that_verifies_and_goes_on() {
     assert!(output.expect(0).stdout.contains("engine resume"));
     whole.engine(&["verify"]).expect(0);
     assert_eq!(status(&whole)["state"], "handed-over");
+    expect_states(&whole, "build=success pack=success ship=pending tidy=pending");
     whole.engine(&["resume"]).expect(0);
     assert_eq!(log(&whole), ["ship", "tidy"], "what the parts did is not done again");
     expect_states(&whole, "build=success pack=success ship=success tidy=success");
@@ -71,9 +72,56 @@ fn what_failed_in_a_part_is_done_by_the_joined_run() {
     let done = log(&first).len() - 1;
     let (whole, output) = join(&[&first, &bad], PLAN);
     output.expect(0);
+    expect_states(&whole, "build=success pack=waiting ship=pending tidy=pending");
+    let shards = stage(&whole, "pack")["shards"].clone();
+    assert_eq!(
+        (&shards["done"], &shards["failed"]),
+        (&done.into(), &0.into()),
+        "what is left has not failed: {shards}"
+    );
     whole.engine(&["resume"]).expect(0);
     assert_eq!(log(&whole).len(), 7 - done + 2, "what was not done, and ship and tidy");
     expect_states(&whole, "build=success pack=success ship=success tidy=success");
+}
+
+/// Two runs of the same parts would do the same rest twice.
+#[test]
+fn parts_that_a_run_joins_are_not_joined_again() {
+    let (one, bad) = (machine("1/2", PLAN, 0), Project::with_plan(PLAN));
+    for item in ["a", "b", "c", "d", "e", "f", "g"] {
+        bad.write(format!("bad-{item}"), "");
+    }
+    bad.engine(&["run", "plan.yaml", "--shard", "2/2"]).expect(1);
+    let (whole, output) = join(&[&one, &bad], PLAN);
+    output.expect(0);
+    let first = whole.only_run();
+    let [a, b] = [&one, &bad].map(|part| part.path(".engine").to_string_lossy().into_owned());
+    let merge = |more: &[&str]| whole.engine(&[&["merge", &b, &a], more].concat()).expect(0);
+    let said = merge(&[]).stdout;
+    assert!(said.contains(&format!("run {first} has what these 2 parts did already")), "{said}");
+    assert!(said.contains("engine resume"), "{said}");
+    let said = json(&merge(&["--json"]).stdout);
+    assert_eq!((&said["run"], &said["new"]), (&first.as_str().into(), &false.into()), "{said}");
+    merge(&["--run-id", &first]);
+    assert_eq!(whole.only_run(), first);
+    // By a name it is what somebody wants.
+    let again = merge(&["--run-id", "again"]);
+    assert!(again.stderr.contains(&format!("run {first} joins the same parts")), "{}", again.stderr);
+    assert_eq!(whole.runs().len(), 2);
+    // What has gone on since is not the same any more.
+    for item in ["a", "b", "c", "d", "e", "f", "g"] {
+        std::fs::remove_file(bad.path(format!("bad-{item}"))).expect("it is there");
+    }
+    bad.engine(&["resume"]).expect(0);
+    let newer = merge(&["--run-id", "newer"]);
+    assert!(
+        newer.stderr.contains(&format!("run {first} joins these parts as they were before")),
+        "{}",
+        newer.stderr
+    );
+    whole.engine(&["resume", "newer"]).expect(0);
+    let said = merge(&[]).stdout;
+    assert!(said.contains("run newer has what these 2 parts did already, and has ended well"), "{said}");
 }
 
 /// Work behind the verdict has one verdict to follow: that of the joined run. No part starts or releases any of it, also what

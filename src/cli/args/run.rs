@@ -200,7 +200,7 @@ pub struct MergeArgs {
     /// The state directories of all parts
     #[arg(required = true, value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
-    /// The joined run's id [default: made from the time]
+    /// The joined run's id, even if another run joins the same parts already [default: made from the time]
     #[arg(long, env = "ENGINE_SET_RUN_ID", value_name = "ID")]
     pub run_id: Option<String>,
     /// Print JSON
