@@ -157,12 +157,16 @@ pub enum Verb {
     /// Write a report of a run
     Report(ReportArgs),
     /// Approve a stage that waits for a person
+    #[command(override_usage = "engine approve [OPTIONS] [RUN] <STAGE>")]
     Approve(DecideArgs),
     /// Reject a stage that waits for a person
+    #[command(override_usage = "engine reject [OPTIONS] [RUN] <STAGE>")]
     Reject(DecideArgs),
     /// Answer each item of a checklist that waits for a person
+    #[command(override_usage = "engine attest [OPTIONS] --answer <ITEM=ANSWER> [RUN] <STAGE>")]
     Attest(AttestArgs),
     /// Say what an unknown outcome was
+    #[command(override_usage = "engine resolve [OPTIONS] --as <OUTCOME> [RUN] <STAGE>")]
     Resolve(ResolveArgs),
     /// Cancel a run
     Cancel(CancelArgs),

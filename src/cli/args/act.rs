@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 #[derive(Args, Clone, Debug)]
 pub struct DecideArgs {
     /// A stage of the latest unfinished run, or `RUN STAGE`
-    #[arg(required = true, num_args = 1..=2, value_names = ["RUN", "STAGE"])]
+    #[arg(required = true, num_args = 1..=2, value_name = "STAGE")]
     pub what: Vec<String>,
     /// Words for the record
     #[arg(short, long, default_value = "")]
@@ -26,7 +26,7 @@ pub struct DecideArgs {
 #[derive(Args, Clone, Debug)]
 pub struct AttestArgs {
     /// A stage of the latest unfinished run, or `RUN STAGE`
-    #[arg(required = true, num_args = 1..=2, value_names = ["RUN", "STAGE"])]
+    #[arg(required = true, num_args = 1..=2, value_name = "STAGE")]
     pub what: Vec<String>,
     /// What is so of an item: `docs=yes`, `tests='no, two are red'`
     #[arg(short = 'a', long = "answer", value_name = "ITEM=ANSWER", required = true)]
@@ -49,7 +49,7 @@ pub struct AttestArgs {
 #[derive(Args, Clone, Debug)]
 pub struct ResolveArgs {
     /// A stage of the latest unfinished run, or `RUN STAGE`
-    #[arg(required = true, num_args = 1..=2, value_names = ["RUN", "STAGE"])]
+    #[arg(required = true, num_args = 1..=2, value_name = "STAGE")]
     pub what: Vec<String>,
     /// What its outcome was
     #[arg(long = "as", value_name = "OUTCOME")]
