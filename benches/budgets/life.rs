@@ -15,6 +15,7 @@ use engine::driver::compile::{self, Compiled, Expected, Options};
 use engine::driver::prepare::{Prepared, Preparer, Workroom};
 use engine::driver::slates::Slate;
 use engine::driver::surroundings::Surroundings;
+use engine::driver::values::Telling;
 use engine::exec::{Ended, Exit, Key};
 use engine::graph::Graph;
 use engine::graph::build::Mode;
@@ -194,7 +195,8 @@ fn understand(preparer: &mut Preparer, graph: &Graph, attempt: Attempt, mut slat
     let Work::Process(process) = &graph.nodes[attempt.node].work else { panic!("it runs a process") };
     let (key, exit, took, notes) = (Key(0), Exit::Code(0), Duration::from_millis(1), Vec::new());
     let ended = Ended { key, exit, took, cpu_us: 1_000, max_rss_kib: 2_000, bytes: 0, notes };
-    let (outcome, result) = collect::outcome(&ended, process, &mut slate, None).expect("it is not lost");
+    let (outcome, result) =
+        collect::outcome(&ended, process, &mut slate, None, Telling::Names).expect("it is not lost");
     preparer.tidy(slate, process.lifetime, collect::may_live(&ended, false));
     Input::Done { attempt, outcome, took: Span::from_ms(1), result: Box::new(result) }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::slates::Slate;
-use super::values;
+use super::values::{self, Telling};
 use crate::base::Span;
 use crate::exec::{Ended, Exit};
 use crate::graph::Graph;
@@ -11,12 +11,13 @@ use crate::graph::model::{Process, Work};
 use crate::run::event::{Answer, Outcome, OutputRef, ShardResult};
 use crate::run::{Attempt, Input};
 
-/// What can be told at once from an ended attempt; nothing of one that is lost.
+/// What can be told at once from an ended attempt, with so much about values that were written for nothing; nothing of one that is lost.
 pub fn outcome(
     ended: &Ended,
     process: &Process,
     slate: &mut Slate,
     output: Option<OutputRef>,
+    telling: Telling,
 ) -> Option<(Outcome, ShardResult)> {
     let mut result = ShardResult {
         output,
@@ -27,8 +28,10 @@ pub fn outcome(
     };
     let outcome = match &ended.exit {
         Exit::Code(0) => match values::read(slate, &process.outputs) {
-            Ok(found) => {
-                result.outputs = found;
+            Ok(written) => {
+                // What the engine's own actions write is there for whoever wants it.
+                result.notes.extend(written.note(telling).filter(|_| !process.is_engine));
+                result.outputs = written.outputs;
                 Outcome::Success
             }
             Err(why) => Outcome::BadResult(why),
@@ -36,7 +39,7 @@ pub fn outcome(
         Exit::Code(code) => {
             if process.is_gate {
                 // What it found is told whatever follows from it.
-                result.outputs = values::read(slate, &process.outputs).unwrap_or_default();
+                result.outputs = values::read(slate, &process.outputs).unwrap_or_default().outputs;
             }
             Outcome::Exit(*code)
         }
@@ -51,7 +54,10 @@ pub fn outcome(
 pub fn done_if_answer(ended: &Ended, process: &Process, slate: &mut Slate) -> Answer {
     match &ended.exit {
         Exit::Code(0) => match values::read(slate, &process.outputs) {
-            Ok(outputs) => Answer::Yes(Box::new(ShardResult { outputs, ..ShardResult::default() })),
+            Ok(written) => {
+                let outputs = written.outputs;
+                Answer::Yes(Box::new(ShardResult { outputs, ..ShardResult::default() }))
+            }
             Err(why) => Answer::Unknown(format!("`done-if` says that it is done, but {why}")),
         },
         Exit::Code(1) => Answer::No,

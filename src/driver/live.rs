@@ -24,6 +24,7 @@ use super::ports::Clock;
 use super::prepare::Preparer;
 use super::secrets::{Strongbox, hide};
 use super::signals::{Ladder, Step};
+use super::values::Telling;
 use crate::base::{Millis, Span};
 use crate::exec::{Ended, Executor, Gates, Local};
 use crate::graph::Graph;
@@ -365,11 +366,18 @@ impl Live {
             Some(Purpose::Attempt { attempt, mut slate, cwd }) => {
                 let graph = Arc::clone(&self.graph);
                 let process = process(&graph, attempt);
-                let Some((mut outcome, mut result)) = collect::outcome(ended, process, &mut slate, output) else {
+                let masker = self.masker();
+                let telling = match (attempt.shard, &masker) {
+                    (0, None) => Telling::Names,
+                    (0, Some(_)) => Telling::Number,
+                    _ => Telling::Nothing,
+                };
+                let Some((mut outcome, mut result)) =
+                    collect::outcome(ended, process, &mut slate, output, telling)
+                else {
                     inputs.push(Input::Lost { attempt });
                     return;
                 };
-                let masker = self.masker();
                 if let Some(masker) = &masker {
                     // Before the cache could remember it.
                     hide::done(masker, &mut outcome, &mut result);

@@ -345,3 +345,32 @@ stages:
     assert_eq!(log(&project), ["b", "b"]);
     assert_eq!(events_of(&project, "shard-finished", "work").len(), 6);
 }
+
+/// Where nothing is declared nobody can read what is written, so it is told: of a stage, of an action that it uses, and of
+/// shards once.
+#[test]
+fn outputs_of_a_stage_that_declares_none_are_told() {
+    let project = Project::with_plan(
+        r#"
+version: 1
+actions:
+  tell: {run: 'echo y=2 >> "$ENGINE_OUTPUT"'}
+stages:
+  good: {run: 'printf "x=1\nmore=1\n" >> "$ENGINE_OUTPUT"', outputs: {x: int}}
+  asks: {uses: tell, outputs: {y: int}}
+  uses: {uses: tell}
+  own: {run: 'echo z=1 >> "$ENGINE_OUTPUT"'}
+  each: {shards: {items: [a, b, c]}, run: 'echo v=1 >> "$ENGINE_OUTPUT"'}
+"#,
+    );
+    let said = project.engine(&["run", "plan.yaml"]).expect(0).stdout;
+    assert_eq!(said.matches("and not kept").count(), 3, "{said}");
+    let note = |id: &str| stage(&project, id)["notes"].clone();
+    for id in ["good", "asks"] {
+        assert_eq!(note(id), serde_json::json!([]), "{id}");
+    }
+    for (id, name) in [("uses", "y"), ("own", "z"), ("each", "v")] {
+        let told = format!("`{name}` is written to `$ENGINE_OUTPUT` and not kept: no `outputs` are declared");
+        assert_eq!(note(id), serde_json::json!([told]), "{id}");
+    }
+}
