@@ -18,6 +18,8 @@ mod edited;
 mod failures;
 #[path = "flows/files.rs"]
 mod files;
+#[path = "flows/given.rs"]
+mod given;
 #[path = "flows/heal.rs"]
 mod heal;
 #[path = "flows/jobs.rs"]

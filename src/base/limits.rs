@@ -142,6 +142,9 @@ pub const MAX_SLO_RUNS: u64 = 1_000;
 /// Runs of which a plan's history keeps what items took, for each stage that finds its size: of what the newest ones took
 /// p50 and p95 are told, and an older one hardly counts beside twenty newer ones.
 pub const MAX_ITEM_RUNS: usize = 20;
+/// Items of an earlier stage that a plan's history knows each by its text, of the newest run: some two megabytes on the disk, which each
+/// run reads and writes. Of more it knows how many they were.
+pub const MAX_KNOWN_ITEMS: usize = 100_000;
 /// Bytes of what items took in one plan's history, which each run reads and writes whole. The newest run of each stage is
 /// kept beyond that.
 pub const MAX_ITEM_TIME_BYTES: usize = 8 << 20;

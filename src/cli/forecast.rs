@@ -1,5 +1,6 @@
 //! What earlier runs tell of a plan.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::print;
@@ -8,12 +9,12 @@ use crate::driver::compile;
 use crate::driver::simulate::{Assumptions, simulate};
 use crate::graph::Graph;
 use crate::graph::forecast::{Expected, Forecast, Schedule};
-use crate::graph::model::Items;
+use crate::graph::model::{Items, Node};
 use crate::graph::part::Weights;
-use crate::journal::history::{self, History};
+use crate::journal::history::{self, History, KnownItems};
 use crate::journal::{RunDir, StateDir};
 use crate::report::View;
-use crate::run::rehearse;
+use crate::run::{RunState, rehearse};
 
 /// Runs that are imagined for a plan, and attempts in all: what nobody has to wait for.
 const MAX_SAMPLES: u32 = 200;
@@ -58,6 +59,15 @@ impl Past {
         Known { past: self, graph }
     }
 
+    /// What items took, for the stages of `graph` that earlier ones give their items. All else, which is large where many stages
+    /// have run before, is let go: the graph has what counts of it.
+    pub(super) fn into_items(self, graph: &Graph) -> ItemsPast {
+        let is_late = |node: &Node| node.rules.split.as_ref().is_some_and(|split| split.is_late);
+        let late = graph.nodes.pairs().filter(|(_, node)| is_late(node) && node.rules.likely().is_some());
+        let known = late.map(|(ix, node)| (ix, self.history.known_items(&node.id, graph.definition(ix))));
+        ItemsPast(known.collect())
+    }
+
     /// What a graph is compiled with.
     pub(super) fn expected(&self) -> compile::Expected {
         Arc::clone(&self.history)
@@ -90,8 +100,16 @@ impl Weights for Known<'_> {
     }
 }
 
-/// Tells a view how long stages usually take, where enough is known.
-pub(super) fn tell(view: &mut View) {
+/// What items took in earlier runs of stages that find them while they run: all that is kept of the past while a run goes on.
+#[derive(Default)]
+pub(super) struct ItemsPast(Vec<(NodeIx, KnownItems)>);
+
+/// Tells a view how long stages usually take, where enough is known, and those that earlier ones give their items once it hears
+/// which these are.
+pub(super) fn tell(view: &mut View, items: ItemsPast) {
+    for (node, known) in items.0 {
+        view.expect_items(node, Arc::new(move |items| known.took(items)));
+    }
     let graph = Arc::clone(view.graph());
     for (ix, node) in graph.nodes.pairs() {
         if node.rules.likely().is_some() {
@@ -115,23 +133,34 @@ pub(super) fn of(graph: &Graph, schedule: Option<&Schedule>) -> Forecast {
 
 /// Notes what a run took, for those that come after it; tells why that cannot be kept, for the user. A history that cannot
 /// be written is made again from the runs that are there, so that is no reason to fail.
-pub(super) fn note(state: &StateDir, run: &RunDir, path: &str, graph: &Graph) -> Option<String> {
-    let error = history::note(state, run, path, &Noted(graph)).err()?;
+pub(super) fn note(state: &StateDir, run: &RunDir, path: &str, ended: &Ended) -> Option<String> {
+    let error = history::note(state, run, path, ended).err()?;
     Some(format!("note: what this run took is not kept for forecasts: {error}"))
 }
 
-/// What the stages of a graph work on.
-struct Noted<'a>(&'a Graph);
+/// What the stages of a run worked on that has ended.
+pub(super) struct Ended {
+    graph: Arc<Graph>,
+    given: BTreeMap<NodeIx, Arc<Vec<Box<str>>>>,
+}
 
-impl Noted<'_> {
+impl Ended {
+    /// Of a run that has come to this.
+    pub(super) fn of(run: &RunState) -> Self {
+        let graph = Arc::clone(run.graph());
+        let dynamic = graph.nodes.pairs().filter(|(_, node)| node.finds_size());
+        let given = dynamic.filter_map(|(ix, _)| Some((ix, run.slice(ix, 0)?.late?))).collect();
+        Self { graph, given }
+    }
+
     fn find(&self, stage: &str) -> Option<(&Items, bool)> {
-        let node = &self.0.nodes[self.0.find(stage)?];
+        let node = &self.graph.nodes[self.graph.find(stage)?];
         let is_dynamic = node.rules.split.as_ref().is_some_and(|split| split.is_dynamic());
         node.items().map(|items| (items, is_dynamic))
     }
 }
 
-impl history::Works for Noted<'_> {
+impl history::Works for Ended {
     fn content(&self, stage: &str, shard: u32) -> Option<u64> {
         let (items, is_dynamic) = self.find(stage)?;
         (!is_dynamic).then(|| items.content(&items.slice(shard)))
@@ -139,7 +168,11 @@ impl history::Works for Noted<'_> {
 
     fn items(&self, stage: &str) -> Option<&Items> {
         // A part counts its items from 0, and has some of them only.
-        let found = self.find(stage).filter(|(_, is_dynamic)| *is_dynamic && !self.0.settings.is_part);
+        let found = self.find(stage).filter(|(_, is_dynamic)| *is_dynamic && !self.graph.settings.is_part);
         found.map(|(items, _)| items)
+    }
+
+    fn given(&self, stage: &str) -> Option<&[Box<str>]> {
+        self.given.get(&self.graph.find(stage)?).map(|items| items.as_slice())
     }
 }

@@ -5,8 +5,9 @@ use jiff::tz::TimeZone;
 use super::args::{ExplainArgs, GcArgs, ReportArgs, ReportFormat, SchemaArgs, SchemaOf, VerifyArgs};
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
+use super::forecast::{self, ItemsPast};
 use super::settings::Settings;
-use super::{find, forecast, logs, print, timebox};
+use super::{find, logs, print, timebox};
 use crate::base::Span;
 use crate::driver::compile::Expected;
 use crate::driver::deep::{self, Deep};
@@ -124,7 +125,8 @@ pub(super) fn report(args: &ReportArgs, settings: &Settings) -> Answer {
     let read = find::read(find::run_or_latest(&state, args.run.as_deref())?)?;
     let is_alive = journal::is_live(&read.dir)?;
     let mut view = find::view(&read, is_alive);
-    forecast::tell(&mut view);
+    // It is held against what was expected when it began.
+    forecast::tell(&mut view, ItemsPast::default());
     forecast::foresee(&mut view);
     let stored = logs::Stored::new(&read);
     let text = if args.json {

@@ -54,7 +54,7 @@ pub(super) fn go_on(
     }
     let past = recorded.path().map(|path| Past::beside(&state, path, &run_id)).unwrap_or_default();
     let read = recorded.compile(&past.expected())?;
-    drop(past);
+    let items = read.graphs.last().map(|graph| past.into_items(graph)).unwrap_or_default();
     // Each goes through all that was recorded, and neither needs the other.
     let seen = || View::replay(read.graphs.clone(), find::records(&read));
     let (_, mut view) = rayon::join(|| read.state(), seen);
@@ -85,7 +85,7 @@ pub(super) fn go_on(
     if let Some(compiled) = &orders.change {
         view.add_version(Arc::clone(&compiled.graph));
     }
-    forecast::tell(&mut view);
+    forecast::tell(&mut view, items);
     let is_attended = run::is_attended(&args.show);
     let clerk = Clerk::resume(&state, &read, orders.change.as_deref(), &view);
     let chosen = observers::choose(wanted, settings, view, compiled, is_attended);

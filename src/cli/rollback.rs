@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::args::{Output, ResumeArgs, RollbackArgs, ShowArgs};
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
-use super::forecast::Past;
+use super::forecast::{ItemsPast, Past};
 use super::observers::Wanted;
 use super::run::Launch;
 use super::settings::{self, Settings};
@@ -185,7 +185,7 @@ fn go_back(state: &StateDir, point: &str, show: &ShowArgs, settings: &Settings) 
     let past = recorded.path().map(|path| Past::of(state, path)).unwrap_or_default();
     let compiled = recorded.compile_back(&past.expected())?;
     let launch = Launch { run_id: None, key, seed: None, show, time_box: None, break_glass: None, no_wait: false };
-    run::launch(&compiled, &launch, (guarded, wanted), settings)
+    run::launch((&compiled, ItemsPast::default()), &launch, (guarded, wanted), settings)
 }
 
 /// Deploy, roll back, verify, deploy again: each a run of its own by this very program.

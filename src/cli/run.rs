@@ -7,7 +7,7 @@ use super::args::{ResumeArgs, RunArgs};
 use super::clerk::Clerk;
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
-use super::forecast::{self, Past};
+use super::forecast::{self, ItemsPast, Past};
 use super::observers::Wanted;
 use super::preview::{self, Preview};
 use super::settings::{self, Settings};
@@ -42,13 +42,14 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
     }
     let guarded = Guarded::attach()?;
     let wanted = Wanted::of(&args.show)?;
-    let Asked { time_box, break_glass, compiled, key, unfinished, .. } = asked(args, Mode::Run, settings)?;
+    let Asked { time_box, break_glass, past, compiled, key, unfinished } = asked(args, Mode::Run, settings)?;
     if let Some(id) = unfinished {
         return resume::go_on(&as_resume(args, &id), settings, (guarded, wanted), Some(&compiled.given));
     }
     if break_glass.is_none() {
         check_freeze(&compiled.graph)?;
     }
+    let items = past.into_items(&compiled.graph);
     let launch = Launch {
         run_id: args.run_id.as_deref(),
         key,
@@ -58,7 +59,7 @@ pub(super) fn run(args: &RunArgs, settings: &Settings) -> Answer {
         break_glass,
         no_wait: args.no_wait,
     };
-    self::launch(&compiled, &launch, (guarded, wanted), settings)
+    self::launch((&compiled, items), &launch, (guarded, wanted), settings)
 }
 
 /// Shows what would happen: a run of the plan, of its part, or the resume of its unfinished run.
@@ -156,7 +157,7 @@ fn asks_for_author(graph: &Graph) -> bool {
 
 /// Begins a run of a compiled plan and works on it.
 pub(super) fn launch(
-    compiled: &Compiled,
+    (compiled, items): (&Compiled, ItemsPast),
     launch: &Launch<'_>,
     (mut guarded, wanted): (Guarded, Wanted),
     settings: &Settings,
@@ -192,7 +193,7 @@ pub(super) fn launch(
     let line = format!("run {run} was interrupted; go on with: {}", find::how_to_resume(&run));
     guarded.explain(&line);
     let mut view = View::new(vec![Arc::clone(&compiled.graph)]);
-    forecast::tell(&mut view);
+    forecast::tell(&mut view, items);
     let is_attended = is_attended(launch.show);
     let chosen = observers::choose(wanted, settings, view, compiled, is_attended);
     let clerk = Clerk::new(&state, owned.dir.clone(), Arc::clone(&compiled.graph));
@@ -231,12 +232,12 @@ pub(super) fn work(
     let ending = host::work(owned, first, manners, &mut guarded, |ending, run| {
         code = exit(ending, run);
         frees = run.decided().is_some_and(Verdict::frees_lock);
-        let graph = matches!(ending, Ending::Finished(_)).then(|| Arc::clone(run.graph()));
+        let ended = matches!(ending, Ending::Finished(_)).then(|| forecast::Ended::of(run));
         let dir = &dir;
         let keep = move || {
-            if let (Some(graph), Some(began)) = (graph, crate::journal::began(dir)) {
+            if let (Some(ended), Some(began)) = (ended, crate::journal::began(dir)) {
                 // This makes the run's summary too.
-                *why_unkept = forecast::note(state, dir, &began.path, &graph);
+                *why_unkept = forecast::note(state, dir, &began.path, &ended);
             }
         };
         LastWords { exit: code.code(), notes: notes(ending, run), meanwhile: Box::new(keep) }

@@ -169,10 +169,15 @@ impl Graph {
     pub fn whole(&self, node: NodeIx) -> Span {
         let rules = &self.nodes[node].rules;
         if let Some(work) = &rules.work {
-            return Span::from_ms(work.took.p50.ms().div_ceil(u64::from(self.width(node))));
+            return self.over_slots(node, work.took.p50);
         }
         let rounds = u64::from(rules.shards.div_ceil(self.width(node)));
         Span::from_ms(rules.expected.ms().saturating_mul(rounds).min(crate::base::limits::MAX_SPAN_MS))
+    }
+
+    /// How long work of a stage takes that is dealt out evenly to all slots that it can use.
+    pub fn over_slots(&self, node: NodeIx, work: Span) -> Span {
+        Span::from_ms(work.ms().div_ceil(u64::from(self.width(node))))
     }
 
     /// Whether enough is known of a stage to call its time expected: an approval takes as long as people take.

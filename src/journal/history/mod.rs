@@ -6,7 +6,7 @@
 //! or shards of another size, count only where there are too few of the right kind. What items took ([`ItemTimes`]) is known
 //! by their texts, wherever they stand in the next run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Error, RunDir, StateDir, summary};
@@ -19,7 +19,7 @@ mod store;
 mod texts;
 
 pub(super) use rows::marks_of;
-pub use rows::{ItemTimes, Rows};
+pub use rows::{ItemTimes, KnownItems, Rows};
 pub use store::{forget, note};
 pub(super) use texts::{Mark, Texts};
 
@@ -79,6 +79,11 @@ pub trait Works {
     fn items(&self, _stage: &str) -> Option<&Items> {
         None
     }
+
+    /// The items of a stage that an earlier one gave.
+    fn given(&self, _stage: &str) -> Option<&[Box<str>]> {
+        None
+    }
 }
 
 impl<F: Fn(&str, u32) -> Option<u64>> Works for F {
@@ -135,6 +140,10 @@ impl History {
     /// As [`History::read`].
     pub fn read_beside(state: &StateDir, path: &str, own: Option<&RunId>) -> Result<Self, Error> {
         let mut history = store::load(state, path);
+        if let Some(own) = own {
+            // It was noted when it had failed, or was cancelled.
+            history.drop_run(own.as_str());
+        }
         for entry in state.runs()? {
             let Some(began) = entry.began.as_ref().filter(|began| began.path == path) else { continue };
             let is_known = history.runs.iter().any(|known| known.run == began.run.as_str());
@@ -213,12 +222,26 @@ impl History {
     /// the same command with any values while there are too few of these. What another command took would be wrong; where
     /// nobody noted which it was, it counts.
     pub fn item_times(&self, (stage, definition): (&str, u64), items: &Items) -> ItemTimes<'_> {
+        ItemTimes::of(self.rows(stage, definition), items)
+    }
+
+    /// The same of items that are still to be given.
+    pub fn known_items(&self, stage: &str, definition: u64) -> KnownItems {
+        let without_items = |rows: &Rows| {
+            let mut rows = rows.clone();
+            rows.forget_items();
+            rows
+        };
+        KnownItems(self.rows(stage, definition).map(without_items).collect())
+    }
+
+    /// What items took in the runs that count for this definition, the newest first.
+    fn rows(&self, stage: &str, definition: u64) -> impl Iterator<Item = &Rows> {
         let rows = self.stages.get(stage).map_or(&[][..], |past| &past.rows);
-        let is_same = |rows: &Rows| [0, definition].contains(&rows.definition);
+        let is_same = move |rows: &Rows| [0, definition].contains(&rows.definition);
         let has_enough = rows.iter().filter(|rows| is_same(rows)).count() >= MIN_SAMPLES as usize;
-        let is_alike = |rows: &Rows| rows.definition == 0 || is_same_command(rows.definition, definition);
-        let counts = |rows: &&Rows| if has_enough { is_same(rows) } else { is_alike(rows) };
-        ItemTimes::of(rows.iter().filter(counts), items)
+        let is_alike = move |rows: &Rows| rows.definition == 0 || is_same_command(rows.definition, definition);
+        rows.iter().filter(move |rows| if has_enough { is_same(rows) } else { is_alike(rows) })
     }
 
     fn age(&self, run: &str) -> usize {
@@ -250,6 +273,7 @@ impl History {
             if let Some(items) = works.items(&stage.id).filter(|_| !stage.rows.is_empty()) {
                 // What an earlier stage gave is in the run's own record only.
                 let rows = Rows::new(items.count().max(stage.items), stage.rows).known_by(items, stage.marks);
+                let rows = rows.given(works.given(&stage.id).unwrap_or_default());
                 if rows.bytes() > 0 {
                     past.rows.push(rows.of_run((&run, summary.wall_ms), stage.definition));
                 }
@@ -270,7 +294,7 @@ impl History {
     fn order(&mut self) {
         self.runs.sort_by(|a, b| b.wall_ms.cmp(&a.wall_ms).then_with(|| b.run.cmp(&a.run)));
         self.runs.truncate((MAX_SETS / self.stages.len().max(1)).clamp(MIN_RUNS, MAX_RUNS));
-        let known: std::collections::BTreeSet<&str> = self.runs.iter().map(|run| &*run.run).collect();
+        let known: BTreeSet<&str> = self.runs.iter().map(|run| &*run.run).collect();
         for past in self.stages.values_mut() {
             past.sets.retain(|set| known.contains(&*set.run));
             if past.longest.len() > MAX_LONGEST {
@@ -291,6 +315,9 @@ impl History {
         for past in self.stages.values_mut() {
             past.rows.sort_by(|a, b| b.wall_ms.cmp(&a.wall_ms).then_with(|| b.run.cmp(&a.run)));
             past.rows.truncate(limits::MAX_ITEM_RUNS);
+            let mut seen = BTreeSet::new();
+            // What was given last to a stage of this definition is what is expected of it.
+            past.rows.iter_mut().filter(|rows| !seen.insert(rows.definition)).for_each(Rows::forget_items);
             let mut left = share;
             let fitting = past.rows.iter().take_while(|rows| {
                 let fits = rows.bytes() <= left;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::texts::{Mark, Texts};
+use super::texts::{Mark, Texts, number};
 use super::{Sample, quantiles};
 use crate::base::{Span, limits};
 use crate::graph::forecast::Workload;
@@ -34,6 +34,9 @@ pub struct Rows {
     /// What the items of each row are known by; none of numbers, and in a history that an older engine wrote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     marks: Vec<Mark>,
+    /// A number for each item, of such as an earlier stage gave: what it gave last is expected again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    given: Vec<u64>,
     /// Whether the items are numbers from 0 on, so that each is known by its place.
     #[serde(default, skip_serializing_if = "is_false")]
     is_range: bool,
@@ -81,6 +84,19 @@ impl Rows {
         self
     }
 
+    /// Of these items, which an earlier stage gave.
+    pub(super) fn given(mut self, items: &[Box<str>]) -> Self {
+        if items.len() <= limits::MAX_KNOWN_ITEMS && items.len() as u64 == self.items {
+            self.given = items.iter().map(|item| number(item)).collect();
+        }
+        self
+    }
+
+    /// Forgets what its items are, which newer ones tell.
+    pub(super) fn forget_items(&mut self) {
+        self.given = Vec::new();
+    }
+
     /// What the items are known by.
     pub(super) fn marks(&self) -> &[Mark] {
         &self.marks
@@ -88,7 +104,9 @@ impl Rows {
 
     /// Bytes that it takes in memory, and about as many on the disk.
     pub(super) const fn bytes(&self) -> usize {
-        self.taken.len() * size_of::<Row>() + self.marks.len() * size_of::<Mark>()
+        self.taken.len() * size_of::<Row>()
+            + self.marks.len() * size_of::<Mark>()
+            + self.given.len() * size_of::<u64>()
     }
 
     /// The same for the items that there are now, each that is known again at its place.
@@ -195,7 +213,7 @@ enum Now {
     Texts(Texts),
     /// So many of which nothing else is known.
     Some(u64),
-    /// An earlier stage is to give them.
+    /// An earlier stage is to give them, and nobody knows which it gave last.
     Late,
 }
 
@@ -203,15 +221,22 @@ impl Now {
     /// Of `items`, which may have to be found again by the marks of `rows`.
     fn of(items: &Items, rows: &[&Rows]) -> Self {
         match items {
-            Items::None | Items::Late { .. } => Self::Late,
+            Items::None | Items::Late { .. } => match rows.first().filter(|newest| !newest.given.is_empty()) {
+                Some(newest) => Self::texts(Texts::of_numbers(newest.given.iter().copied()), rows),
+                None => Self::Late,
+            },
             Items::Range { count, .. } => Self::Numbers(*count),
             Items::List { .. } if rows.iter().any(|rows| !rows.marks().is_empty()) => {
-                let mut texts = Texts::of_items(items).expect("it is a list");
-                texts.look_for(&rows.iter().flat_map(|rows| rows.marks()).map(|mark| mark.0).collect());
-                Self::Texts(texts)
+                Self::texts(Texts::of_items(items).expect("it is a list"), rows)
             }
             Items::Numbers(..) | Items::List { .. } => Self::Some(items.count()),
         }
+    }
+
+    /// Of items among which those of `rows` are looked for.
+    fn texts(mut texts: Texts, rows: &[&Rows]) -> Self {
+        texts.look_for(&rows.iter().flat_map(|rows| rows.marks()).map(|mark| mark.0).collect());
+        Self::Texts(texts)
     }
 
     const fn count(&self) -> Option<u64> {
@@ -235,11 +260,15 @@ pub struct ItemTimes<'a> {
 impl<'a> ItemTimes<'a> {
     /// Of `items` in runs in this order.
     pub(super) fn of(rows: impl Iterator<Item = &'a Rows>, items: &Items) -> Self {
+        Self::placed(rows, |rows| Now::of(items, rows))
+    }
+
+    fn placed(rows: impl Iterator<Item = &'a Rows>, now: impl FnOnce(&[&'a Rows]) -> Now) -> Self {
         let rows: Vec<&Rows> = rows.filter(|rows| rows.known() > 0).collect();
         if rows.is_empty() {
             return Self::default();
         }
-        let now = Now::of(items, &rows);
+        let now = now(&rows);
         let mut weight = NEWEST;
         let runs = rows.into_iter().map(|rows| {
             let rows = rows.onto(&now);
@@ -255,7 +284,7 @@ impl<'a> ItemTimes<'a> {
         &self.runs
     }
 
-    /// How long all items take together over the runs; none without any. Where nobody knows how many there are, they are
+    /// How long all items take together over the runs; none without any. Where nobody knows which they are, they are
     /// as many as in each run, and in the newest for what is to come.
     pub fn work(&self) -> Option<Workload> {
         let sample = |(rows, weight): &(Cow<'_, Rows>, u64)| {
@@ -276,6 +305,19 @@ impl<'a> ItemTimes<'a> {
         let all: u128 = placed().map(|run| u128::from(run.1)).sum();
         let mean = placed().map(of).sum::<u128>() / all.max(1);
         u64::try_from(mean).unwrap_or(u64::MAX).saturating_add(item)
+    }
+}
+
+/// What items took in earlier runs, for such as an earlier stage is still to give.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KnownItems(pub(super) Vec<Rows>);
+
+impl KnownItems {
+    /// How long these items take, all one after the other: each by its text.
+    pub fn took(&self, items: &[Box<str>]) -> Option<Span> {
+        let texts = Texts::of(items.iter().map(|item| &**item));
+        let times = ItemTimes::placed(self.0.iter(), |rows| Now::texts(texts, rows));
+        times.work().map(|work| work.took.p50)
     }
 }
 

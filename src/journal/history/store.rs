@@ -179,7 +179,7 @@ impl Document {
 }
 
 impl History {
-    fn drop_run(&mut self, run: &str) {
+    pub(super) fn drop_run(&mut self, run: &str) {
         // An older engine wrote only when a run began whose items these are.
         let began = self.runs.iter().find(|known| known.run == run).map(|known| known.wall_ms);
         self.runs.retain(|known| known.run != run);

@@ -168,6 +168,21 @@ fn the_newest_runs_are_kept_of_what_items_took() {
     );
 }
 
+#[test]
+fn what_items_are_is_kept_of_the_newest_run_of_each_definition() {
+    let items: Vec<Box<str>> = vec!["a".into(), "b".into()];
+    let mut past = timed(&[]);
+    let rows = |at: i64, definition| {
+        let rows = Rows::new(2, vec![(0, 2, 5)]).given(&items);
+        rows.of_run((&format!("r{at}"), at), definition)
+    };
+    past.stages.get_mut("pack").expect("it is there").rows = vec![rows(1, 7), rows(2, 8), rows(3, 7), rows(4, 8)];
+    past.order();
+    let sizes: Vec<usize> = past.stages["pack"].rows.iter().map(Rows::bytes).collect();
+    let least = sizes.iter().min().expect("four");
+    assert_eq!(sizes.iter().map(|size| size - least).collect::<Vec<_>>(), [16, 16, 0, 0], "the newest come first");
+}
+
 proptest! {
     /// A quantile is a sample, half of the weight is at or below the median, and p50 is never above p95.
     #[test]

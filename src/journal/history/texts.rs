@@ -23,10 +23,15 @@ pub(in crate::journal) struct Texts {
 impl Texts {
     /// Of these items, in order.
     pub(in crate::journal) fn of<'t>(items: impl Iterator<Item = &'t str>) -> Self {
+        Self::of_numbers(items.map(number))
+    }
+
+    /// Of items with these numbers.
+    pub(super) fn of_numbers(numbers: impl Iterator<Item = u64>) -> Self {
         let mut sums = vec![0_u64];
         let mut sum = 0_u64;
-        sums.extend(items.map(|item| {
-            sum = sum.wrapping_mul(FACTOR).wrapping_add(number(item));
+        sums.extend(numbers.map(|number| {
+            sum = sum.wrapping_mul(FACTOR).wrapping_add(number);
             sum
         }));
         Self { sums, places: HashMap::new() }
@@ -73,7 +78,8 @@ impl Texts {
     }
 }
 
-fn number(item: &str) -> u64 {
+/// What an item is known by.
+pub(super) fn number(item: &str) -> u64 {
     u64::from_le_bytes(
         blake3::hash(item.as_bytes()).as_bytes()[..8].try_into().expect("eight bytes of thirty-two"),
     )

@@ -1,7 +1,7 @@
 //! Another plan: what is known of a stage follows its id, and its slices become what the core makes of them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::base::{IdVec, NodeIx};
 use crate::graph::Node;
@@ -48,6 +48,8 @@ impl View {
         self.recount();
         let usual = std::mem::take(&mut self.expected);
         self.expected = usual.into_iter().filter_map(|(ix, span)| Some((*moved.get(&ix)?, span))).collect();
+        let by_items = std::mem::take(&mut self.by_items);
+        self.by_items = by_items.into_iter().filter_map(|(ix, it)| Some((*moved.get(&ix)?, it))).collect();
         let flying = std::mem::take(&mut self.inflight);
         self.inflight =
             flying.into_iter().filter_map(|((ix, shard), v)| Some(((*moved.get(&ix)?, shard), v))).collect();
@@ -138,6 +140,7 @@ impl Sharded {
             Recut::Kept(cut, late) => {
                 let items = late.as_ref().map_or(fresh.cuts.items(), |late| late.len() as u64);
                 (self.cuts, self.late) = (self.cuts.up_to(cut, items), late);
+                self.took = OnceLock::new();
                 return true;
             }
             Recut::Anew => {

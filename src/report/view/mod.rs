@@ -18,6 +18,7 @@ mod sharded;
 mod tests;
 mod totals;
 mod undo;
+mod usual;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub struct View {
     began: Option<Box<Began>>,
     nodes: IdVec<NodeIx, NodeView>,
     expected: BTreeMap<NodeIx, Span>,
+    by_items: BTreeMap<NodeIx, usual::ByItems>,
     active: BTreeSet<NodeIx>,
     inflight: BTreeMap<(NodeIx, u32), (u16, Millis)>,
     retries: BTreeMap<(NodeIx, u32), Millis>,
@@ -157,6 +159,7 @@ impl View {
             began: None,
             nodes,
             expected: BTreeMap::new(),
+            by_items: BTreeMap::new(),
             active: BTreeSet::new(),
             inflight: BTreeMap::new(),
             retries: BTreeMap::new(),
@@ -202,11 +205,6 @@ impl View {
         self.graphs.push(graph);
     }
 
-    /// How long `node` took in earlier runs. Only stages with a history have an expected time.
-    pub fn expect(&mut self, node: NodeIx, usual: Span) {
-        self.expected.insert(node, usual);
-    }
-
     /// How long the whole run was expected to take when it began.
     pub fn foresee(&mut self, took: Span) {
         self.foreseen = Some(took);
@@ -223,16 +221,6 @@ impl View {
         self.verdict()?;
         let took = self.elapsed(self.now).duration().as_secs_f64();
         Some(((took / foreseen - 1.0) * 1000.0).round() / 10.0)
-    }
-
-    /// The usual time of `node`, if there is a history.
-    pub fn expected(&self, node: NodeIx) -> Option<Span> {
-        let usual = self.expected.get(&node).copied()?;
-        let given = self.nodes[node].sharded.as_ref().and_then(|sharded| sharded.late.as_ref());
-        let foreseen = self.graph().nodes[node].foreseen_items();
-        // An earlier stage gave more items than last time, or fewer.
-        let items = given.filter(|_| foreseen > 0).map_or(foreseen, |items| items.len() as u64);
-        Some(Span::from_ms(usual.ms().saturating_mul(items.max(1)) / foreseen.max(1)))
     }
 
     /// The version of the graph that the run goes by now.

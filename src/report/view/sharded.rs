@@ -1,7 +1,7 @@
 //! What became of the shards of a stage, beside their counts: how its items are cut, and which of them failed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::base::{Digest, Millis, NodeIx, Span};
 use crate::graph::Node;
@@ -25,6 +25,8 @@ pub struct Sharded {
     pub cuts: Cuts,
     /// All items, when an earlier stage gave them.
     pub late: Option<Arc<Vec<Box<str>>>>,
+    /// What these take by what earlier runs say, once somebody asked.
+    pub(super) took: OnceLock<Option<Span>>,
     /// How often what is left was cut into smaller shards.
     pub splits: u32,
     /// How often into larger ones.
@@ -54,6 +56,7 @@ impl Sharded {
         Some(Box::new(Self {
             cuts: Cuts::even(split.items, split.size),
             late: None,
+            took: OnceLock::new(),
             splits: 0,
             growths: 0,
             p95: Span::ZERO,
@@ -92,6 +95,7 @@ impl View {
                 self.edit_shards(*node, |it| {
                     it.cuts = Cuts::even(items.len() as u64, size);
                     it.late = Some(Arc::clone(items));
+                    it.took = OnceLock::new();
                 });
             }
             Event::ShardsStarted { node, first, count } => {

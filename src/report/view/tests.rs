@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::PoolIx;
 use crate::graph::Parts;
+use crate::graph::forecast::{Expected, Workload};
 use crate::graph::model::{Accept, Items, Need, Phase, Pool, Process, Split, Work};
 use crate::graph::objective::{Objective, OnBreach, Subject};
 use crate::report::console::{Look, Plain};
@@ -242,6 +243,39 @@ fn what_is_left_follows_the_longest_way_or_is_not_said() {
     assert_eq!(view.left(Millis::new(1000)), None, "`notify` has no history");
     view.expect(NodeIx::new(5), Span::from_secs(1));
     assert_eq!(view.left(Millis::new(4000)), Some(Span::from_secs(37)), "build 7, pack, approve, deploy 10 each");
+}
+
+#[test]
+fn a_stage_that_is_given_its_items_usually_takes_what_these_take() {
+    let pack = NodeIx::new(0);
+    let mut node = Node::plain("pack");
+    node.rules.split = Some(Box::new(Split { items: 4, size: 1, is_late: true, ..Split::default() }));
+    let took = Expected { p50: Span::from_ms(100), p95: Span::from_ms(100), samples: 5 };
+    node.rules.work = Some(Box::new(Workload { took, items: 4 }));
+    let mut parts = Parts::of("p", vec![node]);
+    parts.settings.max_parallel = 2;
+    let mut view = View::new(vec![Arc::new(Graph::assemble(parts).expect("no cycle"))]);
+    let frozen = |items: &[&str]| Event::ItemsFrozen {
+        node: pack,
+        items: Arc::new(items.iter().map(|&item| item.into()).collect()),
+    };
+    view.expect(pack, Span::from_ms(50));
+    let mut plain = view.clone();
+    view.expect_items(
+        pack,
+        Arc::new(|items| {
+            items.iter().map(|item| item.parse::<u64>().ok()).sum::<Option<u64>>().map(Span::from_ms)
+        }),
+    );
+    assert_eq!(view.expected(pack), Some(Span::from_ms(50)), "nobody knows them yet");
+    let cases =
+        [(&["7", "900"][..], 454, 25), (&["x", "7"][..], 25, 25), (&["2", "2", "2", "2", "2", "3"][..], 7, 75)];
+    for (items, by_text, by_number) in cases {
+        for (view, ms) in [(&mut view, by_text), (&mut plain, by_number)] {
+            view.record(1, Millis::new(1), &frozen(items));
+            assert_eq!(view.expected(pack), Some(Span::from_ms(ms)), "{items:?}");
+        }
+    }
 }
 
 /// Any event about one of the first eight stages, of which the graph has six.

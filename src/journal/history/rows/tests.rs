@@ -111,6 +111,43 @@ fn of_items_that_come_late_there_are_as_many_as_last_time_and_each_run_counts_wi
     assert_eq!((work.items, work.took.p50.ms(), work.took.p95.ms()), (3, 30, 2000));
 }
 
+fn texts(items: &[&str]) -> Vec<Box<str>> {
+    items.iter().map(|&item| item.into()).collect()
+}
+
+/// Milliseconds of each of these items in a run to which an earlier stage gave them.
+fn given(items: &[(&str, u32)]) -> Rows {
+    let names: Vec<&str> = items.iter().map(|it| it.0).collect();
+    let rows = (0..).zip(items).map(|(at, it)| (at, 1, it.1)).collect();
+    Rows::new(items.len() as u64, rows).known_by(&list(&names), Vec::new()).given(&texts(&names))
+}
+
+#[test]
+fn items_that_come_late_are_expected_to_be_those_of_last_time() {
+    let late = Items::Late { text: "".into(), max: 9, size: 1, is_json: false };
+    let runs = [given(&[("b", 20), ("a", 10)]), given(&[("slow", 4000), ("a", 30), ("b", 40)])];
+    let times = ItemTimes::of(runs.iter(), &late);
+    let work = times.work().expect("two runs");
+    assert_eq!((work.items, work.took.p50.ms(), work.took.p95.ms()), (2, 30, 70), "`slow` was not there");
+    let each = |at: usize| [0..1, 1..2].map(|places| times.runs()[at].0.took(&places, 2).ms());
+    assert_eq!((each(0), each(1)), ([20, 10], [40, 30]), "each at its place of last time");
+    let mut runs = runs;
+    runs[0].forget_items();
+    let work = ItemTimes::of(runs.iter(), &late).work().expect("two runs");
+    assert_eq!((work.items, work.took.p95.ms()), (2, 4070), "of such that nobody knows each run has its own");
+}
+
+#[test]
+fn items_that_are_given_take_what_their_texts_took() {
+    let known = KnownItems(vec![given(&[("b", 20), ("a", 10)]), given(&[("slow", 4000), ("a", 30), ("b", 40)])]);
+    let took = |items: &[&str]| known.took(&texts(items)).map(Span::ms);
+    assert_eq!((took(&["a"]), took(&["b", "a"])), (Some(10), Some(30)));
+    assert_eq!(took(&["slow"]), Some(4000), "the newer run knows nothing of it, and says nothing");
+    assert_eq!((took(&[]), KnownItems(Vec::new()).took(&texts(&["a"]))), (Some(0), None));
+    let without = KnownItems(vec![Rows::new(2, vec![(0, 2, 60)])]);
+    assert_eq!(without.took(&texts(&["a", "b", "c"])).map(Span::ms), Some(90), "by their number");
+}
+
 #[test]
 fn a_run_that_did_little_says_little() {
     let whole = Rows::new(1000, vec![(0, 500, 9_000), (500, 500, 1_000)]);
