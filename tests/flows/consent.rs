@@ -156,6 +156,18 @@ fn nothing_begins_in_a_freeze_but_what_breaks_the_glass() {
     assert!(shown.contains("policy  overridden by olga@"), "{shown}");
 }
 
+/// What a dry run refuses the run refuses, and nothing else.
+#[test]
+fn a_dry_run_with_a_broken_glass_takes_the_selection_that_the_run_takes() {
+    let project = project("approvals: {min: 1}", SHIP);
+    let run = |more: &[&str]| project.engine(&[&["run", "plan.yaml", "--skip", "approve"], more].concat());
+    for dry in [&["--dry-run"][..], &[]] {
+        assert!(run(dry).expect(3).stderr.contains("--break-glass REASON"));
+        run(&[dry, &["--break-glass", "the site is down"]].concat()).expect(0);
+    }
+    assert_eq!(log(&project), ["ship"]);
+}
+
 #[test]
 fn a_freeze_that_came_meanwhile_holds_a_resume_back_and_a_broken_glass_lets_it_go_on() {
     let project = project("approvals: {min: 1}", SHIP);
