@@ -1,10 +1,11 @@
 //! Stages become nodes: matrix cells, bodies of actions, sub-stages of files.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt as _};
 use serde_json::Map;
 
 use super::Builder;
@@ -97,7 +98,8 @@ pub(super) struct FileView {
     pub(super) views: Vec<View>,
 }
 
-/// The nodes of all stages of one file, in written order.
+/// The nodes of all stages of one file, in written order. Names are hashed some ten times for each stage, so tables of them take
+/// a quick hash, seeded anew in each process.
 pub(super) struct Table<'a> {
     made: Vec<Made<'a>>,
     by_id: HashMap<&'a str, usize>,

@@ -1,7 +1,7 @@
 //! The tables of one TOML file while it is read. Headers come back to tables that were there before, so a
 //! table stays open until the end of the file.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
 use crate::base::Text;
 use crate::base::limits::MAX_DEPTH;

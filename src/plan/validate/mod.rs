@@ -14,7 +14,7 @@ mod variables;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::error::{Diagnostic, Report};
 use super::model::{Body, Common, Plan, Retry, Setting, Stage};

@@ -1,8 +1,9 @@
 //! Names: no two alike, and every one that is used exists.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::{Check, Index, place, written};
 use crate::base::Text;
