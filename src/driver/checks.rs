@@ -5,7 +5,7 @@ mod shards;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -15,7 +15,7 @@ use super::news::News;
 use crate::base::{Digest, NodeIx, Span};
 use crate::graph::Graph;
 use crate::graph::build::world::World;
-use crate::graph::model::{Process, Work};
+use crate::graph::model::{Items, Process, Work};
 use crate::graph::scope::Facts;
 use crate::journal::objects::{self, CacheEntry, Objects};
 use crate::render::mask::Masker;
@@ -32,8 +32,10 @@ pub struct Checks {
     root: PathBuf,
     /// Manifests that are in place since this engine stored or restored them.
     in_place: Arc<Mutex<BTreeSet<Digest>>>,
-    /// Cache keys of stages that were asked for and not found; their results are remembered.
+    /// Cache keys of results that are not known and will be remembered.
     keys: Arc<Mutex<BTreeMap<(NodeIx, u32), Asked>>>,
+    /// Stages whose keys this engine has made, or was told that they cannot be.
+    keyed: Arc<Mutex<BTreeSet<NodeIx>>>,
     /// Held while files are put back: two stages that need the same ones must not both do it, for the first of
     /// them may have begun to change its copy.
     restoring: Arc<Mutex<()>>,
@@ -42,7 +44,14 @@ pub struct Checks {
 impl Checks {
     /// Works on `objects`, for stages below `root`.
     pub fn new(objects: Objects, root: PathBuf) -> Self {
-        Self { objects, root, in_place: Arc::default(), keys: Arc::default(), restoring: Arc::default() }
+        Self {
+            objects,
+            root,
+            in_place: Arc::default(),
+            keys: Arc::default(),
+            keyed: Arc::default(),
+            restoring: Arc::default(),
+        }
     }
 
     /// Artifacts of what `node` needs that this engine has not yet seen in place, in the order in which they
@@ -83,21 +92,43 @@ impl Checks {
         }
     }
 
-    /// Puts artifacts back, then says that `attempt` may start.
-    pub fn restore(&self, attempt: Attempt, missing: Vec<Missing>, news: &UnboundedSender<News>) {
-        let (objects, in_place, news) = (self.objects.clone(), Arc::clone(&self.in_place), news.clone());
-        let restoring = Arc::clone(&self.restoring);
+    /// Whether this engine has to make the keys of `node`, which has a cache, before an attempt of it starts: an engine
+    /// before asked the cache, and took the keys with it.
+    pub fn lacks_keys(&self, node: NodeIx) -> bool {
+        !self.keyed.lock().unwrap_or_else(PoisonError::into_inner).contains(&node)
+    }
+
+    fn is_keyed(&self, node: NodeIx) {
+        self.keyed.lock().unwrap_or_else(PoisonError::into_inner).insert(node);
+    }
+
+    /// Puts artifacts back and makes the keys of a stage that lacks them, then says that `attempt` may start.
+    pub fn restore(
+        &self,
+        attempt: Attempt,
+        missing: Vec<Missing>,
+        unkeyed: Option<Unkeyed>,
+        news: &UnboundedSender<News>,
+    ) {
+        let (checks, news) = (self.clone(), news.clone());
         tokio::task::spawn_blocking(move || {
-            let _alone = restoring.lock().unwrap_or_else(PoisonError::into_inner);
+            let _alone = checks.restoring.lock().unwrap_or_else(PoisonError::into_inner);
+            let in_place = || checks.in_place.lock().unwrap_or_else(PoisonError::into_inner);
             let result = missing.iter().try_for_each(|(digest, folder)| {
-                if in_place.lock().unwrap_or_else(PoisonError::into_inner).contains(digest) {
+                if in_place().contains(digest) {
                     return Ok(());
                 }
+                let objects = &checks.objects;
                 let restored = objects.manifest(*digest).and_then(|manifest| objects.restore(&manifest, folder));
                 restored.map_err(|error| format!("failed to put artifacts back: {error}"))?;
-                in_place.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest);
+                in_place().insert(*digest);
                 Ok(())
             });
+            if let Some(unkeyed) = unkeyed.filter(|_| checks.lacks_keys(attempt.node)) {
+                // Why there is no key is said by the next run, which asks for it.
+                let _not_cached = checks.make_keys(attempt.node, unkeyed);
+                checks.is_keyed(attempt.node);
+            }
             // A loop that is gone wants no answer.
             let _ = news.send(News::Restored { attempt, result });
         });
@@ -113,8 +144,7 @@ impl Checks {
         news: &UnboundedSender<News>,
     ) {
         let globs = process.artifacts.clone();
-        let asked =
-            self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&(attempt.node, attempt.shard));
+        let asked = self.keys().remove(&(attempt.node, attempt.shard));
         let (objects, in_place, news) = (self.objects.clone(), Arc::clone(&self.in_place), news.clone());
         let root = self.root.clone();
         tokio::task::spawn_blocking(move || {
@@ -134,6 +164,25 @@ impl Checks {
         });
     }
 
+    /// Makes keys without asking the cache.
+    fn make_keys(&self, node: NodeIx, Unkeyed { material, items }: Unkeyed) -> Result<(), String> {
+        let material = material?;
+        match items {
+            None => {
+                let key = material.key(&self.root)?;
+                self.keys().insert((node, 0), (key, Some(material)));
+                Ok(())
+            }
+            Some(items) => self.each_shard(&material, &items, |shard, key| {
+                self.keys().insert((node, shard), (key, None));
+            }),
+        }
+    }
+
+    fn keys(&self) -> MutexGuard<'_, BTreeMap<(NodeIx, u32), Asked>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Asks the cache whether a shard's result is known. `material` is everything but the source files that
     /// its result depends on.
     pub fn ask_cache(
@@ -144,6 +193,7 @@ impl Checks {
     ) {
         let (objects, keys, news) = (self.objects.clone(), Arc::clone(&self.keys), news.clone());
         let (root, in_place) = (self.root.clone(), Arc::clone(&self.in_place));
+        self.is_keyed(node);
         tokio::task::spawn_blocking(move || {
             let answer = material.and_then(|material| {
                 let key = material.key(&root)?;
@@ -163,6 +213,14 @@ impl Checks {
             let _ = news.send(News::Answered { node, shard, kind: CheckKind::Cache, answer });
         });
     }
+}
+
+/// What the keys of a stage are made from, and the items of a stage with shards.
+pub struct Unkeyed {
+    /// What its results depend on.
+    pub material: Result<Material, String>,
+    /// The items of its shards.
+    pub items: Option<Items>,
 }
 
 /// A key that the cache did not have, and what it was made from. A shard keeps its key only: to hash the sources

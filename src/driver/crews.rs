@@ -136,7 +136,7 @@ impl Live {
                     }
                     None => {
                         self.restoring.insert(all_of_them, true);
-                        self.checks.restore(all_of_them, missing, &self.sender);
+                        self.checks.restore(all_of_them, missing, None, &self.sender);
                     }
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::checks::Unkeyed;
 use super::collect::{not_started, process};
 use super::keys::Purpose;
 use super::live::Live;
@@ -13,15 +14,25 @@ use crate::run::event::{CheckKind, StopKind};
 use crate::run::{Attempt, Input};
 
 impl Live {
-    /// Puts artifacts of its needs in place where they are not, then launches the attempt.
+    /// Puts artifacts of its needs in place where they are not, and makes the keys that its result will be remembered by
+    /// where an earlier engine asked the cache, then launches the attempt.
     pub(super) fn start(&mut self, attempt: Attempt, inputs: &mut Vec<Input>) {
         let needed = self.checks.missing_artifacts(&self.graph, attempt.node, self.core.state());
-        if needed.is_empty() {
+        let unkeyed = self.unkeyed(attempt);
+        if needed.is_empty() && unkeyed.is_none() {
             self.launch(attempt, inputs);
         } else {
             self.restoring.insert(attempt, true);
-            self.checks.restore(attempt, needed, &self.sender);
+            self.checks.restore(attempt, needed, unkeyed, &self.sender);
         }
+    }
+
+    fn unkeyed(&self, attempt: Attempt) -> Option<Unkeyed> {
+        let (node, process) = (attempt.node, process(&self.graph, attempt));
+        (process.cache.is_some() && self.checks.lacks_keys(node)).then(|| Unkeyed {
+            material: self.preparer.material(&self.graph, node, process, self.core.state()),
+            items: self.graph.nodes[node].rules.split.is_some().then(|| process.items.clone()),
+        })
     }
 
     /// The start of an attempt that left early is durable: what it printed may be seen.

@@ -130,6 +130,33 @@ fn a_changed_source_environment_definition_or_need_misses() {
 }
 
 #[test]
+fn what_a_later_engine_of_the_run_finishes_is_cached_too() {
+    let project = Project::with_plan(&CACHED.replace("mkdir -p dist;", "mkdir -p dist; [ -e ready ];"));
+    project.write("src/a", "a\n");
+    run(&project, 1);
+    project.write("ready", "");
+    project.engine(&["resume"]).expect(0);
+    assert!(is_cached(&project, &[], &[]));
+    // A source that changed in between is part of what was done.
+    project.write("src/a", "b\n");
+    assert!(!is_cached(&project, &[], &[]));
+}
+
+#[test]
+fn shards_that_a_later_engine_of_the_run_does_are_cached_too() {
+    let plan = "version: 1\nstages:\n  each:\n    shards: {items: [a, b, c, d], max-parallel: 1}\n    \
+        cache: {sources: [plan.yaml]}\n    run: 'i=$(cat \"$ENGINE_SHARD_FILE\"); [ $i != c ] || [ -e ready ]; echo build >> log'\n";
+    let project = Project::with_plan(plan);
+    run(&project, 1);
+    project.write("ready", "");
+    project.engine(&["resume"]).expect(0);
+    let done = count(&project, "build");
+    assert_eq!(done, 4);
+    run(&project, 0);
+    assert_eq!((stage(&project, "each")["state"].as_str(), count(&project, "build")), (Some("cached"), done));
+}
+
+#[test]
 fn what_changes_while_a_stage_runs_is_not_cached() {
     let project =
         Project::with_plan(&CACHED.replace("mkdir -p dist;", "mkdir -p dist; [ ! -e edit ] || mv edit src/a;"));

@@ -1,7 +1,6 @@
 //! The cache of a sharded stage: each shard's result is kept by what its items are, and asked for all at once.
 
 use std::path::{Component, Path};
-use std::sync::PoisonError;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -25,6 +24,7 @@ impl Checks {
         news: &UnboundedSender<News>,
     ) {
         let (checks, items, news) = (self.clone(), process.items.clone(), news.clone());
+        self.is_keyed(node);
         tokio::task::spawn_blocking(move || {
             let hits = material.and_then(|material| checks.recall_shards(node, &material, &items));
             let _ = news.send(match hits {
@@ -37,22 +37,34 @@ impl Checks {
     }
 
     fn recall_shards(&self, node: NodeIx, material: &Material, items: &Items) -> Result<Hits, String> {
-        let base = material.key(&self.root)?;
-        let shards = u32::try_from(items.shard_count()).map_err(|_| "it has too many shards".to_owned())?;
         let mut hits = Hits::new();
-        for shard in 0..shards {
-            let place = material.is_by_place.then_some((shard, shards));
-            let key = self.shard_key(base, items, shard, place)?;
+        self.each_shard(material, items, |shard, key| {
             let entry = self.objects.recall(key);
             let answer = entry.map(|entry| found(&self.objects, entry, material.folder(shard), &self.in_place));
             if let Some(Ok(Answer::Yes(result))) = answer {
                 hits.push((shard, result));
             } else {
                 // What the shard is about to leave takes the place of what could not be used.
-                self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert((node, shard), (key, None));
+                self.keys().insert((node, shard), (key, None));
             }
-        }
+        })?;
         Ok(hits)
+    }
+
+    /// Hands over the key of each shard.
+    pub(super) fn each_shard(
+        &self,
+        material: &Material,
+        items: &Items,
+        mut each: impl FnMut(u32, Digest),
+    ) -> Result<(), String> {
+        let base = material.key(&self.root)?;
+        let shards = u32::try_from(items.shard_count()).map_err(|_| "it has too many shards".to_owned())?;
+        for shard in 0..shards {
+            let place = material.is_by_place.then_some((shard, shards));
+            each(shard, self.shard_key(base, items, shard, place)?);
+        }
+        Ok(())
     }
 
     /// The digest of what the stage's results depend on, and of the shard's items: of one that names a file
