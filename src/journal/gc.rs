@@ -153,7 +153,8 @@ fn why_kept(run: &RunDir, has_lock: bool) -> Option<&'static str> {
         Err(_) => Some("its journal cannot be read"),
         Ok(found) if found.run.is_some() && !found.state.is_over() => Some("it is not over"),
         Ok(found) if found.pending > 0 => Some("background work of it is left"),
-        Ok(_) => None,
+        // A summary that was made before may tell of a journal that is damaged since.
+        Ok(_) => artifacts_of(run, &mut BTreeSet::new()).is_err().then_some("its journal cannot be read"),
     }
 }
 

@@ -7,7 +7,7 @@ use engine::base::{Digest, Millis};
 use engine::journal::gc::{self, Rule};
 use engine::journal::locks::{LockRecord, Locks};
 use engine::journal::objects::{CacheEntry, Manifest, ManifestFile, Objects, hash_files};
-use engine::journal::{Error, read, take};
+use engine::journal::{Error, read, summary, take};
 use engine::run::event::ShardResult;
 
 use crate::support::{WALL_MS, attempt, began, bench, files, finished, holder, id, over, write};
@@ -170,4 +170,25 @@ fn gc_leaves_live_locked_and_damaged_runs() {
     assert_eq!(done.runs.len(), 1, "`a` is free now");
     assert!(done.objects.is_empty(), "what a damaged journal refers to is not known");
     assert!(manifests.iter().all(|&manifest| objects.is_complete(manifest)));
+}
+
+#[test]
+fn gc_leaves_a_run_that_was_damaged_after_it_was_summed_up() {
+    let (bench, ..) = many();
+    let run = bench.state.run(&id("a")).expect("a run");
+    assert!(summary::of(&run).is_ok_and(|found| found.state.is_over()), "and it is kept beside the journal");
+    let whole = fs::read(run.journal_path()).expect("a journal");
+    let rule = Rule { keep: 0, since_ms: i64::MAX };
+    let goes = || gc::plan(&bench.state, rule).expect("a plan").runs.iter().any(|(it, _)| *it == id("a"));
+    assert!(goes());
+    let mut spoiled: Vec<Vec<u8>> = vec![whole[..100].to_vec(), whole[..whole.len() - 1].to_vec(), Vec::new()];
+    for at in (0..whole.len()).step_by(7) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0xff;
+        spoiled.push(bytes);
+    }
+    for bytes in spoiled {
+        fs::write(run.journal_path(), &bytes).expect("spoiled");
+        assert!(!goes(), "{} bytes: {bytes:?}", bytes.len());
+    }
 }
