@@ -69,6 +69,10 @@ pub(super) fn read(line: &[u8], declared: &[(Box<str>, Type)]) -> Result<Said, S
     if let Some(item) = plain(line).filter(|_| declared.is_empty()) {
         return Ok(Said::Plain(item));
     }
+    // A list of the same values would be read as well, and a typo must not become a success.
+    if !line.trim_ascii_start().starts_with(b"{") {
+        return Err(format!("an answer is an object: {}", shown(line)));
+    }
     let Line { id, outputs, error, code } =
         serde_json::from_slice(line).map_err(|error| format!("{error}: {}", shown(line)))?;
     let more = |outcome, outputs, note| Ok(Said::More(Box::new(More { item: id, outcome, outputs, note })));
@@ -175,6 +179,9 @@ mod tests {
             "ready",
             "7",
             "[]",
+            "[3]",
+            "[1,null,null,null]",
+            " [1,{\"x\":1},null,null]",
             "{}",
             "{\"id\":-1}",
             "{\"id\":1.5}",
