@@ -6,6 +6,7 @@ use super::decode::{self, Role, decode};
 use super::environment::Environment;
 use super::error::{Diagnostic, Report, nearest};
 use super::model::{Body, Plan};
+use super::nul;
 use super::source::{File, FileIx, Loader, Place, Sources, Spanned};
 use super::validate::validate;
 use crate::base::Text;
@@ -86,6 +87,7 @@ impl Reading<'_> {
     /// Reads one file that is in `sources`, and the files that it uses.
     fn file(&mut self, file: FileIx, role: Role) -> Option<Plan> {
         let tree = super::read(&self.sources, file, self.report)?;
+        nul::refuse(&tree, &self.sources.file(file).text, self.report);
         let mut plan = decode(tree, role, &self.sources, self.report);
         validate(&plan, self.report);
         let allow_outside = plan.allow_outside;
@@ -145,7 +147,7 @@ impl Reading<'_> {
         // The place is taken before the file's own files are read, so that indexes follow the written order.
         let at = self.actions.len();
         let mut empty = decode::empty(start(file), &path);
-        empty.partial = true;
+        (empty.partial, empty.lacks_stages) = (true, true);
         self.actions.push(empty);
         self.known.insert(path.clone(), at);
         self.open.push(Open { path, uses: Some(uses.at) });
@@ -160,7 +162,7 @@ impl Reading<'_> {
     fn stand_in(&mut self, uses: &Spanned<Text>, from: FileIx, diagnostic: Diagnostic) -> usize {
         self.report.push(diagnostic);
         let mut empty = decode::empty(start(from), &uses.value);
-        empty.partial = true;
+        (empty.partial, empty.lacks_stages) = (true, true);
         self.actions.push(empty);
         self.actions.len() - 1
     }

@@ -12,6 +12,7 @@ pub mod error;
 mod json;
 pub mod load;
 pub mod model;
+mod nul;
 mod promises;
 pub mod schema;
 pub mod service;

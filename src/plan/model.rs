@@ -63,6 +63,8 @@ pub struct Plan {
     pub finally: Option<Finally>,
     /// Something in the file was wrong and is missing here, so a name that is not found may still be right.
     pub partial: bool,
+    /// Something that should have been a stage has no name, so a stage that is not found may be that one.
+    pub lacks_stages: bool,
 }
 
 /// A value that is written out or computed by a `{{ … }}` template when the graph is built.

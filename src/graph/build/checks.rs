@@ -3,9 +3,25 @@
 use super::Builder;
 use crate::base::{NodeIx, Span, limits};
 use crate::graph::model::{Graph, Node, Phase, Rules, Settings, Target};
+use crate::plan::tree::Tree;
 use crate::plan::{Diagnostic, Place};
+use crate::render;
 
 impl Builder<'_> {
+    /// Says what is wrong with the text of `tree`.
+    pub(super) fn render_error(&mut self, error: render::Error, tree: &Tree) {
+        let at = error.range.clone().map_or(tree.at, |range| tree.place_of(range));
+        let code = match error.fault {
+            render::Fault::Syntax => "plan::bad-expression",
+            render::Fault::Unknown | render::Fault::Later => "plan::unknown-name",
+            render::Fault::Type => "plan::wrong-type",
+            render::Fault::Fuel => "plan::too-much-work",
+        };
+        let mut found = Diagnostic::error(code, at, error.message);
+        found.help = error.help;
+        self.report.push(found);
+    }
+
     /// Reports each cycle whole.
     pub(super) fn cycles(&mut self, cycles: &[Vec<NodeIx>], places: &[(Box<str>, Place)]) {
         const SHOWN: usize = 12;

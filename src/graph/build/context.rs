@@ -16,7 +16,7 @@ use crate::graph::scope::under;
 use crate::plan::model::Type;
 use crate::plan::tree::{Kind, Tree};
 use crate::plan::{Diagnostic, Place};
-use crate::render::{self, Expr, Name, Scope, Template, Value};
+use crate::render::{Expr, Name, Scope, Template, Value};
 
 /// How much is known of a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -185,12 +185,6 @@ impl Builder<'_> {
         self.fault(code, name, tree, format!("there is no `{root}.{part}`"), help)
     }
 
-    fn read_secret(&mut self, name: &Name, tree: &Tree, part: &str) -> Result<Status, ()> {
-        let message = format!("`{}` is secret, so no expression can read it", name.dotted());
-        let help = format!("a stage gets it as a variable: `secrets: {{{}: {part}}}`", part.to_uppercase());
-        self.fault("plan::secret-exposed", name, tree, message, Some(help))
-    }
-
     pub(super) fn member(
         &mut self,
         name: &Name,
@@ -272,7 +266,7 @@ impl Builder<'_> {
             let message = format!("this stage does not wait for `{id}`");
             return self.fault("plan::unknown-need", name, tree, message, Some(format!("add `{id}` to `needs`")));
         }
-        if self.is_partial {
+        if self.lacks_stages {
             return Err(());
         }
         let mut candidates: Vec<&str> = needs.keys().map(String::as_str).collect();
@@ -331,20 +325,6 @@ impl Builder<'_> {
         Err(())
     }
 
-    /// Says what is wrong with the text of `tree`.
-    pub(super) fn render_error(&mut self, error: render::Error, tree: &Tree) {
-        let at = error.range.clone().map_or(tree.at, |range| tree.place_of(range));
-        let code = match error.fault {
-            render::Fault::Syntax => "plan::bad-expression",
-            render::Fault::Unknown | render::Fault::Later => "plan::unknown-name",
-            render::Fault::Type => "plan::wrong-type",
-            render::Fault::Fuel => "plan::too-much-work",
-        };
-        let mut found = Diagnostic::error(code, at, error.message);
-        found.help = error.help;
-        self.report.push(found);
-    }
-
     /// The value of `tree`, templates in it replaced at any depth.
     pub(super) fn value(&mut self, tree: &Tree, cx: &Context, site: Site<'_>) -> Eval {
         match &tree.kind {
@@ -400,6 +380,14 @@ impl Builder<'_> {
             Some(Status::Late) => Eval::Late,
             Some(Status::Unknown(_)) => Eval::Unknown,
             Some(Status::Known) => match template.eval(&cx.scope) {
+                Ok(Value::String(text)) if text.contains('\0') => {
+                    // What a name gives may have been refused where it was written.
+                    if names.is_empty() || !self.report.has_errors() {
+                        let message = "this gives a text with a NUL, which no argument, variable or path can hold";
+                        self.error("plan::nul", tree.at, message);
+                    }
+                    Eval::Failed
+                }
                 Ok(value) => Eval::Known(value),
                 Err(error) => {
                     self.render_error(error, tree);

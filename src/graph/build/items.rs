@@ -9,7 +9,7 @@ use super::settings::place;
 use crate::base::{Span, limits};
 use crate::graph::model::{Items, Split};
 use crate::plan::model::{self, Shards, Size};
-use crate::plan::tree::Kind;
+use crate::plan::tree::{Kind, Tree};
 use crate::plan::{Diagnostic, Place};
 use crate::render::{Value, text_of};
 
@@ -43,7 +43,7 @@ impl Builder<'_> {
                 Items::Range { count, size: split.size }
             }
             model::Items::List(tree) => match self.value(tree, cx, Site::default()) {
-                Eval::Known(value) => self.listed(&value, tree.at, source),
+                Eval::Known(value) => self.listed(&value, tree, source),
                 _ => source.one(),
             },
             model::Items::Glob(pattern) => match self.world.glob(&pattern.value) {
@@ -52,7 +52,7 @@ impl Builder<'_> {
             },
             model::Items::File(tree) => self.filed(tree, source),
             model::Items::From(tree) => match self.value(tree, cx, Site { shard: None, ..site }) {
-                Eval::Known(value) => self.listed(&value, tree.at, source),
+                Eval::Known(value) => self.listed(&value, tree, source),
                 Eval::Late => {
                     let text = self.keep(tree.as_str().unwrap_or_default().into(), cx, layers);
                     split.is_late = true;
@@ -125,7 +125,7 @@ impl Builder<'_> {
     }
 
     /// One item a line; with `items-format: json` each line is a JSON text.
-    fn filed(&mut self, tree: &crate::plan::tree::Tree, source: Source<'_>) -> Items {
+    fn filed(&mut self, tree: &Tree, source: Source<'_>) -> Items {
         let Some(path) = self.string(tree, source.cx) else { return source.one() };
         if crate::render::Template::is_template(&path) {
             return source.one();
@@ -157,32 +157,51 @@ impl Builder<'_> {
         Items::Range { count: 1, size: 1 }
     }
 
-    fn listed(&mut self, value: &Value, at: Place, source: Source<'_>) -> Items {
-        match texts(value, source.shards.is_json) {
-            Ok(texts) => source.whole(texts),
-            Err(message) => {
-                self.error("plan::wrong-type", at, message);
-                Items::None
+    fn listed(&mut self, value: &Value, tree: &Tree, source: Source<'_>) -> Items {
+        match (texts(value, source.shards.is_json), &tree.kind, value) {
+            (Ok(texts), ..) => return source.whole(texts),
+            (Err(message), Kind::List(written), Value::Array(values)) => {
+                for (number, (item, value)) in written.iter().zip(values).enumerate() {
+                    match text_of(value) {
+                        None => self.error("plan::wrong-type", item.at, message.clone()),
+                        Some(text) => self.check_item(number, &text, item.at),
+                    }
+                }
             }
+            (Err(message), ..) => self.error("plan::wrong-type", tree.at, message),
         }
+        Items::None
     }
 
     /// An item is one line of the shard's file.
     fn check_items(&mut self, items: &Items, shards: &Shards) {
         let Items::List { items, is_json: false, .. } = items else { return };
-        if let Err((odd, message)) = check_lines(items) {
-            let at = match &shards.items {
-                model::Items::List(tree) => match &tree.kind {
-                    Kind::List(written) => written.get(odd).map_or(tree.at, |item| item.at),
-                    _ => tree.at,
-                },
-                model::Items::File(tree) | model::Items::From(tree) => tree.at,
-                model::Items::Glob(pattern) => pattern.at,
-                model::Items::Range(_) => shards.at,
-            };
-            let help = "write `items-format: json`: then each line of the shard's file is one item as JSON";
-            self.report.push(Diagnostic::error("plan::bad-item", at, message).help(help));
+        let at = match &shards.items {
+            model::Items::List(Tree { kind: Kind::List(written), .. }) => {
+                for (number, (item, written)) in items.iter().zip(written).enumerate() {
+                    self.check_item(number, item, written.at);
+                }
+                return;
+            }
+            model::Items::List(tree) | model::Items::File(tree) | model::Items::From(tree) => tree.at,
+            model::Items::Glob(pattern) => pattern.at,
+            model::Items::Range(_) => shards.at,
+        };
+        // They stand in no file of the plan: one of them shows what is wrong with all.
+        if let Err((_, message)) = check_lines(items) {
+            self.bad_item(message, at);
         }
+    }
+
+    fn check_item(&mut self, number: usize, item: &str, at: Place) {
+        if !is_line(item) {
+            self.bad_item(no_line(number, item), at);
+        }
+    }
+
+    fn bad_item(&mut self, message: String, at: Place) {
+        let help = "write `items-format: json`: then each line of the shard's file is one item as JSON";
+        self.report.push(Diagnostic::error("plan::bad-item", at, message).help(help));
     }
 }
 
@@ -230,11 +249,17 @@ pub(crate) fn texts(value: &Value, is_json: bool) -> Result<Vec<Box<str>>, Strin
 /// # Errors
 /// The place of the first one, and a sentence that names it.
 pub(crate) fn check_lines(items: &[Box<str>]) -> Result<(), (usize, String)> {
-    match items.iter().position(|item| item.contains(['\n', '\0'])) {
+    match items.iter().position(|item| !is_line(item)) {
         None => Ok(()),
-        Some(at) => {
-            let start: String = items[at].chars().take(60).collect();
-            Err((at, format!("item {at} holds a newline or NUL: {start:?}")))
-        }
+        Some(at) => Err((at, no_line(at, &items[at]))),
     }
+}
+
+fn is_line(item: &str) -> bool {
+    !item.contains(['\n', '\0'])
+}
+
+fn no_line(at: usize, item: &str) -> String {
+    let start: String = item.chars().take(60).collect();
+    format!("item {at} holds a newline or NUL: {start:?}")
 }

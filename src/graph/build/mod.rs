@@ -139,6 +139,8 @@ pub(super) struct Builder<'a> {
     objectives: Vec<Objective>,
     /// A file lacks what was wrong in it, so a name that is not found may still be right.
     is_partial: bool,
+    /// A file lacks stages, so a stage that is not found may still be there.
+    lacks_stages: bool,
     edges: usize,
     /// The needs that the texts of the current stage read; `*` for all.
     used: BTreeSet<Box<str>>,
@@ -168,6 +170,7 @@ impl<'a> Builder<'a> {
             groups: Vec::new(),
             objectives: Vec::new(),
             is_partial: loaded.plan.partial || loaded.actions.iter().any(|action| action.partial),
+            lacks_stages: loaded.plan.lacks_stages || loaded.actions.iter().any(|action| action.lacks_stages),
             edges: 0,
             used: BTreeSet::new(),
             is_full: false,

@@ -37,6 +37,13 @@ pub(super) struct Lent {
 const EXPOSED: &str = "plan::secret-exposed";
 
 impl<'a> Builder<'a> {
+    /// Refuses to read a secret in an expression.
+    pub(super) fn read_secret(&mut self, name: &Name, tree: &Tree, part: &str) -> Result<Status, ()> {
+        let message = format!("`{}` is secret, so no expression can read it", name.dotted());
+        let help = format!("a stage gets it as a variable: `secrets: {{{}: {part}}}`", part.to_uppercase());
+        self.fault("plan::secret-exposed", name, tree, message, Some(help))
+    }
+
     /// The secret inputs of the plan itself.
     pub(super) fn own_secrets(&self) -> Lent {
         let secret = self.loaded.plan.inputs.iter().filter(|input| input.secret.is_some());

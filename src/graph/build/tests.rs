@@ -113,6 +113,8 @@ fn render(graph: &Graph, id: &str, shard: u32, facts: &dyn Facts) -> String {
     words.join(" ")
 }
 
+mod told;
+
 #[test]
 fn inputs_vars_and_settings_have_values() {
     let graph = graph(

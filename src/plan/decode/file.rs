@@ -44,6 +44,31 @@ pub(super) fn read(tree: Tree, sources: &Sources, check: &mut Check<'_>) -> Plan
     plan
 }
 
+/// Whether every stage of the file has a name, so that [`read`] leaves none out.
+pub(super) fn has_all_stages(tree: &Tree) -> bool {
+    let Kind::Map(entries) = &tree.kind else { return false };
+    entries.iter().all(|(key, value)| match (&*key.text, &value.kind) {
+        ("stages", _) => are_named(value),
+        ("finally", Kind::Map(entries)) => {
+            entries.iter().all(|(key, value)| &*key.text != "stages" || are_named(value))
+        }
+        ("finally", _) => false,
+        _ => true,
+    }) && entries.iter().any(|(key, _)| &*key.text == "stages")
+}
+
+fn are_named(stages: &Tree) -> bool {
+    let has_id = |item: &Tree| match &item.kind {
+        Kind::Map(entries) => entries.iter().any(|(key, id)| &*key.text == "id" && id.as_str().is_some()),
+        _ => false,
+    };
+    match &stages.kind {
+        Kind::Map(_) => true,
+        Kind::List(items) => items.iter().all(has_id),
+        _ => false,
+    }
+}
+
 /// A plan with nothing in it, at the start of the file called `path`.
 pub(in crate::plan) fn empty(at: Place, path: &str) -> Plan {
     Plan {
@@ -68,6 +93,7 @@ pub(in crate::plan) fn empty(at: Place, path: &str) -> Plan {
         stages: Vec::new(),
         finally: None,
         partial: false,
+        lacks_stages: false,
     }
 }
 

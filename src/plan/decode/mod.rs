@@ -47,7 +47,9 @@ pub enum Role {
 pub fn decode(tree: Tree, role: Role, sources: &Sources, report: &mut Report) -> Plan {
     let mut check = check::Check::new(sources, report);
     check.file(&tree, role);
+    let lacks_stages = !file::has_all_stages(&tree);
     let mut plan = file::read(tree, sources, &mut check);
     plan.partial = check.found_errors();
+    plan.lacks_stages = lacks_stages;
     plan
 }

@@ -316,3 +316,20 @@ stages: {t: {run: make, pools: [a, b]}}
     let names: Vec<_> = pools.iter().map(|(name, _)| name.value.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
 }
+
+#[test]
+fn an_escaped_nul_is_told_where_it_stands() {
+    let nuls = |name: &str, text: &str| -> Vec<String> {
+        let found = marks(name, text).into_iter().filter(|(code, ..)| *code == "plan::nul");
+        found.map(|(_, marked, _)| marked).collect()
+    };
+    let yaml = "version: 1\ninputs: {i: {default: \"0\\0\"}}\nvars: {v: [\"1\\0\"]}\nstages:\n\
+                \x20 a: {run: [x, \"2\\0\"], env: {V: \"3\\x00\"}, cwd: a\\0b}\n\
+                \x20 b: {shards: {items: [\"i\\0\"], items-format: json}, run: x}\n  items: {run: \"4\\u0000\"}\n";
+    let wanted = [r#""0\0""#, r#""1\0""#, r#""2\0""#, r#""3\x00""#, r#""4\u0000""#];
+    assert_eq!(nuls("plan.yaml", yaml), wanted);
+    let toml = "version = 1\n[stages.a]\nrun = [\"echo\", \"a\\u0000b\"]\n";
+    assert_eq!(nuls("plan.toml", toml), [r#""a\u0000b""#]);
+    let json = r#"{"version": 1, "stages": {"a": {"run": ["echo", "a\u0000b"]}}}"#;
+    assert_eq!(nuls("plan.json", json), [r#""a\u0000b""#]);
+}

@@ -126,6 +126,21 @@ stages: {go: {run: ./ship}}
 ",
     },
     Page {
+        code: "plan::nul",
+        title: "a text with a NUL",
+        text: "The system ends each argument, variable and path at its first NUL, so a text that has one can be given \
+               to no process: the stage could only fail, after others had run. Pass bytes in base64, or in a file. \
+               Items of shards may hold a NUL with `items-format: json`.",
+        bad: r#"version: 1
+stages:
+  show: {run: [printf, "%s", "left\0right"]}
+"#,
+        good: r"version: 1
+stages:
+  show: {run: [printf, '%s\0', left, right]}
+",
+    },
+    Page {
         code: "plan::one-of",
         title: "none or several where exactly one is wanted",
         text: "A stage has one of `run` and `uses`; `items` has one source.",
