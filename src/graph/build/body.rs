@@ -210,7 +210,10 @@ impl<'a> Builder<'a> {
                     raw
                 }
             },
-            Eval::Late | Eval::Unknown => self.keep(raw, cx, layers),
+            Eval::Late | Eval::Unknown => {
+                self.check_text(tree, site);
+                self.keep(raw, cx, layers)
+            }
             Eval::Failed => raw,
         }
     }

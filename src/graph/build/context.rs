@@ -55,6 +55,10 @@ pub(super) struct Context {
 pub(super) struct Needed {
     /// Declared outputs, as expressions write them.
     pub(super) outputs: Vec<Box<str>>,
+    /// Their types, where they are known and kept.
+    pub(super) kinds: Vec<(Box<str>, Type)>,
+    /// What its cells are called, where that is written out.
+    pub(super) cells: Option<Vec<String>>,
     /// Its cells are a level of their own in `outputs`.
     pub(super) has_cells: bool,
     /// Whether its outputs are those of its shards, by number.
@@ -278,7 +282,8 @@ impl Builder<'_> {
     }
 
     fn output(&mut self, name: &Name, tree: &Tree, needed: &Needed, site: Site<'_>) -> Result<Status, ()> {
-        let at = 3 + usize::from(needed.has_cells) + usize::from(needed.has_shards);
+        let at = needed.depth();
+        self.check_levels(name, tree, needed)?;
         let Some(output) = name.path.get(at) else { return Ok(Status::Late) };
         let stage = &name.path[1];
         if !needed.outputs.contains(output) {
@@ -415,6 +420,9 @@ impl Builder<'_> {
                 return None;
             }
         };
+        if !self.is_boolean(&expr, tree, site) {
+            return None;
+        }
         match self.names(expr.names(), tree, cx, site)? {
             Status::Known => {
                 if let Err(error) = expr.holds(&cx.scope) {

@@ -54,6 +54,7 @@ impl Builder<'_> {
             model::Items::From(tree) => match self.value(tree, cx, Site { shard: None, ..site }) {
                 Eval::Known(value) => self.listed(&value, tree, source),
                 Eval::Late => {
+                    self.check_list(tree, Site { shard: None, ..site }, "items are a list");
                     let text = self.keep(tree.as_str().unwrap_or_default().into(), cx, layers);
                     split.is_late = true;
                     let max = self.most(shards, cx).unwrap_or(MOST);

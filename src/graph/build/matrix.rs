@@ -62,6 +62,7 @@ impl Builder<'_> {
                 }
                 Eval::Late => {
                     let Some(most) = most else { return (Vec::new(), None) };
+                    self.check_list(tree, site, "an axis is a list");
                     max = Some(most);
                     axes.push((0..most).map(Value::from).collect());
                 }

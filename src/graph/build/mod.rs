@@ -28,6 +28,7 @@ mod matrix;
 mod needed;
 mod objectives;
 mod policy;
+mod read;
 mod secrets;
 mod settings;
 mod undo;

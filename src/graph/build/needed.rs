@@ -8,6 +8,7 @@ use super::beside::Beside;
 use super::context::{HAS_CONDITION, MAY_FAIL, Needed, Site};
 use super::expand::Table;
 use super::matrix::axis_names;
+use super::read::labels;
 use crate::graph::scope::under;
 use crate::plan::model::{Accept, Body, Need, Stage};
 
@@ -67,9 +68,19 @@ impl<'a> Builder<'a> {
             }
             _ => names(&stage.outputs),
         };
+        let own = match &stage.body {
+            Body::File { .. } => &[],
+            Body::Action { uses, .. } if stage.outputs.is_empty() => {
+                self.action(&uses.value).map_or(&[][..], |action| &action.outputs)
+            }
+            _ => &stage.outputs[..],
+        };
+        let kinds = own.iter().map(|output| (under(&output.name.value).into(), output.kind)).collect();
         let condition = stage.condition.as_ref().and_then(|tree| tree.as_str()).map(Into::into);
         Needed {
             outputs,
+            kinds,
+            cells: stage.matrix.as_ref().and_then(labels),
             has_cells: stage.matrix.is_some(),
             has_shards: self.is_sharded(stage),
             may_miss: stage.condition.as_ref().map(|_| HAS_CONDITION),

@@ -37,3 +37,38 @@ fn a_rendered_nul_is_no_text() {
     let text = "stages: {a: {run: [echo, \"{{ 'a\\\\x00' }}\"]}}\n";
     assert_eq!(all_wrong(text, &Request::default()), ["plan::nul \"{{ 'a\\\\x00' }}\""]);
 }
+
+#[test]
+fn an_output_is_read_as_what_it_is() {
+    let head = "stages:\n  p: {outputs: {l: list, n: int, ok: bool}, run: x}\n  s: {shards: {items: [a, b]}, outputs: {u: string}, run: x}\n\
+                \x20 m: {matrix: {r: [x, y]}, outputs: {u: string}, run: x}\n  z: {needs: [p, s, m], ";
+    for (stage, code, marked) in [
+        (r#"run: [x, "{{ needs.p.outputs.l }}"]}"#, "plan::wrong-type", r#""{{ needs.p.outputs.l }}""#),
+        (r#"run: [x, "a {{ needs.p.outputs.l }}"]}"#, "plan::wrong-type", r#""a {{ needs.p.outputs.l }}""#),
+        (r#"run: x, env: {L: "{{ needs.p.outputs.l }}"}}"#, "plan::wrong-type", r#""{{ needs.p.outputs.l }}""#),
+        (r#"run: x, if: "needs.p.outputs.n"}"#, "plan::wrong-type", r#""needs.p.outputs.n""#),
+        (
+            r#"run: x, shards: {items: {from: "{{ needs.p.outputs.n }}", max: 4}}}"#,
+            "plan::wrong-type",
+            r#""{{ needs.p.outputs.n }}""#,
+        ),
+        (
+            r#"run: x, matrix: {q: {from: "{{ needs.p.outputs.n }}", max: 4}}}"#,
+            "plan::wrong-type",
+            r#""{{ needs.p.outputs.n }}""#,
+        ),
+        (r#"run: [x, "{{ needs.s.outputs.u }}"]}"#, "plan::unknown-output", "needs.s.outputs.u"),
+        (r#"run: [x, "{{ needs.m.outputs.u }}"]}"#, "plan::unknown-output", "needs.m.outputs.u"),
+        (r#"run: [x, "{{ needs.m.outputs.z.u }}"]}"#, "plan::unknown-output", "needs.m.outputs.z.u"),
+    ] {
+        assert_eq!(all_wrong(&format!("{head}{stage}\n"), &Request::default()), [format!("{code} {marked}")]);
+    }
+    for stage in [
+        r#"run: [x, "{{ needs.p.outputs.l | join(',') }}", "{{ needs.p.outputs.n }}", "{{ needs.p.outputs.l | length }}"]}"#,
+        r#"run: [x, "{{ needs.s.outputs['1'].u }}", "{{ needs.m.outputs.y.u }}", "{{ needs.s.outputs | length }}"]}"#,
+        r#"run: [x, "{{ needs.m.outputs.z | default('-') }}"], if: "needs.p.outputs.ok and needs.p.outputs.n > 1"}"#,
+        r#"run: x, shards: {items: {from: "{{ needs.p.outputs.l }}", max: 4}}}"#,
+    ] {
+        built(&format!("{head}{stage}\n"), &Request::default()).expect(stage);
+    }
+}
