@@ -4,7 +4,7 @@ use crate::base::{Millis, NodeIx, Span};
 use crate::gate::verdict::{HALTED, HELD};
 use crate::run::event::{
     Answer, Attempt, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, Resolution, ShardResult,
-    SkipReason, StopReason,
+    SkipReason,
 };
 
 use super::super::words;
@@ -211,19 +211,17 @@ impl View {
         let known = self.inflight.remove(&(attempt.node, attempt.shard));
         let start = known.map_or(Millis::new(at.since(Millis::ZERO + took).ms()), |(_, start)| start);
         let is_left = self.in_background() && self.leaves_background();
-        // A run that was joined of parts had no box, and what none of them did is left for later all the same.
-        let is_left_over = self.nodes[attempt.node].stopping == Some(StopReason::HandOver);
-        let is_box_over = self.is_box_closed && (self.cancel.is_none() || self.in_background());
+        let is_handed_over = is_left || (self.is_box_closed && (self.cancel.is_none() || self.in_background()));
         let is_gate = self.node(attempt.node).rules.hold.is_some();
-        let has_box = self.is_box_closed;
         self.edit(attempt.node, |node| {
             node.shards.running = node.shards.running.saturating_sub(1);
             match outcome {
                 Outcome::Success => node.shards.done += 1,
                 // Held, it is done when a person lets it pass, and asks again otherwise.
                 Outcome::Exit(HELD | HALTED) if is_gate => {}
-                Outcome::Cancelled if is_left_over && !has_box => {}
-                Outcome::Cancelled if is_left || is_box_over => {
+                // It did not fail, and whoever goes on does it again.
+                Outcome::Cancelled if !is_handed_over => {}
+                Outcome::Cancelled => {
                     let when = if is_left { "and left to the next engine" } else { "at the end of a time box" };
                     node.note(&format!("stopped {when}: as if not run"));
                 }
@@ -278,10 +276,13 @@ impl View {
     /// A stage reached its end.
     fn finish(&mut self, ix: NodeIx, state: NodeState, reason: &str, at: Millis) {
         self.forget(ix);
+        let why = if state == NodeState::Cancelled { self.say_cancelled(ix) } else { String::new() };
         self.edit(ix, |node| {
             let said = std::mem::take(&mut node.reason);
             node.reason = if !reason.is_empty() {
                 reason.to_owned()
+            } else if !why.is_empty() && node.decided_by.is_none() {
+                why
             } else if node.decided_by.is_some() || node.outcome.is_none() {
                 said
             } else if state.is_success() && state != NodeState::AllowedFailure {

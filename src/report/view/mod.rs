@@ -28,6 +28,7 @@ use jiff::tz::TimeZone;
 use crate::base::{IdVec, Millis, NodeIx, Span};
 use crate::graph::model::Phase;
 use crate::graph::{Graph, Node};
+use crate::run::Outcome;
 use crate::run::event::{Began, CancelLevel, CancelReason, Event, NodeState, SuspendReason, Verdict};
 
 pub use background::Standing;
@@ -337,6 +338,20 @@ impl View {
             CancelReason::Rollback => format!("to be rolled back{by}"),
             CancelReason::Failure(node) => format!("`{}` failed", self.id(node)),
         })
+    }
+
+    /// Why a stage that was cancelled is not done, in words; empty without a cancel. How its last attempt ended tells
+    /// nothing of that: it may have succeeded, as one of many shards.
+    fn say_cancelled(&self, ix: NodeIx) -> String {
+        match self.cancel.as_ref().map(|cancel| cancel.why) {
+            Some(CancelReason::Failure(by)) => {
+                let was_stopped = self.nodes[ix].outcome == Some(Outcome::Cancelled);
+                let said = if was_stopped { "stopped after" } else { "nothing new starts after" };
+                let state = self.nodes.get(by).map_or(NodeState::Failed, |node| node.state);
+                format!("{said} `{}`, which {}", self.id(by), words::what_became(state))
+            }
+            _ => self.say_cancel().unwrap_or_default(),
+        }
     }
 
     /// The verdict, once there is one.

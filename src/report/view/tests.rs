@@ -158,6 +158,40 @@ fn a_resume_keeps_done_shards_and_an_order_does_not() {
     assert_eq!(reopen(ReopenReason::Ordered).done, 0);
 }
 
+/// One of its shards has ended with `last`, and then the run was cancelled.
+fn cancelled_after(last: Outcome, why: CancelReason, by: &str) -> View {
+    after(&[
+        started(TEST, 0, 1),
+        started(PACK, 0, 2),
+        finished(attempt(PACK, 0, 1), Outcome::Success, 5),
+        finished(attempt(TEST, 0, 1), Outcome::Exit(1), 5),
+        ended(TEST, NodeState::Failed),
+        Event::CancelRaised { level: CancelLevel::Drain, why, by: by.to_owned() },
+        finished(attempt(PACK, 1, 1), last, 5),
+        ended(PACK, NodeState::Cancelled),
+    ])
+}
+
+#[test]
+fn a_stage_that_was_cancelled_between_its_shards_says_what_stopped_it() {
+    let says = |last, why, by| cancelled_after(last, why, by).get(PACK).reason.clone();
+    let failure = CancelReason::Failure(TEST);
+    assert_eq!(says(Outcome::Success, failure, ""), "nothing new starts after `test`, which failed");
+    assert_eq!(says(Outcome::Cancelled, failure, ""), "stopped after `test`, which failed");
+    assert_eq!(says(Outcome::Success, CancelReason::Person, "ana"), "cancelled by ana");
+    assert_eq!(says(Outcome::Cancelled, CancelReason::Person, "ana"), "cancelled by ana");
+    assert_eq!(says(Outcome::Success, CancelReason::Terminated, ""), "the engine was told to end");
+    assert_eq!(says(Outcome::Exit(1), CancelReason::Timeout, ""), "the run's timeout ran out");
+}
+
+#[test]
+fn a_shard_that_was_cancelled_has_not_failed() {
+    let view = cancelled_after(Outcome::Cancelled, CancelReason::Person, "ana");
+    let shards = view.get(PACK).shards;
+    assert_eq!((shards.done, shards.failed, shards.running), (1, 0, 0));
+    assert!(why::failed_shards(&view, PACK).is_empty());
+}
+
 #[test]
 fn another_plan_keeps_what_is_known_by_id() {
     let old = script::graph();
