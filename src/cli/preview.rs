@@ -74,7 +74,7 @@ pub(super) fn run(id: &str, args: &Preview<'_>, settings: &Settings) -> Answer {
     }
     let graph = orders.change.as_ref().map_or_else(|| read.state().graph(), |compiled| &compiled.graph).clone();
     orders.rerun = resume::rerun(&graph, args.rerun)?;
-    orders.failed = resume::rerun_failed(&graph, args.rerun)?;
+    orders.failed = resume::rerun_failed(read.state(), &graph, args.rerun)?;
     // What a pause holds back starts once a person ends it: that is what a person wants to see.
     let recorded = read.core(None);
     let is_paused = recorded.state().is_paused() && recorded.state().verdict().is_none();
@@ -117,8 +117,12 @@ fn lines(read: &Read, orders: &Orders, edit: Option<&Edit>, graph: &Graph) -> Ve
                 Some(before) => ("keep", change::retired(read, before).to_owned()),
                 None => words(prospect, graph, was),
             };
-            if let ("run", None | Some(ReopenReason::Resume), true) = (action, prospect.again, changes.is_empty())
-            {
+            let goes_on = match prospect.again {
+                None | Some(ReopenReason::Resume) => true,
+                Some(ReopenReason::Ordered) => orders.failed.contains(&ix) && !orders.rerun.contains(&ix),
+                _ => false,
+            };
+            if action == "run" && goes_on && changes.is_empty() {
                 why.push_str(&old.find(&node.id).map_or_else(String::new, |before| done_shards(recorded, before)));
             }
             if !changes.is_empty() {

@@ -24,6 +24,7 @@ use crate::graph::model::Phase;
 use crate::graph::{Graph, select};
 use crate::journal::{RunDir, StateDir, Tail};
 use crate::report::{View, hint};
+use crate::run::RunState;
 
 /// Continues a run.
 pub(super) fn run(args: &ResumeArgs, settings: &Settings) -> Answer {
@@ -203,7 +204,7 @@ fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> 
     }
     let graph = orders.change.as_ref().map_or_else(|| read.state().graph(), |compiled| &compiled.graph);
     orders.rerun = rerun(graph, &args.rerun)?;
-    orders.failed = rerun_failed(graph, &args.rerun)?;
+    orders.failed = rerun_failed(read.state(), graph, &args.rerun)?;
     orders.place = place::record(&settings.root, read.dir.state_path());
     Ok(Some(orders))
 }
@@ -222,8 +223,12 @@ fn failed_of<'a>(graph: &Graph, name: &'a str) -> Option<&'a str> {
     name.strip_suffix(FAILED).filter(|_| graph.find(name).is_none())
 }
 
-/// The nodes of which `--rerun STAGE:failed` repeats the failed shards.
-pub(super) fn rerun_failed(graph: &Graph, names: &[String]) -> Result<Vec<NodeIx>, Fault> {
+/// The nodes of which `--rerun STAGE:failed` repeats the failed shards; at least one of each name has such shards.
+pub(super) fn rerun_failed(recorded: &RunState, graph: &Graph, names: &[String]) -> Result<Vec<NodeIx>, Fault> {
+    let has_failed = |node: &NodeIx| {
+        let was = recorded.graph().find(&graph.nodes[*node].id);
+        was.is_some_and(|was| recorded.has_failed_shards(was))
+    };
     let mut nodes = Vec::new();
     for name in names.iter().filter_map(|name| failed_of(graph, name)) {
         let mut refusals = Vec::new();
@@ -235,6 +240,10 @@ pub(super) fn rerun_failed(graph: &Graph, names: &[String]) -> Result<Vec<NodeIx
             let id = &graph.nodes[*node].id;
             let fault = Fault::new(Exit::Usage, format!("`{id}` has no shards, so none of them failed"));
             return Err(fault.help(format!("run all of it again: --rerun {id}")));
+        }
+        if !found.iter().any(has_failed) {
+            let fault = Fault::new(Exit::Usage, format!("no shard of `{name}` failed"));
+            return Err(fault.help(format!("run all of it again: --rerun {}", hint::word(name))));
         }
         nodes.extend(found);
     }

@@ -139,16 +139,21 @@ fn recover(
     out.extend(version.map(|version| Event::PlanChanged { version }));
     let old = state.graph();
     let graph = version.map_or(old, |version| &state.graphs.0[version as usize - 1]);
+    let was = |node: NodeIx| if version.is_some() { old.find(&graph.nodes[node].id) } else { Some(node) };
     let has_begun = |node: NodeIx| {
-        let was = if version.is_some() { old.find(&graph.nodes[node].id) } else { Some(node) };
-        let cell = was.map(|was| &state.cells[was]);
+        let cell = was(node).map(|was| &state.cells[was]);
         let has = |cell: &Cell| cell.state.is_final() || cell.state == NodeState::Unknown || cell.cursor > 0;
         // What undoes or heals sleeps until it is called: no order wakes it, and the run would wait for it.
         let it = &graph.nodes[node];
         it.selected && it.phase.is_stage() && cell.is_some_and(has)
     };
-    let failed: Vec<NodeIx> = failed.iter().copied().filter(|node| !rerun.contains(node)).collect();
-    out.extend(failed.iter().filter(|&&node| has_begun(node)).map(|&node| Event::ShardsReopened { node }));
+    // Of a stage all of whose shards are done nothing runs again, nor does what depends on it; and one that was undone
+    // is done again from the beginning, as by every resume.
+    let has_failed =
+        |node: NodeIx| was(node).is_some_and(|was| state.has_failed_shards(was) && !state.cells[was].is_undone);
+    let is_reopened = |node: &NodeIx| !rerun.contains(node) && has_begun(*node) && has_failed(*node);
+    let failed: Vec<NodeIx> = failed.iter().copied().filter(is_reopened).collect();
+    out.extend(failed.iter().map(|&node| Event::ShardsReopened { node }));
     let mut open = |node, why| out.extend(has_begun(node).then_some(Event::NodeReopened { node, why }));
     for &node in rerun {
         open(node, ReopenReason::Ordered);

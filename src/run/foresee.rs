@@ -152,6 +152,7 @@ impl Sight {
         match event {
             Event::ShardLost { attempt } => self.stages[attempt.node].was_lost = true,
             Event::NodeReopened { node, why } => self.stages[*node].again = Some(*why),
+            Event::ShardsReopened { node } => self.stages[*node].again = Some(ReopenReason::Ordered),
             Event::ShardsStarted { node, first, count } => {
                 self.stages[*node].starts = true;
                 out.extend((*first..first + count).map(|shard| done(Attempt { node: *node, shard, number: 1 })));

@@ -162,6 +162,16 @@ impl RunState {
         self.open_again(at, node, is_whole, if is_told { ReopenReason::Ordered } else { why });
     }
 
+    /// Whether an order to repeat the failed shards of a stage has anything to repeat: shards that had their turn and
+    /// did not succeed, or an end that was bad whatever its shards did.
+    pub fn has_failed_shards(&self, node: NodeIx) -> bool {
+        let is_left = |phase: &Phase| !matches!(phase, Phase::Success | Phase::Fresh);
+        match self.cells[node].state {
+            NodeState::Failed | NodeState::TimedOut | NodeState::Cancelled | NodeState::Unknown => true,
+            _ => self.shards.phases(node).iter().any(is_left),
+        }
+    }
+
     /// The failed shards of an ended stage are pending again, by order of a person.
     pub(super) fn reopen_failed(&mut self, at: Millis, node: NodeIx) {
         self.open_again(at, node, false, ReopenReason::Ordered);

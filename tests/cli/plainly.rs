@@ -161,3 +161,34 @@ fn a_selection_beside_resume_is_that_of_the_run_or_refused() {
     insta::assert_snapshot!(text);
     assert_eq!(project.runs(), ["r1"]);
 }
+
+/// `--rerun STAGE:failed` is about failed shards: a cell without any is not touched, and nothing runs where there is none.
+#[test]
+fn failed_shards_are_repeated_where_some_failed_and_nowhere_else() {
+    let plan = r#"version: 1
+name: pack
+stages:
+  w:
+    matrix: {r: [x, y]}
+    shards: {items: [a, b], allow-failed: 1}
+    env: {R: "{{ matrix.r }}"}
+    run: |
+      if [ "$R" = x ] && [ ! -e mended ]; then grep -q a "$ENGINE_SHARD_FILE"; fi
+  ship: {needs: [w], run: echo shipped >> ships}
+"#;
+    let project = Project::with_plan(plan);
+    project.engine(&["run", "plan.yaml", "--run-id", "r1"]).expect(0);
+    project.write("mended", "");
+    let text = transcript(
+        &project,
+        &[
+            "plan --resume r1 --rerun w:failed",
+            "resume r1 --rerun w:failed",
+            "plan --resume r1 --rerun w:failed",
+            "resume r1 --rerun w:failed",
+            "resume r1 --rerun w:y:failed",
+        ],
+    );
+    insta::assert_snapshot!(text);
+    assert_eq!(project.read("ships"), "shipped\nshipped\n", "the second time for the shard that had failed");
+}

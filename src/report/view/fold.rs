@@ -329,9 +329,13 @@ impl View {
 
     /// An ended stage is pending again.
     pub(super) fn reopen(&mut self, ix: NodeIx, why: ReopenReason) {
+        self.open_again(ix, self.is_done_anew(ix, why), why);
+    }
+
+    /// The same, with all its shards or with those that had not succeeded.
+    pub(super) fn open_again(&mut self, ix: NodeIx, is_whole: bool, why: ReopenReason) {
         self.ask_again(ix);
         self.sleep_ladder(ix);
-        let is_whole = self.is_done_anew(ix, why);
         let is_late = self.node(ix).rules.split.as_ref().is_some_and(|split| split.is_late);
         self.edit(ix, |node| {
             let done = if is_whole { 0 } else { node.shards.done };

@@ -112,7 +112,7 @@ impl View {
                 });
             }
             Event::StageSealed { node, root } => self.edit_shards(*node, |it| it.root = Some(*root)),
-            Event::ShardsReopened { node } => self.reopen(*node, ReopenReason::Resume),
+            Event::ShardsReopened { node } => self.open_again(*node, false, ReopenReason::Ordered),
             Event::ShardFinished { attempt, outcome, .. } => {
                 let is_failure = !matches!(outcome, Outcome::Success | Outcome::Cancelled);
                 self.edit_shards(attempt.node, |it| {

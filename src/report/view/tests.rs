@@ -158,6 +158,21 @@ fn a_resume_keeps_done_shards_and_an_order_does_not() {
     assert_eq!(reopen(ReopenReason::Ordered).done, 0);
 }
 
+#[test]
+fn failed_shards_that_a_person_orders_again_are_opened_by_that_person() {
+    let done = [
+        started(PACK, 0, 2),
+        finished(attempt(PACK, 0, 1), Outcome::Success, 5),
+        finished(attempt(PACK, 1, 1), Outcome::Exit(1), 5),
+        ended(PACK, NodeState::Failed),
+        Event::ShardsReopened { node: PACK },
+    ];
+    let view = after(&done);
+    let pack = view.get(PACK);
+    assert_eq!((pack.shards.done, pack.shards.failed), (1, 0));
+    assert_eq!(pack.reason, "runs again: a person ordered it");
+}
+
 /// One of its shards has ended with `last`, and then the run was cancelled.
 fn cancelled_after(last: Outcome, why: CancelReason, by: &str) -> View {
     after(&[

@@ -171,19 +171,35 @@ fn so_many_items_may_fail() {
         let says = |event: &Event| matches!(event, Event::NodeFinished { reason, .. } if reason.starts_with("4 of 10 items failed"));
         assert!(story.all.iter().any(|(_, event)| says(event)));
         // Only the failed ones are repeated, by order.
-        let failed = Input::Recover {
-            resumed: Box::new(resumed(0)),
-            plan_version: None,
-            changed: vec![],
-            rerun: vec![],
-            failed: vec![n(0)],
-        };
-        story.tell(failed).starts(&[(0, 0), (0, 1)]);
+        story.tell(again_failed(&[0])).starts(&[(0, 0), (0, 1)]);
         story.shard(0, 0, Outcome::Success).shard(0, 1, Outcome::Success).is(0, NodeState::Success);
     }
     for beyond in [AllowFailed::Items(3), AllowFailed::Share(399_999)] {
         budget(beyond).is(0, NodeState::Failed);
     }
+}
+
+/// A resume that repeats the failed shards of these stages.
+pub(super) fn again_failed(failed: &[u32]) -> Input {
+    let (resumed, failed) = (Box::new(resumed(0)), failed.iter().map(|&raw| n(raw)).collect());
+    Input::Recover { resumed, plan_version: None, changed: vec![], rerun: vec![], failed }
+}
+
+#[test]
+fn an_order_to_repeat_failed_shards_opens_nothing_where_none_failed() {
+    let split = Split { size: 1, allow_failed: Some(AllowFailed::Items(1)), ..Split::default() };
+    let cells = [sharded(2, split.clone()), sharded(2, split)].into_iter().zip(["w:x", "w:y"]);
+    let cells = cells.map(|(node, id)| Node { id: id.into(), ..node });
+    let mut story = Story::of(cells.chain([after("tell", &[0]), after("ship", &[1])]).collect());
+    for (node, shard) in [(0, 0), (1, 0), (1, 1)] {
+        story.shard(node, shard, Outcome::Success);
+    }
+    story.shard(0, 1, Outcome::Exit(1)).succeeds(2).succeeds(3).run_ends(RunEnd::Success);
+    story.tell(again_failed(&[0, 1])).starts(&[(0, 1)]);
+    story.is(1, NodeState::Success).is(2, NodeState::Pending).is(3, NodeState::Success);
+    story.shard(0, 1, Outcome::Success).starts(&[(2, 0)]).succeeds(2).run_ends(RunEnd::Success);
+    // Nor does it anywhere once there is no failed shard left.
+    story.tell(again_failed(&[0, 1])).starts(&[]).is(2, NodeState::Success).run_ends(RunEnd::Success);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Rollback: what a scope has done is undone in reverse order, recorded, and only once.
 
-use crate::graph::model::Undo;
+use crate::graph::model::{Split, Undo};
 use crate::graph::undo::tie;
 
+use super::shards::{again_failed, sharded};
 use super::*;
+use crate::plan::model::AllowFailed;
 
 /// A node that undoes stage `of`.
 fn undo(of: u32) -> Node {
@@ -274,4 +276,14 @@ fn a_handler_that_a_person_orders_again_starts_beside_nothing_that_undoes() {
     story.succeeds(0).fails(1).starts(&[(2, 0)]).ends(2, Outcome::Signal(9)).is(2, NodeState::Unknown);
     story.starts(&[(4, 0)]).resolves(2, Resolution::Rerun).starts(&[]);
     story.succeeds(4).starts(&[(3, 0)]).succeeds(3).run_ends_as(RunEnd::RolledBack);
+}
+
+#[test]
+fn an_order_to_repeat_failed_shards_does_all_of_what_was_undone() {
+    let split = Split { size: 1, allow_failed: Some(AllowFailed::Items(1)), ..Split::default() };
+    let nodes = vec![sharded(2, split), after("b", &[0]), undo(0), undo(1)];
+    let mut story = Story::with(4, rollback(nodes));
+    story.shard(0, 0, Outcome::Success).shard(0, 1, Outcome::Exit(1)).fails(1);
+    story.succeeds(3).succeeds(2).is(0, NodeState::Undone);
+    story.tell(again_failed(&[0])).starts(&[(0, 0), (0, 1)]);
 }
