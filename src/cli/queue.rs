@@ -243,7 +243,10 @@ fn drain_one(run: &str, args: &QueueDrainArgs, settings: &Settings) -> Answer {
     let wanted = Wanted::of(&args.show)?;
     let exit = resume::go_on(&args, settings, (guarded, wanted), None)?;
     let read = find::read(dir.clone())?;
-    let has_unknown = read.state().queued().any(|node| read.state().state(node) == NodeState::Unknown);
+    let state = read.state();
+    // Of a service that the work waits for somebody has to say what became of it, too.
+    let waits_for_word = state.needs_person() && state.unknown().next().is_some();
+    let has_unknown = waits_for_word || state.queued().any(|node| state.state(node) == NodeState::Unknown);
     Ok(match (exit, summary::of(&dir)?.pending) {
         (Exit::Internal | Exit::Damaged, _) => exit,
         (_, 0) => Exit::Success,

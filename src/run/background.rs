@@ -13,7 +13,9 @@
 //!   is not done when an engine had all of the run's time for it alone has timed out: so nothing goes on for ever.
 //! - A resume of a run whose foreground was good or rolled back, and every `queue drain`, goes on with the background and touches nothing
 //!   else. A resume of any other run is another try of it: its background follows the new verdict.
-//! - What is undone takes with it the background that counts on it and has not begun, at any distance.
+//! - What is undone takes with it the background that counts on it and has not begun, at any distance; an undone service
+//!   also what has begun.
+//! - A service that ended with its engine comes up for the background behind the verdict, as [`super::holdings`] says.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -116,17 +118,20 @@ impl RunState {
         self.is_background(node) && !self.in_background()
     }
 
-    /// What was undone of all that a stage of the background counts on.
+    /// What was undone of all that a stage of the background counts on. One that has begun goes on without what is only
+    /// done no more; but a service that was undone does not run, and is not started again.
     pub(super) fn undone_above(&self, node: NodeIx) -> Option<NodeIx> {
-        if !self.is_undoing() || !self.is_background(node) || self.cells[node].started.is_some() {
+        if !self.is_undoing() || !self.is_background(node) {
             return None;
         }
+        let has_begun = self.cells[node].started.is_some();
         let (mut seen, mut next) = (BTreeSet::new(), vec![node]);
         while let Some(node) = next.pop() {
             let needs = self.node(node).needs.iter().map(|need| need.node);
             next.extend(needs.filter(|&need| self.node(need).selected && seen.insert(need)));
         }
-        seen.into_iter().find(|&node| self.cells[node].is_undone)
+        let is_missed = |it: NodeIx| !has_begun || self.node(it).rules.is_service;
+        seen.into_iter().find(|&it| self.cells[it].is_undone && is_missed(it))
     }
 
     /// The engine leaves: nothing runs any more, and what is left of the background is not for it.
@@ -179,6 +184,7 @@ impl RunState {
             self.background.left.get_or_insert(CancelLevel::Drain);
         }
         self.place_all(at);
+        self.restart_missed();
     }
 
     fn stop_background(&mut self, at: Millis, how: CancelLevel) {
@@ -198,21 +204,25 @@ impl RunState {
         }
     }
 
-    /// Dead work is work to be done again, and so is what it had blocked. A run that was over is not any more; its verdict
-    /// stays.
+    /// Dead work is work to be done again, and so is what it had blocked. Services that it counts on and that did not come
+    /// up are tried once more, with what they had blocked. A run that was over is not any more; its verdict stays.
     fn fold_requeue(&mut self, at: Millis, node: NodeIx) {
         if let Some(verdict) = self.verdict.take() {
             self.background.foreground = Some(verdict);
             self.derive(at);
         }
         let graph = Arc::clone(self.graph());
-        let (mut seen, mut next) = (BTreeSet::new(), vec![node]);
+        let is_blocked = |it: NodeIx| self.state(it) == NodeState::Blocked && graph.nodes[it].selected;
+        // Nothing of it could go on without a service that did not come up.
+        let (mut again, mut next) = self.not_up(node);
+        next.retain(|&it| is_blocked(it) && self.is_background(it));
+        again.extend(&next);
+        next.push(node);
         while let Some(node) = next.pop() {
             let below = graph.dependents(node).iter().copied();
-            let blocked = below.filter(|&it| self.state(it) == NodeState::Blocked && graph.nodes[it].selected);
-            next.extend(blocked.filter(|&it| seen.insert(it)));
+            next.extend(below.filter(|&it| is_blocked(it) && again.insert(it)));
         }
-        self.reopen.extend(seen.into_iter().map(|node| (node, ReopenReason::Resume)));
+        self.reopen.extend(again.into_iter().map(|node| (node, ReopenReason::Resume)));
         self.reopen_failed(at, node);
         self.cells[node].is_queued = true;
         self.place(at, node);

@@ -5,11 +5,15 @@
 //! has not. All stages below it that have not ended wait for it, at any distance. If it can't be started again, they are
 //! blocked by it, as if they needed it. Neither it nor what it counts on is undone meanwhile: a rollback waits until it is
 //! up, or can't be.
+//!
+//! For background work it is started again once the verdict is given, and not before: nothing of the background starts
+//! earlier, a rollback may undo the service first, and whether it comes up is no matter of the verdict. One that was
+//! coming up for it already when another engine goes on with the rollback does so to its end, and is undone then.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::event::NodeState;
+use super::event::{NodeState, ReopenReason};
 use super::state::{Cell, RunState};
 use crate::base::{Millis, NodeIx};
 use crate::graph::Graph;
@@ -83,11 +87,31 @@ impl RunState {
         down.filter(|&node| !self.open_below(graph, node).is_empty()).collect()
     }
 
-    /// The stages below `node` that have not ended.
+    /// Something is to begin that may count on services which ended with their engine, and which nobody missed so far.
+    pub(super) fn restart_missed(&mut self) {
+        if self.has_left() {
+            return;
+        }
+        let missed: Vec<NodeIx> = self.restarts().into_iter().filter(|&node| self.cells[node].is_down).collect();
+        self.reopen.extend(missed.into_iter().map(|node| (node, ReopenReason::Restart)));
+    }
+
+    /// Services that `stage` may count on and that could not be started again, and all that may count on those.
+    pub(super) fn not_up(&self, stage: NodeIx) -> (BTreeSet<NodeIx>, Vec<NodeIx>) {
+        let held = of(&self.holdings.counting.by_stage, stage);
+        let services: BTreeSet<NodeIx> = held.filter(|&it| self.cells[it].state.is_final()).collect();
+        let below = services.iter().flat_map(|&it| of(&self.holdings.counting.by_service, it)).collect();
+        (services, below)
+    }
+
+    /// The stages below `node` that have not ended and may go on.
     fn open_below(&self, graph: &Graph, node: NodeIx) -> BTreeSet<NodeIx> {
-        // Of what is undone nothing goes on but what is started again, whatever a person may still say about it.
-        let goes_on = |node: NodeIx| {
-            !self.is_undoing() || graph.nodes[node].phase != Phase::Main || self.cells[node].is_restart
+        let goes_on = |node: NodeIx| match graph.nodes[node].phase {
+            // Of what is undone nothing goes on but what is started again, whatever a person may still say about it.
+            Phase::Main => !self.is_undoing() || self.cells[node].is_restart,
+            // It begins behind the verdict; a service that comes up for it could change that, or be undone at once.
+            Phase::Background => self.in_background(),
+            Phase::Heal | Phase::Rollback | Phase::Finally => true,
         };
         let mut open = self.below(graph, node);
         open.retain(|&node| !self.cells[node].state.is_final() && goes_on(node));

@@ -211,6 +211,9 @@ impl RunState {
                 self.reopen_finally(at);
             }
         }
+        if self.in_background() {
+            self.restart_missed();
+        }
     }
 
     fn reopen_cell(&mut self, node: NodeIx, is_whole: bool) {

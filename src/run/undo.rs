@@ -200,8 +200,7 @@ impl RunState {
             self.place(at, node);
         }
         // What undoes a stage may count on what the stage counted on.
-        let down: Vec<NodeIx> = self.restarts().into_iter().filter(|&node| self.cells[node].is_down).collect();
-        self.reopen.extend(down.into_iter().map(|node| (node, ReopenReason::Restart)));
+        self.restart_missed();
     }
 
     /// A node of the rollback has ended: was its stage undone?

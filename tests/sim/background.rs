@@ -47,6 +47,12 @@ impl Book {
         self.graph.nodes[node].phase == Phase::Background
     }
 
+    /// Whether a stage that is open again calls for another verdict: one that comes up for the background does not.
+    pub(crate) fn is_of_foreground(&self, node: NodeIx) -> bool {
+        let is_up = self.backs.decided.is_some() && self.restarting.contains(&node);
+        self.graph.nodes[node].phase == Phase::Main && !is_up
+    }
+
     fn backs(&self) -> impl Iterator<Item = NodeIx> {
         self.graph.nodes.indexes().filter(|&node| self.is_background(node))
     }
@@ -88,9 +94,8 @@ impl Book {
                 self.hold_back(*node);
                 self.backs.released.insert(*node);
             }
-            Event::NodeReopened { node, why } => {
-                let is_main = self.graph.nodes[*node].phase == Phase::Main;
-                if is_main && !(*why == ReopenReason::Restart && self.backs.decided.is_some()) {
+            Event::NodeReopened { node, .. } => {
+                if self.is_of_foreground(*node) {
                     self.judge_anew();
                 }
                 self.hold_back(*node);

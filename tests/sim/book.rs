@@ -454,10 +454,7 @@ impl Book {
             Event::RunFinished { .. } => self.is_over = true,
             Event::StopRequested { why: StopReason::Clock(Clock::Finally), .. } => self.finally_over = true,
             Event::RunResumed(resumed) => self.resume(gap, self.goes_on(resumed)),
-            Event::NodeReopened { node, why }
-                if self.graph.nodes[*node].phase == Part::Main
-                    && !(*why == ReopenReason::Restart && self.backs.decided.is_some()) =>
-            {
+            Event::NodeReopened { node, .. } if self.is_of_foreground(*node) => {
                 (self.finally_since, self.finally_over) = (None, false);
             }
             _ => {}

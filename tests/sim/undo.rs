@@ -209,8 +209,12 @@ pub(crate) fn restart_is_needed(book: &Book, service: NodeIx) {
     let is_open = |node: NodeIx| !has_ended(book, node) || book.state(node) == NodeState::Unknown;
     // Of what is undone nothing goes on but what is started again.
     let is_again = |node: &NodeIx| book.restarting.contains(node);
-    let goes_on =
-        |node: NodeIx| book.undos.why.is_none() || book.graph.nodes[node].phase != Phase::Main || is_again(&node);
+    // Background work begins once the verdict is given, and who it counts on with it.
+    let goes_on = |node: NodeIx| match book.graph.nodes[node].phase {
+        Phase::Main => book.undos.why.is_none() || is_again(&node),
+        Phase::Background => book.backs.decided.is_some(),
+        _ => true,
+    };
     let is_for = |node: NodeIx| {
         book.is_awake(node) && goes_on(node) && is_open(node) && counts_on(book, node).contains(&service)
     };

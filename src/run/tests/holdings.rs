@@ -137,28 +137,122 @@ fn undone_service(change: impl FnOnce(&mut Node)) -> Story {
     story
 }
 
+/// The same, when `db` could not be undone: it is started again for the work behind the verdict, and then somebody
+/// goes on with the rollback.
+fn comes_up_to_be_undone(change: impl FnOnce(&mut Node)) -> Story {
+    let mut story = undone_service(change);
+    story.fails(3).starts(&[(2, 0)]).drains().has(&restart(0));
+    story
+}
+
 #[test]
-fn a_service_is_not_undone_while_it_is_started_again() {
+fn a_service_that_is_undone_is_not_started_again_for_background_work() {
     let mut story = undone_service(|_| ());
-    story.resume().has(&restart(0)).starts(&[(0, 0)]).is(0, NodeState::Running);
-    story.succeeds(0).starts(&[(3, 0)]).succeeds(3).is(0, NodeState::Undone);
+    story.resume().starts(&[(3, 0)]).is(0, NodeState::Success).succeeds(3).is(0, NodeState::Undone);
     story.has(&Event::NodeSkipped { node: n(2), why: SkipReason::Blocked { by: n(0) } });
     story.run_ends_as(RunEnd::RolledBack);
-    // One that does not come up is undone all the same.
+    // One that could not be undone is still there to be counted on.
     let mut story = undone_service(|_| ());
+    story.resume().fails(3).has(&restart(0)).starts(&[(0, 0)]);
+    story.succeeds(0).starts(&[(2, 0)]).succeeds(2).run_ends_as(RunEnd::RollbackFailed);
+}
+
+#[test]
+fn work_that_has_begun_does_not_go_on_without_a_service_that_was_undone() {
+    // The rollback fails, the work begins behind that verdict and is left, and then the rollback goes on.
+    let mut story = comes_up_to_be_undone(|_| ());
+    story
+        .succeeds(0)
+        .starts(&[(2, 0)])
+        .tell(Input::LeaveBackground { how: CancelLevel::Stop, by: "ann".to_owned() });
+    story.ends(2, Outcome::Signal(15)).resume().starts(&[(3, 0)]).succeeds(3).is(0, NodeState::Undone);
+    story.has(&Event::NodeSkipped { node: n(2), why: SkipReason::Blocked { by: n(0) } });
+    story.run_ends_as(RunEnd::RolledBack);
+}
+
+#[test]
+fn a_service_comes_up_for_background_work_behind_the_verdict_and_changes_none() {
+    let upload = Node { phase: Phase::Background, ..after("upload", &[0]) };
+    let mut story = Story::of(vec![service("db"), Node::plain("test"), upload]);
+    story.succeeds(0).resume().starts(&[(1, 0)]).is(0, NodeState::Success);
+    let mut other = story.without_last(0);
+    story.succeeds(1).has(&restart(0)).starts(&[(0, 0)]);
+    assert_eq!(story.core.state().decided().map(|it| it.state), Some(RunEnd::Success));
+    let mut bad = story.without_last(0);
+    story.succeeds(0).starts(&[(2, 0)]).succeeds(2).run_ends(RunEnd::Success);
+    bad.fails(0).is(2, NodeState::Blocked).run_ends(RunEnd::Success);
+    // An engine that leaves the work to the next one leaves it the service, too.
+    other.tell(Input::LeaveBackground { how: CancelLevel::Drain, by: "ann".to_owned() });
+    other.succeeds(1).starts(&[]).is(0, NodeState::Success);
+    other.drains().has(&restart(0)).starts(&[(0, 0)]).succeeds(0).starts(&[(2, 0)]);
+}
+
+#[test]
+fn work_that_is_queued_again_while_other_work_goes_on_has_its_service_started_again() {
+    let behind = |id: &str, needs: &[u32]| Node { phase: Phase::Background, ..after(id, needs) };
+    let mut story = Story::of(vec![service("db"), Node::plain("a"), behind("upload", &[0]), behind("mail", &[1])]);
+    story.succeeds(0).succeeds(1).fails(2).starts(&[]).drains().starts(&[(3, 0)]);
+    story.tell(Input::Requeue { nodes: vec![n(2)], by: "ann".to_owned() }).has(&restart(0)).starts(&[(0, 0)]);
+    story.succeeds(0).starts(&[(2, 0)]);
+}
+
+#[test]
+fn what_queued_work_had_blocked_has_its_service_started_again() {
+    let behind = |id: &str, needs: &[u32]| Node { phase: Phase::Background, ..after(id, needs) };
+    let nodes = vec![service("db"), Node::plain("a"), behind("build", &[1]), behind("upload", &[0, 2])];
+    let mut story = Story::of(nodes);
+    story.succeeds(0).succeeds(1).fails(2).is(3, NodeState::Blocked).drains();
+    // Only what is blocked counts on `db`.
+    story.tell(Input::Requeue { nodes: vec![n(2)], by: "ann".to_owned() });
+    story.has(&restart(0)).starts(&[(2, 0), (0, 0)]);
+    story.succeeds(2).starts(&[]).succeeds(0).starts(&[(3, 0)]).succeeds(3).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn a_person_says_what_became_of_a_service_behind_the_verdict() {
+    let unknown = || {
+        let once = stage("db", |node| (node.rules.is_service, node.rules.idempotent) = (true, false));
+        let upload = Node { phase: Phase::Background, ..after("upload", &[0]) };
+        let mut story = Story::of(vec![once, Node::plain("test"), upload]);
+        story.succeeds(0).resume().starts(&[(1, 0)]).succeeds(1).has(&restart(0));
+        story.is(0, NodeState::Unknown).starts(&[]);
+        assert!(story.core.state().needs_person());
+        story
+    };
+    unknown().resolves(0, Resolution::Success).starts(&[(2, 0)]).succeeds(2).run_ends(RunEnd::Success);
+    unknown().resolves(0, Resolution::Failed).is(2, NodeState::Blocked).run_ends(RunEnd::Success);
+    let mut story = unknown();
+    story.resolves(0, Resolution::Rerun).starts(&[(0, 0)]);
+    assert_eq!(story.core.state().decided().map(|it| it.state), Some(RunEnd::Success), "the verdict stays");
+    story.succeeds(0).starts(&[(2, 0)]).succeeds(2).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn a_service_that_did_not_come_up_is_tried_again_with_work_that_is_queued_again() {
+    let behind = |id: &str| Node { phase: Phase::Background, ..after(id, &[0]) };
+    let mut story = Story::with(1, parts(vec![service("db"), behind("upload"), behind("mail")]));
+    story.succeeds(0).starts(&[(1, 0)]).fails(1).starts(&[(2, 0)]).drains().starts(&[(0, 0)]);
+    story.fails(0).is(2, NodeState::Blocked).run_ends(RunEnd::Success);
+    story.tell(Input::Requeue { nodes: vec![n(1)], by: "ann".to_owned() }).starts(&[(0, 0)]);
+    // And so is what it had blocked.
+    story.succeeds(0).starts(&[(1, 0), (2, 0)]).succeeds(1).succeeds(2).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn a_service_is_not_undone_while_it_is_started_again() {
+    let mut story = comes_up_to_be_undone(|_| ());
+    story.resume().starts(&[(0, 0)]).is(0, NodeState::Running);
+    story.succeeds(0).starts(&[(3, 0)]).succeeds(3).is(0, NodeState::Undone);
+    // One that does not come up is undone all the same.
+    let mut story = comes_up_to_be_undone(|_| ());
     story.resume().fails(0).is(0, NodeState::Failed).starts(&[(3, 0)]).succeeds(3);
     story.run_ends_as(RunEnd::RolledBack);
 }
 
 #[test]
 fn a_service_of_which_nobody_knows_whether_it_is_up_is_undone() {
-    let mut story = undone_service(|db| db.rules.idempotent = false);
-    story.resume().has(&restart(0)).is(0, NodeState::Unknown).starts(&[(3, 0)]);
-    story.succeeds(3).is(0, NodeState::Undone).run_ends_as(RunEnd::RolledBack);
-    // Nor is it waited for when it was the engine before that could not tell.
-    let mut story = undone_service(|db| db.rules.idempotent = false);
-    story.fails(3).starts(&[(2, 0)]);
-    story.drains().has(&restart(0)).is(0, NodeState::Unknown);
+    let mut story = comes_up_to_be_undone(|db| db.rules.idempotent = false);
+    story.is(0, NodeState::Unknown);
     story.resume().starts(&[(3, 0)]).succeeds(3).is(0, NodeState::Undone).run_ends_as(RunEnd::RolledBack);
 }
 
@@ -172,21 +266,20 @@ fn nothing_is_undone_under_a_service_that_is_started_again() {
     let mut parts = parts(vec![net, db, upload, undo, Node::plain("bad")]);
     parts.scopes[0].policy = Policy::Rollback;
     let mut story = Story::with(8, parts);
-    story.succeeds(0).succeeds(1).fails(4).starts(&[(3, 0)]);
-    story.resume().has(&restart(1)).starts(&[(1, 0)]).succeeds(1).starts(&[(3, 0)]);
+    story.succeeds(0).succeeds(1).fails(4).fails(3).starts(&[(2, 0)]);
+    story.drains().has(&restart(1)).resume().starts(&[(1, 0)]).succeeds(1).starts(&[(3, 0)]);
 }
 
 #[test]
 fn services_come_up_in_order_in_a_rollback_too() {
     let db = Node { needs: after("db", &[0]).needs, ..service("db") };
-    let upload = Node { phase: Phase::Background, ..after("upload", &[1]) };
-    let undo = stage("undo-bad", |node| (node.phase, node.undoes) = (Phase::Rollback, Some(n(4))));
-    let mut parts = parts(vec![service("net"), db, upload, undo, Node::plain("bad")]);
+    let undo = stage("undo-use", |node| (node.phase, node.undoes) = (Phase::Rollback, Some(n(2))));
+    let mut parts = parts(vec![service("net"), db, after("use", &[1]), undo, Node::plain("bad")]);
     parts.scopes[0].policy = Policy::Rollback;
     let mut story = Story::with(8, parts);
-    story.succeeds(0).succeeds(1).fails(4).starts(&[(3, 0)]);
-    story.resume().has(&restart(0)).has(&restart(1)).starts(&[(0, 0), (3, 0)]);
-    story.succeeds(0).starts(&[(1, 0)]);
+    story.succeeds(0).succeeds(1).succeeds(2).fails(4).starts(&[(3, 0)]);
+    story.resume().has(&restart(0)).has(&restart(1)).starts(&[(0, 0)]);
+    story.succeeds(0).starts(&[(1, 0)]).succeeds(1).starts(&[(3, 0)]);
 }
 
 #[test]
