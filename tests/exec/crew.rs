@@ -252,7 +252,7 @@ const ONCE: [(&str, &str); 9] = [
     ("os.kill(os.getpid(), signal.SIGKILL)", "worker 0 was ended by signal 9"),
     ("os._exit(3)", "worker 0 ended with exit code 3"),
     ("os._exit(0)", "worker 0 ended with exit code 0"),
-    ("say('what?')", "worker 0 answered with expected value at line 1 column 1: \"what?\""),
+    ("say('what?')", "worker 0 answered with a line that is no JSON object: \"what?\""),
     (
         "answer(id); answer(id)",
         "worker 0 answered with item 20, which it does not have: answered before, or never given",

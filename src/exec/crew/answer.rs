@@ -71,7 +71,7 @@ pub(super) fn read(line: &[u8], declared: &[(Box<str>, Type)]) -> Result<Said, S
     }
     // A list of the same values would be read as well, and a typo must not become a success.
     if !line.trim_ascii_start().starts_with(b"{") {
-        return Err(format!("an answer is an object: {}", shown(line)));
+        return Err(format!("a line that is no JSON object: {}", shown(line)));
     }
     let Line { id, outputs, error, code } =
         serde_json::from_slice(line).map_err(|error| format!("{error}: {}", shown(line)))?;
