@@ -207,6 +207,20 @@ impl Node {
         }
     }
 
+    /// The most shards that it may come to: of items that nobody has given yet, or that are cut anew as they run, each
+    /// may be a shard.
+    pub fn most_shards(&self) -> u32 {
+        let Some(split) = self.rules.split.as_ref().filter(|split| split.is_dynamic()) else {
+            return self.rules.shards;
+        };
+        let items = match self.items() {
+            Some(Items::Late { max, .. }) => u64::from(*max),
+            _ => split.items,
+        };
+        let least = if split.target.is_some() { 1 } else { split.size.max(1) };
+        u32::try_from(items.div_ceil(u64::from(least))).unwrap_or(u32::MAX).max(self.rules.shards)
+    }
+
     /// How many shards it has, by [`Node::foreseen_items`] if these come late.
     pub fn foreseen_shards(&self) -> u32 {
         let late = self.rules.split.as_ref().filter(|split| split.is_late);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::graph::Parts;
-use crate::graph::model::{Accept, Condition, Need, Node, Pool, Retry};
+use crate::graph::model::{Accept, Condition, Items, Need, Node, Pool, Retry, Split, Work};
 
 fn node(id: &str, needs: &[u32], seconds: u64) -> Node {
     let mut node = Node::plain(id);
@@ -144,6 +144,32 @@ fn what_is_sure_to_be_skipped_counts_in_no_bound() {
     // a, c and d with their grace.
     assert_eq!(bounds("inputs.fast"), (Worst::Stages(Span::from_secs(11 + 21 + 11)), 3, 0));
     assert_eq!(bounds("needs.a.outputs.fast"), (Worst::Unbounded(vec![NodeIx::new(1)]), 4, 1), "another run may");
+}
+
+#[test]
+fn items_that_are_given_or_cut_as_the_run_goes_on_are_all_counted() {
+    let bounds = |split: Split, items: Items| {
+        let mut pack = node("pack", &[], 1);
+        pack.rules.shards = if split.is_late { 1 } else { 4 };
+        pack.rules.split = Some(Box::new(split));
+        let Work::Process(process) = &mut pack.work else { unreachable!("it is a process") };
+        process.items = items;
+        let mut parts = Parts::of("test", vec![pack]);
+        parts.settings.max_parallel = 1;
+        let seen = look(&Graph::assemble(parts).expect("no cycle"));
+        (seen.worst, seen.attempts)
+    };
+    let seconds = |seconds| Worst::Stages(Span::from_secs(seconds));
+    let late = |size| Items::Late { text: "{{ needs.a.outputs.l }}".into(), max: 20, size, is_json: false };
+    let split = |size| Split { size, is_late: true, ..Split::default() };
+    // One after another, eleven seconds each.
+    assert_eq!(bounds(split(1), late(1)), (seconds(220), 20));
+    assert_eq!(bounds(split(6), late(6)), (seconds(44), 4));
+    // Four shards of five items each, which may be cut down to one item.
+    let range = || Items::Range { count: 20, size: 5 };
+    let fixed = Split { items: 20, size: 5, ..Split::default() };
+    assert_eq!(bounds(fixed.clone(), range()), (seconds(44), 4));
+    assert_eq!(bounds(Split { target: Some(Span::from_secs(1)), ..fixed }, range()), (seconds(220), 20));
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(super) fn of_stage(graph: &Graph, ix: NodeIx) -> Option<Span> {
 pub(super) fn attempts(graph: &Graph, ix: NodeIx) -> u64 {
     let node = &graph.nodes[ix];
     let tried = graph.tried(ix);
-    let own = each(node).saturating_mul(u64::from(node.rules.shards)).saturating_mul(tried.len() as u64 + 1);
+    let own = each(node).saturating_mul(u64::from(node.most_shards())).saturating_mul(tried.len() as u64 + 1);
     tried.iter().fold(own, |sum, &body| sum.saturating_add(each(&graph.nodes[body])))
 }
 
@@ -142,7 +142,7 @@ fn of_phase(
         if !runs(ix) {
             continue;
         }
-        let all = time(ix) * u128::from(node.rules.shards);
+        let all = time(ix) * u128::from(node.most_shards());
         if node.rules.is_approval {
             waits += all;
             continue;
