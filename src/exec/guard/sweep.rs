@@ -101,9 +101,11 @@ pub fn sweep_run(run: &str, is_spared: &dyn Fn(u32) -> bool, patience: Duration)
         if alive.is_empty() {
             // One look can miss a process: in the middle of `execve` it has no environment, and one that was forked
             // behind the look's back is younger than its end.
-            let is_settled = now() >= settled_by
-                || !unix::all().into_iter().any(|pid| !untouchable.contains(&pid) && is_loading(pid));
-            if is_clear && is_settled {
+            let is_settled = || {
+                now() >= settled_by
+                    || !unix::all().into_iter().any(|pid| !untouchable.contains(&pid) && is_loading(pid))
+            };
+            if is_clear && is_settled() {
                 return Ok(names);
             }
             is_clear = true;
