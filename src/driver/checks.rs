@@ -98,7 +98,7 @@ impl Checks {
         !self.keyed.lock().unwrap_or_else(PoisonError::into_inner).contains(&node)
     }
 
-    fn is_keyed(&self, node: NodeIx) {
+    fn note_keyed(&self, node: NodeIx) {
         self.keyed.lock().unwrap_or_else(PoisonError::into_inner).insert(node);
     }
 
@@ -127,7 +127,7 @@ impl Checks {
             if let Some(unkeyed) = unkeyed.filter(|_| checks.lacks_keys(attempt.node)) {
                 // Why there is no key is said by the next run, which asks for it.
                 let _not_cached = checks.make_keys(attempt.node, unkeyed);
-                checks.is_keyed(attempt.node);
+                checks.note_keyed(attempt.node);
             }
             // A loop that is gone wants no answer.
             let _ = news.send(News::Restored { attempt, result });
@@ -191,21 +191,18 @@ impl Checks {
         material: Result<Material, String>,
         news: &UnboundedSender<News>,
     ) {
-        let (objects, keys, news) = (self.objects.clone(), Arc::clone(&self.keys), news.clone());
-        let (root, in_place) = (self.root.clone(), Arc::clone(&self.in_place));
-        self.is_keyed(node);
+        let (checks, news) = (self.clone(), news.clone());
+        self.note_keyed(node);
         tokio::task::spawn_blocking(move || {
             let answer = material.and_then(|material| {
-                let key = material.key(&root)?;
-                let answer = match objects.recall(key) {
-                    Some(entry) => found(&objects, entry, material.folder(0), &in_place),
+                let key = material.key(&checks.root)?;
+                let answer = match checks.objects.recall(key) {
+                    Some(entry) => found(&checks.objects, entry, material.folder(0), &checks.in_place),
                     None => Ok(Answer::No),
                 };
                 if !matches!(answer, Ok(Answer::Yes(_))) {
                     // What the stage is about to leave takes the place of what could not be used.
-                    keys.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert((node, shard), (key, Some(material)));
+                    checks.keys().insert((node, shard), (key, Some(material)));
                 }
                 answer
             });

@@ -24,7 +24,7 @@ impl Checks {
         news: &UnboundedSender<News>,
     ) {
         let (checks, items, news) = (self.clone(), process.items.clone(), news.clone());
-        self.is_keyed(node);
+        self.note_keyed(node);
         tokio::task::spawn_blocking(move || {
             let hits = material.and_then(|material| checks.recall_shards(node, &material, &items));
             let _ = news.send(match hits {
