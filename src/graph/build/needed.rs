@@ -56,26 +56,21 @@ impl<'a> Builder<'a> {
 
     /// The outputs of a stage, and whether they may be missing.
     pub(super) fn describe(&self, stage: &Stage) -> Needed {
-        let names = |outputs: &[crate::plan::model::Output]| -> Vec<Box<str>> {
-            outputs.iter().map(|output| under(&output.name.value).into()).collect()
-        };
-        let outputs = match &stage.body {
-            Body::File { action, .. } => self.loaded.actions.get(*action).map_or_else(Vec::new, |file| {
-                file.outputs.iter().map(|output| under(&output.name.value).into()).collect()
-            }),
-            Body::Action { uses, .. } if stage.outputs.is_empty() => {
-                self.action(&uses.value).map_or_else(Vec::new, |action| names(&action.outputs))
-            }
-            _ => names(&stage.outputs),
-        };
-        let own = match &stage.body {
+        let declared = match &stage.body {
             Body::File { .. } => &[],
             Body::Action { uses, .. } if stage.outputs.is_empty() => {
                 self.action(&uses.value).map_or(&[][..], |action| &action.outputs)
             }
             _ => &stage.outputs[..],
         };
-        let kinds = own.iter().map(|output| (under(&output.name.value).into(), output.kind)).collect();
+        let named = |name: &str| -> Box<str> { under(name).into() };
+        let kinds: Vec<_> = declared.iter().map(|output| (named(&output.name.value), output.kind)).collect();
+        let outputs = match &stage.body {
+            Body::File { action, .. } => self.loaded.actions.get(*action).map_or_else(Vec::new, |file| {
+                file.outputs.iter().map(|output| named(&output.name.value)).collect()
+            }),
+            _ => kinds.iter().map(|(name, _)| name.clone()).collect(),
+        };
         let condition = stage.condition.as_ref().and_then(|tree| tree.as_str()).map(Into::into);
         Needed {
             outputs,
