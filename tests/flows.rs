@@ -56,6 +56,8 @@ mod screen;
 mod services;
 #[path = "flows/sharded.rs"]
 mod sharded;
+#[path = "flows/shown.rs"]
+mod shown;
 #[path = "flows/signals.rs"]
 mod signals;
 #[path = "flows/signed.rs"]

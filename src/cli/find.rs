@@ -132,7 +132,12 @@ pub(super) fn read(dir: RunDir) -> Result<Read, Fault> {
 
 /// What observers would show of a recorded run, which an engine works on if it `is_alive`.
 pub(super) fn view(read: &Read, is_alive: bool) -> View {
-    let mut view = View::replay(read.graphs.clone(), records(read));
+    shown(read, is_alive, View::new(read.graphs.clone()))
+}
+
+/// The same, in a `view` of which nothing has happened yet.
+pub(super) fn shown(read: &Read, is_alive: bool, view: View) -> View {
+    let mut view = view.after(records(read));
     if !is_alive {
         view.lay_down();
     }

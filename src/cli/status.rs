@@ -27,6 +27,13 @@ fn standing(dir: RunDir) -> Result<Standing, Fault> {
     Ok(Standing { now: now(&read, is_alive), view: find::view(&read, is_alive), is_alive })
 }
 
+/// A run with what each of its shards left.
+fn whole(dir: RunDir) -> Result<View, Fault> {
+    let is_alive = journal::is_live(&dir)?;
+    let read = find::read(dir)?;
+    Ok(find::shown(&read, is_alive, View::new(read.graphs.clone()).with_leaves()))
+}
+
 /// The present moment of a live run; of another one the moment of its last record.
 fn now(read: &Read, is_alive: bool) -> crate::base::Millis {
     match &read.began {
@@ -110,8 +117,8 @@ fn unread(id: &str, state: &str) -> Row {
 /// Compares two runs.
 pub(super) fn diff(args: &DiffArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
-    let a = standing(find::run(&state, &args.a)?)?.view;
-    let b = standing(find::run(&state, &args.b)?)?.view;
+    let a = whole(find::run(&state, &args.a)?)?;
+    let b = whole(find::run(&state, &args.b)?)?;
     if args.json {
         print::json(&diff::json(&a, &b));
     } else {

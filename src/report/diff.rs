@@ -14,6 +14,12 @@ use super::{clean, words};
 /// A difference in time below this share of the longer one is noise.
 const NOISE_PERCENT: u64 = 20;
 
+/// Shards that are listed of a stage.
+const MAX_LISTED: usize = 100;
+
+/// Shards that are named to people.
+const MAX_NAMED: usize = 10;
+
 /// And so is one below this, whatever its share.
 const NOISE: Span = Span::from_ms(500);
 
@@ -28,6 +34,19 @@ pub struct Difference {
     pub b: Option<Side>,
     /// Outputs that differ: name, first, second.
     pub outputs: Vec<(String, Option<Value>, Option<Value>)>,
+    /// Shards that left something else, of a stage that is sharded in both runs; none where all left the same.
+    pub shards: Option<Apart>,
+}
+
+/// Shards that left something else: other outputs, or other artifacts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Apart {
+    /// Shards with the same items in both runs.
+    pub compared: u32,
+    /// How many of them left something else.
+    pub differ: u32,
+    /// The first of these, by their numbers in the second run, at most [`MAX_LISTED`].
+    pub first: Vec<u32>,
 }
 
 /// A stage in one run.
@@ -47,7 +66,7 @@ impl Difference {
     /// Whether more than the clock differs.
     pub fn is_of_outcome(&self) -> bool {
         let key = |side: &Option<Side>| side.as_ref().map(|side| (side.state, side.attempts));
-        key(&self.a) != key(&self.b) || !self.outputs.is_empty()
+        key(&self.a) != key(&self.b) || !self.outputs.is_empty() || self.shards.is_some()
     }
 
     /// Whether the time differs by more than noise.
@@ -63,7 +82,8 @@ impl Difference {
     }
 }
 
-/// Every stage that differs: those of `a` in written order, then those that only `b` has.
+/// Every stage that differs: those of `a` in written order, then those that only `b` has. What shards left is compared
+/// if both views were asked to keep it ([`View::with_leaves`]).
 pub fn compare(a: &View, b: &View) -> Vec<Difference> {
     let in_b: BTreeMap<&str, NodeIx> = b.nodes().map(|(ix, _)| (b.id(ix), ix)).collect();
     let in_a: BTreeMap<&str, NodeIx> = a.nodes().map(|(ix, _)| (a.id(ix), ix)).collect();
@@ -74,6 +94,7 @@ pub fn compare(a: &View, b: &View) -> Vec<Difference> {
         a: left.map(|ix| side(a, ix)),
         b: right.map(|ix| side(b, ix)),
         outputs: outputs(left.map(|ix| a.get(ix)), right.map(|ix| b.get(ix))),
+        shards: left.zip(right).and_then(|(left, right)| shards((a, left), (b, right))),
     });
     all.filter(|one| one.is_of_outcome() || one.is_of_time()).collect()
 }
@@ -100,6 +121,28 @@ fn outputs(
     each.map(|name| (name.clone(), left.get(name).cloned(), right.get(name).cloned())).collect()
 }
 
+/// Shards that left something else. Of two runs that cut the items in other ways only shards with the same items are
+/// compared: a shard of others left what it did for another reason.
+fn shards((a, left): (&View, NodeIx), (b, right): (&View, NodeIx)) -> Option<Apart> {
+    let cuts = |view: &View, ix: NodeIx| view.get(ix).sharded.as_ref().map(|it| it.cuts.clone());
+    let (in_a, in_b) = (cuts(a, left)?, cuts(b, right)?);
+    let is_cut_alike = in_a == in_b;
+    let mut apart = Apart { compared: 0, differ: 0, first: Vec::new() };
+    for shard in 0..in_b.shards() {
+        let range = in_b.range(shard);
+        let (was, is) = (a.leaf(left, &range), b.leaf(right, &range));
+        let is_known = if is_cut_alike { was.or(is).is_some() } else { was.and(is).is_some() };
+        apart.compared += u32::from(is_known);
+        if is_known && was != is {
+            apart.differ += 1;
+            if apart.first.len() < MAX_LISTED {
+                apart.first.push(shard);
+            }
+        }
+    }
+    (apart.differ > 0).then_some(apart)
+}
+
 /// `engine diff A B` as text.
 pub fn text(a: &View, b: &View, look: Look) -> String {
     let mut out = String::new();
@@ -123,6 +166,9 @@ pub fn text(a: &View, b: &View, look: Look) -> String {
             let (from, to) = (say_value(from.as_ref()), say_value(to.as_ref()));
             put!(out, "{}  output `{}`: {from} → {to}\n", " ".repeat(id), clean::plain(output));
         }
+        if let Some(apart) = &one.shards {
+            put!(out, "{}  {}\n", " ".repeat(id), say_apart(apart));
+        }
     }
     let only_b = all.iter().filter(|one| one.a.is_none()).count();
     put!(out, "\n{} of {} differ\n", all.len(), words::count(a.nodes().count() + only_b, "stage"));
@@ -143,6 +189,14 @@ fn say(side: Option<&Side>) -> String {
         put!(text, " ({})", clean::plain(&side.reason));
     }
     text
+}
+
+/// `2 of 7 shards left something else: 1, 3`.
+fn say_apart(apart: &Apart) -> String {
+    let named: Vec<String> = apart.first.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+    let more = if apart.differ as usize > named.len() { ", …" } else { "" };
+    let all = words::count(apart.compared as usize, "shard");
+    format!("{} of {all} left something else: {}{more}", apart.differ, named.join(", "))
 }
 
 /// A value, short.
@@ -171,7 +225,11 @@ pub fn json(a: &View, b: &View) -> Value {
         .map(|one| {
             let outputs: serde_json::Map<String, Value> =
                 one.outputs.iter().map(|(name, a, b)| (name.clone(), json!({"a": a, "b": b}))).collect();
-            json!({"id": one.id, "a": side(&one.a), "b": side(&one.b), "outputs": outputs})
+            let shards = one
+                .shards
+                .as_ref()
+                .map(|apart| json!({"compared": apart.compared, "differ": apart.differ, "first": apart.first}));
+            json!({"id": one.id, "a": side(&one.a), "b": side(&one.b), "outputs": outputs, "shards": shards})
         })
         .collect();
     json!({"version": super::json::VERSION, "a": run(a), "b": run(b), "stages": stages})

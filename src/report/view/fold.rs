@@ -27,6 +27,7 @@ impl View {
             return;
         }
         self.record_of_shards(at, event);
+        self.record_leaves(event);
         match event {
             Event::ShardsStarted { node, first, count } => self.start(*node, *first, *count, at),
             Event::ShardRetried { attempt } => self.retry(*attempt, at),
@@ -336,6 +337,9 @@ impl View {
     pub(super) fn open_again(&mut self, ix: NodeIx, is_whole: bool, why: ReopenReason) {
         self.ask_again(ix);
         self.sleep_ladder(ix);
+        if is_whole {
+            self.drop_leaves(ix);
+        }
         let is_late = self.node(ix).rules.split.as_ref().is_some_and(|split| split.is_late);
         self.edit(ix, |node| {
             let done = if is_whole { 0 } else { node.shards.done };
@@ -449,7 +453,8 @@ pub(super) fn keep(node: &mut NodeView, result: &ShardResult) {
     node.cpu_us = node.cpu_us.saturating_add(result.cpu_us);
     node.max_rss_kib = node.max_rss_kib.max(result.max_rss_kib);
     node.output = result.output.or(node.output);
-    if !result.outputs.is_empty() {
+    // Of many shards each left its own, and no one of them speaks for the stage.
+    if !result.outputs.is_empty() && node.sharded.is_none() {
         node.outputs.clone_from(&result.outputs);
     }
     for note in &result.notes {

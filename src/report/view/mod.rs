@@ -11,6 +11,7 @@ mod crews;
 mod edit;
 mod fold;
 mod heal;
+mod leaves;
 mod node;
 mod promise;
 mod sharded;
@@ -75,6 +76,8 @@ pub struct View {
     /// How long the run was expected to take when it began.
     foreseen: Option<Span>,
     promises: promise::Promises,
+    /// What each shard left; none unless somebody asked for it.
+    leaves: Option<leaves::Leaves>,
 }
 
 /// The state of a run, as the product names it.
@@ -184,6 +187,7 @@ impl View {
             is_box_closed: false,
             foreseen: None,
             promises: promise::Promises::default(),
+            leaves: None,
         };
         view.hide_cells();
         view
@@ -194,11 +198,16 @@ impl View {
         graphs: Vec<Arc<Graph>>,
         records: impl IntoIterator<Item = (u64, Millis, &'a Event)>,
     ) -> Self {
-        let mut view = Self::new(graphs);
+        Self::new(graphs).after(records)
+    }
+
+    /// The view after `records` (sequence, run time, event) that follow, in order.
+    #[must_use]
+    pub fn after<'a>(mut self, records: impl IntoIterator<Item = (u64, Millis, &'a Event)>) -> Self {
         for (seq, at, event) in records {
-            view.record(seq, at, event);
+            self.record(seq, at, event);
         }
-        view
+        self
     }
 
     /// The plan has one more version, which a later record may take.

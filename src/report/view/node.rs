@@ -53,7 +53,7 @@ pub struct NodeView {
     pub votes: Vec<Vote>,
     /// Who decided or resolved it, with their words.
     pub decided_by: Option<(String, String)>,
-    /// Declared outputs of its last good attempt.
+    /// Declared outputs of its last good attempt; none of a sharded stage, of which each shard left its own.
     pub outputs: Vec<(String, Value)>,
     /// Where the output of its last finished attempt stands.
     pub output: Option<OutputRef>,
