@@ -56,6 +56,10 @@ impl View {
         let due = std::mem::take(&mut self.retries);
         self.retries =
             due.into_iter().filter_map(|((ix, shard), v)| Some(((*moved.get(&ix)?, shard), v))).collect();
+        let suspects = std::mem::take(&mut self.suspects);
+        let moved = suspects.into_iter().filter_map(|(ix, shard)| Some((*moved.get(&ix)?, shard)));
+        // What was cut anew counts no failures.
+        self.suspects = moved.filter(|(ix, _)| self.nodes[*ix].shards.failed > 0).collect();
     }
 
     fn recount(&mut self) {

@@ -3,8 +3,7 @@
 use crate::base::{Millis, NodeIx, Span};
 use crate::gate::verdict::{HALTED, HELD};
 use crate::run::event::{
-    Answer, Attempt, CheckKind, Clock, Event, NodeState, Outcome, ReopenReason, Resolution, ShardResult,
-    SkipReason,
+    Attempt, Clock, Event, NodeState, Outcome, ReopenReason, Resolution, ShardResult, SkipReason,
 };
 
 use super::super::words;
@@ -39,15 +38,8 @@ impl View {
             Event::StopRequested { attempt, why, .. } => {
                 self.edit(attempt.node, |node| node.stopping = Some(*why));
             }
-            Event::CheckStarted { node, kind, .. } => self.edit(*node, |node| {
-                node.checking = Some(*kind);
-                if !words::is_ended(node.state) && node.shards.running == 0 {
-                    node.state = NodeState::Waiting;
-                }
-            }),
-            Event::CheckAnswered { node, kind, answer, .. } => {
-                self.edit(*node, |node| answer_check(node, *kind, answer));
-            }
+            Event::CheckStarted { node, kind, .. } => self.ask(*node, *kind),
+            Event::CheckAnswered { node, shard, kind, answer } => self.hear((*node, *shard), *kind, answer),
             Event::NodeExpired { node, clock } => {
                 self.edit(*node, |node| node.reason = format!("{} ran out", words::clock(*clock)));
             }
@@ -198,6 +190,7 @@ impl View {
     fn retry(&mut self, attempt: Attempt, at: Millis) {
         let was_due = self.retries.remove(&(attempt.node, attempt.shard)).is_some();
         self.inflight.insert((attempt.node, attempt.shard), (attempt.number, at));
+        self.suspects.remove(&(attempt.node, attempt.shard));
         self.edit(attempt.node, |node| {
             node.shards.retrying -= u32::from(was_due).min(node.shards.retrying);
             node.shards.running += 1;
@@ -214,6 +207,7 @@ impl View {
         let is_left = self.in_background() && self.leaves_background();
         let is_handed_over = is_left || (self.is_box_closed && (self.cancel.is_none() || self.in_background()));
         let is_gate = self.node(attempt.node).rules.hold.is_some();
+        let failed = self.get(attempt.node).shards.failed;
         self.edit(attempt.node, |node| {
             node.shards.running = node.shards.running.saturating_sub(1);
             match outcome {
@@ -239,11 +233,17 @@ impl View {
             });
             settle(node);
         });
+        if self.get(attempt.node).shards.failed > failed {
+            self.suspect(attempt.node, attempt.shard);
+        }
     }
 
     /// The time of a shard ran out before its next attempt.
     fn expire(&mut self, ix: NodeIx, shard: u32, clock: Clock) {
         let was_due = self.retries.remove(&(ix, shard)).is_some();
+        if was_due {
+            self.suspect(ix, shard);
+        }
         self.edit(ix, |node| {
             let moved = u32::from(was_due).min(node.shards.retrying);
             node.shards.retrying -= moved;
@@ -255,6 +255,7 @@ impl View {
     /// A failed shard gets another attempt at `due`.
     fn schedule(&mut self, attempt: Attempt, due: Millis) {
         self.retries.insert((attempt.node, attempt.shard), due);
+        self.suspects.remove(&(attempt.node, attempt.shard));
         self.edit(attempt.node, |node| {
             node.shards.failed = node.shards.failed.saturating_sub(1);
             node.shards.retrying += 1;
@@ -337,6 +338,7 @@ impl View {
     pub(super) fn open_again(&mut self, ix: NodeIx, is_whole: bool, why: ReopenReason) {
         self.ask_again(ix);
         self.sleep_ladder(ix);
+        self.suspects.retain(|(node, _)| *node != ix);
         if is_whole {
             self.drop_leaves(ix);
         }
@@ -459,24 +461,6 @@ pub(super) fn keep(node: &mut NodeView, result: &ShardResult) {
     }
     for note in &result.notes {
         node.note(note);
-    }
-}
-
-/// A question about the stage was answered.
-fn answer_check(node: &mut NodeView, kind: CheckKind, answer: &Answer) {
-    node.checking = None;
-    match answer {
-        Answer::Yes(result) => {
-            node.shards.done += 1;
-            node.shards.failed = node.shards.failed.saturating_sub(1);
-            keep(node, result);
-            node.reason = match kind {
-                CheckKind::DoneIf => "its `done-if` says that it is done".to_owned(),
-                CheckKind::Cache => String::new(),
-            };
-        }
-        Answer::No => {}
-        Answer::Unknown(why) => node.reason = format!("its `{}` cannot tell: {why}", words::check(kind)),
     }
 }
 

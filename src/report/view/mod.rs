@@ -8,6 +8,7 @@ mod background;
 mod cells;
 mod consent;
 mod crews;
+mod doubt;
 mod edit;
 mod fold;
 mod heal;
@@ -54,6 +55,8 @@ pub struct View {
     active: BTreeSet<NodeIx>,
     inflight: BTreeMap<(NodeIx, u32), (u16, Millis)>,
     retries: BTreeMap<(NodeIx, u32), Millis>,
+    /// Shards that count as failed, of stages whose `done-if` may say otherwise.
+    suspects: BTreeSet<(NodeIx, u32)>,
     counts: [u32; NodeState::ALL.len()],
     sessions: Vec<Session>,
     cancel: Option<Cancel>,
@@ -167,6 +170,7 @@ impl View {
             active: BTreeSet::new(),
             inflight: BTreeMap::new(),
             retries: BTreeMap::new(),
+            suspects: BTreeSet::new(),
             counts,
             sessions: Vec::new(),
             cancel: None,

@@ -207,6 +207,33 @@ fn a_shard_that_was_cancelled_has_not_failed() {
     assert!(why::failed_shards(&view, PACK).is_empty());
 }
 
+/// A stage of three shards that has a `done-if`, after `events`.
+fn doubted_after(events: &[Event]) -> Shards {
+    let mut node = Node::plain("pack");
+    (node.rules.shards, node.rules.has_done_if) = (3, true);
+    let graph = Graph::assemble(Parts::of("p", vec![node])).expect("no cycle");
+    let all = events.iter().zip(1..).map(|(event, seq)| (seq, Millis::new(seq), event));
+    View::replay(vec![Arc::new(graph)], all).get(NodeIx::new(0)).shards
+}
+
+#[test]
+fn a_yes_of_done_if_takes_back_the_failure_of_its_own_shard_and_of_no_other() {
+    let pack = NodeIx::new(0);
+    let yes = |shard| Event::CheckAnswered {
+        node: pack,
+        shard,
+        kind: CheckKind::DoneIf,
+        answer: Answer::Yes(Box::default()),
+    };
+    let failed = |shard, outcome| finished(attempt(pack, shard, 1), outcome, 5);
+    let begin =
+        [started(pack, 0, 3), failed(0, Outcome::Exit(1)), Event::ShardLost { attempt: attempt(pack, 1, 1) }];
+    let lost = [&begin[..], &[yes(1)]].concat();
+    assert_eq!(doubted_after(&lost), Shards { all: 3, done: 1, failed: 1, running: 1, retrying: 0 });
+    let late = [&lost[..], &[failed(2, Outcome::TimedOut(Clock::Attempt)), yes(2)]].concat();
+    assert_eq!(doubted_after(&late), Shards { all: 3, done: 2, failed: 1, running: 0, retrying: 0 });
+}
+
 #[test]
 fn another_plan_keeps_what_is_known_by_id() {
     let old = script::graph();
