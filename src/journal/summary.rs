@@ -13,7 +13,7 @@ use super::{Error, RunDir, snapshot};
 use crate::base::{Digest, Millis, NodeIx, RunId, Span};
 use crate::graph::outlook::Line;
 use crate::graph::shards::Cuts;
-use crate::run::event::{NodeState, SuspendReason, Verdict};
+use crate::run::event::{CancelReason, NodeState, SuspendReason, Verdict};
 use crate::run::{Event, Outcome};
 
 mod settle;
@@ -292,6 +292,12 @@ impl<'a> Folding<'a> {
                     SuspendReason::Person => RunState::Waiting,
                     SuspendReason::HandOver => RunState::HandedOver,
                 };
+            }
+            // No engine lives that would end it: it is cancelled with this.
+            Event::CancelRaised { why: CancelReason::Person, .. }
+                if matches!(self.summary.state, RunState::Waiting | RunState::HandedOver) =>
+            {
+                self.summary.state = RunState::Cancelled;
             }
             Event::RunFinished { verdict } | Event::ForegroundEnded { verdict } => {
                 use crate::run::event::RunEnd;

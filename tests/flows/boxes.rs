@@ -1,7 +1,7 @@
 //! `--time-box`: what does not fit is handed over, and a chain of boxes comes to its end.
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json as value};
 
 use crate::support::Project;
 use crate::tool::{events, expect_states, json, log, stage, status};
@@ -129,4 +129,29 @@ finally: {stages: {tidy: {run: echo tidy >> log}}}
     project.engine(&["resume", "--time-box", "1h"]).expect(0);
     assert_eq!(log(&project), ["done", "work", "tidy"]);
     expect_states(&project, "done=success work=success tidy=success");
+}
+
+/// Between two boxes no engine lives: the word of who cancels is recorded, frees the lock, and starts nothing, the clean-up neither.
+#[test]
+fn a_run_that_was_handed_over_is_cancelled_at_once_and_stays_resumable() {
+    let project = Project::with_plan(CHAIN);
+    project.engine(&["run", "plan.yaml", "--time-box", "2s"]).expect(75);
+    let run = project.only_run();
+    project.engine(&["cancel", &run]).expect(0);
+    let now = status(&project);
+    assert_eq!((&now["state"], &now["cancel"]["why"]), (&value!("cancelled"), &value!("person")));
+    let shown = project.engine(&["runs"]).expect(0).stdout;
+    assert!(shown.contains(" cancelled "), "{shown}");
+    for format in ["junit", "summary"] {
+        let report = project.engine(&["report", "--format", format]).expect(0).stdout;
+        assert!(report.contains("cancelled") && !report.contains("handed-over"), "{report}");
+    }
+    // It is not among those that go on by themselves any more, and holds nothing.
+    project.engine(&["cancel"]).expect(4);
+    project.engine(&["run", "plan.yaml", "--only", "build"]).expect(0);
+    assert_eq!(log(&project), ["build", "build", "tidy"]);
+    // Each of the two stages hangs at its first attempt, and the box that is over was the first one's.
+    project.engine(&["resume", &run, "--time-box", "2s"]).expect(75);
+    project.engine(&["resume", &run, "--time-box", "2s"]).expect(0);
+    assert_eq!(log(&project), ["build", "build", "tidy", "pack", "ship", "tidy"]);
 }

@@ -382,7 +382,7 @@ impl View {
         self.time_box
     }
 
-    /// The run's state by its records.
+    /// The run's state by its records. What a person has cancelled while no engine had it is cancelled.
     pub fn state(&self) -> RunWord {
         use crate::run::event::RunEnd;
         match (self.decided(), self.suspended) {
@@ -393,6 +393,7 @@ impl View {
                 RunEnd::RolledBack => RunWord::RolledBack,
                 RunEnd::RollbackFailed => RunWord::RollbackFailed,
             },
+            (None, Some(_)) if self.is_cancelled() => RunWord::Cancelled,
             (None, Some(SuspendReason::Person)) => RunWord::Waiting,
             (None, Some(SuspendReason::HandOver)) => RunWord::HandedOver,
             (None, None) => RunWord::Running,
@@ -402,12 +403,15 @@ impl View {
     /// The run's state, given whether an engine holds its lock. What a person has cancelled is cancelled, even
     /// when no engine lived to say so.
     pub fn state_given(&self, is_alive: bool) -> RunWord {
-        let is_cancelled = self.cancel.as_ref().is_some_and(|cancel| cancel.why == CancelReason::Person);
         match self.state() {
-            RunWord::Running | RunWord::Waiting if !is_alive && is_cancelled => RunWord::Cancelled,
+            RunWord::Running if !is_alive && self.is_cancelled() => RunWord::Cancelled,
             RunWord::Running if !is_alive => RunWord::Interrupted,
             word => word,
         }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(|cancel| cancel.why == CancelReason::Person)
     }
 
     /// How many stages are in `state`.
