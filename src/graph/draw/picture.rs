@@ -298,7 +298,7 @@ fn badges(subject: Subject, group: &fold::Group) -> Vec<String> {
         let took = nodes().map(|(_, seen)| seen.end).max().unwrap_or_default()
             - nodes().map(|(_, seen)| seen.at).min().unwrap_or_default();
         if nodes().any(|(_, seen)| seen.expected.is_some()) && took > Span::ZERO {
-            badges.push(format!("~{}", words::length(took)));
+            badges.push(format!("~{}", words::about(took)));
         }
     }
     if nodes().any(|(node, _)| !node.conditions.is_empty()) {

@@ -205,10 +205,10 @@ impl Out<'_> {
             facts.push(matrix.promise());
         }
         if let Some(seen) = seen.expected {
-            let (p50, p95) = (words::length(seen.p50), words::length(seen.p95));
+            let (p50, p95) = (words::about(seen.p50), words::about(seen.p95));
             facts.push(format!("{}{p50}, p95 {p95} ({} samples)", self.mark("≈", "about "), seen.samples));
             facts.extend(rules.work.as_ref().map(|it| it.took).map(|work| {
-                let (p50, p95) = (words::length(work.p50), words::length(work.p95));
+                let (p50, p95) = (words::about(work.p50), words::about(work.p95));
                 let runs = count::plural(u64::from(work.samples), "run");
                 format!("all items {}{p50}, p95 {p95} ({runs})", self.mark("≈", "about "))
             }));
@@ -332,10 +332,10 @@ impl Out<'_> {
             Some(_) if forecast.range.is_some_and(|range| range.samples > 0) => {
                 let range = forecast.range.expect("asked for just now");
                 let runs = count::plural(u64::from(range.samples), "earlier run");
-                let (p50, p95) = (words::length(range.p50), words::length(range.p95));
+                let (p50, p95) = (words::about(range.p50), words::about(range.p95));
                 format!("{}{p50}, in 95 of 100 cases at most {p95} ({runs})", self.mark("≈ ", "about "))
             }
-            Some(span) => format!("{}{}", self.mark("≈ ", "about "), words::length(span)),
+            Some(span) => format!("{}{}", self.mark("≈ ", "about "), words::about(span)),
             None => format!(
                 "unknown, {} of {} have enough history",
                 forecast.known,

@@ -63,7 +63,7 @@ pub(super) fn text(subject: Subject, picture: &Picture, style: &Style) -> String
     if critical.len() > 1 {
         let mark = if style.unicode { "◆" } else { "#" };
         // Without history its length is made of guesses.
-        let length = subject.forecast.expected().map(|_| words::length(subject.forecast.critical.length));
+        let length = subject.forecast.expected().map(|_| words::about(subject.forecast.critical.length));
         let length = length.map(|length| format!(", {length}")).unwrap_or_default();
         line(&mut out, format_args!(""));
         line(&mut out, format_args!("{mark} critical path, {} stages{length}", critical.len()));

@@ -170,6 +170,12 @@ pub(super) fn length(span: Span) -> String {
     Span::from_ms(ms.saturating_add(unit / 2) / unit * round).to_string()
 }
 
+/// The length of what is only expected, which nobody knows to the millisecond: `1.3s`, else as [`length`].
+pub(super) fn about(span: Span) -> String {
+    let tenths = (span.ms() + 50) / 100;
+    if (1000..10_000).contains(&span.ms()) { format!("{}.{}s", tenths / 10, tenths % 10) } else { length(span) }
+}
+
 /// Text for XML, in elements and in quoted attributes.
 pub(super) fn xml(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -216,4 +222,19 @@ pub(super) const STATES: [(&str, &str, &str, &str, &str, &str); 14] = [
 /// Where `state` stands in [`STATES`]; one that is not listed counts as `unknown`.
 pub(super) fn state_rank(state: &str) -> usize {
     STATES.iter().position(|known| known.0 == state).unwrap_or(11)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_exact_and_what_is_expected_is_rounded() {
+        let said = |ms: u64| (length(Span::from_ms(ms)), about(Span::from_ms(ms)));
+        let both = [719, 1071, 1500, 9_960, 12_345, 90_000].map(said);
+        let limits = ["719ms", "1s71ms", "1s500ms", "9s960ms", "12s", "1m30s"];
+        let expected = ["719ms", "1.1s", "1.5s", "10.0s", "12s", "1m30s"];
+        assert_eq!(both.each_ref().map(|it| &*it.0), limits);
+        assert_eq!(both.each_ref().map(|it| &*it.1), expected);
+    }
 }
