@@ -331,7 +331,7 @@ pub(super) fn pause(args: &PauseArgs, on: bool, settings: &Settings) -> Answer {
     let read = find::read(dir.clone())?;
     allowed(read.core(None).state().graph(), read.core(None).state())?;
     if is_so.get() {
-        let done = format!("run {run} is {} already", if on { "paused" } else { "not paused" });
+        let done = format!("run {run} is {}", if on { "paused already" } else { "not paused" });
         let is_live = journal::is_live(&dir)?;
         say(&dir, is_live, args.json, &done);
         return Ok(Exit::Success);

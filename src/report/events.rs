@@ -290,7 +290,7 @@ fn facts_of_promises(view: &View, event: &Event) -> (&'static str, Value) {
             "ticket-raised",
             json!({
                 "kind": case.kind.word(), "severity": case.severity.word(), "stage": case.node.map(|it| view.id(it)),
-                "why": case.words,
+                "why": view.tickets().last().map_or(&case.words, |raised| &raised.why),
             }),
         ),
         Event::Healing { node, step } => {

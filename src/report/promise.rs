@@ -163,7 +163,7 @@ pub(super) fn tickets(view: &View) -> Value {
         json!({
             "ticket": id, "kind": raised.case.kind.word(),
             "severity": raised.case.severity.word(), "stage": raised.stage, "at": view.utc(raised.at),
-            "why": raised.case.words,
+            "why": raised.why,
         })
     };
     view.tickets_once().into_iter().map(one).collect()

@@ -23,6 +23,7 @@ fn up() -> (Project, Gate, Live) {
 fn what_runs_goes_on_and_nothing_new_starts_until_it_is_unpaused() {
     let (project, mut gate, live) = up();
     let run = project.only_run();
+    assert_eq!(project.engine(&["unpause"]).expect(0).stdout, format!("run {run} is not paused\n"));
     let answer = project.engine(&["pause"]).expect(0);
     assert!(answer.stdout.starts_with(&format!("paused run {run}\n")), "{}", answer.stdout);
     assert!(answer.stdout.contains(&format!("engine unpause {run}")), "{}", answer.stdout);

@@ -46,7 +46,10 @@ fn what_a_scope_contains_becomes_a_ticket_and_the_verdict_says_what_is_ready() {
     assert_eq!(ticket["errors"], json!(["failed: exit 3"]));
     assert_eq!(ticket["log"], json!(["about to break", "relation exists"]));
     assert_eq!(ticket_of(&project, "warm")["severity"], "major");
-    assert_eq!(events_of(&project, "ticket-raised", "migrate").len(), 1);
+    let raised = events_of(&project, "ticket-raised", "migrate");
+    assert_eq!((raised.len(), &raised[0]["why"]), (1, &json!("exit 3")));
+    let why: Vec<_> = status["tickets"].as_array().expect("tickets").iter().map(|it| &it["why"]).collect();
+    assert!(why.contains(&&json!("exit 3")) && !why.contains(&&json!("")), "{why:?}");
     let shown = project.engine(&["tickets", "show", ticket["ticket"].as_str().expect("an id")]).expect(0).stdout;
     assert!(shown.contains("relation exists") && shown.contains("engine resume"), "{shown}");
 }

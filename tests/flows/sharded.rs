@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::support::Project;
-use crate::tool::{events, events_of, json, log, run, stage};
+use crate::tool::{events, events_of, json, log, run, stage, status};
 
 /// A plan with one stage, `pack`.
 fn plan(shards: &str, more: &str) -> String {
@@ -127,6 +127,7 @@ fn failed_shards_are_named_and_only_they_run_again_by_order() {
     let seen = stage(&project, "pack");
     assert_eq!(seen["reason"], "4 of 40 items failed, `allow-failed` is 10%");
     assert_eq!(seen["shards"]["failures"][0]["first"], 16);
+    assert_eq!(status(&project)["tickets"][0]["why"], seen["reason"]);
     project.write("ready", "");
     let run_id = project.only_run();
     project.engine(&["resume", &run_id, "--rerun", "pack:failed"]).expect(0);

@@ -111,7 +111,7 @@ fn promises(view: &View) -> String {
     for (id, raised) in view.tickets_once() {
         let severity = raised.case.severity.word();
         let stage = escape(raised.stage.as_deref().unwrap_or_default());
-        let why = escape(&raised.case.words);
+        let why = escape(&raised.why);
         put!(
             out,
             "<p><span class=\"state allowed-failure\">ticket</span> <code>{id}</code> {severity} {stage} {why}</p>\n"

@@ -237,7 +237,11 @@ impl Rows<'_> {
         }
         if node.cpu_us > 0 || node.max_rss_kib > 0 {
             let cpu = words::length(Span::from_ms(node.cpu_us / 1000));
-            put!(out, "<tr><th>used</th><td>{cpu} of CPU, {} MiB</td></tr>", node.max_rss_kib.div_ceil(1024));
+            let most = match node.max_rss_kib {
+                0 => String::new(),
+                kib => format!(", {} MiB", kib.div_ceil(1024)),
+            };
+            put!(out, "<tr><th>used</th><td>{cpu} of CPU{most}</td></tr>");
         }
         for (name, value) in &node.outputs {
             let (name, value) = (escape(name), escape(&value.to_string()));

@@ -41,6 +41,8 @@ pub struct Raised {
     pub case: Case,
     /// The id of its stage, if it has one.
     pub stage: Option<String>,
+    /// Why, for people: what was said when it was raised, else why its stage had ended so by then.
+    pub why: String,
 }
 
 /// How a group stands.
@@ -155,6 +157,11 @@ impl View {
         raised.case.ticket_id(path, environment, raised.stage.as_deref().unwrap_or_default())
     }
 
+    fn why_ended(&self, ix: NodeIx) -> String {
+        let node = self.get(ix);
+        if node.reason.is_empty() { node.state.word().to_owned() } else { node.reason.clone() }
+    }
+
     /// Every group: its name, whether the run needs it, how it stands. In the order of the plan's stages.
     pub fn groups(&self) -> impl Iterator<Item = (&str, Readiness, GroupState)> {
         let graph = self.graph();
@@ -169,7 +176,9 @@ impl View {
     pub(super) fn record_promise(&mut self, (seq, at): (u64, Millis), event: &Event) {
         if let Event::TicketRaised { case } = event {
             let stage = case.node.map(|node| self.id(node).to_owned());
-            self.promises.tickets.push(Raised { seq, at, case: (**case).clone(), stage });
+            let ended = || case.node.map_or_else(String::new, |node| self.why_ended(node));
+            let why = if case.words.is_empty() { ended() } else { case.words.clone() };
+            self.promises.tickets.push(Raised { seq, at, case: (**case).clone(), stage, why });
             return;
         }
         if self.graph().objectives.is_empty() {
