@@ -16,7 +16,7 @@ use crate::journal::output::{self, Chunk, Follow};
 use crate::journal::{self, RunDir, StateDir};
 use crate::plan::error::nearest;
 use crate::report::clean::{self, Lines};
-use crate::report::{Logs, View, hint};
+use crate::report::{Logs, View, hint, words};
 use crate::run::Attempt;
 use crate::run::event::{Event, OutputRef};
 
@@ -29,19 +29,13 @@ pub(super) fn run(args: &LogsArgs, settings: &Settings) -> Answer {
     let (dir, wanted) = target(&state, &args.what)?;
     let read = find::read(dir.clone())?;
     let versions = Versions::of(&read);
-    if let Some(id) = &wanted
-        && !versions.graphs.iter().any(|graph| graph.find(id).is_some())
+    let wanted = wanted.map(|name| versions.wanted(&name)).transpose()?;
+    if let Some(wanted) = &wanted
+        && !journal::is_live(&dir)?
     {
-        find::stage(versions.newest(), id)?;
+        wanted.is_there(&read)?;
     }
-    let mut printer = Printer {
-        versions,
-        prefix: wanted.is_none(),
-        wanted,
-        json: args.json,
-        color: settings.color,
-        lines: BTreeMap::new(),
-    };
+    let mut printer = Printer { versions, wanted, json: args.json, color: settings.color, lines: BTreeMap::new() };
     let mut follow = Follow::from_start(&dir)?;
     loop {
         // Asked first: what was printed before the engine ended is then read in this round.
@@ -74,7 +68,7 @@ fn target(state: &StateDir, what: &[String]) -> Result<(RunDir, Option<String>),
     let latest = find::latest(state).and_then(|entry| find::read(entry.dir));
     let Ok(latest) = latest else { return run.map(|dir| (dir, None)) };
     let graphs = latest.named();
-    let is_stage = graphs.iter().any(|graph| graph.find(one).is_some());
+    let is_stage = Wanted::parse(one, |id| graphs.iter().any(|graph| graph.find(id).is_some())).is_some();
     match run {
         Ok(dir) if is_stage => {
             let (run, id) = (dir.id(), latest.dir.id());
@@ -115,6 +109,21 @@ impl Versions {
         self.graphs.last().expect("a run has a graph")
     }
 
+    fn has(&self, id: &str) -> bool {
+        self.graphs.iter().any(|graph| graph.find(id).is_some())
+    }
+
+    /// What was asked for by its name.
+    fn wanted(&self, name: &str) -> Result<Wanted, Fault> {
+        match Wanted::parse(name, |id| self.has(id)) {
+            Some(wanted) => Ok(wanted),
+            None => {
+                let ix = find::stage(self.newest(), name)?;
+                Ok(Wanted { id: self.newest().nodes[ix].id.to_string(), shard: None })
+            }
+        }
+    }
+
     /// The version that was gone by at `at`.
     fn at(&self, at: Millis) -> usize {
         self.since.iter().rev().find(|(since, _)| at >= *since).map_or(0, |(_, version)| *version)
@@ -126,11 +135,46 @@ impl Versions {
     }
 }
 
+/// What is looked for: a stage, and of a sharded one maybe the shard or the worker of that number.
+struct Wanted {
+    id: String,
+    shard: Option<u32>,
+}
+
+impl Wanted {
+    /// What `name` means where stages are known by `is_stage`: their id, or a shard of one as every text calls it,
+    /// `pack[3]` or `hash[worker 0]` ([`words::shard`]).
+    fn parse(name: &str, is_stage: impl Fn(&str) -> bool) -> Option<Self> {
+        if is_stage(name) {
+            return Some(Self { id: name.to_owned(), shard: None });
+        }
+        let (id, inside) = name.strip_suffix(']')?.rsplit_once('[')?;
+        let shard = match inside.strip_prefix("worker ") {
+            Some(place) => u32::MAX - place.parse::<u32>().ok()?,
+            None => inside.parse().ok()?,
+        };
+        is_stage(id).then(|| Self { id: id.to_owned(), shard: Some(shard) })
+    }
+
+    /// The shard must be one that the run has, as far as one plan tells: an edit may have taken others away.
+    fn is_there(&self, read: &Read) -> Result<(), Fault> {
+        let [graph] = &read.named()[..] else { return Ok(()) };
+        let (Some(ix), Some(shard)) = (graph.find(&self.id), self.shard) else { return Ok(()) };
+        let (view, name) = (find::view(read, false), &self.id);
+        let all = view.get(ix).shards.all;
+        if shard < all && view.is_sharded(ix) || Attempt::WORKERS.contains(&shard) {
+            return Ok(());
+        }
+        let has = if view.is_sharded(ix) { words::count(all as usize, "shard") } else { "no shards".to_owned() };
+        let fault = Fault::new(Exit::NotFound, format!("`{name}` has no shard {shard}: it has {has}"));
+        Err(fault.help(format!("all that it printed: {}", hint::logs(read.dir.id().as_str(), name))))
+    }
+}
+
 struct Printer {
     versions: Versions,
-    wanted: Option<String>,
+    wanted: Option<Wanted>,
     json: bool,
-    prefix: bool,
     color: bool,
     /// The last line of each attempt of each version, not ended yet, and when it was printed.
     lines: BTreeMap<(usize, Attempt), (Millis, Lines)>,
@@ -141,7 +185,9 @@ impl Printer {
         let (attempt, at) = (chunk.attempt, chunk.at);
         let version = self.versions.at(at);
         let id = self.versions.node(version, attempt.node).map(|node| &*node.id);
-        if self.wanted.as_deref().is_some_and(|wanted| Some(wanted) != id) {
+        let is_it =
+            |wanted: &Wanted| Some(&*wanted.id) == id && wanted.shard.is_none_or(|shard| shard == attempt.shard);
+        if !self.wanted.as_ref().is_none_or(is_it) {
             return;
         }
         let (_, mut lines) = self.lines.remove(&(version, attempt)).unwrap_or_default();
@@ -160,9 +206,10 @@ impl Printer {
         let id = node.map_or("?", |node| &*node.id);
         let sharded = node.is_some_and(|node| node.rules.split.is_some() || node.rules.shards > 1);
         if self.json {
+            let shard = attempt.worker().is_none().then_some(attempt.shard);
             print::line(
                 &serde_json::json!({
-                    "version": 1, "stage": id, "shard": attempt.shard, "attempt": attempt.number,
+                    "version": 1, "stage": id, "shard": shard, "worker": attempt.worker(), "attempt": attempt.number,
                     "at_ms": at.raw(), "line": String::from_utf8_lossy(line),
                 })
                 .to_string(),
@@ -170,10 +217,9 @@ impl Printer {
             return;
         }
         let text = clean::line(line, self.color);
-        match (self.prefix, sharded) {
-            (false, _) => print::line(&text),
-            (true, false) => print::line(&format!("{id} | {text}")),
-            (true, true) => print::line(&format!("{id}[{}] | {text}", attempt.shard)),
+        match self.wanted {
+            Some(_) => print::line(&text),
+            None => print::line(&format!("{} | {text}", words::shard(id, attempt, sharded))),
         }
     }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::base::{Millis, Span};
+use crate::run::Attempt;
 use crate::run::event::{
     CancelLevel, CancelReason, CheckKind, Clock, NodeState, Outcome, ReopenReason, Resolution, StopReason,
 };
@@ -225,6 +226,15 @@ pub fn hour(wall_ms: i64, at: Millis, zone: &TimeZone) -> String {
 fn moment(wall_ms: i64, at: Millis) -> Timestamp {
     let ms = wall_ms.saturating_add(i64::try_from(at.raw()).unwrap_or(i64::MAX));
     Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+/// What an attempt of the stage `id` is called: `pack[3]` after its shard, `pack[worker 0]`, else as the stage.
+pub fn shard(id: &str, attempt: Attempt, is_sharded: bool) -> String {
+    match attempt.worker() {
+        Some(place) => format!("{id}[worker {place}]"),
+        None if is_sharded => format!("{id}[{}]", attempt.shard),
+        None => id.to_owned(),
+    }
 }
 
 /// `3 stages`, `1 stage`.

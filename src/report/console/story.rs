@@ -446,11 +446,7 @@ impl Story {
 
 /// `pack[3]` for a shard, `pack[worker 0]`, else the stage.
 pub(super) fn stage(view: &View, attempt: Attempt) -> String {
-    let id = view.id(attempt.node);
-    if let Some(place) = attempt.worker() {
-        return format!("{id}[worker {place}]");
-    }
-    if view.is_sharded(attempt.node) { format!("{id}[{}]", attempt.shard) } else { id.to_owned() }
+    words::shard(view.id(attempt.node), attempt, view.is_sharded(attempt.node))
 }
 
 /// How an attempt ended, for the title of its output; reasons, which may be long and odd, follow elsewhere.
