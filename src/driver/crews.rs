@@ -12,6 +12,7 @@ use super::helm::Helm;
 use super::keys::Purpose;
 use super::live::Live;
 use super::news::News;
+use super::output::Captured;
 use crate::base::{NodeIx, Span};
 use crate::exec::crew::{Answer, Answers, ItemWriter, Lost, Told, Trade};
 use crate::exec::{Crew, Ended, Executor as _, Pipes, Spec, StopKind};
@@ -184,7 +185,7 @@ impl Live {
                 }
             }
             Told::Stop(key, how) => self.local.stop(key, how),
-            Told::Answered(answers) => answered(node, answers, inputs),
+            Told::Answered(answers) => answered(node, answers, &self.captured, inputs),
             Told::Lost(Lost { why, items, is_alive }) => {
                 if !is_alive {
                     return inputs.push(Input::WorkerLost { node, why, shards: items });
@@ -248,7 +249,7 @@ fn worker(key: crate::exec::Key, prepared: super::prepare::Prepared, process: &P
 }
 
 /// What became of items, as news to the core.
-fn answered(node: NodeIx, answers: Answers, inputs: &mut Vec<Input>) {
+fn answered(node: NodeIx, answers: Answers, captured: &Captured, inputs: &mut Vec<Input>) {
     let Answers { runs, others, took } = answers;
     let many: u64 = runs.iter().map(|run| u64::from(run.1)).sum();
     let all = u32::try_from(many + others.len() as u64).unwrap_or(u32::MAX).max(1);
@@ -257,13 +258,20 @@ fn answered(node: NodeIx, answers: Answers, inputs: &mut Vec<Input>) {
     if !runs.is_empty() {
         inputs.push(Input::Answered { node, runs, took: took.saturating_sub(of_others).into() });
     }
-    inputs.extend(others.into_iter().map(|answer| done(node, answer, each)));
+    let is_said = others.iter().any(|answer| answer.note.is_some());
+    inputs.extend(others.into_iter().map(|answer| done(node, answer, each, captured)));
+    if is_said {
+        // Before the end of an item is told, with where its words stand.
+        captured.flush();
+    }
 }
 
-fn done(node: NodeIx, answer: Answer, took: Duration) -> Input {
+fn done(node: NodeIx, answer: Answer, took: Duration, captured: &Captured) -> Input {
     let Answer { item, number, outcome, outputs, note } = answer;
-    let result = Box::new(ShardResult { outputs, notes: note.into_iter().collect(), ..ShardResult::default() });
     let attempt = Attempt { node, shard: item, number };
+    let output = note.as_deref().and_then(|words| captured.say(attempt, words));
+    let notes = note.into_iter().collect();
+    let result = Box::new(ShardResult { output, outputs, notes, ..ShardResult::default() });
     let took = if matches!(outcome, Outcome::NotStarted(_)) { Span::ZERO } else { took.into() };
     Input::Done { attempt, outcome, took, result }
 }

@@ -18,6 +18,7 @@ use crate::base::limits;
 use crate::exec::{Key, OutputSink};
 use crate::journal::output::{Mark, Segments, Stream, Trace};
 use crate::render::mask::{self, Masker};
+use crate::run::Attempt;
 use crate::run::event::OutputRef;
 
 /// How long an attempt that prints much waits for its start to be durable. Longer only when the disk hangs.
@@ -108,6 +109,21 @@ impl Captured {
             inner.traces.remove(&key)?
         };
         self.flush();
+        trace.place()
+    }
+
+    /// Stores what is said of an attempt that has no process of its own, as a line of its output; nothing when that is
+    /// empty. It can be read after [`Captured::flush`].
+    pub fn say(&self, attempt: Attempt, words: &str) -> Option<OutputRef> {
+        if words.is_empty() {
+            return None;
+        }
+        let words = self.masker().map_or_else(|| words.to_owned(), |masker| masker.mask(words));
+        let mut trace = Trace::new(attempt);
+        let line = format!("{words}\n");
+        if let Err(error) = self.segments.append(&mut trace, self.clock.now(), (Stream::Out, line.as_bytes())) {
+            self.lock().fault.get_or_insert(error.to_string());
+        }
         trace.place()
     }
 

@@ -105,12 +105,12 @@ impl Tails {
 impl Logs for Tails {
     fn tail(&self, _: &View, node: NodeIx, lines: usize) -> Vec<String> {
         let mut all = self.attempts.range((node, 0)..=(node, u32::MAX)).map(|(_, tail)| tail);
-        // Workers have no end of their own; what they said last says why their items failed.
+        // Workers have no end of their own; what they said last leads to what they said of an item.
         let workers = (node, *Attempt::WORKERS.start())..=(node, *Attempt::WORKERS.end());
-        let worker = || self.attempts.range(workers).map(|(_, tail)| tail).next_back();
-        let Some(tail) = all.find(|tail| tail.is_over).or_else(worker) else { return Vec::new() };
-        let skip = tail.last.len().saturating_sub(lines);
-        tail.last.iter().skip(skip).map(|line| clean::line(line, true)).collect()
+        let worker = self.attempts.range(workers).map(|(_, tail)| tail).next_back();
+        let said: Vec<_> =
+            worker.into_iter().chain(all.find(|tail| tail.is_over)).flat_map(|tail| &tail.last).collect();
+        said[said.len().saturating_sub(lines)..].iter().map(|line| clean::line(line, true)).collect()
     }
 }
 

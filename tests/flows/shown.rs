@@ -61,3 +61,61 @@ fn what_shards_left_is_compared_shard_by_shard_and_none_of_them_speaks_for_the_s
     let fewer = once(&project);
     assert_eq!(shards(&fewer), json!({"compared": 3, "differ": 1, "first": [2]}));
 }
+
+/// Two items of three fail in a worker that says why, and prints to its standard error.
+const HASH: &str = r#"
+version: 1
+stages:
+  hash:
+    shards: {items: [a, b, c], protocol: lines, max-parallel: 1}
+    run: |
+      while read -r line; do
+        id=${line#*:}; id=${id%%,*}
+        echo "has $id" >&2
+        [ "$id" = 0 ] && echo "{\"id\":$id}" || echo "{\"id\":$id,\"error\":\"no such file $id\"}"
+      done
+  zone: {matrix: {region: [eu, us]}, run: 'echo "in $ENGINE_STAGE"'}
+"#;
+
+#[test]
+fn whatever_logs_are_called_they_are_found_by_that_name() {
+    let project = Project::with_plan(&format!("{HASH}{}", PACK.split_once("stages:\n").expect("stages").1));
+    project.write("mark", "x");
+    project.engine(&["run", "plan.yaml", "-k"]).expect(1);
+    let all = project.engine(&["logs"]).expect(0).stdout;
+    let mut names: Vec<&str> = all.lines().map(|line| line.split_once(" | ").expect("a name").0).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in &names {
+        let lines = all.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(" | "));
+        let alone = project.engine(&["logs", name]).expect(0).stdout;
+        assert_eq!(alone.lines().collect::<Vec<_>>(), lines.collect::<Vec<_>>(), "{name}");
+    }
+    assert_eq!(names, ["hash[1]", "hash[2]", "hash[worker 0]", "zone:eu", "zone:us"]);
+    let told = project.engine(&["logs", "--json", "hash[worker 0]"]).expect(0).stdout;
+    let first = tool::json(told.lines().next().expect("a line"));
+    assert_eq!((&first["shard"], &first["worker"]), (&Value::Null, &json!(0)));
+    for (name, why) in [("pack[4]", "`pack` has no shard 4: it has 4 shards"), ("zone:eu[0]", "it has no shards")]
+    {
+        let refused = project.engine(&["logs", name]).expect(4);
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    }
+    assert_eq!(project.engine(&["logs", "pack[3]"]).expect(0).stdout, "");
+}
+
+/// Why an item failed stands with its stage wherever that is told of.
+#[test]
+fn the_error_of_an_item_is_in_the_log_and_in_every_report() {
+    let project = Project::with_plan(HASH);
+    let said = project.engine(&["run", "plan.yaml", "--report", "junit=live.xml,summary=live.md"]).expect(1);
+    assert!(said.stdout.contains("hash[1] | no such file 1"), "{}", said.stdout);
+    assert_eq!(project.engine(&["logs", "hash[2]"]).expect(0).stdout, "no such file 2\n");
+    let [junit, summary] =
+        ["junit", "summary"].map(|format| project.engine(&["report", "--format", format]).expect(0).stdout);
+    // The engine itself still has what the worker printed before; the record has the words of its items.
+    for text in [project.read("live.xml"), project.read("live.md")] {
+        assert!(text.contains("\nhas 2\nno such file 1"), "{text}");
+    }
+    assert!(junit.contains(">no such file 2</failure>"), "{junit}");
+    assert!(summary.contains("\nno such file 2\n"), "{summary}");
+}

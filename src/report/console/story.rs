@@ -88,7 +88,9 @@ impl Story {
             Event::ShardsCut { node, cut, why, p95 } => self.tell_cut(view, *node, (cut.size, *why, *p95)),
             Event::ShardFinished { attempt, outcome, result, .. } => {
                 let mut text = String::new();
-                for note in &result.notes {
+                // What is said of an item that a worker did is its output, too.
+                let is_shown = self.look.output && !self.is_live && view.is_crewed(attempt.node);
+                for note in result.notes.iter().filter(|_| !is_shown || result.output.is_none()) {
                     text += &self.line(NodeState::Unknown, "warning", &stage(view, *attempt), note);
                 }
                 text + &self.tell_shard(view, *attempt, outcome, at)

@@ -151,6 +151,15 @@ impl View {
         self.graph().nodes.get(ix).is_some_and(|node| node.rules.split.is_some() || node.rules.shards != 1)
     }
 
+    /// Whether workers do its items, one line each.
+    pub fn is_crewed(&self, ix: NodeIx) -> bool {
+        self.graph()
+            .nodes
+            .get(ix)
+            .and_then(|node| node.rules.split.as_ref())
+            .is_some_and(|it| it.in_flight.is_some())
+    }
+
     /// The first items of a shard, and how many there are; none of a stage without items.
     pub fn items(&self, ix: NodeIx, shard: u32) -> Option<(Vec<String>, u64)> {
         let sharded = self.get(ix).sharded.as_ref()?;
