@@ -1,6 +1,6 @@
 //! Shows a graph: the text of `engine plan`, and the drawings of `engine graph`.
 //!
-//! `cli` calls [`plan`] and [`graph`]; the caller prints what comes back. All drawings but JSON come from one
+//! `cli` calls [`plan()`] and [`graph`]; the caller prints what comes back. All drawings but JSON come from one
 //! folded [`picture`]: matrices, action files and groups close until at most [`MAX_BOXES`] boxes are left, so
 //! that 2,000 stages are as readable as 20. Invariants: the same graph gives the same bytes; every need is
 //! inside a box, is a link between boxes, or follows from a way of links; links lead from a lower layer to a

@@ -1,8 +1,8 @@
 //! Environments: what one place to deploy to has as values, secrets, files and policy.
 //!
 //! `environments/catalog.yaml` says what each key must be; a layer (`staging.yaml`) gives values and says where
-//! secrets are, and may extend another one. [`load`] reads them by the same readers and tables as plans and lays
-//! them over each other into an [`Environment`], in which every leaf still knows where it was written. [`check`]
+//! secrets are, and may extend another one. [`load()`] reads them by the same readers and tables as plans and lays
+//! them over each other into an [`Environment`], in which every leaf still knows where it was written. [`check()`]
 //! holds the result against the catalog, [`parity`] compares two of them. A secret is a declared source here; its
 //! value never is.
 //!

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Diagnostic, Severity};
 use crate::plan::source::{Place, Sources};
 
-/// The version of the document that [`json`] writes. Keys are added without a new version, never taken away.
+/// The version of the document that [`json()`] writes. Keys are added without a new version, never taken away.
 const JSON_VERSION: u32 = 1;
 
 /// Start and end of a place, from 1; columns count characters, the end is one past the last.

@@ -1,4 +1,4 @@
-//! What is wrong with a plan: our own data, rendered by [`text`] for people and by [`json`], [`sarif`] and
+//! What is wrong with a plan: our own data, rendered by [`text()`] for people and by [`json`], [`sarif`] and
 //! [`github`] for programs.
 
 mod machine;
