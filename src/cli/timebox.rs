@@ -6,6 +6,7 @@ use crate::base::{Millis, NodeIx, Span};
 use crate::driver::ports::Clock;
 use crate::graph::Graph;
 use crate::graph::model::Rules;
+use crate::report::words;
 use crate::run::{Input, RunState, fits};
 
 /// Stages that are named one by one.
@@ -94,7 +95,8 @@ fn why(id: &str, rules: &Rules) -> String {
         (false, Some(timeout), _) => format!("`{id}` is not idempotent, and its `timeout` is {timeout}"),
         (false, None, _) => format!("`{id}` is not idempotent and has no `timeout`"),
         (true, _, Some(usual)) => {
-            format!("`{id}` takes {} in 95 of 100 cases ({} samples)", usual.p95, usual.samples)
+            let p95 = words::length(usual.p95);
+            format!("`{id}` takes {p95} in 95 of 100 cases ({} samples)", usual.samples)
         }
         (true, ..) => format!("`{id}` takes any time"),
     }
@@ -113,4 +115,21 @@ pub(super) fn stalled(state: &RunState) -> String {
 
 fn is_deferred(state: &RunState, node: NodeIx) -> bool {
     state.deferred().any(|it| it == node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Node;
+    use crate::graph::forecast::Expected;
+
+    #[test]
+    fn what_a_stage_takes_is_said_as_a_person_reads_it_and_its_limit_as_it_is() {
+        let mut rules = Node::plain("a").rules;
+        let usual = Expected { p50: Span::from_ms(900), p95: Span::from_ms(2588), samples: 6 };
+        rules.usual = Some(usual);
+        assert_eq!(why("a", &rules), "`a` takes 2.5s in 95 of 100 cases (6 samples)");
+        (rules.idempotent, rules.timeout) = (false, Some(Span::from_ms(2588)));
+        assert_eq!(why("a", &rules), "`a` is not idempotent, and its `timeout` is 2s588ms");
+    }
 }
