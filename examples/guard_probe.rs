@@ -21,14 +21,13 @@ enum Heard {
 }
 
 fn main() -> ExitCode {
-    let mut words = std::env::args_os();
-    let name = words.next().unwrap_or_default();
-    let words: Vec<OsString> = words.collect();
+    let words = std::env::args_os();
+    let words: Vec<OsString> = words.skip(1).collect();
     if words.first().is_some_and(|word| word == "--sweep") {
         return sweep(&words[1].to_string_lossy());
     }
-    if !guard::is_worker() {
-        return ExitCode::from(guard::run_guarded(&name, &words).expect("a worker"));
+    if let Some(code) = guard::divide().expect("a worker") {
+        return ExitCode::from(code);
     }
     work(&words[0])
 }

@@ -1,7 +1,7 @@
 //! The command line: one file for each command, one mapping to exit codes.
 //!
 //! [`main`] reads the arguments. `run` and `resume` are guarded: the process that the user started is a thin
-//! front that starts this program once more as the worker (see [`crate::exec::guard`]). Everything else works
+//! front of the worker, its fork (see [`crate::exec::guard`]). Everything else works
 //! in one process. Commands give back an [`exit::Exit`] or a [`fault::Fault`], which is told here.
 
 mod act;
@@ -63,9 +63,10 @@ pub fn main() -> ExitCode {
         return Exit::Success.into();
     }
     let words: Vec<_> = std::env::args_os().collect();
-    let is_worker = guard::is_worker();
-    if !is_worker && begins_work(&words) {
-        return front(&words);
+    if begins_work(&words)
+        && let Some(code) = divide()
+    {
+        return code;
     }
     let cli = match Cli::read(&words) {
         Ok(cli) => cli,
@@ -77,8 +78,11 @@ pub fn main() -> ExitCode {
             return code.into();
         }
     };
-    if !is_worker && is_guarded(&cli.verb) {
-        return front(&words);
+    if !guard::is_worker()
+        && is_guarded(&cli.verb)
+        && let Some(code) = divide()
+    {
+        return code;
     }
     trace(cli.global.verbose);
     let answer = std::panic::catch_unwind(|| dispatch(&cli));
@@ -105,12 +109,11 @@ fn begins_work(words: &[std::ffi::OsString]) -> bool {
         && !words.iter().any(|word| ["--dry-run", "--help", "-h"].iter().any(|look| word == look))
 }
 
-/// Starts this program once more as the worker and guards it.
-fn front(words: &[std::ffi::OsString]) -> ExitCode {
-    let (name, args) = words.split_first().expect("a verb stands behind the program's name");
-    match guard::run_guarded(name, args) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => Fault::new(Exit::Environment, error.to_string()).tell().into(),
+/// Divides this process into the worker, which goes on with nothing, and the front that guards it, which gets the exit code.
+fn divide() -> Option<ExitCode> {
+    match guard::divide() {
+        Ok(code) => code.map(ExitCode::from),
+        Err(error) => Some(Fault::new(Exit::Environment, error.to_string()).tell().into()),
     }
 }
 

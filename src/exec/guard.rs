@@ -1,6 +1,6 @@
 //! Keeps the promise that nothing outlives the engine, even when it is killed with -9.
 //!
-//! Two processes: a thin *front*, which the user started, and the *worker*, the same program once more, which
+//! Two processes: a thin *front*, which the user started, and the *worker*, its fork, which
 //! does everything. Both are subreapers, so whichever survives still has every process of every stage
 //! below it, setsid and double forks included:
 //!
@@ -16,7 +16,7 @@
 //! The front passes each INT, TERM and HUP on as a byte; the worker gives its own ones to
 //! [`Link::direct`], which pairs the two. So each reaches the listener exactly once, whatever the road.
 //!
-//! Descriptors are not inherited: the worker opens the front's pipes under `/proc/FRONT/fd`, so no stage can
+//! The worker has its ends of the front's pipes from the fork; each closes itself when a stage is started, so no stage can
 //! ever hold one of them open.
 
 mod front;
@@ -27,15 +27,12 @@ mod worker;
 
 use std::sync::{Mutex, PoisonError, RwLock};
 
-pub use front::run_guarded;
+pub use front::divide;
 pub use sentinel::{relieve, stand_watch};
 pub use sweep::{is_elsewhere, sweep_run};
 pub use worker::{Link, attach, is_worker, leave_idle};
 
 use super::unix::Ident;
-
-/// Tells the worker where its front is: `PID:READ:WRITE`.
-const VARIABLE: &str = "ENGINE_GUARD";
 
 /// A request that came as a signal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

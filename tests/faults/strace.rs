@@ -1,16 +1,15 @@
-//! The worker under strace, which kills it at a chosen system call or lets that call fail.
-//!
-//! The test takes the front's place: it is the worker's parent and holds the two pipes, so strace sees the
-//! worker alone. It lets go of whatever runs another program, so stages are never touched.
+//! The engine, front and worker, under strace, which kills one of them at a chosen system call or lets that call fail.
+//! It lets go of whatever runs another program, so stages are never touched.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::AsRawFd as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+use engine::exec::unix;
+use rustix::event::{PollFd, PollFlags};
 
 use crate::support::{PATIENCE, Project};
-use crate::watch::{self, Grace};
 
 /// System calls that change something outside of the process, or start a process or a thread.
 pub(crate) const CALLS: [&str; 14] = [
@@ -33,7 +32,7 @@ pub(crate) const CALLS: [&str; 14] = [
 /// Those of them that are told apart by file.
 const FILE_CALLS: [&str; 3] = ["write", "pwrite64", "fdatasync"];
 
-/// One call of one kind: the `nth` that a thread of the worker makes, of those on `path` when that is given.
+/// One call of one kind: the `nth` that a thread of the engine makes, of those on `path` when that is given.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Point {
     pub(crate) call: &'static str,
@@ -50,7 +49,7 @@ pub(crate) enum Fate {
     Error(&'static str),
 }
 
-/// How a worker under strace ended.
+/// How an engine under strace ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     /// Its exit code; a death by signal N is 128 + N.
@@ -61,10 +60,10 @@ pub(crate) struct Ended {
     pub(crate) trace: String,
 }
 
-/// Runs the worker of `engine ARGS` with something injected.
+/// Runs `engine ARGS` with something injected, until front and worker are gone.
 pub(crate) fn run(project: &Project, args: &[&str], inject: Option<(&Point, Fate)>) -> Ended {
-    let (life, _life) = std::io::pipe().expect("a pipe");
-    let (_talk, talk) = std::io::pipe().expect("a pipe");
+    // Both have this as their standard input, and stages have another.
+    let (is_gone, held) = std::io::pipe().expect("a pipe");
     let plain = project.command(args);
     let trace = project.path("trace");
     let mut command = Command::new("strace");
@@ -84,23 +83,23 @@ pub(crate) fn run(project: &Project, args: &[&str], inject: Option<(&Point, Fate
     command.args(["-e", &calls]).arg(plain.get_program()).args(plain.get_args());
     command.current_dir(project.path("")).env_clear();
     command.envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    let guard = format!("{}:{}:{}", std::process::id(), life.as_raw_fd(), talk.as_raw_fd());
-    command.env("ENGINE_GUARD", guard).stdin(Stdio::null());
-    let (out, err) = (project.path("worker.out"), project.path("worker.err"));
-    command.stdout(File::create(&out).expect("a file")).stderr(File::create(&err).expect("a file"));
-    let mut worker = command.spawn().expect("strace is installed (`apt-get install strace`)");
-    // strace is no child of ours: it is the worker that we wait for.
-    let is_over = watch::wait_gone(worker.id(), &mut Grace::new(PATIENCE));
+    let (out, err) = (project.path("engine.out"), project.path("engine.err"));
+    command.stdout(File::create(&out).expect("a file")).stderr(File::create(&err).expect("a file")).stdin(held);
+    let mut front = command.spawn().expect("strace is installed (`apt-get install strace`)");
+    // It holds the pipe, too.
+    drop(command);
+    let mut polled = [PollFd::new(&is_gone, PollFlags::IN)];
+    let is_over = matches!(rustix::event::poll(&mut polled, Some(&unix::timespec(PATIENCE))), Ok(1..));
     if !is_over {
-        let _ = worker.kill();
+        let _ = front.kill();
     }
-    let status = worker.wait().expect("our child");
+    let status = front.wait().expect("our child");
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     let read = |path| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
     Ended { code: if is_over { code } else { -1 }, stdout: read(&out), stderr: read(&err), trace: read(&trace) }
 }
 
-/// Every point that a run of the worker in `project` passes, as its trace tells them: for each call, and for
+/// Every point that a run in `project` passes, as its trace tells them: for each call, and for
 /// each file that is written to, as many as the busiest thread makes.
 pub(crate) fn points(trace: &str, project: &Project) -> Vec<Point> {
     let root = format!("{}/", project.path("").display().to_string().trim_end_matches('/'));

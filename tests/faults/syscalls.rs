@@ -1,4 +1,4 @@
-//! A small run whose worker is killed at each system call that writes or spawns, and one whose calls fail with
+//! A small run whose front or worker is killed at each system call that writes or spawns, and one whose calls fail with
 //! EIO and ENOSPC. Afterwards the run is resumed to its end and everything must be as if nothing had happened.
 //!
 //! A sample of 100 points ([`SAMPLE`]), spread evenly, by default; every one with `ENGINE_LONG=1`.
@@ -62,7 +62,7 @@ impl Traced {
         Self { project, run: format!("traced-{}", std::process::id()) }
     }
 
-    fn worker(&self, inject: Option<(&Point, Fate)>) -> Ended {
+    fn engine(&self, inject: Option<(&Point, Fate)>) -> Ended {
         let args = ["run", "plan.yaml", "--run-id", &self.run, "--no-input", "--output", "plain"];
         strace::run(&self.project, &args, inject)
     }
@@ -72,7 +72,7 @@ impl Traced {
         state.run(&engine::base::RunId::parse(&self.run).expect("an id")).ok()
     }
 
-    /// What the worker did is recorded, and nothing was called done that is not.
+    /// What the engine did is recorded, and nothing was called done that is not.
     fn compare(&self, ended: &Ended) -> Result<BTreeSet<String>, String> {
         let lines = log::read_side(&self.project.path("side.log"))?;
         let Some(dir) = self.dir() else {
@@ -153,10 +153,10 @@ fn is_forgotten(line: &log::Line, recorded: &log::Recorded) -> bool {
 /// All points, or a sample of them spread evenly.
 fn chosen(fate: Fate, sample: usize) -> Vec<Point> {
     let calm = Traced::new();
-    let ended = calm.worker(None);
+    let ended = calm.engine(None);
     assert_eq!(ended.code, 0, "ptrace works and the plan succeeds: {ended:?}");
     let all = strace::points(&ended.trace, &calm.project);
-    assert!(all.len() > 60, "the trace shows what the worker does: {all:?}");
+    assert!(all.len() > 60, "the trace shows what the engine does: {all:?}");
     // Writes without a file are wake-ups between threads, which no disk can fail.
     let can_be = |point: &Point| fate == Fate::Kill || point.call != "write" || point.path.is_some();
     let all: Vec<Point> = all.into_iter().filter(can_be).collect();
@@ -167,13 +167,13 @@ fn chosen(fate: Fate, sample: usize) -> Vec<Point> {
     (0..sample).map(|at| all[at * count / sample].clone()).collect()
 }
 
-/// Tries `fate` at all points; `judge` says whether the worker's end is right.
+/// Tries `fate` at all points; `judge` says whether the engine's end is right.
 fn series(name: &str, fate: Fate, judge: fn(&Point, &Ended) -> Result<(), String>) {
     let points = chosen(fate, if fate == Fate::Kill { SAMPLE.0 } else { SAMPLE.1 });
     let (mut faults, mut hits) = (Vec::new(), 0);
     for point in &points {
         let traced = Traced::new();
-        let ended = traced.worker(Some((point, fate)));
+        let ended = traced.engine(Some((point, fate)));
         hits += usize::from(ended.code == 137 || ended.trace.contains("INJECTED"));
         let result =
             judge(point, &ended).and_then(|()| traced.compare(&ended)).and_then(|done| traced.finish(&done));

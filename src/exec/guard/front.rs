@@ -1,15 +1,16 @@
-//! The front: starts the worker, passes signals on, and cleans up when the worker dies.
+//! The front: divides itself from the worker, passes signals on, and cleans up when the worker dies.
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus};
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::Duration;
 
+use fork::Fork;
+use rustix::process::{Pid, WaitOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Caught, VARIABLE, sweep};
+use super::{Caught, sweep, worker};
 use crate::base::limits;
 use crate::exec::Error;
 use crate::exec::unix::{self, Ident};
@@ -22,14 +23,14 @@ struct Talk {
     has_left: bool,
 }
 
-/// Runs this program once more as the worker, with the same arguments (`args` without the program's name),
-/// waits for it, and cleans up after it. Answers with the exit code: the worker's, or 128 + its signal.
+/// Divides this process in two: the worker, which goes on with `None` and does the work, and the front, which
+/// waits for it, cleans up after it, and gets the exit code: the worker's, or 128 + its signal.
 ///
-/// Call it first of all in `main`, before any thread exists, and only when not [`is_worker`](super::is_worker).
+/// Call it before any thread exists, for a thread has no copy in the worker.
 ///
 /// # Errors
-/// When the worker cannot be started.
-pub fn run_guarded(name: &OsString, args: &[OsString]) -> Result<u8, Error> {
+/// There can be no worker.
+pub fn divide() -> Result<Option<u8>, Error> {
     let setup = |what| move |source| Error::Setup { what, source };
     let me = unix::raw(std::process::id());
     rustix::process::set_child_subreaper(me)
@@ -41,14 +42,23 @@ pub fn run_guarded(name: &OsString, args: &[OsString]) -> Result<u8, Error> {
         .collect();
     let (life_read, life) = io::pipe().map_err(setup("create a pipe"))?;
     let (mut talk, talk_write) = io::pipe().map_err(setup("create a pipe"))?;
-    let address = format!("{}:{}:{}", std::process::id(), life_read.as_raw_fd(), talk_write.as_raw_fd());
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0(name).args(args).env(VARIABLE, address);
+    // Neither end waits for the other: a front is never in the worker's way, and takes what was said when that is over.
+    for end in [talk.as_fd(), talk_write.as_fd()] {
+        rustix::fs::fcntl_setfl(end, rustix::fs::OFlags::NONBLOCK)
+            .map_err(|error| Error::Setup { what: "set up a pipe", source: error.into() })?;
+    }
+    let front = std::process::id();
+    let worker = match fork::fork().map_err(setup("start the engine's worker"))? {
+        Fork::Child => {
+            worker::belong_to(worker::Front { pid: front, life: life_read, talk: talk_write });
+            return Ok(None);
+        }
+        Fork::Parent(pid) => Pid::from_raw(pid).expect("a child has a number"),
+    };
+    drop((talk_write, life_read));
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(setup("listen to signals"))?;
-    let status = runtime.block_on(attend(command, life)).map_err(setup("start the engine's worker"))?;
-    drop((talk_write, life_read));
-    let _blocking = rustix::fs::fcntl_setfl(&talk, rustix::fs::OFlags::NONBLOCK);
+    let status = runtime.block_on(attend(worker, life)).map_err(setup("wait for the engine's worker"))?;
     let mut said = Vec::new();
     // A process between fork and exec may hold the other end for a moment: take what is there.
     let _partial = talk.read_to_end(&mut said);
@@ -57,20 +67,19 @@ pub fn run_guarded(name: &OsString, args: &[OsString]) -> Result<u8, Error> {
         heard.spared.extend(strangers);
         clean_up(status, &heard);
     }
-    Ok(code(status))
+    Ok(Some(code(status)))
 }
 
-async fn attend(mut command: Command, mut life: io::PipeWriter) -> io::Result<ExitStatus> {
+async fn attend(worker: Pid, mut life: io::PipeWriter) -> io::Result<ExitStatus> {
     let ignored = unix::ignored_signals();
     let mut child = signal(SignalKind::child())?;
     let mut int = listen(SignalKind::interrupt(), ignored)?;
     let mut term = listen(SignalKind::terminate(), ignored)?;
     let mut hup = listen(SignalKind::hangup(), ignored)?;
     let mut quit = listen(SignalKind::quit(), ignored)?;
-    let mut worker = command.spawn()?;
     loop {
-        if let Some(status) = worker.try_wait()? {
-            return Ok(status);
+        if let Some((_, status)) = rustix::process::waitpid(Some(worker), WaitOptions::NOHANG)? {
+            return Ok(ExitStatus::from_raw(status.as_raw()));
         }
         let caught = tokio::select! {
             _ = child.recv() => continue,
@@ -78,19 +87,13 @@ async fn attend(mut command: Command, mut life: io::PipeWriter) -> io::Result<Ex
             () = next(&mut term) => Caught::Term,
             () = next(&mut hup) => Caught::Hup,
             () = next(&mut quit) => {
-                dump(&worker);
+                // Ctrl-\\ asks for a core dump of the worker; the front outlives it to clean up.
+                let _gone = rustix::process::kill_process(worker, rustix::process::Signal::QUIT);
                 continue;
             }
         };
         // A worker that does not listen yet or any more finds the byte in the pipe, or needs none.
         let _closed = life.write_all(&[caught.byte()]);
-    }
-}
-
-/// Ctrl-\ asks for a core dump of the worker; the front outlives it to clean up.
-fn dump(worker: &Child) {
-    if let Some(pid) = unix::raw(worker.id()) {
-        let _gone = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
     }
 }
 

@@ -1,21 +1,32 @@
 //! The worker's side: hears signals from the front, and leaves when the front dies.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
 use super::pairing::Pairing;
-use super::{Caught, GATE, VARIABLE, sentinel, spared, sweep};
+use super::{Caught, GATE, sentinel, spared, sweep};
 use crate::base::limits;
 use crate::exec::local::now;
 use crate::exec::{Error, hearing, unix};
 
-static TALK: OnceLock<File> = OnceLock::new();
+/// The front, as its worker knows it.
+#[derive(Debug)]
+pub(super) struct Front {
+    pub(super) pid: u32,
+    /// Brings the signals that the front was sent; ends with it.
+    pub(super) life: PipeReader,
+    /// Takes what the front is told; never makes who writes wait.
+    pub(super) talk: PipeWriter,
+}
+
+static FRONT: OnceLock<Front> = OnceLock::new();
+/// Whether somebody listens to the front.
+static HAS_ATTACHED: AtomicBool = AtomicBool::new(false);
 /// The run that a sentinel is to be started for, and its folder.
 static WATCHED: Mutex<Option<(String, PathBuf)>> = Mutex::new(None);
 /// Asks the listening thread to start the sentinel. The main thread must not: its children are where strays
@@ -25,23 +36,17 @@ const WATCH: u8 = b'W';
 /// The worker's connection to its front.
 #[derive(Debug)]
 pub struct Link {
-    direct: std::io::PipeWriter,
+    direct: PipeWriter,
 }
 
-/// Where the front is, when this process was started by one. A stage that runs the engine again with an
-/// inherited environment is not a worker: its parent is another.
-fn address() -> Option<(u32, u32, u32)> {
-    let text = std::env::var(VARIABLE).ok()?;
-    let mut numbers = text.split(':').map(str::parse);
-    let mut next = || numbers.next()?.ok();
-    let (front, life, talk) = (next()?, next()?, next()?);
-    let parent = rustix::process::getppid()?.as_raw_nonzero().get().unsigned_abs();
-    (parent == front).then_some((front, life, talk))
+/// This process is the worker of `front` from here on.
+pub(super) fn belong_to(front: Front) {
+    let _only_once = FRONT.set(front);
 }
 
-/// Whether this process was started by [`run_guarded`](super::run_guarded).
+/// Whether this process is a worker that [`divide`](super::divide) made.
 pub fn is_worker() -> bool {
-    address().is_some()
+    FRONT.get().is_some()
 }
 
 /// Connects to the front, if there is one: from here on `listener` hears each INT, TERM and HUP that was
@@ -51,16 +56,10 @@ pub fn is_worker() -> bool {
 /// # Errors
 /// [`Error::Front`] when the front is there but cannot be reached.
 pub fn attach(listener: impl Fn(Caught) + Send + 'static) -> Result<Option<Link>, Error> {
-    let Some((front, life, talk)) = address() else { return Ok(None) };
-    let unreachable = |source| Error::Front { front, source };
-    let life = File::open(format!("/proc/{front}/fd/{life}")).map_err(unreachable)?;
-    let talk = OpenOptions::new()
-        .write(true)
-        .custom_flags(i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0))
-        .open(format!("/proc/{front}/fd/{talk}"))
-        .map_err(unreachable)?;
-    // A second attach talks through the first one's descriptor.
-    let _same = TALK.set(talk);
+    let Some(front) = FRONT.get() else { return Ok(None) };
+    let unreachable = |source| Error::Front { front: front.pid, source };
+    let life = front.life.try_clone().map_err(unreachable)?;
+    HAS_ATTACHED.store(true, Ordering::Relaxed);
     let (reader, direct) = std::io::pipe().map_err(unreachable)?;
     hearing::sleep_through_children();
     std::thread::Builder::new()
@@ -72,17 +71,15 @@ pub fn attach(listener: impl Fn(Caught) + Send + 'static) -> Result<Option<Link>
 
 /// A worker that never attached has begun nothing: its front has nothing to clean up, and nothing to say.
 pub fn leave_idle() {
-    if TALK.get().is_none()
-        && let Ok(Some(link)) = attach(|_| ())
-    {
-        link.goodbye();
+    if !HAS_ATTACHED.load(Ordering::Relaxed) {
+        tell_front("bye\n");
     }
 }
 
 /// Says a line to the front, if there is one. A full pipe loses it: the front must never hold us up.
 pub(super) fn tell_front(line: &str) {
-    if let Some(mut talk) = TALK.get() {
-        let _lost = talk.write_all(line.as_bytes());
+    if let Some(front) = FRONT.get() {
+        let _lost = (&front.talk).write_all(line.as_bytes());
     }
 }
 
@@ -117,7 +114,7 @@ impl Link {
     }
 }
 
-fn listen(mut life: File, mut direct: std::io::PipeReader, listener: &dyn Fn(Caught)) {
+fn listen(mut life: PipeReader, mut direct: PipeReader, listener: &dyn Fn(Caught)) {
     let mut pairing = Pairing::default();
     let mut hears_direct = true;
     loop {
@@ -153,8 +150,8 @@ fn listen(mut life: File, mut direct: std::io::PipeReader, listener: &dyn Fn(Cau
 
 fn start_sentinel() {
     let run = WATCHED.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let (Some((run, home)), Some((front, ..))) = (run, address())
-        && let Err(error) = sentinel::start(&run, &home, front)
+    if let (Some((run, home)), Some(front)) = (run, FRONT.get())
+        && let Err(error) = sentinel::start(&run, &home, front.pid)
     {
         tracing::warn!("no sentinel for run {run}: {error}");
     }
