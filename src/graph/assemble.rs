@@ -40,6 +40,16 @@ pub struct Parts {
     pub objectives: Vec<Objective>,
 }
 
+/// Why parts are no graph.
+#[derive(Clone, Debug)]
+pub struct Knots {
+    /// One for each knot of stages that need each other: every node in it needs the next one, and the last one
+    /// needs the first. It starts at the first written node of the shortest cycle found.
+    pub cycles: Vec<Vec<NodeIx>>,
+    /// All nodes.
+    pub nodes: IdVec<NodeIx, Node>,
+}
+
 impl Parts {
     /// `nodes` in the plan's own scope (drain), with an empty frame, no pools, and 8 attempts at once.
     pub fn of(name: &str, nodes: Vec<Node>) -> Self {
@@ -58,9 +68,8 @@ impl Graph {
     /// Freezes `parts`.
     ///
     /// # Errors
-    /// Cycles, one for each knot of stages that need each other: every node in it needs the next one, and
-    /// the last one needs the first. It starts at the first written node of the shortest cycle found.
-    pub fn assemble(parts: Parts) -> Result<Self, Vec<Vec<NodeIx>>> {
+    /// [`Knots`], when there are stages that need each other.
+    pub fn assemble(parts: Parts) -> Result<Self, Knots> {
         let nodes: IdVec<NodeIx, Node> = parts.nodes.into();
         let (dependents, dependent_offsets) = reverse(&nodes);
         let undone_by = nodes.pairs().filter_map(|(ix, node)| Some((node.undoes?, ix))).collect();
@@ -89,7 +98,7 @@ impl Graph {
         };
         graph.order = order(&graph);
         if graph.order.len() < graph.nodes.len() {
-            return Err(cycles(&graph));
+            return Err(Knots { cycles: cycles(&graph), nodes: graph.nodes });
         }
         graph.priority = priority::critical_path(&graph);
         Ok(graph)
@@ -285,7 +294,7 @@ mod tests {
     use crate::graph::model::{Accept, Need};
     use proptest::prelude::*;
 
-    fn graph(needs: &[&[u32]]) -> Result<Graph, Vec<Vec<NodeIx>>> {
+    fn graph(needs: &[&[u32]]) -> Result<Graph, Knots> {
         let nodes = needs.iter().enumerate().map(|(at, needs)| Node::after(&format!("n{at}"), needs)).collect();
         Graph::assemble(Parts::of("test", nodes))
     }
@@ -328,7 +337,7 @@ mod tests {
     #[test]
     fn every_knot_gives_its_shortest_cycle() {
         // 0 needs itself; 1 → 2 → 3 → 1 with the short cut 2 → 1; 4 and 5 only hang on.
-        let cycles = graph(&[&[0], &[2], &[3, 1], &[1], &[1], &[]]).expect_err("two knots");
+        let cycles = graph(&[&[0], &[2], &[3, 1], &[1], &[1], &[]]).expect_err("two knots").cycles;
         assert_eq!(cycles.iter().map(|cycle| raw(cycle)).collect::<Vec<_>>(), [vec![0], vec![1, 2]]);
     }
 
@@ -336,7 +345,7 @@ mod tests {
     fn a_cycle_of_a_hundred_thousand_is_found_whole() {
         let count = 100_000;
         let nodes = (0..count).map(|at| Node::after(&format!("n{at}"), &[(at + 1) % count])).collect();
-        let cycles = Graph::assemble(Parts::of("test", nodes)).expect_err("one cycle");
+        let cycles = Graph::assemble(Parts::of("test", nodes)).expect_err("one cycle").cycles;
         assert_eq!(cycles.len(), 1);
         assert_eq!(raw(&cycles[0]), (0..count).collect::<Vec<_>>());
     }
@@ -378,7 +387,7 @@ mod tests {
             }
             let needs: Vec<Vec<NodeIx>> =
                 nodes.iter().map(|node| node.needs.iter().map(|need| need.node).collect()).collect();
-            if let Err(cycles) = Graph::assemble(Parts::of("test", nodes)) {
+            if let Err(Knots { cycles, .. }) = Graph::assemble(Parts::of("test", nodes)) {
                 prop_assert!(!cycles.is_empty());
                 for cycle in cycles {
                     for (at, node) in cycle.iter().enumerate() {

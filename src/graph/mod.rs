@@ -24,7 +24,7 @@ pub mod select;
 pub mod shards;
 pub mod undo;
 
-pub use assemble::Parts;
+pub use assemble::{Knots, Parts};
 pub use build::world::World;
 pub use build::{Given, GivenValue, Mode, Request, build};
 pub use cells::{cells_of, named_place};

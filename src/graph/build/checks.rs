@@ -2,7 +2,8 @@
 
 use super::Builder;
 use crate::base::{NodeIx, Span, limits};
-use crate::graph::model::{Graph, Node, Phase, Rules, Settings, Target};
+use crate::graph::Knots;
+use crate::graph::model::{Graph, Node, Phase, Rules, Target};
 use crate::plan::tree::Tree;
 use crate::plan::{Diagnostic, Place};
 use crate::render;
@@ -23,64 +24,42 @@ impl Builder<'_> {
     }
 
     /// Reports each cycle whole.
-    pub(super) fn cycles(&mut self, cycles: &[Vec<NodeIx>], places: &[(Box<str>, Place)]) {
+    pub(super) fn cycles(&mut self, knots: &Knots) {
         const SHOWN: usize = 12;
         // A stage that needs itself was told by the check of its file.
-        for cycle in cycles.iter().filter(|cycle| cycle.len() > 1).take(limits::MAX_ERRORS) {
-            let of = |node: &NodeIx| &places[node.raw() as usize];
+        for cycle in knots.cycles.iter().filter(|cycle| cycle.len() > 1).take(limits::MAX_ERRORS) {
+            let of = |node: &NodeIx| &knots.nodes[*node];
             let mut names: Vec<String> =
-                cycle.iter().take(SHOWN).map(|node| format!("`{}`", of(node).0)).collect();
+                cycle.iter().take(SHOWN).map(|node| format!("`{}`", of(node).id)).collect();
             if cycle.len() > SHOWN {
                 names.push(format!("… ({} more)", cycle.len() - SHOWN));
             }
-            names.push(format!("`{}`", of(&cycle[0]).0));
+            names.push(format!("`{}`", of(&cycle[0]).id));
             let message = format!("stages need each other in a circle: {}", names.join(" → "));
             let mut found =
-                Diagnostic::error("plan::cycle", of(&cycle[0]).1, message).help("remove one of these `needs`");
+                Diagnostic::error("plan::cycle", of(&cycle[0]).place, message).help("remove one of these `needs`");
             for (at, node) in cycle.iter().enumerate().take(SHOWN).skip(1) {
-                let next = &of(&cycle[(at + 1) % cycle.len()]).0;
-                found = found.related(of(node).1, format!("`{}` needs `{next}`", of(node).0));
+                let next = &of(&cycle[(at + 1) % cycle.len()]).id;
+                found = found.related(of(node).place, format!("`{}` needs `{next}`", of(node).id));
             }
             self.report.push(found);
         }
     }
 
     /// The stages of `finally` must be able to end inside the budget, and the budget inside the timeout.
-    pub(super) fn check_finally(&mut self, settings: &Settings) {
+    pub(super) fn check_finally(&mut self, graph: &Graph) {
+        let settings = &graph.settings;
         let (Some(finally), Some(budget)) = (&self.loaded.plan.finally, settings.finally_budget) else { return };
         let at = finally.budget.as_ref().map_or(finally.at, super::settings::place);
         if let Some(timeout) = settings.timeout.filter(|timeout| *timeout <= budget) {
             let message = format!("a budget of {budget} leaves nothing of the run's timeout of {timeout}");
             self.error("plan::budget", at, message);
         }
-        let Some((worst, id, place)) = self.worst_clean_up().filter(|(worst, ..)| *worst > budget) else { return };
+        let Some((worst, id, place)) = worst_clean_up(graph).filter(|(worst, ..)| *worst > budget) else { return };
         let message = format!("the clean-up may take {worst}, which does not fit its budget of {budget}");
         let found = Diagnostic::error("plan::budget", at, message)
             .help(format!("give it `budget: {worst}`, or its stages shorter timeouts and fewer retries"));
         self.report.push(found.related(place, format!("the longest way ends with `{id}`")));
-    }
-
-    /// The longest chain of clean-up stages at their worst; stages without a timeout count nothing, because
-    /// the budget ends them.
-    fn worst_clean_up(&self) -> Option<(Span, Box<str>, Place)> {
-        let nodes: Vec<Node> = self.nodes.clone();
-        let is_finally = |node: &Node| node.phase == Phase::Finally;
-        let graph = Graph::assemble(crate::graph::Parts { nodes, ..crate::graph::Parts::default() }).ok()?;
-        let mut ends = vec![Span::ZERO; graph.nodes.len()];
-        for &ix in graph.order() {
-            let node = &graph.nodes[ix];
-            if is_finally(node) {
-                let needs = node.needs.iter().map(|need| ends[need.node.raw() as usize]);
-                let start = needs.max().unwrap_or(Span::ZERO);
-                ends[ix.raw() as usize] = start + worst_case(&node.rules);
-            }
-        }
-        let (ix, node) = graph
-            .nodes
-            .pairs()
-            .filter(|(_, node)| is_finally(node))
-            .max_by_key(|(ix, _)| (ends[ix.raw() as usize], std::cmp::Reverse(*ix)))?;
-        Some((ends[ix.raw() as usize], node.id.clone(), node.place))
     }
 
     /// A selected stage must not read outputs of one that is not selected.
@@ -129,4 +108,25 @@ fn worst_case(rules: &Rules) -> Span {
         );
     }
     retry.within.map_or(total, |within| total.min(within + rules.grace))
+}
+
+/// The longest chain of clean-up stages at their worst; stages without a timeout count nothing, because
+/// the budget ends them.
+fn worst_clean_up(graph: &Graph) -> Option<(Span, &str, Place)> {
+    let is_finally = |node: &Node| node.phase == Phase::Finally;
+    let mut ends = vec![Span::ZERO; graph.nodes.len()];
+    for &ix in graph.order() {
+        let node = &graph.nodes[ix];
+        if is_finally(node) {
+            let needs = node.needs.iter().map(|need| ends[need.node.raw() as usize]);
+            let start = needs.max().unwrap_or(Span::ZERO);
+            ends[ix.raw() as usize] = start + worst_case(&node.rules);
+        }
+    }
+    let (ix, node) = graph
+        .nodes
+        .pairs()
+        .filter(|(_, node)| is_finally(node))
+        .max_by_key(|(ix, _)| (ends[ix.raw() as usize], std::cmp::Reverse(*ix)))?;
+    Some((ends[ix.raw() as usize], &node.id, node.place))
 }

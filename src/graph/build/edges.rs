@@ -8,24 +8,41 @@ use crate::graph::scope::under;
 use crate::plan::model;
 use crate::render::Value;
 
+/// What one need leads to: room that every need uses again.
+#[derive(Default)]
+struct Room<'t> {
+    tied: Vec<&'t Cell>,
+    leaves: Vec<NodeIx>,
+}
+
 impl<'a> Builder<'a> {
     /// Ties the nodes of `table` by the needs of its stages.
     pub(super) fn edges(&mut self, table: &Table<'a>, main: Option<&Table<'a>>) {
+        let mut room = Room::default();
         for made in table.iter() {
             self.late_views(made, table, main);
             for cell in &made.cells {
-                self.tie(made, cell, table, main);
+                self.tie((made, cell), (table, main), &mut room);
             }
         }
     }
 
-    fn tie(&mut self, made: &Made<'a>, cell: &Cell, table: &Table<'a>, main: Option<&Table<'a>>) {
+    fn tie<'t>(
+        &mut self,
+        (made, cell): (&Made<'a>, &Cell),
+        (table, main): (&'t Table<'a>, Option<&Table<'a>>),
+        Room { tied, leaves }: &mut Room<'t>,
+    ) {
         let mut views = Vec::new();
+        for root in cell.roots() {
+            self.nodes[root.raw() as usize].needs.reserve_exact(made.stage.needs.len());
+        }
         for need in &made.stage.needs {
             // An unknown stage has been reported when the file was checked.
             let Some(target) = table.get(need.stage.value.as_str()) else { continue };
             self.check_same(need, (made, target));
-            let tied: Vec<&Cell> = target.cells.iter().filter(|other| is_tied(need, cell, other)).collect();
+            tied.clear();
+            tied.extend(target.cells.iter().filter(|other| is_tied(need, cell, other)));
             let is_known = made.late.is_none() && target.late.is_none();
             if tied.is_empty() && !target.cells.is_empty() && !self.is_partial && is_known {
                 let id = &need.stage.value;
@@ -33,8 +50,9 @@ impl<'a> Builder<'a> {
                 self.error("plan::bad-matrix", need.stage.at, message);
             }
             let accept = accept(need);
-            let leaves: Vec<NodeIx> = tied.iter().flat_map(|other| other.leaves()).collect();
-            self.check_need(need, cell, &leaves);
+            leaves.clear();
+            leaves.extend(tied.iter().flat_map(|other| other.leaves()));
+            self.check_need(need, cell, leaves);
             self.edges += leaves.len() * cell.roots().count();
             if self.edges > limits::MAX_EDGES {
                 let most = limits::MAX_EDGES;
@@ -47,7 +65,7 @@ impl<'a> Builder<'a> {
             }
             if is_used(&cell.used, &need.stage.value) {
                 let is_one = !need.terms().same.is_empty() && tied.len() == 1;
-                views.push(view(target, &tied, is_one));
+                views.push(view(target, tied, is_one));
             }
         }
         let is_near = |id: &str| made.stage.needs.iter().any(|need| need.stage.value == id);

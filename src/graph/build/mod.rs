@@ -198,9 +198,6 @@ impl Builder<'_> {
         self.objective(plan.slo.as_ref(), &cx, (Subject::Run, String::new()));
         self.expand_plan(&cx);
         self.lay_undos();
-        if !self.report.has_errors() {
-            self.check_finally(&settings);
-        }
         self.check_policy();
         self.mark_read();
         self.gather_objectives();
@@ -216,14 +213,16 @@ impl Builder<'_> {
             groups: std::mem::take(&mut self.groups),
             objectives: std::mem::take(&mut self.objectives),
         };
-        let places: Vec<_> = parts.nodes.iter().map(|node| (node.id.clone(), node.place)).collect();
         let mut graph = match Graph::assemble(parts) {
             Ok(graph) => graph,
-            Err(cycles) => {
-                self.cycles(&cycles, &places);
+            Err(knots) => {
+                self.cycles(&knots);
                 return None;
             }
         };
+        if !self.report.has_errors() {
+            self.check_finally(&graph);
+        }
         for message in select::apply(&mut graph, &self.request.selection) {
             let at = plan.name.at;
             let mut found = Diagnostic::error("plan::unknown-selection", at, message.text);
