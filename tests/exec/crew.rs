@@ -276,7 +276,8 @@ fn a_worker_that_goes_wrong_once_is_replaced_and_only_its_unanswered_items_are_r
         let body = format!(
             "open('log', 'a').write('%d\\n' % id)\nif id == 20 and once('done'):\n    {deed}\nelse:\n    answer(id)"
         );
-        let timeout = Some(Duration::from_secs(2));
+        // No deed is one that the clock has to find.
+        let timeout = Some(Duration::from_mins(1));
         let grace = Duration::from_secs(1);
         let shop =
             Shop::open(Trade { timeout, grace, ..trade(8) }, within(dir.path(), python("", &body))).work(60);
@@ -303,7 +304,8 @@ fn an_item_that_no_worker_survives_fails_alone() {
         ("signal.pause()", |it| matches!(it, Outcome::TimedOut(_))),
         ("say('?')", |it| matches!(it, Outcome::BadResult(why) if why.contains("\"?\""))),
     ] {
-        let timeout = Some(Duration::from_secs(1));
+        // A new worker has to be up within it, too.
+        let timeout = Some(if deed == "signal.pause()" { Duration::from_secs(3) } else { Duration::from_mins(1) });
         let body = format!("if id in (11, 13): {deed}\nanswer(id)");
         let shop = Shop::open(Trade { timeout, ..trade(16) }, python("", &body)).work(40);
         assert_eq!(shop.failed(), [11, 13], "{deed}");

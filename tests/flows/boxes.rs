@@ -96,7 +96,8 @@ fn history_decides_what_fits() {
         project.engine(&["run", "plan.yaml"]).expect(0);
     }
     let refused = project.engine(&["run", "plan.yaml", "--time-box", "100ms"]).expect(2);
-    assert!(refused.stderr.contains("`work` takes 2"), "{}", refused.stderr);
+    // Some 210 ms, or what a busy machine makes of it.
+    assert!(refused.stderr.contains("`work` takes "), "{}", refused.stderr);
     assert!(refused.stderr.contains("(5 samples)"), "{}", refused.stderr);
     assert_eq!(project.runs().len(), 5);
     project.engine(&["run", "plan.yaml", "--time-box", "2m"]).expect(0);

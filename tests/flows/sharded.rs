@@ -138,8 +138,8 @@ fn failed_shards_are_named_and_only_they_run_again_by_order() {
 
 #[test]
 fn a_size_is_found_and_what_is_left_is_split() {
-    let body = "    run: 'if [ $ENGINE_SHARD -lt 5 ]; then sleep 0.3; fi'\n    timeout: 1m\n";
-    let project = Project::with_plan(&plan("{items: {range: 4000}, size: 100, target-p95: 250ms}", body));
+    let body = "    run: 'if [ $ENGINE_SHARD -lt 5 ]; then sleep 1.1; fi'\n    timeout: 1m\n";
+    let project = Project::with_plan(&plan("{items: {range: 4000}, size: 100, target-p95: 1s}", body));
     let shown = project.engine(&["run", "plan.yaml", "-j", "5"]).expect(0);
     let cuts = events_of(&project, "shards-cut", "pack");
     let sizes: Vec<(&str, u64)> = cuts
