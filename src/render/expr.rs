@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use minijinja::value::ValueKind;
-
 use super::engine::{ENGINE, export, translate};
 use super::error::{Error, Fault};
-use super::names::{Analysis, Class, Comparison, Name, Side, analyse};
+use super::infer::infer;
+use super::kinds::Kinds;
+use super::names::{Analysis, Name, Side, analyse};
 use super::{Scope, Value, noun};
 
 /// A parsed expression.
@@ -70,16 +70,30 @@ impl Expr {
     pub fn eval(&self, scope: &Scope) -> Result<Value, Error> {
         for name in self.names().iter().filter(|name| !name.is_guarded) {
             if let Err(known) = scope.lookup(name) {
-                return Err(missing(name, known));
+                return Err(name.missing(known));
             }
         }
-        for comparison in &self.analysis.comparisons {
-            self.check(comparison, scope)?;
-        }
+        self.check(|at| scope.kinds_of(&self.names()[at]))?;
         let whole = self.text.len();
         let value = self.compiled.eval(scope.context()).map_err(|error| translate(&error, whole))?;
         export(&value, 0)
             .map_err(|what| Error::new(Fault::Unknown, 0..whole, format!("`{}` gives {what}", self.text.trim())))
+    }
+
+    /// What the expression may give when its names are of these kinds, in the order of [`Expr::names`].
+    ///
+    /// # Errors
+    /// What is wrong whatever the values are.
+    pub fn kinds(&self, names: &[Kinds]) -> Result<Kinds, Error> {
+        let of = |at: usize| names.get(at).copied().unwrap_or(Kinds::ANY);
+        self.check(of)?;
+        if self.sole_name().is_some() {
+            return Ok(of(0));
+        }
+        infer(&self.text, &|path| {
+            let same = |name: &Name| name.path.iter().map(|part| &**part).eq(path.iter().copied());
+            self.names().iter().position(same).map_or(Kinds::ANY, of)
+        })
     }
 
     /// The value of a condition.
@@ -89,44 +103,46 @@ impl Expr {
     pub fn holds(&self, scope: &Scope) -> Result<bool, Error> {
         match self.eval(scope)? {
             Value::Bool(holds) => Ok(holds),
-            other => Err(Error::new(
-                Fault::Type,
-                0..self.text.len(),
-                format!("a condition must be true or false, and this is {}", noun(&other)),
-            )
-            .help("compare it with something, as in `inputs.environment == 'production'`")),
+            other => Err(self.no_condition(noun(&other))),
         }
     }
 
-    /// Refuses a comparison that can only be false.
-    fn check(&self, comparison: &Comparison, scope: &Scope) -> Result<(), Error> {
-        let (Some(left), Some(right)) =
-            (self.class(&comparison.left, scope), self.class(&comparison.right, scope))
-        else {
-            return Ok(());
+    /// Whether it can be a condition when its names are of these kinds, in the order of [`Expr::names`].
+    ///
+    /// # Errors
+    /// As [`Expr::kinds`], and a result that is never a boolean.
+    pub fn may_hold(&self, names: &[Kinds]) -> Result<(), Error> {
+        let kinds = self.kinds(names)?;
+        if kinds.may_be(Kinds::BOOL) { Ok(()) } else { Err(self.no_condition(&kinds.noun())) }
+    }
+
+    fn no_condition(&self, noun: &str) -> Error {
+        let example = self.sole_name().map_or_else(
+            || "inputs.environment == 'production'".to_owned(),
+            |name| format!("{} == …", name.dotted()),
+        );
+        let message = format!("a condition must be true or false, and this is {noun}");
+        Error::new(Fault::Type, 0..self.text.len(), message)
+            .help(format!("compare it with something, as in `{example}`"))
+    }
+
+    /// Refuses comparisons that can only be false; `of` tells the kinds of a name.
+    fn check(&self, of: impl Fn(usize) -> Kinds) -> Result<(), Error> {
+        let kinds = |side: &Side| match side {
+            Side::Literal(kind) => *kind,
+            Side::Name(at) => of(*at),
         };
-        if left == right || left == Class::None || right == Class::None {
-            return Ok(());
+        for comparison in &self.analysis.comparisons {
+            let (left, right) = (kinds(&comparison.left), kinds(&comparison.right));
+            if !left.may_equal(right) {
+                let range = comparison.range.clone();
+                let text = &self.text[range.clone()];
+                let message = format!("`{text}` compares {} with {}", left.noun(), right.noun());
+                let help = "values of different kinds are never equal";
+                return Err(Error::new(Fault::Type, range, message).help(help));
+            }
         }
-        let range = comparison.range.clone();
-        let text = &self.text[range.clone()];
-        let message = format!("`{text}` compares {} with {}", left.noun(), right.noun());
-        Err(Error::new(Fault::Type, range, message).help("values of different kinds are never equal"))
-    }
-
-    fn class(&self, side: &Side, scope: &Scope) -> Option<Class> {
-        match side {
-            Side::Literal(class) => Some(*class),
-            Side::Name(at) => match scope.lookup(&self.names()[*at]).ok()?.kind() {
-                ValueKind::String => Some(Class::Text),
-                ValueKind::Number => Some(Class::Number),
-                ValueKind::Bool => Some(Class::Bool),
-                ValueKind::Seq => Some(Class::List),
-                ValueKind::Map => Some(Class::Map),
-                ValueKind::None => Some(Class::None),
-                _ => None,
-            },
-        }
+        Ok(())
     }
 }
 
@@ -136,16 +152,4 @@ fn in_string(text: &str, what: &str) -> bool {
         .iter()
         .filter(|token| token.kind == super::lex::Kind::Str)
         .any(|token| token.text(text).contains(what))
-}
-
-/// `name` of which only the first `known` parts exist.
-fn missing(name: &Name, known: usize) -> Error {
-    let dotted = name.dotted();
-    let range = name.range.start..name.parts.get(known).map_or(name.range.end, |part| part.end);
-    let message = if known == 0 {
-        format!("there is no `{}` here", name.path[0])
-    } else {
-        format!("`{dotted}` is not defined: `{}` has no `{}`", name.path[..known].join("."), name.path[known])
-    };
-    Error::new(Fault::Unknown, range, message)
 }

@@ -10,6 +10,9 @@
 //!
 //! [`files`] renders whole files of an environment, with secrets; [`dotenv`] is our dialect of such files.
 //!
+//! Where a value is not known yet, `infer` tells from the kinds of the names what an expression may give, and refuses
+//! what no value could make right.
+//!
 //! Filters: `abs bool default first float int join last length list lower max min replace reverse round
 //! sort split string sum title tojson trim unique upper`. `default` also replaces `none`.
 //! Tests: `boolean defined divisibleby endingwith even float in int mapping none number odd sequence
@@ -20,6 +23,8 @@ mod engine;
 mod error;
 mod expr;
 pub mod files;
+mod infer;
+mod kinds;
 mod lex;
 pub mod mask;
 mod names;
@@ -31,6 +36,7 @@ mod template;
 pub use engine::{FILTERS, TESTS};
 pub use error::{Error, Fault};
 pub use expr::Expr;
+pub use kinds::Kinds;
 pub use names::Name;
 pub use scope::{Scope, Tree};
 pub use template::{Piece, Template};

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::engine::{FILTERS, TESTS};
 use super::error::{Error, Fault};
+use super::kinds::Kinds;
 use super::lex::{Kind, Token, tokens};
 use crate::base::limits;
 
@@ -25,6 +26,18 @@ impl Name {
     pub fn dotted(&self) -> String {
         self.path.join(".")
     }
+
+    /// That only the first `known` of its parts exist.
+    pub fn missing(&self, known: usize) -> Error {
+        let dotted = self.dotted();
+        let range = self.range.start..self.parts.get(known).map_or(self.range.end, |part| part.end);
+        let message = if known == 0 {
+            format!("there is no `{}` here", self.path[0])
+        } else {
+            format!("`{dotted}` is not defined: `{}` has no `{}`", self.path[..known].join("."), self.path[known])
+        };
+        Error::new(Fault::Unknown, range, message)
+    }
 }
 
 /// One side of a comparison that can be typed before it is evaluated.
@@ -33,32 +46,7 @@ pub(super) enum Side {
     /// An index into the names.
     Name(usize),
     /// A literal, by its kind.
-    Literal(Class),
-}
-
-/// Kinds of values that can be equal or ordered among each other only.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Class {
-    Text,
-    Number,
-    Bool,
-    List,
-    Map,
-    /// Comparable with anything.
-    None,
-}
-
-impl Class {
-    pub(super) const fn noun(self) -> &'static str {
-        match self {
-            Self::Text => "a string",
-            Self::Number => "a number",
-            Self::Bool => "a boolean",
-            Self::List => "a list",
-            Self::Map => "a map",
-            Self::None => "none",
-        }
-    }
+    Literal(Kinds),
 }
 
 /// `left == right` and its like.
@@ -123,11 +111,11 @@ impl Scan<'_> {
         match token.kind {
             Kind::Op if text == "|" => return self.filter(),
             Kind::Op if text == "." && self.is_ident(self.at + 1) => self.at += 2,
-            Kind::Str => self.literal(Class::Text),
-            Kind::Int | Kind::Float => self.literal(Class::Number),
+            Kind::Str => self.literal(Kinds::TEXT),
+            Kind::Int | Kind::Float => self.literal(Kinds::NUMBER),
             Kind::Ident if text == "is" => return self.test(),
-            Kind::Ident if matches!(text, "true" | "false" | "True" | "False") => self.literal(Class::Bool),
-            Kind::Ident if matches!(text, "none" | "None") => self.literal(Class::None),
+            Kind::Ident if matches!(text, "true" | "false" | "True" | "False") => self.literal(Kinds::BOOL),
+            Kind::Ident if matches!(text, "none" | "None") => self.literal(Kinds::NONE),
             Kind::Ident if WORDS.contains(&text) => self.at += 1,
             Kind::Ident if self.word(self.at + 1) == "=" => self.at += 2,
             Kind::Ident => return self.name(),
@@ -136,8 +124,8 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn literal(&mut self, class: Class) {
-        self.sides.push((self.at, self.at + 1, Side::Literal(class)));
+    fn literal(&mut self, kind: Kinds) {
+        self.sides.push((self.at, self.at + 1, Side::Literal(kind)));
         self.at += 1;
     }
 

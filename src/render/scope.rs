@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Value;
 use super::engine::export;
+use super::kinds::Kinds;
 use super::names::Name;
 
 /// A value prepared for evaluation: converted once, cheap to clone, shared by every expression that sees it.
@@ -78,6 +79,11 @@ impl Scope {
     /// The value of `name`; none if there is nothing of that name.
     pub fn value_of(&self, name: &Name) -> Option<Value> {
         export(&self.lookup(name).ok()?, 0).ok()
+    }
+
+    /// The kind of the value of `name`; of what is not there nothing is known.
+    pub fn kinds_of(&self, name: &Name) -> Kinds {
+        self.lookup(name).map_or(Kinds::ANY, |value| Kinds::inside(&value))
     }
 
     /// The value of `name`, or how many of its parts exist.

@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::error::{Error, Fault};
+use super::kinds::Kinds;
 use super::lex::end_of_expression;
 use super::names::Name;
-use super::{Expr, Scope, Value, noun, text_of};
+use super::{Expr, Scope, Value, text_of};
 
 /// A parsed template.
 #[derive(Clone, Debug)]
@@ -131,6 +132,37 @@ impl Template {
         }
     }
 
+    /// What the template may give when its names are of these kinds, in the order of [`Template::names`].
+    ///
+    /// # Errors
+    /// As [`Expr::kinds`], and what has no form inside text.
+    pub fn kinds(&self, names: &[Kinds]) -> Result<Kinds, Error> {
+        if let [Part::Expr(expr, start, _)] = &self.parts[..] {
+            return expr.kinds(names).map_err(|error| error.shifted(*start));
+        }
+        let mut rest = names;
+        for part in &self.parts {
+            let Part::Expr(expr, start, braces) = part else { continue };
+            let (own, others) = rest.split_at(expr.names().len().min(rest.len()));
+            rest = others;
+            let kinds = expr.kinds(own).map_err(|error| error.shifted(*start))?;
+            if !kinds.may_be(Kinds::PLAIN) {
+                return Err(textless(expr, kinds, braces.clone()));
+            }
+        }
+        Ok(Kinds::TEXT)
+    }
+
+    /// Why the template cannot give text when it is one whole `{{ … }}` of these kinds; none when it may.
+    pub fn formless(&self, kinds: Kinds) -> Option<Error> {
+        match &self.parts[..] {
+            [Part::Expr(expr, _, braces)] if !kinds.may_be(Kinds::PLAIN) => {
+                Some(textless(expr, kinds, braces.clone()))
+            }
+            _ => None,
+        }
+    }
+
     /// The value as text, also when the template is one whole `{{ … }}`.
     ///
     /// # Errors
@@ -142,7 +174,7 @@ impl Template {
                 Part::Text(range) => out.push_str(&self.text[range.clone()]),
                 Part::Expr(expr, start, braces) => {
                     let value = expr.eval(scope).map_err(|error| error.shifted(*start))?;
-                    let text = text_of(&value).ok_or_else(|| textless(expr, &value, braces.clone()))?;
+                    let text = text_of(&value).ok_or_else(|| textless(expr, Kinds::of(&value), braces.clone()))?;
                     out.push_str(&text);
                 }
             }
@@ -169,12 +201,12 @@ fn opening(text: &str, from: usize) -> Option<(usize, &str)> {
         .map(|at| (at, &text[at..at + 2]))
 }
 
-fn textless(expr: &Expr, value: &Value, range: Range<usize>) -> Error {
+fn textless(expr: &Expr, kinds: Kinds, range: Range<usize>) -> Error {
     let text = expr.text();
-    let message = format!("`{text}` is {}, which has no form inside text", noun(value));
-    let help = match value {
-        Value::Null => format!("say what stands in its place: `{{{{ {text} | default('…') }}}}`"),
-        Value::Array(_) => format!("join it: `{{{{ {text} | join(',') }}}}`, or write `| tojson`"),
+    let message = format!("`{text}` is {}, which has no form inside text", kinds.noun());
+    let help = match kinds {
+        Kinds::NONE => format!("say what stands in its place: `{{{{ {text} | default('…') }}}}`"),
+        _ if kinds.may_be(Kinds::LIST) => format!("join it: `{{{{ {text} | join(',') }}}}`, or write `| tojson`"),
         _ => format!("write `{{{{ {text} | tojson }}}}`"),
     };
     Error::new(Fault::Type, range, message).help(help)
