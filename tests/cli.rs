@@ -4,6 +4,8 @@
 
 #[path = "cli/exits.rs"]
 mod exits;
+#[path = "cli/kinds.rs"]
+mod kinds;
 #[path = "cli/language.rs"]
 mod language;
 #[path = "cli/looking.rs"]

@@ -3,7 +3,7 @@
 use crate::base::{Span, size_bytes};
 use crate::plan::model::Type;
 use crate::plan::tree::{Kind, Tree};
-use crate::render::{Value, noun};
+use crate::render::{Kinds, Value, noun};
 
 /// The name a plan gives the type.
 pub const fn name(kind: Type) -> &'static str {
@@ -70,6 +70,28 @@ pub fn check(kind: Type, value: Value) -> Result<Value, String> {
         return Err(format!("{shown} is too long: a duration is at most `{}`", Span::MAX));
     }
     Err(format!("{shown} is no {}{}", name(kind), example(kind)))
+}
+
+/// The kind of its values.
+pub const fn kinds(kind: Type) -> Kinds {
+    match kind {
+        Type::String | Type::Duration | Type::Size | Type::Url => Kinds::TEXT,
+        Type::Int | Type::Float => Kinds::NUMBER,
+        Type::Bool => Kinds::BOOL,
+        Type::List => Kinds::LIST,
+        Type::Map => Kinds::MAP,
+    }
+}
+
+/// Checks what is known of a value that nobody has given yet.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn may_be(kind: Type, given: Kinds) -> Result<(), String> {
+    if given.may_be(kinds(kind)) {
+        return Ok(());
+    }
+    Err(format!("{} is no {}{}", given.noun(), name(kind), example(kind)))
 }
 
 const fn example(kind: Type) -> &'static str {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::Map;
 
 use super::Builder;
-use super::context::{Context, Declared, Eval, Site, Status};
+use super::context::{Context, Declared, Site, Status};
+use super::eval::Eval;
 use super::expand::Surround;
 use super::secrets::{Lent, Names};
 use super::undo::Undone;
@@ -17,7 +18,7 @@ use crate::plan::Diagnostic;
 use crate::plan::model::{self, AllowFailure, Body, Common, Lifetime, Setting, Shell, Signal, Stage};
 use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::Tree;
-use crate::render::{Template, Tree as Prepared, text_of};
+use crate::render::{Kinds, Template, Tree as Prepared, text_of};
 
 /// A stage with its action, if it uses one, and the context of each.
 pub(super) struct Layers<'a> {
@@ -174,13 +175,14 @@ impl<'a> Builder<'a> {
                     inputs.insert(key.to_string(), value);
                     Status::Known
                 }
-                Eval::Late => {
+                Eval::Late(kinds) => {
                     let (root, text) = ("inputs", tree.as_str().unwrap_or_default().into());
                     let (name, views) = (key.clone(), Vec::new());
                     lates.push(Late { root, name, text, frame: outer.frame, views, kind: None });
-                    Status::Late
+                    Status::Late(kinds)
                 }
-                Eval::Unknown | Eval::Failed => Status::Unknown(None),
+                Eval::Unknown(kinds) => Status::Unknown(kinds),
+                Eval::Failed => Status::Unknown(Kinds::ANY),
             };
             declared.insert(key, status);
         }
@@ -188,7 +190,7 @@ impl<'a> Builder<'a> {
         cx.scope.set("inputs", &Prepared::map(&inputs));
         cx.inputs = Arc::new(declared);
         cx.lent = Arc::new(Lent { inputs: secrets, keys: outer.lent.keys.clone() });
-        Arc::make_mut(&mut cx.vars).retain(|_, status| *status != Status::Late);
+        Arc::make_mut(&mut cx.vars).retain(|_, status| !matches!(status, Status::Late(_)));
         let frame = self.frames[outer.frame as usize].clone();
         cx.frame = self.push_frame(Frame { inputs: Arc::new(inputs), late: lates, late_from: None, ..frame });
         cx
@@ -205,13 +207,12 @@ impl<'a> Builder<'a> {
                 Some(text) if !Template::is_template(&text) => text.into(),
                 Some(_) => self.keep(raw, cx, layers),
                 None => {
-                    let message = format!("expected text, not {}", crate::render::noun(&value));
-                    self.error("plan::wrong-type", tree.at, message);
+                    self.check_form(tree, Kinds::of(&value));
                     raw
                 }
             },
-            Eval::Late | Eval::Unknown => {
-                self.check_text(tree, site);
+            Eval::Late(kinds) | Eval::Unknown(kinds) => {
+                self.check_form(tree, kinds);
                 self.keep(raw, cx, layers)
             }
             Eval::Failed => raw,

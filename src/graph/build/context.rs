@@ -5,28 +5,24 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde_json::Map;
-
 use super::Builder;
 use super::beside::Beside;
 use super::secrets::Lent;
-use super::types::literal;
 use crate::graph::model::FrameIx;
 use crate::graph::scope::under;
-use crate::plan::model::Type;
-use crate::plan::tree::{Kind, Tree};
+use crate::plan::tree::Tree;
 use crate::plan::{Diagnostic, Place};
-use crate::render::{Expr, Name, Scope, Template, Value};
+use crate::render::{Kinds, Name, Scope};
 
 /// How much is known of a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Status {
     /// Its value is in the scope.
     Known,
-    /// It is computed while the plan runs.
-    Late,
-    /// Nobody has given it yet (`check` without inputs); of this type.
-    Unknown(Option<Type>),
+    /// It is computed while the plan runs, and may be this.
+    Late(Kinds),
+    /// Nobody has given it yet (`check` without inputs); it may be this.
+    Unknown(Kinds),
     /// A secret: no expression can read it.
     Secret,
 }
@@ -53,16 +49,18 @@ pub(super) struct Context {
 /// What a need's name gives to expressions.
 #[derive(Clone, Debug)]
 pub(super) struct Needed {
-    /// Declared outputs, as expressions write them.
-    pub(super) outputs: Vec<Box<str>>,
-    /// Their types, where they are known and kept.
-    pub(super) kinds: Vec<(Box<str>, Type)>,
+    /// Declared outputs, as expressions write them, and what they are.
+    pub(super) outputs: Vec<(Box<str>, Kinds)>,
     /// What its cells are called, where that is written out.
     pub(super) cells: Option<Vec<String>>,
     /// Its cells are a level of their own in `outputs`.
     pub(super) has_cells: bool,
     /// Whether its outputs are those of its shards, by number.
     pub(super) has_shards: bool,
+    /// How many shards there are, where that is written out.
+    pub(super) shards: Option<u64>,
+    /// Whether a failure of it is allowed, which leaves no outputs.
+    pub(super) may_fail: bool,
     /// Why its outputs may be missing: it has an `if`, or a failure is accepted.
     pub(super) may_miss: Option<&'static str>,
     /// Its own condition.
@@ -87,48 +85,34 @@ pub(super) struct Site<'s> {
     /// The condition of the stage it belongs to.
     pub(super) condition: Option<&'s str>,
     /// Declared outputs of the stage that is undone, in its rollback.
-    pub(super) own: Option<&'s [Box<str>]>,
-}
-
-/// What came of a text.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) enum Eval {
-    /// Its value.
-    Known(Value),
-    /// It has one while the plan runs.
-    Late,
-    /// It has one when all inputs are given.
-    Unknown,
-    /// It is wrong, and that has been said.
-    Failed,
+    pub(super) own: Option<&'s [(Box<str>, Kinds)]>,
 }
 
 const ROOTS: [&str; 10] = ["inputs", "vars", "env", "needs", "matrix", "shard", "group", "run", "self", "secrets"];
 
 impl Builder<'_> {
-    /// Checks `names` and tells how much is known of them all.
-    pub(super) fn names(&mut self, names: &[Name], tree: &Tree, cx: &Context, site: Site<'_>) -> Option<Status> {
-        let mut status = Some(Status::Known);
+    /// Checks `names`; what is known of each, unless one of them is wrong.
+    pub(super) fn names(
+        &mut self,
+        names: &[Name],
+        tree: &Tree,
+        cx: &Context,
+        site: Site<'_>,
+    ) -> Option<Vec<Status>> {
+        let mut found = Vec::with_capacity(names.len());
         for name in names {
-            let found = self.name(name, tree, cx, site);
-            status = match (status, found) {
-                (None | Some(Status::Secret), _) | (_, Err(()) | Ok(Status::Secret)) => None,
-                (Some(Status::Unknown(kind)), Ok(_)) | (_, Ok(Status::Unknown(kind))) => {
-                    Some(Status::Unknown(kind))
+            match self.name(name, tree, cx, site) {
+                Err(()) | Ok(Status::Secret) => {}
+                Ok(Status::Late(_)) if !site.may_be_late => {
+                    let message = format!("`{}` is only known while the plan runs", name.dotted());
+                    let help = "what shapes the graph can use `inputs`, `vars` and `matrix` only";
+                    let at = tree.place_of(name.range.clone());
+                    self.report.push(Diagnostic::error("plan::late-value", at, message).help(help));
                 }
-                (Some(Status::Late), Ok(_)) | (_, Ok(Status::Late)) => Some(Status::Late),
-                (Some(Status::Known), Ok(Status::Known)) => Some(Status::Known),
-            };
-            if found == Ok(Status::Late) && !site.may_be_late {
-                let message = format!("`{}` is only known while the plan runs", name.dotted());
-                let help = "what shapes the graph can use `inputs`, `vars` and `matrix` only";
-                self.report.push(
-                    Diagnostic::error("plan::late-value", tree.place_of(name.range.clone()), message).help(help),
-                );
-                status = None;
+                Ok(status) => found.push(status),
             }
         }
-        status
+        (found.len() == names.len()).then_some(found)
     }
 
     fn name(&mut self, name: &Name, tree: &Tree, cx: &Context, site: Site<'_>) -> Result<Status, ()> {
@@ -139,7 +123,7 @@ impl Builder<'_> {
             "matrix" => {
                 self.refuse(name, tree, "plan::unknown-name", "`matrix` is only known in a stage with a matrix")
             }
-            "group" if cx.has_group => self.member(name, tree, &["name"], Status::Known),
+            "group" if cx.has_group => self.member(name, tree, &[("name", Kinds::TEXT)]).map(|_| Status::Known),
             "group" => {
                 self.refuse(name, tree, "plan::unknown-name", "`group` is only known in a stage with a group")
             }
@@ -149,7 +133,7 @@ impl Builder<'_> {
             "run" if name.path.get(1).is_some_and(|part| &**part == "state") && !site.is_finally => {
                 self.refuse(name, tree, "plan::run-time-name", "`run.state` is only known in `finally`")
             }
-            "run" => self.member(name, tree, &["id", "state"], Status::Late),
+            "run" => self.member(name, tree, &[("id", Kinds::TEXT), ("state", Kinds::TEXT)]),
             "secrets" => {
                 let help =
                     name.path.get(1).map(|part| format!("a stage gets it as a variable: `secrets: [{part}]`"));
@@ -174,11 +158,11 @@ impl Builder<'_> {
         let Some(part) = name.path.get(1) else {
             // The whole map: as late as its latest value.
             let worst = known.values().find(|status| !matches!(status, Status::Known | Status::Secret));
-            return Ok(worst.copied().unwrap_or(Status::Known));
+            return Ok(worst.map_or(Status::Known, |status| status.with(Kinds::MAP)));
         };
         match known.get(part) {
             Some(Status::Secret) => return self.read_secret(name, tree, part),
-            Some(status) => return Ok(*status),
+            Some(status) => return self.deeper(name, tree, 2, *status),
             None => {}
         }
         if name.is_guarded && code == "plan::unknown-axis" {
@@ -189,17 +173,27 @@ impl Builder<'_> {
         self.fault(code, name, tree, format!("there is no `{root}.{part}`"), help)
     }
 
-    pub(super) fn member(
-        &mut self,
-        name: &Name,
-        tree: &Tree,
-        known: &[&str],
-        status: Status,
-    ) -> Result<Status, ()> {
+    /// `name` of which `depth` parts are declared as `status`: what is below them.
+    pub(super) fn deeper(&mut self, name: &Name, tree: &Tree, depth: usize, status: Status) -> Result<Status, ()> {
+        let (Status::Late(kinds) | Status::Unknown(kinds)) = status else { return Ok(status) };
+        if name.path.len() <= depth {
+            return Ok(status);
+        }
+        if name.is_guarded || kinds.may_be(Kinds::MAP.or(Kinds::LIST)) {
+            return Ok(status.with(Kinds::ANY));
+        }
+        self.render_error(name.missing(depth), tree);
+        Err(())
+    }
+
+    /// `root.x` where `x` is one of `known`, computed while the plan runs.
+    pub(super) fn member(&mut self, name: &Name, tree: &Tree, known: &[(&str, Kinds)]) -> Result<Status, ()> {
         match name.path.get(1) {
-            Some(part) if known.contains(&&**part) => Ok(status),
             Some(part) => {
-                let help = near(tree, name, 1, known);
+                if let Some((_, kinds)) = known.iter().find(|(known, _)| **known == **part) {
+                    return self.deeper(name, tree, 2, Status::Late(*kinds));
+                }
+                let help = near(tree, name, 1, &known.iter().map(|(known, _)| *known).collect::<Vec<_>>());
                 self.fault("plan::unknown-name", name, tree, format!("`{}` has no `{part}`", name.path[0]), help)
             }
             None => self.fault(
@@ -207,7 +201,7 @@ impl Builder<'_> {
                 name,
                 tree,
                 format!("`{}` is no value by itself", name.path[0]),
-                Some(format!("write `{}.{}`", name.path[0], known[0])),
+                Some(format!("write `{}.{}`", name.path[0], known[0].0)),
             ),
         }
     }
@@ -226,7 +220,9 @@ impl Builder<'_> {
             let help = "read the items from the file `{{ shard.file }}`, one a line".to_owned();
             return self.fault("plan::unknown-name", name, tree, message.to_owned(), Some(help));
         }
-        self.member(name, tree, &["index", "file", "item", "count"], Status::Late)
+        let known =
+            [("index", Kinds::NUMBER), ("file", Kinds::TEXT), ("item", Kinds::ANY), ("count", Kinds::NUMBER)];
+        self.member(name, tree, &known)
     }
 
     /// `needs.x.state`, `needs.x.outputs.y`, `needs.x.outputs.cell.y`
@@ -236,7 +232,7 @@ impl Builder<'_> {
         };
         let Some(stage) = name.path.get(1) else {
             self.used.insert("*".into());
-            return Ok(Status::Late);
+            return Ok(Status::Late(Kinds::MAP));
         };
         self.used.insert(stage.clone());
         let direct = needs.get(&**stage).map(Cow::Borrowed);
@@ -244,12 +240,13 @@ impl Builder<'_> {
             return self.not_needed(name, tree, stage, needs, site);
         };
         match name.path.get(2).map(|part| &**part) {
-            Some("state") | None => Ok(Status::Late),
+            Some("state") => self.deeper(name, tree, 3, Status::Late(Kinds::TEXT)),
+            None => Ok(Status::Late(Kinds::MAP)),
             Some("outputs") => self.output(name, tree, &needed, site),
             Some(part) => {
                 let message = format!("`needs.{stage}` has no `{part}`, only `state` and `outputs`");
-                let help = match needed.outputs.iter().find(|output| ***output == *part) {
-                    Some(output) => Some(format!("write `needs.{stage}.outputs.{output}`")),
+                let help = match needed.outputs.iter().find(|(output, _)| **output == *part) {
+                    Some((output, _)) => Some(format!("write `needs.{stage}.outputs.{output}`")),
                     None => near(tree, name, 2, &["state", "outputs"]),
                 };
                 self.fault("plan::unknown-name", name, tree, message, help)
@@ -284,10 +281,10 @@ impl Builder<'_> {
     fn output(&mut self, name: &Name, tree: &Tree, needed: &Needed, site: Site<'_>) -> Result<Status, ()> {
         let at = needed.depth();
         self.check_levels(name, tree, needed)?;
-        let Some(output) = name.path.get(at) else { return Ok(Status::Late) };
+        let Some(output) = name.path.get(at) else { return Ok(Status::Late(Kinds::MAP.or(Kinds::NONE))) };
         let stage = &name.path[1];
-        if !needed.outputs.contains(output) {
-            let candidates: Vec<&str> = needed.outputs.iter().map(|output| &**output).collect();
+        let Some((_, kinds)) = needed.outputs.iter().find(|(known, _)| known == output) else {
+            let candidates: Vec<&str> = needed.outputs.iter().map(|(output, _)| &**output).collect();
             let help = near(tree, name, at, &candidates).or_else(|| {
                 Some(if candidates.is_empty() {
                     format!("declare it on `{stage}`: `outputs: {{{output}: string}}`")
@@ -297,7 +294,7 @@ impl Builder<'_> {
             });
             let message = format!("`{stage}` has no output `{output}`");
             return self.fault("plan::unknown-output", name, tree, message, help);
-        }
+        };
         if let Some(why) = needed.may_miss.filter(|_| !name.is_guarded && !is_shared(needed, site)) {
             let message = format!("`{}` may be missing: `{stage}` {why}", name.dotted());
             let help = match &needed.condition {
@@ -309,7 +306,9 @@ impl Builder<'_> {
             };
             return self.fault("plan::output-may-miss", name, tree, message, Some(help));
         }
-        Ok(Status::Late)
+        let may_miss = needed.may_miss.is_some() || needed.may_fail;
+        let kinds = if may_miss { kinds.or(Kinds::NONE) } else { *kinds };
+        self.deeper(name, tree, at + 1, Status::Late(kinds))
     }
 
     fn refuse(&mut self, name: &Name, tree: &Tree, code: &'static str, message: &str) -> Result<Status, ()> {
@@ -328,117 +327,6 @@ impl Builder<'_> {
         found.help = help;
         self.report.push(found);
         Err(())
-    }
-
-    /// The value of `tree`, templates in it replaced at any depth.
-    pub(super) fn value(&mut self, tree: &Tree, cx: &Context, site: Site<'_>) -> Eval {
-        match &tree.kind {
-            Kind::Str { text, .. } if Template::is_template(text) => self.template(tree, text, cx, site),
-            Kind::List(items) => {
-                let mut values = Vec::with_capacity(items.len());
-                for item in items {
-                    match self.value(item, cx, site) {
-                        Eval::Known(value) => values.push(value),
-                        other => return self.part(other, item, site),
-                    }
-                }
-                Eval::Known(Value::Array(values))
-            }
-            Kind::Map(items) => {
-                let mut map = Map::new();
-                for (key, item) in items {
-                    match self.value(item, cx, site) {
-                        Eval::Known(value) => map.insert(key.text.to_string(), value),
-                        other => return self.part(other, item, site),
-                    };
-                }
-                Eval::Known(Value::Object(map))
-            }
-            _ => Eval::Known(literal(tree)),
-        }
-    }
-
-    /// A part of a list or map that is not known: a late one is not possible there.
-    fn part(&mut self, eval: Eval, item: &Tree, site: Site<'_>) -> Eval {
-        if eval == Eval::Late && site.may_be_late {
-            let message = "a value inside a list or map cannot wait for the run";
-            self.report.push(
-                Diagnostic::error("plan::late-value", item.at, message)
-                    .help("let one whole `{{ … }}` give the list or map"),
-            );
-            return Eval::Failed;
-        }
-        eval
-    }
-
-    fn template(&mut self, tree: &Tree, text: &str, cx: &Context, site: Site<'_>) -> Eval {
-        let template = match Template::parse(text) {
-            Ok(template) => template,
-            Err(error) => {
-                self.render_error(error, tree);
-                return Eval::Failed;
-            }
-        };
-        let names: Vec<Name> = template.names().collect();
-        match self.names(&names, tree, cx, site) {
-            None | Some(Status::Secret) => Eval::Failed,
-            Some(Status::Late) => Eval::Late,
-            Some(Status::Unknown(_)) => Eval::Unknown,
-            Some(Status::Known) => match template.eval(&cx.scope) {
-                Ok(Value::String(text)) if text.contains('\0') => {
-                    // What a name gives may have been refused where it was written.
-                    if names.is_empty() || !self.report.has_errors() {
-                        let message = "this gives a text with a NUL, which no argument, variable or path can hold";
-                        self.error("plan::nul", tree.at, message);
-                    }
-                    Eval::Failed
-                }
-                Ok(value) => Eval::Known(value),
-                Err(error) => {
-                    self.render_error(error, tree);
-                    Eval::Failed
-                }
-            },
-        }
-    }
-
-    /// Checks an `if`; its text when it is one.
-    pub(super) fn condition(&mut self, tree: &Tree, cx: &Context, site: Site<'_>) -> Option<Box<str>> {
-        let text = match &tree.kind {
-            Kind::Bool(on) => return Some(on.to_string().into()),
-            Kind::Str { text, .. } => text,
-            _ => {
-                let message = format!("a condition is an expression, and this is {}", tree.noun());
-                self.report.push(Diagnostic::error("plan::wrong-type", tree.at, message));
-                return None;
-            }
-        };
-        let expr = match Expr::parse(text) {
-            Ok(expr) => expr,
-            Err(error) => {
-                self.render_error(error, tree);
-                return None;
-            }
-        };
-        if !self.is_boolean(&expr, tree, site) {
-            return None;
-        }
-        match self.names(expr.names(), tree, cx, site)? {
-            Status::Known => {
-                if let Err(error) = expr.holds(&cx.scope) {
-                    self.render_error(error, tree);
-                    return None;
-                }
-            }
-            Status::Unknown(Some(kind)) if kind != Type::Bool && expr.sole_name().is_some() => {
-                let message =
-                    format!("a condition must be true or false, and this is a {}", super::types::name(kind));
-                self.report.push(Diagnostic::error("plan::wrong-type", tree.at, message));
-                return None;
-            }
-            Status::Late | Status::Unknown(_) | Status::Secret => {}
-        }
-        Some((**text).into())
     }
 
     /// A new frame like that of `cx`, changed by `change`.
@@ -464,6 +352,17 @@ impl Builder<'_> {
     /// An error at `at`.
     pub(super) fn error(&mut self, code: &'static str, at: Place, message: impl Into<String>) {
         self.report.push(Diagnostic::error(code, at, message));
+    }
+}
+
+impl Status {
+    /// The same of a value that may be `kinds`.
+    const fn with(self, kinds: Kinds) -> Self {
+        match self {
+            Self::Late(_) => Self::Late(kinds),
+            Self::Unknown(_) => Self::Unknown(kinds),
+            Self::Known | Self::Secret => self,
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::context::{Context, Eval, Site, Status};
+use super::context::{Context, Site, Status};
+use super::eval::Eval;
 use super::world::Recorded;
 use super::{Builder, Request, nearest};
 use crate::base::Text;
@@ -13,7 +14,7 @@ use crate::plan::model::{Command, EnvVerb};
 use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::{Kind, Tree};
 use crate::plan::{Diagnostic, Loaded, Report};
-use crate::render::{Name, Tree as Prepared, Value};
+use crate::render::{Kinds, Name, Tree as Prepared, Value};
 
 /// The name of the plan's environment, as far as it is known with these inputs. What is wrong with it is told when the
 /// graph is built.
@@ -32,10 +33,13 @@ impl Builder<'_> {
     /// Tells what is wrong with the text that names the environment.
     pub(super) fn check_environment(&mut self, cx: &Context) {
         let Some(tree) = &self.loaded.plan.environment else { return };
-        if let Eval::Known(value) = self.value(tree, cx, Site::default())
-            && !value.is_string()
-        {
-            let message = format!("`environment` must be a name, this is {}", crate::render::noun(&value));
+        let kinds = match self.value(tree, cx, Site::default()) {
+            Eval::Known(value) => Kinds::of(&value),
+            Eval::Late(kinds) | Eval::Unknown(kinds) => kinds,
+            Eval::Failed => return,
+        };
+        if !kinds.may_be(Kinds::TEXT) {
+            let message = format!("`environment` must be a name, this is {}", kinds.noun());
             self.error("plan::wrong-type", tree.at, message);
         }
     }
@@ -64,7 +68,7 @@ impl Builder<'_> {
             let help = "name one at the top level: `environment: staging`".to_owned();
             return self.fault("plan::no-environment", name, tree, message, Some(help));
         }
-        let Some(environment) = self.environment() else { return Ok(Status::Unknown(None)) };
+        let Some(environment) = self.environment() else { return Ok(Status::Unknown(Kinds::ANY)) };
         let Some(key) = name.path.get(1) else { return Ok(Status::Known) };
         match environment.entries.get(&**key) {
             Some(entry) if entry.secret().is_some() => {

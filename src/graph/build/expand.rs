@@ -17,7 +17,7 @@ use crate::graph::model::{CellPlace, Condition, Fold, FoldKind, FrameIx, Phase, 
 use crate::graph::scope::under;
 use crate::plan::Diagnostic;
 use crate::plan::model::{Body, Matrix, Plan, Rollback, Stage};
-use crate::render::{Tree as Prepared, Value};
+use crate::render::{Kinds, Tree as Prepared, Value};
 
 /// What surrounds the stages of one file, or of `finally`.
 #[derive(Clone)]
@@ -324,8 +324,9 @@ impl<'a> Builder<'a> {
         let values = Arc::new(plan.values.clone());
         let mut inner = self.derive(cx, |frame| (frame.matrix, frame.cell) = (values, cell));
         let status = |name: &str| match (plan.is_unknown, cell) {
-            (true, _) => Status::Unknown(None),
-            (false, Some(_)) if !plan.values.contains_key(name) => Status::Late,
+            // A value that names a cell has a form inside text.
+            (true, _) => Status::Unknown(Kinds::PLAIN),
+            (false, Some(_)) if !plan.values.contains_key(name) => Status::Late(Kinds::PLAIN),
             (false, _) => Status::Known,
         };
         let declared: Declared =

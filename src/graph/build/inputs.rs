@@ -6,7 +6,8 @@ use std::sync::Arc;
 use regex::Regex;
 use serde_json::Map;
 
-use super::context::{Context, Declared, Eval, Site, Status};
+use super::context::{Context, Declared, Site, Status};
+use super::eval::Eval;
 use super::secrets::{Lent, Names};
 use super::types::{self, literal, magnitude};
 use super::{Builder, Given, GivenValue, Mode, nearest};
@@ -15,7 +16,7 @@ use crate::graph::scope::under;
 use crate::plan::model::{Body, Input, Plan, Stage};
 use crate::plan::tree::Tree;
 use crate::plan::{Diagnostic, Place};
-use crate::render::{Scope, Tree as Prepared, Value};
+use crate::render::{Kinds, Scope, Tree as Prepared, Value};
 
 /// Where a value for an input was found.
 type Found = (Eval, Option<Place>, Option<Late>);
@@ -134,18 +135,20 @@ impl<'a> Builder<'a> {
             return (Eval::Failed, None, None);
         }
         let eval = match self.value(tree, outer, Site { may_be_late: true, ..site }) {
-            Eval::Known(value) => match types::check(input.kind, value).and_then(|value| allowed(input, value)) {
-                Ok(value) => Eval::Known(value),
-                Err(message) => {
-                    let message = format!("input `{}`: {message}", input.name.value);
-                    let found = Diagnostic::error("plan::bad-input", tree.at, message);
-                    self.report.push(found.related(input.name.at, "declared here"));
-                    Eval::Failed
-                }
-            },
-            other => other,
+            Eval::Known(value) => {
+                types::check(input.kind, value).and_then(|value| allowed(input, value)).map(Eval::Known)
+            }
+            Eval::Late(kinds) => types::may_be(input.kind, kinds).map(|()| Eval::Late(kinds)),
+            Eval::Unknown(kinds) => types::may_be(input.kind, kinds).map(|()| Eval::Unknown(kinds)),
+            Eval::Failed => Ok(Eval::Failed),
         };
-        let late = (eval == Eval::Late).then(|| Late {
+        let eval = eval.unwrap_or_else(|message| {
+            let message = format!("input `{}`: {message}", input.name.value);
+            let found = Diagnostic::error("plan::bad-input", tree.at, message);
+            self.report.push(found.related(input.name.at, "declared here"));
+            Eval::Failed
+        });
+        let late = matches!(eval, Eval::Late(_)).then(|| Late {
             root: "inputs",
             name: under(&input.name.value).into(),
             text: tree.as_str().unwrap_or_default().into(),
@@ -179,8 +182,8 @@ impl<'a> Builder<'a> {
                     known.insert(name.clone(), value);
                     Status::Known
                 }
-                Eval::Late => Status::Late,
-                Eval::Unknown | Eval::Failed => Status::Unknown(Some(input.kind)),
+                Eval::Late(_) => Status::Late(types::kinds(input.kind)),
+                Eval::Unknown(_) | Eval::Failed => Status::Unknown(types::kinds(input.kind)),
             };
             declared.insert(name.into(), status);
         }
@@ -199,7 +202,7 @@ impl<'a> Builder<'a> {
     fn default(&mut self, input: &Input) -> Eval {
         let Some(tree) = &input.default else {
             if self.request.mode == Mode::Check {
-                return Eval::Unknown;
+                return Eval::Unknown(types::kinds(input.kind));
             }
             let name = &input.name.value;
             let found =
@@ -231,14 +234,15 @@ impl<'a> Builder<'a> {
                     known.insert(key.to_string(), value);
                     Status::Known
                 }
-                Eval::Late => {
+                Eval::Late(kinds) => {
                     let (name, text) = (key.clone(), tree.as_str().unwrap_or_default().into());
                     let frame = cx.frame;
                     let late = Late { root: "vars", name, text, frame, views: Vec::new(), kind: None };
                     self.frame_mut(frame).late.push(late);
-                    Status::Late
+                    Status::Late(kinds)
                 }
-                Eval::Unknown | Eval::Failed => Status::Unknown(None),
+                Eval::Unknown(kinds) => Status::Unknown(kinds),
+                Eval::Failed => Status::Unknown(Kinds::ANY),
             };
             Arc::make_mut(&mut cx.vars).insert(key, status);
             cx.scope.set("vars", &Prepared::map(&known));

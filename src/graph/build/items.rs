@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Builder;
 use super::body::Layers;
-use super::context::{Context, Eval, Site};
+use super::context::{Context, Site};
+use super::eval::Eval;
 use super::settings::place;
 use crate::base::{Span, limits};
 use crate::graph::model::{Items, Split};
@@ -44,7 +45,11 @@ impl Builder<'_> {
             }
             model::Items::List(tree) => match self.value(tree, cx, Site::default()) {
                 Eval::Known(value) => self.listed(&value, tree, source),
-                _ => source.one(),
+                Eval::Late(kinds) | Eval::Unknown(kinds) => {
+                    self.check_list(tree, kinds, "items are a list");
+                    source.one()
+                }
+                Eval::Failed => source.one(),
             },
             model::Items::Glob(pattern) => match self.world.glob(&pattern.value) {
                 Ok(paths) => source.list(paths),
@@ -53,14 +58,18 @@ impl Builder<'_> {
             model::Items::File(tree) => self.filed(tree, source),
             model::Items::From(tree) => match self.value(tree, cx, Site { shard: None, ..site }) {
                 Eval::Known(value) => self.listed(&value, tree, source),
-                Eval::Late => {
-                    self.check_list(tree, Site { shard: None, ..site }, "items are a list");
+                Eval::Late(kinds) => {
+                    self.check_list(tree, kinds, "items are a list");
                     let text = self.keep(tree.as_str().unwrap_or_default().into(), cx, layers);
                     split.is_late = true;
                     let max = self.most(shards, cx).unwrap_or(MOST);
                     Items::Late { text, max, size: split.size, is_json: shards.is_json }
                 }
-                Eval::Unknown | Eval::Failed => source.one(),
+                Eval::Unknown(kinds) => {
+                    self.check_list(tree, kinds, "items are a list");
+                    source.one()
+                }
+                Eval::Failed => source.one(),
             },
         };
         split.items = items.count();

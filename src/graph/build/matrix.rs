@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde_json::Map;
 
 use super::Builder;
-use super::context::{Context, Eval, Site};
+use super::context::{Context, Site};
+use super::eval::Eval;
 use super::nearest;
 use crate::base::limits;
 use crate::graph::cells::{LateMatrix, label_word};
@@ -13,7 +14,7 @@ use crate::graph::scope::under;
 use crate::plan::model::{Matrix, Stage};
 use crate::plan::tree::{Kind, Tree};
 use crate::plan::{Diagnostic, Place};
-use crate::render::{Value, text_of};
+use crate::render::{Kinds, Value, text_of};
 
 /// One cell: what `matrix.…` is, and how the cell is called.
 #[derive(Clone, PartialEq, Debug)]
@@ -28,6 +29,13 @@ pub(super) struct CellPlan {
     pub(super) turn: Option<(u32, Around)>,
 }
 
+impl CellPlan {
+    /// The cell that stands for those of a matrix whose axes are not known yet.
+    fn unknown() -> Self {
+        Self { values: Map::new(), label: "*".into(), is_unknown: true, turn: None }
+    }
+}
+
 /// What stands before and behind a value in a label.
 type Around = (Box<str>, Box<str>);
 
@@ -38,7 +46,7 @@ impl Builder<'_> {
     /// The cells of `matrix`, in order: the first axis changes slowest, `include` comes last.
     pub(super) fn cells(&mut self, stage: &Stage, matrix: &Matrix, cx: &Context, site: Site<'_>) -> Cells {
         let names: Vec<String> = axis_names(matrix);
-        let (mut axes, mut max) = (Vec::new(), None);
+        let (mut axes, mut max, mut is_unknown) = (Vec::new(), None, false);
         for (at, (_, tree)) in matrix.axes.iter().enumerate() {
             let setting = matrix.late.as_ref().filter(|(late, _)| *late == at).map(|(_, most)| most);
             let most = setting.and_then(|most| self.bounded(most, cx, (1, limits::MAX_LATE_CELLS), "`max`"));
@@ -52,41 +60,31 @@ impl Builder<'_> {
                     axes.push(values);
                 }
                 Eval::Known(other) => {
-                    let message = format!("an axis is a list, and this is {}", crate::render::noun(&other));
-                    self.error("plan::wrong-type", tree.at, message);
+                    self.check_list(tree, Kinds::of(&other), "an axis is a list");
                     return (Vec::new(), None);
                 }
-                Eval::Unknown => {
-                    let values = Map::new();
-                    return (vec![CellPlan { values, label: "*".into(), is_unknown: true, turn: None }], None);
+                Eval::Unknown(kinds) => {
+                    self.check_list(tree, kinds, "an axis is a list");
+                    is_unknown = true;
                 }
-                Eval::Late => {
+                Eval::Late(kinds) => {
                     let Some(most) = most else { return (Vec::new(), None) };
-                    self.check_list(tree, site, "an axis is a list");
+                    self.check_list(tree, kinds, "an axis is a list");
                     max = Some(most);
                     axes.push((0..most).map(Value::from).collect());
                 }
                 Eval::Failed => return (Vec::new(), None),
             }
         }
+        if is_unknown {
+            return (vec![CellPlan::unknown()], None);
+        }
         let count = axes.iter().try_fold(1usize, |all, axis| all.checked_mul(axis.len()));
         if count.is_none_or(|count| count > limits::MAX_STAGES) {
             self.fill(matrix.at, format!("the matrix has more than {} cells (MAX_STAGES)", limits::MAX_STAGES));
             return (Vec::new(), None);
         }
-        let mut rows = if axes.is_empty() { Vec::new() } else { vec![Map::new()] };
-        for (name, axis) in names.iter().zip(&axes) {
-            rows = rows
-                .iter()
-                .flat_map(|row| {
-                    axis.iter().map(move |value| {
-                        let mut row = row.clone();
-                        row.insert(name.clone(), value.clone());
-                        row
-                    })
-                })
-                .collect();
-        }
+        let mut rows = crossed(&names, &axes);
         if let (Some(_), Some((late, _))) = (max, &matrix.late) {
             // `include` and `exclude` beside it were refused when the file was checked.
             return (late_cells(rows, &names, *late), max);
@@ -166,6 +164,24 @@ impl Builder<'_> {
         }
         cells
     }
+}
+
+/// Every value of each axis with every value of the others.
+fn crossed(names: &[String], axes: &[Vec<Value>]) -> Vec<Map<String, Value>> {
+    let mut rows = if axes.is_empty() { Vec::new() } else { vec![Map::new()] };
+    for (name, axis) in names.iter().zip(axes) {
+        rows = rows
+            .iter()
+            .flat_map(|row| {
+                axis.iter().map(move |value| {
+                    let mut row = row.clone();
+                    row.insert(name.clone(), value.clone());
+                    row
+                })
+            })
+            .collect();
+    }
+    rows
 }
 
 /// The axes of a matrix as expressions write them; those of its first `include` when it has none of its own.

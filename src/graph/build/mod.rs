@@ -1,6 +1,6 @@
 //! From a loaded plan and its inputs to the graph, with every check that needs both.
 //!
-//! `inputs` resolves values, `context` knows what names mean and checks each of them, `expand` turns stages
+//! `inputs` resolves values, `context` knows what names mean and checks each of them, `eval` evaluates texts, `expand` turns stages
 //! into nodes (matrix cells, actions, sub-stages of files), `body` says what a node does, `edges` ties them.
 //! All errors go to the report; a graph comes out only when there are none.
 //!
@@ -18,6 +18,7 @@ mod checks;
 mod context;
 mod edges;
 mod environment;
+mod eval;
 mod expand;
 mod gates;
 mod inputs;

@@ -8,9 +8,11 @@ use super::beside::Beside;
 use super::context::{HAS_CONDITION, MAY_FAIL, Needed, Site};
 use super::expand::Table;
 use super::matrix::axis_names;
-use super::read::labels;
+use super::read::{count, labels};
+use super::types;
 use crate::graph::scope::under;
-use crate::plan::model::{Accept, Body, Need, Stage};
+use crate::plan::model::{Accept, AllowFailure, Body, Need, Output, Stage};
+use crate::render::Kinds;
 
 impl<'a> Builder<'a> {
     /// What `needs.…` of `stage` may read.
@@ -45,39 +47,33 @@ impl<'a> Builder<'a> {
         all
     }
 
-    /// Whether `stage`, or the action that it uses, has shards.
-    fn is_sharded(&self, stage: &Stage) -> bool {
-        let of_action = match &stage.body {
-            Body::Action { uses, .. } => self.action(&uses.value).is_some_and(|action| action.shards.is_some()),
-            _ => false,
-        };
-        stage.shards.is_some() || of_action
-    }
-
     /// The outputs of a stage, and whether they may be missing.
     pub(super) fn describe(&self, stage: &Stage) -> Needed {
-        let declared = match &stage.body {
-            Body::File { .. } => &[],
-            Body::Action { uses, .. } if stage.outputs.is_empty() => {
-                self.action(&uses.value).map_or(&[][..], |action| &action.outputs)
-            }
-            _ => &stage.outputs[..],
+        let action = match &stage.body {
+            Body::Action { uses, .. } => self.action(&uses.value),
+            _ => None,
         };
         let named = |name: &str| -> Box<str> { under(name).into() };
-        let kinds: Vec<_> = declared.iter().map(|output| (named(&output.name.value), output.kind)).collect();
         let outputs = match &stage.body {
             Body::File { action, .. } => self.loaded.actions.get(*action).map_or_else(Vec::new, |file| {
-                file.outputs.iter().map(|output| named(&output.name.value)).collect()
+                file.outputs.iter().map(|output| (named(&output.name.value), Kinds::ANY)).collect()
             }),
-            _ => kinds.iter().map(|(name, _)| name.clone()).collect(),
+            _ => {
+                let declared = action.filter(|_| stage.outputs.is_empty()).unwrap_or(stage);
+                let kinds = |output: &Output| (named(&output.name.value), types::kinds(output.kind));
+                declared.outputs.iter().map(kinds).collect()
+            }
         };
+        let shards = stage.shards.as_ref().or_else(|| action?.shards.as_ref());
+        let allows = |stage: &Stage| stage.allow_failure != AllowFailure::No;
         let condition = stage.condition.as_ref().and_then(|tree| tree.as_str()).map(Into::into);
         Needed {
             outputs,
-            kinds,
             cells: stage.matrix.as_ref().and_then(labels),
             has_cells: stage.matrix.is_some(),
-            has_shards: self.is_sharded(stage),
+            has_shards: shards.is_some(),
+            shards: shards.and_then(count),
+            may_fail: allows(stage) || action.is_some_and(allows),
             may_miss: stage.condition.as_ref().map(|_| HAS_CONDITION),
             condition,
         }

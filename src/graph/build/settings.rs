@@ -1,13 +1,14 @@
 //! Limits: written out, or computed by a template over inputs, vars and the matrix.
 
 use super::Builder;
-use super::context::{Context, Eval, Site};
+use super::context::{Context, Site};
+use super::eval::Eval;
 use crate::base::{Span, limits};
 use crate::graph::model::{LockRule, Settings};
 use crate::plan::Place;
 use crate::plan::model::{AllowFailed, Rate, Setting, Size};
 use crate::plan::tree::Tree;
-use crate::render::Value;
+use crate::render::{Kinds, Value};
 
 /// What a [`Setting`] can be read as.
 pub(super) trait Limit: Clone {
@@ -69,14 +70,15 @@ impl Builder<'_> {
         match setting {
             Setting::Value(value) => Some(value.value.clone()),
             Setting::Template(tree) => {
-                let Eval::Known(value) = self.value(tree, cx, Site::default()) else { return None };
-                match T::read(&value) {
-                    Ok(value) => Some(value),
-                    Err(message) => {
-                        self.error("plan::wrong-type", tree.at, message);
-                        None
-                    }
-                }
+                let read = match self.value(tree, cx, Site::default()) {
+                    Eval::Known(value) => T::read(&value).map(Some),
+                    Eval::Late(kinds) | Eval::Unknown(kinds) => may_limit::<T>(kinds).map(|()| None),
+                    Eval::Failed => Ok(None),
+                };
+                read.unwrap_or_else(|message| {
+                    self.error("plan::wrong-type", tree.at, message);
+                    None
+                })
             }
         }
     }
@@ -138,16 +140,15 @@ impl Builder<'_> {
     pub(super) fn string(&mut self, tree: &Tree, cx: &Context) -> Option<String> {
         match self.value(tree, cx, Site::default()) {
             Eval::Known(value) => {
-                let text = crate::render::text_of(&value);
-                if text.is_none() {
-                    let message = format!("expected text, not {}", crate::render::noun(&value));
-                    self.error("plan::wrong-type", tree.at, message);
-                }
-                text
+                self.check_form(tree, Kinds::of(&value));
+                crate::render::text_of(&value)
             }
             // In `check` the name shows what it is made of.
-            Eval::Unknown => tree.as_str().map(str::to_owned),
-            Eval::Late | Eval::Failed => None,
+            Eval::Unknown(kinds) => {
+                self.check_form(tree, kinds);
+                tree.as_str().map(str::to_owned)
+            }
+            Eval::Late(_) | Eval::Failed => None,
         }
     }
 
@@ -158,6 +159,29 @@ impl Builder<'_> {
             self.push_pool(name.value.to_string(), capacity);
         }
     }
+}
+
+/// Whether a value of these kinds may be a limit.
+fn may_limit<T: Limit>(kinds: Kinds) -> Result<(), String> {
+    let example = |kind| match kind {
+        Kinds::NUMBER => Value::from(1),
+        Kinds::BOOL => Value::from(true),
+        Kinds::LIST => Value::Array(Vec::new()),
+        Kinds::MAP => Value::Object(serde_json::Map::new()),
+        _ => Value::Null,
+    };
+    // Which text is a limit depends on the text; of every other kind one value tells for all.
+    if kinds.may_be(Kinds::TEXT) {
+        return Ok(());
+    }
+    let mut wrong = Ok(());
+    for kind in kinds.each() {
+        match T::read(&example(kind)) {
+            Ok(_) => return Ok(()),
+            Err(message) => wrong = wrong.and(Err(message)),
+        }
+    }
+    wrong
 }
 
 /// Where a setting is written.

@@ -3,12 +3,18 @@
 use super::Builder;
 use super::body::Layers;
 use super::context::{Context, Site, Status, near};
+use super::types;
 use crate::base::{NodeIx, Span};
 use crate::graph::model::{Node, Phase, Retry, Rules, Undo, Work};
+use crate::graph::scope::under;
 use crate::graph::undo::tie;
 use crate::plan::model::{Body, Common, Rollback, Stage};
 use crate::plan::tree::Tree;
-use crate::render::Name;
+use crate::render::{Kinds, Name};
+
+/// What `self` has: the first two anywhere, the others in a rollback.
+const OWN: [(&str, Kinds); 4] =
+    [("id", Kinds::TEXT), ("stage", Kinds::TEXT), ("state", Kinds::TEXT), ("outputs", Kinds::MAP)];
 
 /// What a `rollback` is written beside: the stage that is undone, and the context of each of its layers.
 pub(super) struct Undone<'l> {
@@ -63,9 +69,9 @@ impl Builder<'_> {
         undone: &Undone<'l>,
         site: Site<'_>,
     ) {
-        let outputs: Vec<Box<str>> = match &node.work {
+        let outputs: Vec<(Box<str>, Kinds)> = match &node.work {
             Work::Process(process) if node.rules.split.is_none() => {
-                process.outputs.iter().map(|(name, _)| crate::graph::scope::under(name).into()).collect()
+                process.outputs.iter().map(|(name, kind)| (under(name).into(), types::kinds(*kind))).collect()
             }
             _ => Vec::new(),
         };
@@ -131,23 +137,23 @@ impl Builder<'_> {
 
     /// `self.id`; in a rollback also `self.state` and `self.outputs.x`, which the stage may not have written.
     pub(super) fn own(&mut self, name: &Name, tree: &Tree, site: Site<'_>) -> Result<Status, ()> {
-        let Some(outputs) = site.own else { return self.member(name, tree, &["id", "stage"], Status::Late) };
-        self.member(name, tree, &["id", "stage", "state", "outputs"], Status::Late)?;
+        let Some(outputs) = site.own else { return self.member(name, tree, &OWN[..2]) };
+        let found = self.member(name, tree, &OWN)?;
         let output = name.path.get(2).filter(|_| name.path.get(1).is_some_and(|part| &**part == "outputs"));
-        let Some(output) = output else { return Ok(Status::Late) };
-        if !outputs.contains(output) {
-            let candidates: Vec<&str> = outputs.iter().map(|output| &**output).collect();
+        let Some(output) = output else { return Ok(found) };
+        let Some((_, kinds)) = outputs.iter().find(|(known, _)| known == output) else {
+            let candidates: Vec<&str> = outputs.iter().map(|(output, _)| &**output).collect();
             let help = near(tree, name, 2, &candidates);
             let message = format!("the stage has no output `{output}`");
             return self.fault("plan::unknown-output", name, tree, message, help);
-        }
+        };
         if !name.is_guarded {
             let message =
                 format!("`{}` may be missing: the stage may have failed before it wrote it", name.dotted());
             let help = Some(format!("write `{} | default(…)`", name.dotted()));
             return self.fault("plan::output-may-miss", name, tree, message, help);
         }
-        Ok(Status::Late)
+        self.deeper(name, tree, 3, Status::Late(kinds.or(Kinds::NONE)))
     }
 
     fn own_retry(&mut self, body: &Stage, cx: &Context) -> Option<Retry> {

@@ -43,10 +43,10 @@ fn an_output_is_read_as_what_it_is() {
     let head = "stages:\n  p: {outputs: {l: list, n: int, ok: bool}, run: x}\n  s: {shards: {items: [a, b]}, outputs: {u: string}, run: x}\n\
                 \x20 m: {matrix: {r: [x, y]}, outputs: {u: string}, run: x}\n  z: {needs: [p, s, m], ";
     for (stage, code, marked) in [
-        (r#"run: [x, "{{ needs.p.outputs.l }}"]}"#, "plan::wrong-type", r#""{{ needs.p.outputs.l }}""#),
-        (r#"run: [x, "a {{ needs.p.outputs.l }}"]}"#, "plan::wrong-type", r#""a {{ needs.p.outputs.l }}""#),
-        (r#"run: x, env: {L: "{{ needs.p.outputs.l }}"}}"#, "plan::wrong-type", r#""{{ needs.p.outputs.l }}""#),
-        (r#"run: x, if: "needs.p.outputs.n"}"#, "plan::wrong-type", r#""needs.p.outputs.n""#),
+        (r#"run: [x, "{{ needs.p.outputs.l }}"]}"#, "plan::wrong-type", "{{ needs.p.outputs.l }}"),
+        (r#"run: [x, "a {{ needs.p.outputs.l }}"]}"#, "plan::wrong-type", "{{ needs.p.outputs.l }}"),
+        (r#"run: x, env: {L: "{{ needs.p.outputs.l }}"}}"#, "plan::wrong-type", "{{ needs.p.outputs.l }}"),
+        (r#"run: x, if: "needs.p.outputs.n"}"#, "plan::wrong-type", "needs.p.outputs.n"),
         (
             r#"run: x, shards: {items: {from: "{{ needs.p.outputs.n }}", max: 4}}}"#,
             "plan::wrong-type",
