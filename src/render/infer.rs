@@ -73,10 +73,12 @@ impl Walk<'_> {
         Ok(kinds)
     }
 
-    fn args(&self, args: &[CallArg<'_>]) -> Result<(), Error> {
-        args.iter().try_for_each(|arg| match arg {
-            CallArg::Pos(it) | CallArg::Kwarg(_, it) | CallArg::PosSplat(it) | CallArg::KwargSplat(it) => {
-                self.expr(it).map(drop)
+    /// What the arguments may be, together.
+    fn args(&self, args: &[CallArg<'_>]) -> Result<Kinds, Error> {
+        args.iter().try_fold(Kinds::NOTHING, |all, arg| match arg {
+            CallArg::Pos(it) => self.expr(it).map(|kinds| all.or(kinds)),
+            CallArg::Kwarg(_, it) | CallArg::PosSplat(it) | CallArg::KwargSplat(it) => {
+                self.expr(it).map(|_| Kinds::ANY)
             }
         })
     }
@@ -154,12 +156,9 @@ impl Walk<'_> {
 
     fn filter(&self, it: &ast::Spanned<ast::Filter<'_>>) -> Result<Kinds, Error> {
         let subject = it.expr.as_ref().map_or(Ok(Kinds::ANY), |expr| self.expr(expr))?;
-        self.args(&it.args)?;
+        let args = self.args(&it.args)?;
         if it.name == "default" {
-            return match it.args.as_slice() {
-                [CallArg::Pos(other)] => self.expr(other).map(|other| subject.but(Kinds::NONE).or(other)),
-                _ => Ok(Kinds::ANY),
-            };
+            return Ok(subject.but(Kinds::NONE).or(args));
         }
         let has_args = !it.args.is_empty();
         self.taken(&format!("`{}`", it.name), subject, takes(it.name, has_args), it.span())?;

@@ -52,7 +52,7 @@ fn compare(text: &str, kinds: [Kinds; 2]) -> Result<bool, String> {
 #[test]
 fn a_filter_takes_and_gives_what_is_inferred() {
     let with = ["join(',')", "split('.')", "round(1)", "int(0)", "float(0.5)", "sort(reverse=true)", "trim('x')"];
-    let with = with.into_iter().chain(["sum(start=1)", "default('x')", "replace('x', 'y')"]);
+    let with = with.into_iter().chain(["sum(start=1)", "default('x')", "default(*[1])", "replace('x', 'y')"]);
     let bare = FILTERS.into_iter().filter(|name| !matches!(*name, "default" | "replace"));
     for filter in with.chain(bare) {
         for kind in EACH {
@@ -106,6 +106,13 @@ fn a_chain_as_long_as_may_be_is_inferred() {
         Expr::parse(&text).and_then(|expr| expr.kinds(&vec![Kinds::NUMBER; expr.names().len()])),
         Ok(Kinds::NUMBER)
     );
+}
+
+#[test]
+fn an_argument_is_looked_at_once() {
+    // Twice at each level would be 2^40 times.
+    let text = format!("{}1{}", "(a | default(".repeat(40), "))".repeat(40));
+    assert_eq!(Expr::parse(&text).and_then(|expr| expr.kinds(&[Kinds::NUMBER; 40])), Ok(Kinds::NUMBER));
 }
 
 fn expressions() -> impl Strategy<Value = String> {
