@@ -47,6 +47,9 @@ pub fn divide() -> Result<Option<u8>, Error> {
         rustix::fs::fcntl_setfl(end, rustix::fs::OFlags::NONBLOCK)
             .map_err(|error| Error::Setup { what: "set up a pipe", source: error.into() })?;
     }
+    // What listens to signals panics when it cannot have the descriptors it needs, half as many as these.
+    let room: io::Result<Vec<_>> = (0..4).map(|_| io::pipe()).collect();
+    drop(room.map_err(setup("listen to signals"))?);
     let front = std::process::id();
     let worker = match fork::fork().map_err(setup("start the engine's worker"))? {
         Fork::Child => {
