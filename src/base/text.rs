@@ -19,9 +19,18 @@ impl Text {
     /// The piece at `range` of this one's bytes, shared; `None` outside of it or inside a character.
     #[inline]
     pub fn piece(&self, range: Range<usize>) -> Option<Self> {
-        self.get(range.clone())?;
+        if range.start > range.end || range.end > self.bytes().len() {
+            return None;
+        }
         let [start, end] = [range.start, range.end].map(|at| self.start + offset(at));
-        Some(Self { whole: Arc::clone(&self.whole), start, end })
+        let is_whole = [start, end].iter().all(|at| self.whole.is_char_boundary(*at as usize));
+        is_whole.then(|| Self { whole: Arc::clone(&self.whole), start, end })
+    }
+
+    /// Its bytes, for whoever does not care where characters begin: that is looked up for every slice of text.
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        &self.whole.as_bytes()[self.start as usize..self.end as usize]
     }
 
     /// As a plain slice.
@@ -83,7 +92,7 @@ impl Default for Text {
 
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
-        **self == **other
+        self.bytes() == other.bytes()
     }
 }
 
@@ -91,13 +100,13 @@ impl Eq for Text {}
 
 impl PartialEq<str> for Text {
     fn eq(&self, other: &str) -> bool {
-        **self == *other
+        self.bytes() == other.as_bytes()
     }
 }
 
 impl PartialEq<&str> for Text {
     fn eq(&self, other: &&str) -> bool {
-        **self == **other
+        self.bytes() == other.as_bytes()
     }
 }
 
@@ -109,7 +118,7 @@ impl PartialOrd for Text {
 
 impl Ord for Text {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (**self).cmp(&**other)
+        self.bytes().cmp(other.bytes())
     }
 }
 

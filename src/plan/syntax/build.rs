@@ -175,7 +175,7 @@ pub(in crate::plan) fn string(faults: &Faults<'_>, range: Range<usize>, text: Co
 pub(in crate::plan) fn plain_string(faults: &Faults<'_>, range: Range<usize>) -> Tree {
     let start = range.start + 1;
     let text = faults.piece(start..range.end - 1).expect("quotes are characters");
-    Tree { at: faults.place(range), kind: Kind::Str { text, plain: Some(offset(start)) } }
+    Tree { at: faults.token(range), kind: Kind::Str { text, plain: Some(offset(start)) } }
 }
 
 /// The text of a key or string that stands in the source at `range`: shared with the source where it can be.

@@ -33,6 +33,12 @@ impl<'a> Faults<'a> {
         Place { file: self.file, start: offset(start), end: offset(end) }
     }
 
+    /// The place of a token, which begins and ends with whole characters.
+    pub(in crate::plan) fn token(&self, range: Range<usize>) -> Place {
+        debug_assert!(self.text.get(range.clone()).is_some(), "{range:?} is of whole characters");
+        Place { file: self.file, start: offset(range.start), end: offset(range.end) }
+    }
+
     /// Adds an error, which the caller may give a label, help and related places.
     pub(in crate::plan) fn add(
         &mut self,

@@ -12,6 +12,9 @@ use crate::plan::error::{Diagnostic, nearest};
 use crate::plan::model::{Body, Need, Stage};
 use crate::plan::source::{Place, Spanned};
 
+/// Needs that are compared with each other.
+const FEW: usize = 8;
+
 /// Every name of the file.
 pub(super) fn check(check: &mut Check<'_>, index: &Index<'_>) {
     let plan = check.plan;
@@ -222,7 +225,9 @@ fn has_axis(stage: &Stage, axis: &str) -> bool {
 }
 
 fn repeated(check: &mut Check<'_>, stage: &Stage) {
-    if stage.needs.len() < 2 {
+    // A table for each stage's few needs would cost more than comparing them.
+    let is_new = |at: usize| stage.needs[..at].iter().all(|it| it.stage.value != stage.needs[at].stage.value);
+    if stage.needs.len() <= FEW && (1..stage.needs.len()).all(is_new) {
         return;
     }
     let mut seen: HashMap<&str, Place> = HashMap::with_capacity(stage.needs.len());
