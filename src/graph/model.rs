@@ -453,12 +453,19 @@ impl Node {
 }
 
 impl Default for Process {
-    /// Runs `true`, without an environment of its own, stopped by TERM and ten seconds of grace.
+    /// Runs `true`.
     fn default() -> Self {
+        Self::of(Command::Argv(vec!["true".into()]))
+    }
+}
+
+impl Process {
+    /// Runs `command`, without an environment of its own, stopped by TERM and ten seconds of grace.
+    pub fn of(command: Command) -> Self {
         Self {
             is_engine: false,
             is_gate: false,
-            command: Command::Argv(vec!["true".into()]),
+            command,
             env: Vec::new(),
             pass_env: Vec::new(),
             secrets: Vec::new(),

@@ -72,7 +72,8 @@ impl<'a> Builder<'a> {
         let body_cx = action_cx.as_ref().unwrap_or(&around.cx);
         let is_gate = matches!(body.body, Body::Approval { .. });
         let asks = matches!(body.body, Body::Gate { .. });
-        let mut common = vec![(&stage.common, &around.cx)];
+        let mut common = Vec::with_capacity(3);
+        common.push((&stage.common, &around.cx));
         if !std::ptr::eq(body, stage) {
             common.push((&body.common, body_cx));
         }
@@ -258,7 +259,7 @@ impl<'a> Builder<'a> {
         rules: &mut Rules,
         id: &str,
     ) -> Work {
-        let mut process = Process::default();
+        let mut process = Process::of(Command::Argv(Vec::new()));
         let (own, body) = (layers.own, layers.body);
         let mut split = None;
         if let Some((shards, cx)) = either(layers, |stage| stage.shards.as_ref()) {
@@ -343,7 +344,8 @@ impl<'a> Builder<'a> {
 
     /// `env`: the defaults first, each name once, the strongest value.
     fn env(&mut self, layers: &Layers<'_>, site: Site<'_>) -> Vec<(Box<str>, Box<str>)> {
-        let mut env: Vec<(Box<str>, Box<str>)> = Vec::new();
+        let most = layers.common.iter().map(|(common, _)| common.env.len()).sum();
+        let mut env: Vec<(Box<str>, Box<str>)> = Vec::with_capacity(most);
         for (common, cx) in layers.common.iter().rev() {
             for (name, tree) in &common.env {
                 let text = self.text(tree, cx, layers, site);

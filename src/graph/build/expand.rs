@@ -216,7 +216,6 @@ impl<'a> Builder<'a> {
         (inside, phase): (Option<Inside>, Phase),
         (beside, main): (&Beside<'a>, Option<&Table<'a>>),
     ) -> Made<'a> {
-        let id = &stage.id.value;
         let mut inner = Cow::Borrowed(around);
         if phase != around.phase {
             inner.to_mut().phase = phase;
@@ -225,30 +224,15 @@ impl<'a> Builder<'a> {
             inner = Cow::Owned(Surround { cx, scope, group, number: Some(number), fold, ..inner.into_owned() });
         }
         let needs = if has_templates(stage) { self.needed(stage, beside, main) } else { BTreeMap::new() };
-        let (mut plans, mut late) = (vec![None], None);
-        if let Some(matrix) = &stage.matrix {
-            let site = Site { needs: Some(&needs), beside: Some(beside), may_be_late: true, ..Site::default() };
-            self.used.clear();
-            let (cells, max) = self.cells(stage, matrix, &inner.cx, site);
-            late = max.and_then(|max| self.late_matrix(&inner, (stage, matrix), &cells, max));
-            plans = cells.into_iter().map(Some).collect();
-            let inner = inner.to_mut();
-            if let Some(word) = &matrix.on_failure {
-                inner.scope = self.push_scope(inner.scope, format!("matrix {}{id}", around.prefix), word.value);
-            }
-            let fold = Fold { parent: inner.fold, name: format!("{}{id}", around.prefix), kind: FoldKind::Matrix };
-            inner.fold = Some(self.push_fold(fold));
-            let most = matrix.max_parallel.as_ref();
-            let most = most.and_then(|most| self.bounded(most, &inner.cx, (1, u32::MAX), "`max-parallel`"));
-            if let Some(most) = most {
-                let pool = self.push_pool(format!("{}{id} max-parallel", around.prefix), most);
-                inner.pools.push((pool, 1));
-                if matches!(stage.body, Body::File { .. }) {
-                    let message = "here `max-parallel` limits the attempts of all cells together, not whole cells";
-                    self.report.push(Diagnostic::warning("plan::bad-matrix", matrix.at, message));
-                }
-            }
-        }
+        let Some(matrix) = &stage.matrix else {
+            let cell = self.cell(&inner, stage, None, (&needs, beside));
+            return Made { stage, cells: cell.into_iter().collect(), late: None };
+        };
+        let site = Site { needs: Some(&needs), beside: Some(beside), may_be_late: true, ..Site::default() };
+        self.used.clear();
+        let (plans, max) = self.cells(stage, matrix, &inner.cx, site);
+        let late = max.and_then(|max| self.late_matrix(&inner, (stage, matrix), &plans, max));
+        self.bound_cells((stage, matrix), &around.prefix, inner.to_mut());
         let late = late.map(|matrix| (matrix, std::mem::take(&mut self.used)));
         let mut cells = Vec::with_capacity(plans.len());
         for (slot, plan) in (0..).zip(plans) {
@@ -257,9 +241,29 @@ impl<'a> Builder<'a> {
                 let first = NodeIx::new(u32::try_from(self.nodes.len()).expect("limits::MAX_STAGES fits"));
                 self.matrices[matrix as usize].slots[slot as usize].first = first;
             }
-            cells.extend(self.cell(&inner, stage, plan, (&needs, beside)));
+            cells.extend(self.cell(&inner, stage, Some(plan), (&needs, beside)));
         }
         Made { stage, cells, late }
+    }
+
+    /// What the cells of a matrix share: a failure scope, a fold, a pool.
+    fn bound_cells(&mut self, (stage, matrix): (&Stage, &Matrix), prefix: &str, inner: &mut Surround<'a>) {
+        let id = &stage.id.value;
+        if let Some(word) = &matrix.on_failure {
+            inner.scope = self.push_scope(inner.scope, format!("matrix {prefix}{id}"), word.value);
+        }
+        let fold = Fold { parent: inner.fold, name: format!("{prefix}{id}"), kind: FoldKind::Matrix };
+        inner.fold = Some(self.push_fold(fold));
+        let most = matrix.max_parallel.as_ref();
+        let most = most.and_then(|most| self.bounded(most, &inner.cx, (1, u32::MAX), "`max-parallel`"));
+        if let Some(most) = most {
+            let pool = self.push_pool(format!("{prefix}{id} max-parallel"), most);
+            inner.pools.push((pool, 1));
+            if matches!(stage.body, Body::File { .. }) {
+                let message = "here `max-parallel` limits the attempts of all cells together, not whole cells";
+                self.report.push(Diagnostic::warning("plan::bad-matrix", matrix.at, message));
+            }
+        }
     }
 
     fn cell(
