@@ -293,6 +293,31 @@ fn what_is_started_hears_of_its_children() {
 }
 
 #[test]
+fn commands_to_copy_are_made_in_one_place() {
+    // What reads or writes runs, and so must say where they are kept.
+    let verbs = "run resume plan status runs logs diff report approve reject attest resolve cancel pause unpause \
+                 rollback unlock queue tickets verify gc slo supervise merge";
+    let mut faults = Vec::new();
+    for source in sources().iter().filter(|it| it.path.starts_with("src/") && !it.is_test()) {
+        let is_about = matches!(source.room(), Some("report" | "driver" | "cli"));
+        if !is_about || source.path == "src/report/hint.rs" || source.path.starts_with("src/cli/args") {
+            continue;
+        }
+        for (at, line) in source.code() {
+            // In back-quotes it is the name of a verb.
+            let mut named = line.match_indices("engine ").filter(|(at, _)| !line[..*at].ends_with('`'));
+            let is_made = named.any(|(at, word)| {
+                let rest = &line[at + word.len()..];
+                let verb = rest.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default();
+                line[..at].contains('"') && verbs.split_whitespace().any(|it| it == verb)
+            });
+            faults.extend(is_made.then(|| format!("{}:{at}: `report::hint` makes commands", source.path)));
+        }
+    }
+    assert_none(&faults, "a command that is copied says where runs are kept");
+}
+
+#[test]
 fn every_limit_has_its_reason() {
     let text = read("src/base/limits.rs");
     let lines: Vec<&str> = text.lines().collect();

@@ -46,7 +46,7 @@ pub(super) fn decide(args: &DecideArgs, approved: bool, settings: &Settings) -> 
     let said = RefCell::new(format!("rejected `{stage}`"));
     let allowed = |graph: &Graph, state: &RunState| {
         let node = open(graph, state, &stage)?;
-        about(&stage, subject.as_deref(), graph)?;
+        about((dir.id().as_str(), &stage), subject.as_deref(), graph)?;
         if approved && !graph.nodes[node].rules.consent().items.is_empty() {
             let fault = Fault::new(Exit::Usage, format!("`{stage}` is a checklist: each item wants an answer"));
             return Err(fault.help(hint::attest(
@@ -92,7 +92,7 @@ pub(super) fn attest(args: &AttestArgs, settings: &Settings) -> Answer {
     let said = RefCell::new(String::new());
     let allowed = |graph: &Graph, state: &RunState| {
         let node = open(graph, state, &stage)?;
-        about(&stage, args.plan.as_deref(), graph)?;
+        about((dir.id().as_str(), &stage), args.plan.as_deref(), graph)?;
         state.may_agree(node, &by).map_err(refused)?;
         if !is_signed {
             state.is_proven(node, &Vote::default()).map_err(unsigned)?;
@@ -132,9 +132,11 @@ fn open(graph: &Graph, state: &RunState, stage: &str) -> Result<NodeIx, Fault> {
 }
 
 /// What was decided about must be what the run goes by.
-fn about(stage: &str, subject: Option<&str>, graph: &Graph) -> Result<(), Fault> {
+fn about((run, stage): (&str, &str), subject: Option<&str>, graph: &Graph) -> Result<(), Fault> {
     let Err(why) = desk::is_of(stage, subject, graph) else { return Ok(()) };
-    Err(Fault::new(Exit::NeedsPerson, why).help("look at what it is now: engine status; engine plan --resume RUN"))
+    Err(Fault::new(Exit::NeedsPerson, why)
+        .help(format!("look at what it is now: {}", hint::status(run)))
+        .help(format!("and at what it would do: {}", hint::command(&format!("plan --resume {run}")))))
 }
 
 /// Signs a yes: its name is the one by which the policy knows the key.
@@ -364,7 +366,7 @@ pub(super) fn unlock(args: &UnlockArgs, settings: &Settings) -> Answer {
         && journal::is_live(&dir)?
     {
         return Err(Fault::new(Exit::Busy, format!("run {} holds lock `{}` and is alive", held.run, args.name))
-            .help(format!("end it first: engine cancel {}", held.run)));
+            .help(format!("end it first: {}", hint::command(&format!("cancel {}", held.run)))));
     }
     match locks.break_open(&args.name, (&person, &args.reason), ports::wall_ms())? {
         Some(held) if args.json => {
@@ -390,7 +392,7 @@ pub(super) fn newest(state: &StateDir, is_meant: impl Fn(Recorded) -> bool) -> R
             Err(error) => print::note(&format!("note: run {} is passed over: {error}", entry.dir.id())),
         }
     }
-    Err(Fault::new(Exit::NotFound, "no unfinished run").help("list runs: engine runs"))
+    Err(Fault::new(Exit::NotFound, "no unfinished run").help(format!("list runs: {}", hint::command("runs"))))
 }
 
 /// Who took a request.

@@ -11,6 +11,7 @@ use crate::graph::build::Mode;
 use crate::graph::model::Work;
 use crate::graph::{Change, ChangeKind, Graph, compare};
 use crate::report::console::Look;
+use crate::report::hint;
 use crate::run::event::NodeState;
 
 /// Whether the plan's files still say what the run recorded.
@@ -51,9 +52,9 @@ pub(super) fn look(read: &Read, settings: &Settings) -> Result<Edited, Fault> {
     let mut compiled =
         compile::from_disk(&settings.root, options, Mode::Run, &Expected::default()).map_err(|refused| {
             super::check::refuse(&refused, settings).help(format!(
-            "the edited plan cannot be used; mend it, or go on with the recorded one: engine resume {} --recorded",
-            read.dir.id()
-        ))
+                "the edited plan cannot be used; mend it, or go on with the recorded one: {} --recorded",
+                hint::resume(read.dir.id().as_str())
+            ))
         })?;
     // The run goes on by what it went by so far.
     let recorded = &read.compiled.graph;

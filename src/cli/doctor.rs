@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::settings::Settings;
 use super::{find, print};
 use crate::journal;
+use crate::report::hint;
 
 /// Less free space than this on the state folder's disk is a finding.
 const MIN_FREE_BYTES: u64 = 256 << 20;
@@ -97,7 +98,7 @@ fn space(settings: &Settings) -> Finding {
             if free >= MIN_FREE_BYTES {
                 Finding::fine("space", said)
             } else {
-                Finding::bad("space", said, "delete old runs: engine gc")
+                Finding::bad("space", said, format!("delete old runs: {}", hint::command("gc")))
             }
         }
         Err(error) => Finding::bad("space", error.to_string(), "look at the disk of the state folder"),
@@ -127,13 +128,13 @@ fn runs(settings: &Settings) -> Finding {
                 .filter(|run| journal::verify(&run.dir).is_ok_and(|found| !found.is_whole()))
                 .map(|run| run.dir.id().to_string())
                 .collect();
-            let look = format!("look at it: engine verify {}", damaged.first().map_or("RUN", String::as_str));
+            let look = format!("look at it: {}", hint::verify(damaged.first().map_or("RUN", String::as_str)));
             if damaged.is_empty() {
                 Finding::fine("runs", format!("{} on record, all whole", runs.len()))
             } else {
                 Finding::bad("runs", format!("damaged: {}", damaged.join(", ")), look)
             }
         }
-        Err(fault) => Finding::bad("runs", fault.message, "see: engine runs"),
+        Err(fault) => Finding::bad("runs", fault.message, format!("see: {}", hint::command("runs"))),
     }
 }

@@ -25,15 +25,15 @@ impl From<journal::Error> for Fault {
         };
         let fault = Self::new(exit, error.to_string());
         match error {
-            journal::Error::Owned { run, .. } => {
-                fault.help(format!("watch it: engine logs -f {run}")).help(format!("end it: engine cancel {run}"))
-            }
+            journal::Error::Owned { run, .. } => fault
+                .help(format!("watch it: {}", hint::command(&format!("logs -f {run}"))))
+                .help(format!("end it: {}", hint::command(&format!("cancel {run}")))),
             journal::Error::Damage { path, .. } => fault
-                .help(format!("see all of it: engine verify {}", run_of(&path)))
+                .help(format!("see all of it: {}", hint::verify(&run_of(&path))))
                 .help("restore the run from a copy, or begin a new one"),
-            journal::Error::RunExists { run, .. } => {
-                fault.help(format!("go on with it: engine resume {run}, or leave out --run-id"))
-            }
+            journal::Error::RunExists { run, .. } => fault
+                .help(format!("go on with it: {}", hint::resume(run.as_str())))
+                .help("or begin another one: leave out --run-id"),
             journal::Error::Io { source, .. } if is_about_place(&source) => {
                 fault.help("give another place: --state-dir DIR")
             }
@@ -98,7 +98,7 @@ pub(super) fn run(state: &StateDir, id: &str) -> Result<RunDir, Fault> {
             let fault = Fault::new(Exit::NotFound, format!("no run `{id}` in `{}`", state.path().display()));
             Err(match nearest(id, names) {
                 Some(near) => fault.help(format!("did you mean `{near}`?")),
-                None => fault.help("list them: engine runs"),
+                None => fault.help(format!("list them: {}", hint::command("runs"))),
             })
         }
     }
@@ -113,7 +113,7 @@ pub(super) fn never_began(entry: &RunEntry) -> bool {
 pub(super) fn latest(state: &StateDir) -> Result<RunEntry, Fault> {
     state.runs()?.into_iter().find(|entry| !never_began(entry)).ok_or_else(|| {
         Fault::new(Exit::NotFound, format!("no run yet in `{}`", state.path().display()))
-            .help("start one: engine run PLAN")
+            .help(format!("start one: {}", hint::command("run PLAN")))
     })
 }
 
@@ -156,7 +156,7 @@ pub(super) fn stage(graph: &Graph, id: &str) -> Result<NodeIx, Fault> {
         let fault = Fault::new(Exit::NotFound, format!("the plan `{}` has no stage `{id}`", graph.name));
         match nearest(id, names) {
             Some(near) => fault.help(format!("did you mean `{near}`?")),
-            None => fault.help("list them: engine status"),
+            None => fault.help(format!("list them: {}", hint::command("status"))),
         }
     })
 }
@@ -171,8 +171,8 @@ pub(super) fn newest_unfinished(state: &StateDir) -> Result<Option<RunDir>, Faul
         let summary = journal::summary::of(&entry.dir).map_err(|error| {
             let id = entry.dir.id();
             Fault::from(error)
-                .help(format!("run {id} is the newest that may go on; look at it: engine verify {id}"))
-                .help("continue another one by its name: engine resume RUN")
+                .help(format!("run {id} is the newest that may go on; look at it: {}", hint::verify(id.as_str())))
+                .help(format!("continue another one by its name: {}", hint::resume("RUN")))
         })?;
         if !summary.state.is_settled() || summary.pending > 0 {
             return Ok(Some(entry.dir));

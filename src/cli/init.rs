@@ -6,6 +6,7 @@ use super::args::InitArgs;
 use super::exit::Exit;
 use super::fault::{Answer, Fault};
 use super::print;
+use crate::report::hint;
 
 const YAML: &str = include_str!("init/plan.yaml");
 const TOML: &str = include_str!("init/plan.toml");
@@ -28,7 +29,8 @@ pub(super) fn run(args: &InitArgs) -> Answer {
     file.write_all(text.as_bytes())
         .map_err(|error| Fault::new(Exit::Environment, format!("failed to write `{shown}`: {error}")))?;
     print::line(&format!("wrote {shown}\n"));
-    print::line(&format!("  engine plan {shown}   shows what it would do"));
-    print::line(&format!("  engine run {shown}    does it"));
+    let [plan, run] = ["plan", "run"].map(|verb| hint::command(&format!("{verb} {}", hint::word(&shown))));
+    print::line(&format!("  {plan}   shows what it would do"));
+    print::line(&format!("  {run}    does it"));
     Ok(Exit::Success)
 }

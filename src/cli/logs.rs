@@ -75,7 +75,7 @@ fn target(state: &StateDir, what: &[String]) -> Result<(RunDir, Option<String>),
             let why = format!("`{one}` is a stage of the latest run and the beginning of run `{run}`");
             Err(Fault::new(Exit::NotFound, why)
                 .help(format!("the stage: {}", hint::logs(id.as_str(), one)))
-                .help(format!("the run: engine logs {run}")))
+                .help(format!("the run: {}", hint::command(&format!("logs {run}")))))
         }
         Ok(dir) => Ok((dir, None)),
         Err(_) if is_stage => Ok((latest.dir, Some(one.clone()))),
@@ -83,7 +83,10 @@ fn target(state: &StateDir, what: &[String]) -> Result<(RunDir, Option<String>),
             let graph = graphs.last().expect("a run has a graph");
             let near = nearest(one, graph.nodes.iter().map(|node| &*node.id));
             Err(match near {
-                Some(near) => no_run.help(format!("or stage `{near}` of the latest run: engine logs {near}")),
+                Some(near) => no_run.help(format!(
+                    "or stage `{near}` of the latest run: {}",
+                    hint::command(&format!("logs {}", hint::word(near)))
+                )),
                 None => no_run,
             })
         }

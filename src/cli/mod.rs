@@ -51,6 +51,7 @@ use self::exit::Exit;
 use self::fault::{Answer, Fault};
 use self::settings::Settings;
 use crate::exec::{guard, hearing};
+use crate::report::hint;
 
 /// Reads the arguments, does what they say, and gives the exit code.
 pub fn main() -> ExitCode {
@@ -95,7 +96,7 @@ pub fn main() -> ExitCode {
         // The panic itself was printed where it happened.
         Err(_) => {
             Fault::new(Exit::Internal, "this is a fault of the engine itself; what was acknowledged is safe")
-                .help("go on with: engine resume")
+                .help(format!("go on with: {}", hint::command("resume")))
                 .tell()
                 .into()
         }

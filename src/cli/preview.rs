@@ -180,7 +180,7 @@ fn words(prospect: &Prospect, graph: &Graph, was: Option<NodeState>) -> (&'stati
             ("check", "its attempt was cut off: `done-if` is asked, and it runs if that says no".to_owned())
         }
         Fate::Asked if prospect.state == NodeState::Unknown => {
-            ("ask", "its outcome is unknown: engine resolve".to_owned())
+            ("ask", "its outcome is unknown: `engine resolve` says what it was".to_owned())
         }
         Fate::Asked if prospect.again == Some(ReopenReason::Changed) => {
             ("ask", "something that depends on it changed: it needs a new approval".to_owned())

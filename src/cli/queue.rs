@@ -144,7 +144,7 @@ fn list(args: &QueueListArgs, settings: &Settings) -> Answer {
     let oldest = oldest.map_or_else(String::new, |age| format!(", the oldest for {}", words::length(age)));
     print::line(&format!("depth {depth}{oldest}; {} dead", count(Standing::Dead)));
     if count(Standing::Dead) > 0 {
-        print::line("queue dead work again: engine queue retry RUN --dead");
+        print::line(&format!("queue dead work again: {}", hint::requeue_all("RUN")));
     }
     Ok(Exit::Success)
 }
@@ -183,11 +183,10 @@ fn drain(args: &QueueDrainArgs, settings: &Settings) -> Answer {
         match next {
             Some(dir) => {
                 let mut words = vec!["queue".to_owned(), "drain".to_owned(), dir.id().to_string()];
-                words.extend(["--state-dir".to_owned(), state.path().display().to_string()]);
                 words.extend(
                     left.into_iter().flat_map(|left| ["--timeout".to_owned(), format!("{}ms", left.ms())]),
                 );
-                codes.insert(dir.id().to_string(), rollback::spawn(&words)?);
+                codes.insert(dir.id().to_string(), rollback::spawn(words, settings)?);
             }
             None if args.until_empty && has_busy => ports::pause(BEAT),
             None => break,
@@ -277,7 +276,9 @@ fn retry(args: &QueueRetryArgs, settings: &Settings) -> Answer {
             let node = find::stage(graph, stage)?;
             if !state.dead().any(|dead| dead == node) {
                 let why = format!("`{stage}` is no dead background work: it is {}", state.state(node).word());
-                return Err(Fault::new(Exit::NotFound, why).help("list what is: engine queue list"));
+                return Err(
+                    Fault::new(Exit::NotFound, why).help(format!("list what is: {}", hint::command("queue list")))
+                );
             }
         }
         Ok(())

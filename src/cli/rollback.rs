@@ -21,6 +21,7 @@ use crate::graph::Graph;
 use crate::journal::inbox::Request;
 use crate::journal::summary::{self, RunState as Standing, Summary};
 use crate::journal::{self, RunDir, StateDir};
+use crate::report::hint;
 use crate::run::RunState;
 
 /// Points that are listed.
@@ -34,7 +35,7 @@ pub(super) fn is_guarded(args: &RollbackArgs) -> bool {
 /// `engine rollback`
 pub(super) fn run(args: &RollbackArgs, settings: &Settings) -> Answer {
     if let Some(plan) = &args.drill {
-        return drill(plan, args);
+        return drill(plan, args, settings);
     }
     let state = find::state(settings)?;
     if args.list {
@@ -64,11 +65,11 @@ pub(super) fn undo(dir: &RunDir, show: &ShowArgs, json: bool, settings: &Setting
             _ if state.is_undoing() => Err(Fault::new(Exit::NotFound, format!("run {run} is being rolled back"))),
             None if state.in_background() => {
                 Err(Fault::new(Exit::NotFound, format!("the verdict of run {run} is given"))
-                    .help(format!("when its background has ended: engine rollback {run}")))
+                    .help(format!("when its background has ended: {}", hint::rollback(run.as_str()))))
             }
             None if state.in_finally() => {
                 let fault = Fault::new(Exit::NotFound, format!("run {run} is cleaning up"));
-                Err(fault.help(format!("when it has ended: engine rollback {run}")))
+                Err(fault.help(format!("when it has ended: {}", hint::rollback(run.as_str()))))
             }
             None => Ok(()),
             Some(_) => Err(Fault::new(Exit::NotFound, format!("run {run} has ended already"))),
@@ -139,7 +140,7 @@ fn list(state: &StateDir, json: bool) -> Answer {
         let line = format!("{point:first$}  {path:second$}  {ended:third$}  {inputs}");
         print::line(line.trim_end());
     }
-    print::line("go back to one: engine rollback --to POINT");
+    print::line(&format!("go back to one: {}", hint::command("rollback --to POINT")));
     Ok(Exit::Success)
 }
 
@@ -178,7 +179,7 @@ fn go_back(state: &StateDir, point: &str, show: &ShowArgs, settings: &Settings) 
     // What is left of its background is no part of what it can be taken back to.
     if journal::is_live(&dir)? || summary::of(&dir)?.state != Standing::Success {
         return Err(Fault::new(Exit::NotFound, format!("run {id} is no rollback point: it did not end well"))
-            .help("list them: engine rollback --list"));
+            .help(format!("list them: {}", hint::command("rollback --list"))));
     }
     recorded.verify_plan()?;
     let key = journal::began(&dir).and_then(|began| began.key);
@@ -189,7 +190,7 @@ fn go_back(state: &StateDir, point: &str, show: &ShowArgs, settings: &Settings) 
 }
 
 /// Deploy, roll back, verify, deploy again: each a run of its own by this very program.
-fn drill(plan: &Path, args: &RollbackArgs) -> Answer {
+fn drill(plan: &Path, args: &RollbackArgs, settings: &Settings) -> Answer {
     let run = ports::new_run_id(ports::wall_ms());
     let again = crate::base::RunId::parse(&format!("{run}-again")).unwrap_or_else(|| run.clone());
     let mut given = Vec::new();
@@ -209,7 +210,7 @@ fn drill(plan: &Path, args: &RollbackArgs) -> Answer {
     let count = steps.len();
     for (at, (name, words)) in steps.into_iter().enumerate() {
         print::line(&format!("drill {}/{count}: {name}", at + 1));
-        let code = spawn(&words)?;
+        let code = spawn(words, settings)?;
         if code != 0 {
             print::line(&format!("drill failed: {name} ended with {code}"));
             return Ok(if code == i32::from(Exit::RollbackFailed.code()) {
@@ -223,8 +224,11 @@ fn drill(plan: &Path, args: &RollbackArgs) -> Answer {
     Ok(Exit::Success)
 }
 
-/// Runs this program with `words` and waits for its exit code.
-pub(super) fn spawn(words: &[String]) -> Result<i32, Fault> {
+/// Runs this program with `words`, on the same runs, and waits for its exit code.
+pub(super) fn spawn(mut words: Vec<String>, settings: &Settings) -> Result<i32, Fault> {
+    if let Some(dir) = &settings.elsewhere {
+        words.push(format!("--state-dir={}", dir.display()));
+    }
     let failed =
         |error: std::io::Error| Fault::new(Exit::Environment, format!("the engine cannot start itself: {error}"));
     let this = std::env::current_exe().map_err(failed)?;

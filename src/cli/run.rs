@@ -28,7 +28,7 @@ use crate::graph::model::LockRule;
 use crate::journal::StateDir;
 use crate::journal::locks::{LockRecord, Locks};
 use crate::plan::model::OnBusy;
-use crate::report::View;
+use crate::report::{View, hint};
 use crate::run::event::{CancelLevel, RunEnd, SuspendReason, Verdict};
 use crate::run::{Input, RunState};
 
@@ -437,8 +437,11 @@ fn busy(held: &LockRecord, waited: Span) -> Fault {
         Exit::Busy,
         format!("lock `{}` is held by run {}, started by {}{waited}", held.name, held.run, held.by),
     )
-    .help(format!("look at it: engine status {}", held.run))
-    .help(format!("free it if that run will never go on: engine unlock {} --reason WHY", held.name))
+    .help(format!("look at it: {}", hint::status(held.run.as_str())))
+    .help(format!(
+        "free it if that run will never go on: {}",
+        hint::command(&format!("unlock {} --reason WHY", hint::word(&held.name)))
+    ))
 }
 
 fn as_preview(args: &RunArgs, json: bool) -> Preview<'_> {

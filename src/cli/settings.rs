@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::args::{Global, When};
+use crate::report::hint;
 
 /// What every command needs to know of its surroundings.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Settings {
     pub(super) cwd: PathBuf,
     /// Where runs are kept.
     pub(super) state_dir: PathBuf,
+    /// Where runs are kept, as it was written, unless that is the usual place.
+    pub(super) elsewhere: Option<PathBuf>,
     /// Whether standard output gets colour.
     pub(super) color: bool,
     /// Whether standard error gets colour.
@@ -30,10 +33,12 @@ impl Settings {
     pub(super) fn read(global: &Global) -> std::io::Result<Self> {
         let cwd = std::env::current_dir()?;
         let root = find_root(&cwd);
-        let state_dir = match &global.state_dir {
-            Some(dir) => cwd.join(dir),
-            None => root.join(".engine"),
-        };
+        let usual = root.join(".engine");
+        let elsewhere = global.state_dir.clone().filter(|dir| normalize(&cwd.join(dir)) != usual);
+        let state_dir = elsewhere.as_ref().map_or(usual, |dir| cwd.join(dir));
+        if let Some(dir) = &elsewhere {
+            hint::keep_in(dir);
+        }
         let colored = |is_terminal: bool| match global.color {
             When::Always => true,
             When::Never => false,
@@ -46,6 +51,7 @@ impl Settings {
             root,
             cwd,
             state_dir,
+            elsewhere,
         })
     }
 

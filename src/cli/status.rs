@@ -12,7 +12,7 @@ use crate::driver::ports::Clock;
 use crate::journal::{self, RunDir};
 use crate::report::console::Look;
 use crate::report::table::{self, Row, Setting};
-use crate::report::{View, diff, json};
+use crate::report::{View, diff, hint, json};
 
 /// A run, whether it lives, and what time it is for it.
 struct Standing {
@@ -95,7 +95,11 @@ pub(super) fn list(args: &RunsArgs, settings: &Settings) -> Answer {
     if args.json {
         print::json(&serde_json::json!({"version": json::VERSION, "runs": items}));
     } else if rows.is_empty() && args.limit > 0 {
-        print::line(&format!("no run yet in {}; start one: engine run PLAN", state.path().display()));
+        print::line(&format!(
+            "no run yet in {}; start one: {}",
+            state.path().display(),
+            hint::command("run PLAN")
+        ));
     } else {
         print::out(&table::runs(&rows, look(settings), columns()));
     }

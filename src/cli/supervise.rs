@@ -28,7 +28,7 @@ use crate::plan::Report;
 use crate::plan::error;
 use crate::plan::service::{self, Service};
 use crate::plan::source::{File, Sources};
-use crate::report::{clean, words};
+use crate::report::{clean, hint, words};
 
 /// How often a supervisor that was asked to stop is looked at.
 const BEAT: Duration = Duration::from_millis(50);
@@ -73,9 +73,12 @@ pub(super) fn run(args: &SuperviseArgs, settings: &Settings) -> Answer {
             let fault = Fault::new(Exit::Failed, format!("service `{}` was given up: {why}", service.name));
             Err(fault.help(format!("it was started again {often} times within {within}: look at what it printed")))
         }
-        Err(error @ host::Error::Supervised { .. }) => Err(Fault::new(Exit::Busy, error.to_string())
-            .help(format!("see it: engine supervise --status {}", args.file.display()))
-            .help(format!("stop it: engine supervise --stop {}", args.file.display()))),
+        Err(error @ host::Error::Supervised { .. }) => {
+            let file = args.file.display().to_string();
+            Err(Fault::new(Exit::Busy, error.to_string())
+                .help(format!("see it: {}", hint::supervise("--status ", &file)))
+                .help(format!("stop it: {}", hint::supervise("--stop ", &file))))
+        }
         Err(error) => Err(Fault::new(Exit::Environment, error.to_string())),
     }
 }
@@ -92,7 +95,7 @@ fn give_up(service: &Service, why: &str, args: &SuperviseArgs, settings: &Settin
         "service": name,
         "title": format!("service `{name}` was given up"),
         "errors": [clean::plain(why)],
-        "suggestion": [format!("engine supervise --status {path}"), format!("engine supervise {path}")],
+        "suggestion": [hint::supervise("--status ", &path), hint::supervise("", &path)],
     });
     let serde_json::Value::Object(facts) = facts else { unreachable!("it was written as a map") };
     let text = ["engine ticket 1", &path, "given-up", name].join("\n");

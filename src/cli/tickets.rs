@@ -10,7 +10,7 @@ use super::{clerk, find, print};
 use crate::driver::ports;
 use crate::journal::StateDir;
 use crate::journal::tickets::{Listed, Mark, Tickets};
-use crate::report::{clean, json as shapes, words};
+use crate::report::{clean, hint, json as shapes, words};
 
 type Ticket = Map<String, Value>;
 
@@ -79,10 +79,8 @@ fn find_one(state: &StateDir, id: &str) -> Result<(String, Ticket), Fault> {
             Err(why) => Err(Fault::new(Exit::Damaged, format!("tickets/{id}.json cannot be read: {why}"))
                 .help("mend or delete the file; the next sight of the thing makes a new one")),
         },
-        (None, _) => {
-            Err(Fault::new(Exit::NotFound, format!("no ticket `{id}`"))
-                .help("list them: engine tickets list --all"))
-        }
+        (None, _) => Err(Fault::new(Exit::NotFound, format!("no ticket `{id}`"))
+            .help(format!("list them: {}", hint::command("tickets list --all")))),
         _ => Err(Fault::new(Exit::NotFound, format!("more than one ticket begins with `{id}`"))
             .help("write more of the id")),
     }

@@ -1,29 +1,55 @@
-//! Command lines to copy: what a person types next.
+//! Command lines to copy: what a person types next, in the folder that this process was started in.
+
+use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::run::event::NodeState;
 
 use super::view::{RunWord, Standing, View};
 use super::words;
 
+/// Where this process was told to keep runs, as a word of a shell: a fact about how it was called, which is why it is
+/// one for the whole process. Unset where runs are kept in the usual place.
+static ELSEWHERE: OnceLock<String> = OnceLock::new();
+
+/// From now on every command says that runs are kept in `dir`, which is written as the caller wrote it.
+pub fn keep_in(dir: &Path) {
+    let dir = dir.display().to_string();
+    // What begins with a dash would be read as a flag.
+    let dir = if dir.starts_with('-') { format!("./{dir}") } else { dir };
+    ELSEWHERE.get_or_init(|| word(&dir));
+}
+
+/// This program with these words, and where it finds the runs if that is not plain. Every command that is printed to be
+/// copied is made here.
+pub fn command(words: &str) -> String {
+    called(words, ELSEWHERE.get().map(String::as_str))
+}
+
+fn called(words: &str, elsewhere: Option<&str>) -> String {
+    let place = elsewhere.map_or_else(String::new, |dir| format!(" --state-dir {dir}"));
+    format!("engine {words}{place}")
+}
+
 /// Continues the run.
 pub fn resume(run: &str) -> String {
-    format!("engine resume {run}")
+    command(&format!("resume {run}"))
 }
 
 /// Lets a paused run go on, whether an engine works on it or not.
 pub fn unpause(run: &str) -> String {
-    format!("engine unpause {run}")
+    command(&format!("unpause {run}"))
 }
 
 /// Says yes to an approval.
 pub fn approve(run: &str, stage: &str) -> String {
-    format!("engine approve {run} {}", word(stage))
+    command(&format!("approve {run} {}", word(stage)))
 }
 
 /// Answers each item of a checklist.
 pub fn attest(run: &str, stage: &str, items: &[Box<str>]) -> String {
-    let answers: Vec<String> = items.iter().map(|item| format!("-a {item}=yes")).collect();
-    format!("engine attest {run} {} {}", word(stage), answers.join(" "))
+    let answers: Vec<String> = items.iter().map(|item| format!("-a {}", word(&format!("{item}=yes")))).collect();
+    command(&format!("attest {run} {} {}", word(stage), answers.join(" ")))
 }
 
 /// What answers a question that is open to a person.
@@ -36,12 +62,12 @@ pub fn answer(view: &View, ix: crate::base::NodeIx) -> String {
 
 /// Says no to an approval.
 pub fn reject(run: &str, stage: &str) -> String {
-    format!("engine reject {run} {}", word(stage))
+    command(&format!("reject {run} {}", word(stage)))
 }
 
 /// Has a held gate ask again.
 pub fn ask_again(run: &str, stage: &str) -> String {
-    format!("engine resolve {run} {} --as rerun", word(stage))
+    command(&format!("resolve {run} {} --as rerun", word(stage)))
 }
 
 /// What to type about a question that is open, each with why.
@@ -70,12 +96,12 @@ pub fn open(view: &View, ix: crate::base::NodeIx) -> Vec<(String, String)> {
 
 /// Says what an unknown outcome was.
 pub fn resolve(run: &str, stage: &str) -> String {
-    format!("engine resolve {run} {} --as success|failed|rerun", word(stage))
+    command(&format!("resolve {run} {} --as success|failed|rerun", word(stage)))
 }
 
 /// Shows everything that a stage printed.
 pub fn logs(run: &str, stage: &str) -> String {
-    format!("engine logs {run} {}", word(stage))
+    command(&format!("logs {run} {}", word(stage)))
 }
 
 /// What to type about everything that only a person can say, with why.
@@ -127,17 +153,17 @@ pub fn next(view: &View) -> Vec<(String, String)> {
 
 /// Goes on with background work.
 pub fn drain(run: &str) -> String {
-    format!("engine queue drain {run}")
+    command(&format!("queue drain {run}"))
 }
 
 /// Queues background work again that failed for good.
 pub fn requeue(run: &str, stage: &str) -> String {
-    format!("engine queue retry {run} {}", word(stage))
+    command(&format!("queue retry {run} {}", word(stage)))
 }
 
 /// Queues all background work of a run again that failed for good.
-fn requeue_all(run: &str) -> String {
-    format!("engine queue retry {run} --dead")
+pub fn requeue_all(run: &str) -> String {
+    command(&format!("queue retry {run} --dead"))
 }
 
 /// How to go on with a piece of background work that has not ended well.
@@ -174,7 +200,7 @@ fn choices(view: &View, mut hints: Vec<(String, String)>) -> Vec<(String, String
         hints.push((format!("roll back past `{id}`, which stays as it is"), rollback(run)));
         hints.push((
             "or roll forward: mend it, then start a new run".to_owned(),
-            format!("engine run {}", path(view)),
+            command(&format!("run {}", path(view))),
         ));
     } else {
         hints.push(("mend it, then go on with the rollback".to_owned(), resume(run)));
@@ -188,7 +214,7 @@ fn path(view: &View) -> String {
 
 /// Undoes what a run has done.
 pub fn rollback(run: &str) -> String {
-    format!("engine rollback {run}")
+    command(&format!("rollback {run}"))
 }
 
 /// More stages than this are not listed one by one.
@@ -206,27 +232,37 @@ pub fn word(id: &str) -> String {
 
 /// How to look at a ticket.
 pub fn ticket(id: &str) -> String {
-    format!("engine tickets show {id}")
+    command(&format!("tickets show {id}"))
 }
 
 /// How to look at all of them.
 pub fn tickets() -> String {
-    "engine tickets list".to_owned()
+    command("tickets list")
 }
 
 /// Runs the failed shards of a stage again.
 pub fn rerun_failed(run: &str, stage: &str) -> String {
-    format!("engine resume {run} --rerun {}", word(&format!("{stage}:failed")))
+    command(&format!("resume {run} --rerun {}", word(&format!("{stage}:failed"))))
 }
 
 /// How a run stands.
 pub fn status(run: &str) -> String {
-    format!("engine status {run}")
+    command(&format!("status {run}"))
+}
+
+/// Keeps the service of a file running, or with `flag` looks at it or ends it.
+pub fn supervise(flag: &str, file: &str) -> String {
+    command(&format!("supervise {flag}{}", word(file)))
+}
+
+/// Whether a run's record is whole.
+pub fn verify(run: &str) -> String {
+    command(&format!("verify {run}"))
 }
 
 /// How often objectives of a plan were missed.
 pub fn slo(path: &str) -> String {
-    format!("engine slo {}", word(path)).trim_end().to_owned()
+    if path.is_empty() { command("slo") } else { command(&format!("slo {}", word(path))) }
 }
 
 #[cfg(test)]
@@ -237,5 +273,11 @@ mod tests {
     fn ids_survive_a_shell() {
         assert_eq!(approve("r1", "rollout:eu,blue"), "engine approve r1 rollout:eu,blue");
         assert_eq!(reject("r1", "say:it's $x"), r"engine reject r1 'say:it'\''s $x'");
+    }
+
+    #[test]
+    fn a_command_says_where_runs_are_kept() {
+        assert_eq!(called("resume r1", None), "engine resume r1");
+        assert_eq!(called("resume r1", Some(&word("my state"))), "engine resume r1 --state-dir 'my state'");
     }
 }

@@ -127,7 +127,7 @@ fn background(view: &View) -> String {
         put!(out, "| {mark} | {id} | {word} | {} | {took} | {why} | {next} |\n", node.attempts);
     }
     if all.len() > MAX_STAGES {
-        put!(out, "\n{} more are in `engine queue list`.\n", all.len() - MAX_STAGES);
+        put!(out, "\n{} more are in {}.\n", all.len() - MAX_STAGES, code(&hint::command("queue list")));
     }
     out
 }

@@ -80,6 +80,52 @@ fn a_relative_state_folder_starts_at_the_current_one() {
     Live::start(command).end().expect(0);
 }
 
+/// What is printed to be copied works in the same folder, word for word.
+#[test]
+fn commands_to_copy_say_where_runs_are_kept() {
+    const FAILS: &str = "version: 1\nname: t\nstages:\n  bad: {run: '[ -e ready ]'}\n  ask: {uses: approval, with: {prompt: ship}}\n";
+    let in_a_shell = |project: &Project, line: &str| {
+        let mut command = project.program("sh");
+        command.args(["-c", &format!("engine() {{ \"$ENGINE\" \"$@\"; }}; {line}")]);
+        Live::start({
+            command.env("ENGINE", env!("CARGO_BIN_EXE_engine"));
+            command
+        })
+        .end()
+    };
+    for (args, env) in [(["--state-dir", "my state"], ""), (["--color", "never"], "my state")] {
+        let project = Project::with_plan(FAILS);
+        let given: Vec<(&str, &str)> = if env.is_empty() { vec![] } else { vec![("ENGINE_STATE_DIR", env)] };
+        let run = ["run", "plan.yaml", "--run-id", "r1", "--no-input", args[0], args[1]];
+        let output = project.engine_with(&given, &run).expect(1);
+        let resume = "engine resume r1 --state-dir 'my state'";
+        let lines: Vec<&str> =
+            output.stdout.lines().map(str::trim).filter(|it| it.starts_with("engine ")).collect();
+        assert_eq!(lines, ["engine approve r1 ask --state-dir 'my state'", resume], "{}", output.stdout);
+        assert!(!project.has(".engine"));
+        project.write("ready", "");
+        in_a_shell(&project, resume).expect(5);
+        let status = in_a_shell(&project, "engine status r1 --json --state-dir 'my state'").expect(0);
+        let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+        let approve = status["stages"].as_array().expect("stages").iter().find_map(|it| it["approve"].as_str());
+        in_a_shell(&project, approve.expect("it waits")).expect(0);
+        let output = in_a_shell(&project, resume).expect(0);
+        assert!(output.stdout.contains("success"), "{}", output.stdout);
+        let wrong = in_a_shell(&project, "engine logs r1 baad --state-dir './my state'").expect(4);
+        assert!(!wrong.stderr.contains("engine logs") || wrong.stderr.contains("--state-dir"), "{}", wrong.stderr);
+    }
+    let project = Project::with_plan(FAILS);
+    let output = project.engine(&["run", "plan.yaml", "--state-dir", "./.engine", "--no-input"]).expect(1);
+    assert!(!output.stdout.contains("--state-dir"), "the usual place goes without saying: {}", output.stdout);
+}
+
+#[test]
+fn a_drill_keeps_its_runs_where_it_was_told() {
+    let project = Project::with_plan("version: 1\nstages: {a: {run: 'true', rollback: {run: 'true'}}}\n");
+    project.engine(&["rollback", "--drill", "plan.yaml", "--state-dir", "kept"]).expect(0);
+    assert!(project.has("kept/runs") && !project.has(".engine"));
+}
+
 #[test]
 fn paths_with_spaces_and_unicode_work_everywhere() {
     let project = Project::new();

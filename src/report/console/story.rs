@@ -370,7 +370,7 @@ impl Story {
             out += &self.failure(view, ix, logs);
         }
         if bad.len() > MAX_FAILED {
-            let more = format!("and {} more: engine status {}", bad.len() - MAX_FAILED, view.run_id());
+            let more = format!("and {} more: {}", bad.len() - MAX_FAILED, hint::status(view.run_id()));
             out += &self.line(NodeState::Failed, "failed", "", &more);
         }
         out.push('\n');

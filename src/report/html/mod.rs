@@ -139,7 +139,8 @@ fn background(view: &View, logs: &dyn Logs) -> String {
         }
     }
     if all.len() > MAX_BACKGROUND {
-        put!(out, "<p>and {} more: <code>engine queue list</code></p>\n", all.len() - MAX_BACKGROUND);
+        let list = escape(&hint::command("queue list"));
+        put!(out, "<p>and {} more: <code>{list}</code></p>\n", all.len() - MAX_BACKGROUND);
     }
     out
 }

@@ -8,7 +8,7 @@ use crate::run::event::NodeState;
 use super::super::junit::escape;
 use super::super::tail::{Logs, TAIL_LINES};
 use super::super::view::View;
-use super::super::{why, words};
+use super::super::{hint, why, words};
 use super::chart::Axis;
 
 /// Rows in one file; of a larger run what is good beyond them is only counted.
@@ -200,10 +200,8 @@ impl Rows<'_> {
         );
         if self.left == 0 {
             let more = self.all - MAX_ROWS;
-            put!(
-                out,
-                "<p class=\"more\">{more} more stages are not drawn; <code>engine status</code> has them</p>"
-            );
+            let status = escape(&hint::command("status"));
+            put!(out, "<p class=\"more\">{more} more stages are not drawn; <code>{status}</code> has them</p>");
         }
         out
     }
