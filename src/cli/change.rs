@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::exit::Exit;
 use super::fault::Fault;
 use super::settings::Settings;
 use crate::base::NodeIx;
@@ -51,7 +52,8 @@ pub(super) fn look(read: &Read, settings: &Settings) -> Result<Edited, Fault> {
     let options = read.compiled.options.clone();
     let mut compiled =
         compile::from_disk(&settings.root, options, Mode::Run, &Expected::default()).map_err(|refused| {
-            super::check::refuse(&refused, settings).help(format!(
+            let refused = super::check::refuse(&refused, settings);
+            Fault { exit: Exit::Invalid, ..refused }.help(format!(
                 "the edited plan cannot be used; mend it, or go on with the recorded one: {} --recorded",
                 hint::resume(read.dir.id().as_str())
             ))

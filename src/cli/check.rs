@@ -7,7 +7,7 @@ use super::inputs;
 use super::print;
 use super::settings::Settings;
 use crate::driver::compile::{self, Compiled, Options, Refused};
-use crate::plan::error;
+use crate::plan::error::{self, Severity};
 use crate::plan::source::{FileIx, Place};
 use crate::plan::{Diagnostic, Sources};
 
@@ -82,10 +82,20 @@ fn show(found: &[Diagnostic], sources: &Sources, format: CheckFormat, color: boo
     });
 }
 
-/// Tells why a plan was refused, on standard error.
+/// Tells why a plan was refused, on standard error. What the command line names and the plan does not have is no fault
+/// of the plan.
 pub(super) fn refuse(refused: &Refused, settings: &Settings) -> Fault {
-    print::note(error::text(&refused.found, &refused.sources, settings.color_err).trim_end());
-    Fault::told(Exit::Invalid)
+    if !refused.found.is_empty() {
+        print::note(error::text(&refused.found, &refused.sources, settings.color_err).trim_end());
+    }
+    let mut faults: Vec<Fault> = refused.refusals.iter().cloned().map(Fault::from).collect();
+    let is_bad = refused.refusals.is_empty() || refused.found.iter().any(|one| one.severity == Severity::Error);
+    let exit = if is_bad { Exit::Invalid } else { faults[0].exit };
+    let last = faults.pop().unwrap_or_else(|| Fault::told(exit));
+    for fault in &faults {
+        fault.tell();
+    }
+    Fault { exit, ..last }
 }
 
 /// Tells warnings of a plan that may run, on standard error.

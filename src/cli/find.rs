@@ -8,6 +8,7 @@ use crate::driver::begin::Read;
 use crate::driver::compile::Expected;
 use crate::driver::host;
 use crate::graph::Graph;
+use crate::graph::select::{self, Refusal};
 use crate::journal::{self, RunDir, RunEntry, StateDir};
 use crate::plan::error::nearest;
 use crate::report::{View, hint};
@@ -60,6 +61,17 @@ fn is_about_place(error: &std::io::Error) -> bool {
             | ErrorKind::StorageFull
             | ErrorKind::QuotaExceeded
     )
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        let exit = if refusal.is_unknown { Exit::NotFound } else { Exit::Usage };
+        let fault = Self::new(exit, refusal.text);
+        match refusal.help {
+            Some(help) => fault.help(help),
+            None => fault.help(format!("list them: {}", hint::command("graph PLAN|RUN"))),
+        }
+    }
 }
 
 impl From<host::Error> for Fault {
@@ -151,14 +163,7 @@ pub(super) fn records(read: &Read) -> impl Iterator<Item = (u64, crate::base::Mi
 
 /// The stage called `id`.
 pub(super) fn stage(graph: &Graph, id: &str) -> Result<NodeIx, Fault> {
-    graph.find(id).ok_or_else(|| {
-        let names = graph.nodes.iter().map(|node| &*node.id);
-        let fault = Fault::new(Exit::NotFound, format!("the plan `{}` has no stage `{id}`", graph.name));
-        match nearest(id, names) {
-            Some(near) => fault.help(format!("did you mean `{near}`?")),
-            None => fault.help(format!("list them: {}", hint::command("status"))),
-        }
-    })
+    Ok(select::stage(graph, id)?)
 }
 
 /// A run whose engine is not alive and which can be continued; the newest one.

@@ -231,11 +231,7 @@ pub(super) fn rerun_failed(recorded: &RunState, graph: &Graph, names: &[String])
     };
     let mut nodes = Vec::new();
     for name in names.iter().filter_map(|name| failed_of(graph, name)) {
-        let mut refusals = Vec::new();
-        let found = select::named(graph, "--rerun", name, &mut refusals);
-        if found.is_empty() {
-            is_there(graph, name)?;
-        }
+        let found = named(graph, name)?;
         if let Some(node) = found.iter().find(|&&node| graph.nodes[node].rules.split.is_none()) {
             let id = &graph.nodes[*node].id;
             let fault = Fault::new(Exit::Usage, format!("`{id}` has no shards, so none of them failed"));
@@ -254,27 +250,20 @@ pub(super) fn rerun_failed(recorded: &RunState, graph: &Graph, names: &[String])
 pub(super) fn rerun(graph: &Graph, names: &[String]) -> Result<Vec<NodeIx>, Fault> {
     let mut nodes = Vec::new();
     for name in names.iter().filter(|name| failed_of(graph, name).is_none()) {
-        let mut refusals = Vec::new();
-        let found = select::named(graph, "--rerun", name, &mut refusals);
-        if found.is_empty() {
-            is_there(graph, name)?;
-        }
-        nodes.extend(found);
+        nodes.extend(named(graph, name)?);
     }
     Ok(nodes)
 }
 
-/// Refuses the name of a stage that the plan does not have, or has no more.
-fn is_there(graph: &Graph, name: &str) -> Result<(), Fault> {
-    let stage = find::stage(graph, name)?;
-    match graph.nodes[stage].retired {
-        None => Ok(()),
-        Some(_) => {
-            let fault =
-                Fault::new(Exit::NotFound, format!("`{name}` is gone from the plan, and only stays to be undone"));
-            Err(fault.help("to run it again, put it back into the plan"))
+/// The nodes of one name, which the plan must have, and have still.
+fn named(graph: &Graph, name: &str) -> Result<Vec<NodeIx>, Fault> {
+    select::named(graph, "--rerun", name).map_err(|refusal| {
+        if graph.find(name).is_none_or(|stage| graph.nodes[stage].retired.is_none()) {
+            return refusal.into();
         }
-    }
+        Fault::new(Exit::NotFound, format!("`{name}` is gone from the plan, and only stays to be undone"))
+            .help("to run it again, put it back into the plan")
+    })
 }
 
 /// Asks at the terminal.

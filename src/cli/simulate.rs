@@ -66,27 +66,17 @@ fn assumptions(args: &SimulateArgs, graph: &Graph) -> Result<Assumptions, Fault>
         if !(factor > 0.0 && factor <= 1000.0) {
             return Err(wrong());
         }
-        slower.extend(named(graph, "--slow", stage)?.into_iter().map(|node| (node, factor)));
+        slower.extend(select::named(graph, "--slow", stage)?.into_iter().map(|node| (node, factor)));
     }
     let mut fail = Vec::new();
     for stage in &args.fail {
-        fail.extend(named(graph, "--fail", stage)?);
+        fail.extend(select::named(graph, "--fail", stage)?);
     }
     let shards: u64 = graph.places().map(|(_, node)| u64::from(node.foreseen_shards())).sum();
     let usual = u32::try_from(MAX_ATTEMPTS / shards.max(1)).unwrap_or(SAMPLES).min(SAMPLES);
     let samples = args.samples.unwrap_or(usual).clamp(1, SAMPLE_LIMITS.1);
     let samples = if args.samples.is_none() { samples.max(SAMPLE_LIMITS.0) } else { samples };
     Ok(Assumptions { slower, fail, samples, seed: args.seed.unwrap_or(1) })
-}
-
-/// A stage; a matrix or a file stage means all of its nodes.
-fn named(graph: &Graph, flag: &'static str, name: &str) -> Result<Vec<NodeIx>, Fault> {
-    let mut refusals = Vec::new();
-    let found = select::named(graph, flag, name, &mut refusals);
-    if found.is_empty() {
-        find::stage(graph, name)?;
-    }
-    Ok(found)
 }
 
 /// A share of `all`, in percent with one decimal.

@@ -14,7 +14,7 @@ use crate::graph::build::world::{Recorded, Recorder, World};
 use crate::graph::build::{self, Given, GivenValue, Mode, Request};
 use crate::graph::part::Part;
 use crate::graph::scope::under;
-use crate::graph::select::Selection;
+use crate::graph::select::{Refusal, Selection};
 use crate::journal::history::{History, Key};
 use crate::journal::snapshot;
 use crate::plan::source::{self, Loader};
@@ -47,6 +47,8 @@ pub struct Refused {
     pub found: Vec<Diagnostic>,
     /// The files they are about.
     pub sources: Sources,
+    /// What is wrong with the selection, if the plan is right so far.
+    pub refusals: Vec<Refusal>,
 }
 
 /// What a plan is compiled for; kept in a run's snapshot.
@@ -213,7 +215,8 @@ pub fn from_snapshot_as(
     let outlook = recorded.map_or(Outlook::Known(history), Outlook::Recorded);
     let compiled = compile(&Snapshot { texts }, &world, options, Mode::Run, outlook);
     compiled.map(|(compiled, _)| compiled).map_err(|refused| {
-        let first = refused.found.first().map_or_else(String::new, |one| one.message.clone());
+        let found = refused.found.iter().map(|one| &one.message);
+        let first = found.chain(refused.refusals.iter().map(|one| &one.text)).next().cloned().unwrap_or_default();
         format!("this engine refuses the recorded plan: {first}")
     })
 }
@@ -335,7 +338,9 @@ fn compile(
     let mut report = Report::default();
     let mut loaded = match load(loader, &options.path, &mut report) {
         Ok(loaded) => loaded,
-        Err(sources) => return Err(Box::new(Refused { found: report.sorted(), sources })),
+        Err(sources) => {
+            return Err(Box::new(Refused { found: report.sorted(), sources, refusals: Vec::new() }));
+        }
     };
     options.ask_caller(&loaded.plan);
     let mut given = secrets::take(&loaded.plan, &mut options, &mut report);
@@ -354,7 +359,7 @@ fn compile(
     let recorder = Recorder::new(world);
     let graph = build::build(&loaded, &request, &recorder, &mut report);
     match graph {
-        Some(mut graph) if !report.has_errors() => {
+        Ok(mut graph) if !report.has_errors() => {
             if let Some(part) = &options.part {
                 graph.take_part(part);
             }
@@ -370,7 +375,10 @@ fn compile(
             let (graph, found) = (Arc::new(graph), report.sorted());
             Ok((Compiled { sources, description, graph, found, world, options, given }, actions))
         }
-        _ => Err(Box::new(Refused { found: report.sorted(), sources: loaded.sources })),
+        graph => {
+            let refusals = graph.err().unwrap_or_default();
+            Err(Box::new(Refused { found: report.sorted(), sources: loaded.sources, refusals }))
+        }
     }
 }
 

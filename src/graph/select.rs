@@ -19,13 +19,28 @@ pub struct Selection {
     pub to: Vec<String>,
 }
 
-/// What is wrong with a selection.
+/// What is wrong with the stages that a command line names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {
     /// Which name, and why.
     pub text: String,
     /// How to mend it.
     pub help: Option<String>,
+    /// Whether there is no such stage; else there is, and it cannot be what was meant.
+    pub is_unknown: bool,
+}
+
+impl Refusal {
+    fn senseless(text: String, help: &str) -> Self {
+        Self { text, help: Some(help.to_owned()), is_unknown: false }
+    }
+
+    /// `said` tells where the name was given, unless that is plain.
+    fn unknown<'a>(graph: &Graph, said: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let text = format!("{said}the plan `{}` has no stage `{name}`", graph.name);
+        let help = nearest(name, known).map(|near| format!("did you mean `{near}`?"));
+        Self { text, help, is_unknown: true }
+    }
 }
 
 impl Selection {
@@ -44,7 +59,8 @@ pub fn apply(graph: &mut Graph, selection: &Selection) -> Vec<Refusal> {
     }
     let mut refusals = Vec::new();
     let mut resolve = |graph: &Graph, flag: &str, names: &[String]| -> Vec<NodeIx> {
-        names.iter().flat_map(|name| named(graph, flag, name, &mut refusals)).collect()
+        let found = names.iter().map(|name| named(graph, flag, name).map_err(|refusal| refusals.push(refusal)));
+        found.flat_map(Result::unwrap_or_default).collect()
     };
     let only = resolve(graph, "--only", &selection.only);
     let skip = resolve(graph, "--skip", &selection.skip);
@@ -67,22 +83,32 @@ pub fn apply(graph: &mut Graph, selection: &Selection) -> Vec<Refusal> {
     gaps::drop_idle_handlers(graph, &named);
     let is_any = graph.stages().any(|(_, node)| node.selected && (node.phase == Phase::Main || is_finally_named));
     if refusals.is_empty() && !is_any {
-        let help = Some("`engine graph PLAN` shows the stages and what they need".to_owned());
-        refusals.push(Refusal { text: "the selection leaves no stage to run".to_owned(), help });
+        let help = "`engine graph PLAN` shows the stages and what they need";
+        refusals.push(Refusal::senseless("the selection leaves no stage to run".to_owned(), help));
     }
     if gaps::bridge(graph).is_err() {
         let text = format!(
             "to keep the order over what is left out takes more than {} edges (MAX_EDGES)",
             limits::MAX_EDGES
         );
-        let help = Some("leave out less at once, or select what lies between, too".to_owned());
-        refusals.push(Refusal { text, help });
+        refusals.push(Refusal::senseless(text, "leave out less at once, or select what lies between, too"));
     }
     refusals
 }
 
-/// The nodes that `name` means.
-pub fn named(graph: &Graph, flag: &str, name: &str, refusals: &mut Vec<Refusal>) -> Vec<NodeIx> {
+/// The stage called `id`: one node alone.
+///
+/// # Errors
+/// There is none.
+pub fn stage(graph: &Graph, id: &str) -> Result<NodeIx, Refusal> {
+    graph.find(id).ok_or_else(|| Refusal::unknown(graph, "", id, graph.stages().map(|(_, node)| &*node.id)))
+}
+
+/// The nodes that `name`, given with `flag`, means: never none.
+///
+/// # Errors
+/// There are none.
+pub fn named(graph: &Graph, flag: &str, name: &str) -> Result<Vec<NodeIx>, Refusal> {
     let found: Vec<NodeIx> = graph
         .places()
         .filter(|(ix, node)| !graph.is_absent(*ix) && node.retired.is_none())
@@ -96,10 +122,9 @@ pub fn named(graph: &Graph, flag: &str, name: &str, refusals: &mut Vec<Refusal>)
     if found.is_empty() {
         let mut ids: Vec<&str> = graph.stages().map(|(_, node)| &*node.id).collect();
         ids.extend(graph.stages().map(|(_, node)| &*node.stage));
-        let help = nearest(name, ids).map(|near| format!("did you mean `{near}`?"));
-        refusals.push(Refusal { text: format!("{flag}: the plan has no stage `{name}`"), help });
+        return Err(Refusal::unknown(graph, &format!("`{flag}`: "), name, ids));
     }
-    found
+    Ok(found)
 }
 
 fn marks(graph: &Graph, nodes: &[NodeIx]) -> IdVec<NodeIx, bool> {

@@ -58,6 +58,11 @@ fn names_that_do_not_exist() {
             "unlock site --reason dead",
             "explain plan::cycel",
             "run plan.yaml --only tset",
+            "plan plan.yaml --skip tset --from zzz",
+            "run plan.yaml --only test --skip test",
+            "resume monday --rerun tset",
+            "simulate plan.yaml --fail tset",
+            "logs monday zzz",
             "run plan.yaml --set tga=v2",
             "run plan.yaml --run-id monday",
         ]

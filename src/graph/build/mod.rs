@@ -43,10 +43,10 @@ use self::world::World;
 use super::assemble::Parts;
 use super::model::{Fold, Frame, FrameIx, Graph, LateMatrix, Node, Policy, Pool, Scope, Target};
 use super::objective::{Group, Objective, Subject};
-use super::select::{self, Selection};
+use super::select::{self, Refusal, Selection};
 use crate::base::{NodeIx, PoolIx, ScopeIx, Span, limits};
 use crate::plan::model::OnFailure;
-use crate::plan::{Diagnostic, Loaded, Place, Report};
+use crate::plan::{Loaded, Place, Report};
 use crate::render::Value;
 
 /// How much must be known.
@@ -113,15 +113,23 @@ impl Default for Request {
     }
 }
 
-/// Builds the graph of `loaded`. Everything wrong goes to `report`; `None` when it holds an error, also one
-/// from before. All checks run in any case, so that all errors come at once.
-pub fn build(loaded: &Loaded, request: &Request, world: &dyn World, report: &mut Report) -> Option<Graph> {
+/// Builds the graph of `loaded`. Everything wrong with the plan goes to `report`. All checks run in any case, so that all
+/// errors come at once.
+///
+/// # Errors
+/// `report` holds an error, also one from before, or the selection makes no sense: then that is what is given back.
+pub fn build(
+    loaded: &Loaded,
+    request: &Request,
+    world: &dyn World,
+    report: &mut Report,
+) -> Result<Graph, Vec<Refusal>> {
     let count = report.len();
     let mut builder = Builder::new(loaded, request, world, report);
     let graph = builder.run();
-    let told = builder.told;
+    let (told, refusals) = (builder.told, builder.refusals);
     report.forget_repeats(count, &told);
-    graph
+    graph.ok_or(refusals)
 }
 
 pub(super) struct Builder<'a> {
@@ -152,6 +160,8 @@ pub(super) struct Builder<'a> {
     undos: Vec<Node>,
     /// The budget of `finally`, which ends its stages.
     budget: Option<Span>,
+    /// What is wrong with the selection.
+    refusals: Vec<Refusal>,
 }
 
 impl<'a> Builder<'a> {
@@ -178,6 +188,7 @@ impl<'a> Builder<'a> {
             is_full: false,
             undos: Vec::new(),
             budget: None,
+            refusals: Vec::new(),
         }
     }
 }
@@ -224,15 +235,12 @@ impl Builder<'_> {
         if !self.report.has_errors() {
             self.check_finally(&graph);
         }
-        for message in select::apply(&mut graph, &self.request.selection) {
-            let at = plan.name.at;
-            let mut found = Diagnostic::error("plan::unknown-selection", at, message.text);
-            found.help = message.help;
-            self.report.push(found);
+        self.refusals = select::apply(&mut graph, &self.request.selection);
+        if self.refusals.is_empty() {
+            self.check_selection(&graph);
+            self.check_demanded(&graph);
         }
-        self.check_selection(&graph);
-        self.check_demanded(&graph);
-        (!self.report.has_errors()).then_some(graph)
+        (!self.report.has_errors() && self.refusals.is_empty()).then_some(graph)
     }
 
     /// Marks sharded stages whose outputs some text reads: only theirs are kept while the plan runs.

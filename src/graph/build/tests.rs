@@ -7,6 +7,7 @@ use super::*;
 use crate::base::Span;
 use crate::graph::model::{Command, FoldKind, Items, Work};
 use crate::graph::{Facts, scope};
+use crate::plan::Diagnostic;
 use crate::plan::source::Loader;
 
 struct Memory(BTreeMap<String, String>);
@@ -39,7 +40,7 @@ fn built(text: &str, request: &Request) -> Result<Graph, Vec<Diagnostic>> {
         globs: [("a/*".to_owned(), vec!["a/1".to_owned(), "a/2".to_owned(), "a/3".to_owned()])].into(),
         items: [("list.txt".to_owned(), "x\ny\n".to_owned())].into(),
     };
-    let graph = loaded.ok().and_then(|loaded| build(&loaded, request, &world, &mut report));
+    let graph = loaded.ok().and_then(|loaded| build(&loaded, request, &world, &mut report).ok());
     graph.ok_or_else(|| report.sorted())
 }
 
@@ -238,6 +239,18 @@ fn what_is_known_of_a_late_axis_before_the_run_is_checked() {
         let (found, said, _) = wrong(&text);
         assert!(found == code && said.contains(message), "{text}\n{found}: {said}");
     }
+}
+
+#[test]
+fn items_out_of_bounds_are_told_once() {
+    let plan = |more: &str| format!("stages:\n  a: {{run: x, shards: {{items: {{range: {more}}}}}}}\n");
+    let request = Request { mode: Mode::Run, ..Request::default() };
+    for more in ["3000000}", "3000000}, size: 1", "0}"] {
+        let found = built(&plan(more), &request).expect_err("out of bounds");
+        assert_eq!(found.iter().map(|one| one.code).collect::<Vec<_>>(), ["plan::out-of-range"], "{more}");
+    }
+    let (code, said, help) = wrong(&plan("\"{{ 3000000 }}\"}"));
+    assert_eq!((code.as_str(), help.as_str()), ("plan::too-large", "make `size` larger"), "{said}");
 }
 
 const FILE: &str = "stages:\n  build: {run: [make], outputs: {digest: string}}\n\

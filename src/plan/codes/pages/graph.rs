@@ -275,16 +275,6 @@ stages:
 ",
     },
     Page {
-        code: "plan::unknown-selection",
-        title: "a stage of the command line that does not exist",
-        text: "`--only`, `--skip`, `--from`, `--to` and `--rerun` name stages of the plan.",
-        bad: "",
-        good: r"version: 1
-stages:
-  build: {run: make}
-",
-    },
-    Page {
         code: "plan::unknown-variable",
         title: "a variable that does not exist",
         text: "Variables are declared under `vars`; each may use inputs and the variables above it.",
