@@ -126,6 +126,22 @@ fn what_comes_after_a_stage_that_is_left_out_still_waits_for_what_comes_before_i
 }
 
 #[test]
+fn a_matrix_that_is_left_out_in_part_says_so_where_it_is_waited_for() {
+    let project = Project::with_plan(
+        "version: 1\nstages:\n  ship: {run: 'true', matrix: {region: [eu, us, ap, cn]}}\n  \
+         end: {needs: [ship], run: 'true'}\n",
+    );
+    for (flags, words) in [
+        (["--skip", "ship:us"], "after ship ×3, ship:us (not selected)"),
+        (["--only", "ship:eu;end"], "after ship:eu, ship ×3 (not selected)"),
+        (["--only", "end"], "after ship ×4 (not selected)"),
+    ] {
+        let plan = project.engine(&["plan", "plan.yaml", flags[0], flags[1]]).expect(0);
+        assert!(plan.stdout.contains(words), "{flags:?} {}", plan.stdout);
+    }
+}
+
+#[test]
 fn a_stage_reads_what_is_needed_by_what_it_needs() {
     let plan = "version: 1\nstages:\n  build-it: {run: 'echo id=7 >> \"$ENGINE_OUTPUT\"', outputs: {id: int}}\n  \
                 handled: {needs: [{stage: build-it, accept: [success, failed]}], run: 'true'}\n  \

@@ -304,8 +304,10 @@ fn badges(subject: Subject, group: &fold::Group) -> Vec<String> {
     if nodes().any(|(node, _)| !node.conditions.is_empty()) {
         badges.push("if".to_owned());
     }
-    if nodes().all(|(node, _)| !node.selected) {
-        badges.push("not selected".to_owned());
+    match nodes().filter(|(node, _)| !node.selected).count() {
+        0 => {}
+        all if all == group.nodes.len() => badges.push("not selected".to_owned()),
+        some => badges.push(format!("{some} not selected")),
     }
     badges
 }

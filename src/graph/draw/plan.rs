@@ -256,30 +256,27 @@ impl Out<'_> {
         needs.sort_unstable();
         needs.dedup();
         let mut names: Vec<String> = Vec::new();
-        let mut counts: Vec<(String, usize, NodeIx)> = Vec::new();
+        let mut counts: Vec<(&str, &str, usize, NodeIx)> = Vec::new();
         for (ix, failed) in needs {
             let node = &graph.nodes[ix];
             let fold = node.fold.map(|at| &graph.folds[at as usize]).filter(|fold| fold.kind != FoldKind::Group);
             let suffix = if failed { " (or its failure)" } else { "" };
             let suffix = if node.selected { suffix } else { " (not selected)" };
             match fold {
-                Some(fold) => {
-                    let name = format!("{}{suffix}", fold.name);
-                    match counts.iter_mut().find(|known| known.0 == name) {
-                        Some(known) => known.1 += 1,
-                        None => counts.push((name, 1, ix)),
-                    }
-                }
+                Some(fold) => match counts.iter_mut().find(|known| (known.0, known.1) == (&fold.name, suffix)) {
+                    Some(known) => known.2 += 1,
+                    None => counts.push((&fold.name, suffix, 1, ix)),
+                },
                 None => names.push(format!("{}{suffix}", node.id)),
             }
         }
         let times = self.mark("×", "x");
-        names.extend(counts.into_iter().map(|(name, count, ix)| match count {
+        names.extend(counts.into_iter().map(|(name, suffix, count, ix)| match count {
             _ if graph.late_matrix(ix).is_some_and(|matrix| matrix.given.is_none()) => {
-                format!("{name}, all cells")
+                format!("{name}, all cells{suffix}")
             }
-            1 => graph.nodes[ix].id.to_string(),
-            _ => format!("{name} {times}{count}"),
+            1 => format!("{}{suffix}", graph.nodes[ix].id),
+            _ => format!("{name} {times}{count}{suffix}"),
         }));
         if names.is_empty() {
             return None;
