@@ -73,6 +73,11 @@ impl Span {
         Self::spelled(text).is_some_and(|length| length > Self::MAX)
     }
 
+    /// What is said of `what` where [`Span::is_too_long`] is true.
+    pub fn too_long(what: impl fmt::Display) -> String {
+        format!("{what} is too long: at most `{}`", Self::MAX)
+    }
+
     /// What `text` spells, however long; what is too long to count is the longest number.
     fn spelled(text: &str) -> Option<Self> {
         let mut rest = text;

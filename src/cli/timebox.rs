@@ -38,7 +38,7 @@ pub(super) fn length(flag: &str, text: Option<&str>) -> Result<Option<Span>, Fau
 
 /// What is said of a flag with a length of time that is too long.
 pub(super) fn too_long(flag: &str, text: &str) -> Fault {
-    Fault::new(Exit::Usage, format!("`{flag} {text}` is too long")).help(format!("it is at most {}", Span::MAX))
+    Fault::new(Exit::Usage, Span::too_long(format_args!("`{flag} {text}`")))
 }
 
 impl TimeBox {

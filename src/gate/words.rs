@@ -100,7 +100,7 @@ impl Words {
     pub fn span(&mut self, key: &str) -> Result<Option<Span>, Error> {
         let Some(text) = self.text(key)? else { return Ok(None) };
         if Span::is_too_long(&text) {
-            return Err(Error::new(key, format!("`{text}` is too long: at most `{}`", Span::MAX)));
+            return Err(Error::new(key, Span::too_long(format_args!("`{text}`"))));
         }
         match Span::parse(&text).filter(|span| *span != Span::ZERO) {
             Some(span) => Ok(Some(span)),

@@ -67,7 +67,7 @@ pub fn check(kind: Type, value: Value) -> Result<Value, String> {
     }
     let shown = value.as_str().map_or_else(|| noun(&value).to_owned(), |text| format!("`{text}`"));
     if kind == Type::Duration && value.as_str().is_some_and(Span::is_too_long) {
-        return Err(format!("{shown} is too long: a duration is at most `{}`", Span::MAX));
+        return Err(Span::too_long(shown));
     }
     Err(format!("{shown} is no {}{}", name(kind), example(kind)))
 }

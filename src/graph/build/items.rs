@@ -128,9 +128,11 @@ impl Builder<'_> {
             (items.shard_count(), "make `size` larger")
         };
         if pieces > limits::MAX_SHARDS {
+            // A range that is out of its own bounds is told of there already.
+            let at = if let model::Items::Range(count) = &shards.items { place(count) } else { shards.at };
             let message =
                 format!("`{id}` may come to {pieces} shards, more than {} (MAX_SHARDS)", limits::MAX_SHARDS);
-            self.report.push(Diagnostic::error("plan::too-large", shards.at, message).help(help));
+            self.report.push(Diagnostic::error("plan::too-large", at, message).help(help));
         }
     }
 

@@ -30,7 +30,7 @@ impl Limit for Span {
         let text = value.as_str().unwrap_or_default();
         Self::parse(text).ok_or_else(|| {
             if Self::is_too_long(text) {
-                return format!("expected a duration of at most `{}`", Self::MAX);
+                return Self::too_long(format_args!("`{text}`"));
             }
             "expected a duration like `90s` or `1h30m`".to_owned()
         })
@@ -42,9 +42,10 @@ impl Limit for Size {
         if value.as_str() == Some("auto") {
             return Ok(Self::Auto);
         }
-        let items = u32::read(value).ok().filter(|&items| items > 0);
+        let items = u32::read(value).ok().filter(|&items| (1..=limits::MAX_SHARDS).contains(&u64::from(items)));
         items.map(Self::Items).ok_or_else(|| {
-            format!("expected a whole number from 1, or `auto`, not {}", crate::render::noun(value))
+            let (most, found) = (limits::MAX_SHARDS, crate::render::noun(value));
+            format!("expected a whole number from 1 to {most}, or `auto`, not {found}")
         })
     }
 }

@@ -243,7 +243,7 @@ fn what_is_known_of_a_late_axis_before_the_run_is_checked() {
 
 #[test]
 fn items_out_of_bounds_are_told_once() {
-    let plan = |more: &str| format!("stages:\n  a: {{run: x, shards: {{items: {{range: {more}}}}}}}\n");
+    let plan = |more: &str| format!("stages:\n  a: {{run: x, shards: {{items: {{range: {more}}}}}\n");
     let request = Request { mode: Mode::Run, ..Request::default() };
     for more in ["3000000}", "3000000}, size: 1", "0}"] {
         let found = built(&plan(more), &request).expect_err("out of bounds");

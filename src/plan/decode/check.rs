@@ -132,7 +132,7 @@ impl<'a> Check<'a> {
             (Shape::Share, Kind::Str { text, .. }) if AllowFailed::parse(text).is_some() => {}
             (Shape::Share, Kind::Int(number)) => self.count(key, value, *number, (0, u32::MAX)),
             (Shape::Rate | Shape::Share, _) => self.bad_bound(key, value, example),
-            (Shape::Word(choices), Kind::Str { text, .. }) => self.word(key, value.at, text, choices),
+            (Shape::Word(choices), Kind::Str { text, .. }) => self.word(key, value.at, text, (choices, &[])),
             (Shape::EnvValue, Kind::Bool(on)) if self.is_spelled(value.at, &on.to_string()) => {}
             (Shape::EnvValue, Kind::Int(number)) if self.is_spelled(value.at, &number.to_string()) => {}
             (Shape::List { of, empty }, Kind::List(items)) => self.list(key, value.at, items, (of, *empty)),
@@ -157,7 +157,8 @@ impl<'a> Check<'a> {
         match near {
             Some(Shape::Word(choices)) => {
                 let text = value.as_str().unwrap_or_default();
-                self.word(key, value.at, text, choices);
+                let others = shapes.iter().filter(|shape| !matches!(shape, Shape::Word(_)));
+                self.word(key, value.at, text, (choices, &others.map(Shape::bounds).collect::<Vec<_>>()));
             }
             _ => {
                 let wanted = shapes.iter().map(Shape::words).collect::<Vec<_>>().join(", or ");
@@ -258,7 +259,12 @@ impl<'a> Check<'a> {
     pub(super) fn empty(&mut self, key: &str, at: Place, what: &str) {
         let message = format!("`{key}` is empty");
         let help = format!("give it at least one {what}, or leave the key out");
-        let help = if what == "text" { "write something, or leave the key out".to_owned() } else { help };
+        let help = match what {
+            "text" => "write something, or leave the key out".to_owned(),
+            // The key of stages cannot be left out.
+            "stage" => "give it at least one stage".to_owned(),
+            _ => help,
+        };
         self.push(Diagnostic::error("plan::empty", at, message).help(help));
     }
 
@@ -293,7 +299,7 @@ impl<'a> Check<'a> {
             }
             None if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => self.no_unit(key, value),
             None if Span::is_too_long(text) => {
-                let message = format!("`{key}` is too long: at most `{}`", Span::MAX);
+                let message = Span::too_long(format_args!("`{key}`"));
                 let help = "leave the key out for no bound";
                 self.push(Diagnostic::error("plan::out-of-range", value.at, message).help(help));
             }
@@ -326,14 +332,15 @@ impl<'a> Check<'a> {
         self.push(Diagnostic::error("plan::no-unit", value.at, message).label("seconds? minutes?").help(help));
     }
 
-    /// One word of a closed set.
-    fn word(&mut self, key: &str, at: Place, text: &str, choices: &'static [Choice]) {
+    /// One word of a closed set; `others` is what it may be instead.
+    fn word(&mut self, key: &str, at: Place, text: &str, (choices, others): (&'static [Choice], &[String])) {
         let known = || choices.iter().map(|choice| choice.word);
         if known().any(|word| word == text) {
             return;
         }
         let words: Vec<_> = known().map(|word| format!("`{word}`")).collect();
-        let mut help = format!("one of {}", words.join(", "));
+        let set = if words.len() > 1 { "one of " } else { "" };
+        let mut help = [&[format!("{set}{}", words.join(", "))], others].concat().join(", or ");
         let same = known().find(|word| word.eq_ignore_ascii_case(text));
         if let Some(word) = same.or_else(|| nearest(text, known())) {
             help = format!("did you mean `{word}`? it is {help}");

@@ -179,7 +179,12 @@ fn shards_say_where_their_items_come_from_and_what_bounds_them() {
             "max: 500",
         ),
         ("stages: {a: {run: x, shards: {items: {range: 3}, size: 0}}}", "plan::out-of-range", "0", ""),
-        ("stages: {a: {run: x, shards: {items: {range: 3}, size: big}}}", "plan::unknown-word", "big", "auto"),
+        (
+            "stages: {a: {run: x, shards: {items: {range: 3}, size: big}}}",
+            "plan::unknown-word",
+            "big",
+            "`auto`, or a whole number from 1 to 2000000",
+        ),
         ("stages: {a: {run: x, shards: {items: {range: 3}, rate: 200}}}", "plan::out-of-range", "200", "200/s"),
         ("stages: {a: {run: x, shards: {items: {range: 3}, rate: 0/s}}}", "plan::out-of-range", "0/s", "200/s"),
         (

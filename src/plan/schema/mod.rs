@@ -177,6 +177,14 @@ impl Choice {
 }
 
 impl Shape {
+    /// As [`Shape::words`], with the bounds of a number.
+    pub fn bounds(&self) -> String {
+        match self {
+            Self::Count { min, max } => format!("a whole number from {min} to {max}"),
+            other => other.words(),
+        }
+    }
+
     /// The shape in words: `a duration`, `a list of ids`.
     pub fn words(&self) -> String {
         match self {

@@ -110,8 +110,8 @@ fn typed(check: &mut Check<'_>, input: &Input, value: &Tree, what: &str) -> bool
     if !fits {
         let name = &input.name.value;
         if input.kind == Type::Duration && value.as_str().is_some_and(Span::is_too_long) {
-            let message = format!("{what} of input `{name}` is too long");
-            check.error("plan::bad-default", value.at, message, &format!("a duration is at most `{}`", Span::MAX));
+            let message = Span::too_long(format_args!("{what} of input `{name}`"));
+            check.error("plan::bad-default", value.at, message, example(input.kind));
             return false;
         }
         let message = format!("{what} of input `{name}` is {}, not {}", value.noun(), noun(input.kind));

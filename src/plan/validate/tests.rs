@@ -199,7 +199,7 @@ fn inputs_do_not_contradict_themselves() {
             "inputs: {a: {type: duration, default: 4000d}}\nstages: {a: {run: x}}",
             "plan::bad-default",
             "4000d",
-            "at most `3650d`",
+            "`90s` or `1h30m`",
         ),
         (
             "inputs: {a: {type: size, default: 10MX}}\nstages: {a: {run: x}}",
