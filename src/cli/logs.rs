@@ -1,6 +1,6 @@
 //! `engine logs [-f] [RUN] [STAGE]`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::args::LogsArgs;
@@ -281,11 +281,16 @@ impl Stored {
 impl Logs for Stored {
     fn tail(&self, _: &View, node: NodeIx, lines: usize) -> Vec<String> {
         let Some((attempt, place)) = self.last.get(&node) else { return Vec::new() };
-        let mut text = Vec::new();
+        let (mut pending, mut last) = (Lines::default(), VecDeque::new());
+        let mut keep = |line: &[u8]| {
+            last.push_back(String::from_utf8_lossy(line).into_owned());
+            if last.len() > lines {
+                last.pop_front();
+            }
+        };
         // Output that cannot be read is missing from a report, which says nothing else wrong.
-        let _ = output::read(&self.dir, *place, *attempt, &mut |chunk| text.extend_from_slice(&chunk.text));
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let all: Vec<&str> = text.lines().collect();
-        all[all.len().saturating_sub(lines)..].iter().map(|line| (*line).to_owned()).collect()
+        let _ = output::read(&self.dir, *place, *attempt, &mut |chunk| pending.push(&chunk.text, &mut keep));
+        pending.finish(keep);
+        last.into()
     }
 }

@@ -176,6 +176,9 @@ pub(super) fn gc(args: &GcArgs, settings: &Settings) -> Answer {
     } else {
         gc::act(&state, rule, &Holder { pid: std::process::id(), wall_ms })?
     };
+    for run in &sweep.forgotten {
+        print::note(&format!("note: the disk is full: what run {run} took is not kept for forecasts"));
+    }
     let bytes: u64 =
         sweep.runs.iter().map(|(_, bytes)| bytes).chain(sweep.objects.iter().map(|(_, bytes)| bytes)).sum();
     if args.json {

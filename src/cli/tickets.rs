@@ -17,7 +17,13 @@ type Ticket = Map<String, Value>;
 /// Shows and changes tickets. What dead engines left unfiled is filed first.
 pub(super) fn run(args: &TicketsArgs, settings: &Settings) -> Answer {
     let state = find::state(settings)?;
-    clerk::catch_up(&state)?;
+    if let Err(fault) = clerk::catch_up(&state) {
+        // What is there can be read, also from a disk that takes nothing.
+        if !matches!(args.verb, TicketVerb::List(_) | TicketVerb::Show(_)) {
+            return Err(fault);
+        }
+        print::note(&format!("warning: what dead engines left may be missing: {}", fault.message));
+    }
     match &args.verb {
         TicketVerb::List(args) => list(args, &state),
         TicketVerb::Show(args) => show(args, &state),

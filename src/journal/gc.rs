@@ -40,6 +40,8 @@ pub struct Sweep {
     pub objects: Vec<(PathBuf, u64)>,
     /// Half-built directories of dead engines.
     pub leftovers: Vec<PathBuf>,
+    /// Deleted runs of which nothing is kept for forecasts, because the disk is full.
+    pub forgotten: Vec<RunId>,
     /// Why objects are left alone, if they are.
     pub objects_kept: Option<String>,
 }
@@ -60,18 +62,23 @@ pub fn plan(state: &StateDir, rule: Rule) -> Result<Sweep, Error> {
 /// The state directory cannot be read, or the disk refuses.
 pub fn act(state: &StateDir, rule: Rule, holder: &Holder) -> Result<Sweep, Error> {
     let mut sweep = choose_runs(state, rule)?;
-    let mut gone = Vec::new();
-    for (id, bytes) in std::mem::take(&mut sweep.runs) {
-        if delete_run(state, &id, holder)? {
-            gone.push((id, bytes));
-        } else {
-            sweep.kept.push((id, "an engine took it over"));
-        }
-    }
-    sweep.runs = gone;
+    // Rubbish first: to delete a run takes a little room, and the disk may be full.
     for path in &sweep.leftovers {
         state.disk().remove_dir(path)?;
     }
+    let mut gone = Vec::new();
+    for (id, bytes) in std::mem::take(&mut sweep.runs) {
+        match delete_run(state, &id, holder)? {
+            Deleted::No => {
+                sweep.kept.push((id, "an engine took it over"));
+                continue;
+            }
+            Deleted::Yes => {}
+            Deleted::Unnoted => sweep.forgotten.push(id.clone()),
+        }
+        gone.push((id, bytes));
+    }
+    sweep.runs = gone;
     if !state.path().is_dir() {
         return Ok(sweep);
     }
@@ -88,21 +95,40 @@ pub fn act(state: &StateDir, rule: Rule, holder: &Holder) -> Result<Sweep, Error
     Ok(sweep)
 }
 
-/// Deletes a run under its own lock; false when somebody else has it.
-fn delete_run(state: &StateDir, id: &RunId, holder: &Holder) -> Result<bool, Error> {
+/// What became of a run that was to be deleted.
+enum Deleted {
+    /// Somebody else has it.
+    No,
+    /// It is gone.
+    Yes,
+    /// It is gone, and there was no room to keep what it took.
+    Unnoted,
+}
+
+/// Deletes a run under its own lock.
+fn delete_run(state: &StateDir, id: &RunId, holder: &Holder) -> Result<Deleted, Error> {
     let run = state.run(id)?;
     let ownership = match ownership::take(&run, holder) {
-        Err(Error::Owned { .. }) => return Ok(false),
+        Err(Error::Owned { .. }) => return Ok(Deleted::No),
         other => other?,
     };
     // What it took is kept; a run whose journal cannot be read is not deleted in the first place.
-    history::forget(state, &run)?;
+    let done = match history::forget(state, &run) {
+        // Room is what this is asked for.
+        Err(error) if is_full(&error) => Deleted::Unnoted,
+        other => other.map(|()| Deleted::Yes)?,
+    };
     // First out of the list in one step: a run is never seen half deleted.
     let rubbish = aside(run.path());
     state.disk().rename(run.path(), &rubbish)?;
     drop(ownership);
     state.disk().remove_dir(&rubbish)?;
-    Ok(true)
+    Ok(done)
+}
+
+fn is_full(error: &Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error, Error::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
 }
 
 fn choose_runs(state: &StateDir, rule: Rule) -> Result<Sweep, Error> {

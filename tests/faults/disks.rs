@@ -116,6 +116,21 @@ fn a_full_disk_stops_the_engine_and_room_lets_it_go_on() {
     assert!(stopped >= 3, "some of these disks are too small: {stopped}");
 }
 
+/// Who makes room needs none: `gc` works on a disk that takes no byte more, and says what is lost by that.
+#[test]
+fn old_runs_are_deleted_from_a_full_disk() {
+    let project = Project::with_plan("version: 1\nname: small\nstages: {a: {run: 'true'}}\n");
+    std::fs::create_dir(project.path("state")).expect("a folder");
+    let script = "mount -t tmpfs -o size=1m tmpfs state
+         for run in r1 r2; do \"$ENGINE\" run plan.yaml --state-dir state --run-id $run --no-input; done
+         rm -r state/history; head -c 2000000 /dev/zero > state/fill || true
+         \"$ENGINE\" gc --keep 0 --younger 1ms --state-dir state; ls state/runs >&2";
+    let answer = in_namespace(&project, script).expect(0);
+    assert!(answer.stdout.contains("deleted 2 runs"), "{}", printed(&answer));
+    assert!(answer.stderr.contains("note: the disk is full"), "{}", printed(&answer));
+    assert!(!answer.stderr.contains("r1\n"), "{}", printed(&answer));
+}
+
 /// A read-only state directory is found before anything runs, and named.
 #[test]
 fn a_read_only_state_directory_is_named_and_nothing_runs() {
@@ -143,6 +158,7 @@ fn a_run_on_a_read_only_disk_can_be_read_and_not_resumed() {
     let script = format!(
         "mount --bind .engine .engine; mount -o remount,bind,ro .engine
          \"$ENGINE\" status {run} >&2; \"$ENGINE\" verify {run} >&2; \"$ENGINE\" logs {run} >&2; \"$ENGINE\" runs >&2
+         \"$ENGINE\" tickets list >&2
          exec \"$ENGINE\" resume {run} --no-input"
     );
     let answer = in_namespace(&project, &script).expect(9);

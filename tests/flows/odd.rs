@@ -120,6 +120,18 @@ fn commands_to_copy_say_where_runs_are_kept() {
 }
 
 #[test]
+fn a_report_holds_the_end_of_a_line_that_never_ends_cut() {
+    let project = Project::with_plan(
+        "version: 1\nstages: {a: {run: \"head -c 3000000 /dev/zero | tr '\\\\0' x; exit 1\"}}\n",
+    );
+    project.engine(&["run", "plan.yaml", "--run-id", "r1"]).expect(1);
+    for format in ["html", "junit", "summary"] {
+        let report = project.engine(&["report", "r1", "--format", format]).expect(0).stdout;
+        assert!(report.contains("xxx …") && report.len() < 100_000, "{format}: {}", report.len());
+    }
+}
+
+#[test]
 fn a_drill_keeps_its_runs_where_it_was_told() {
     let project = Project::with_plan("version: 1\nstages: {a: {run: 'true', rollback: {run: 'true'}}}\n");
     project.engine(&["rollback", "--drill", "plan.yaml", "--state-dir", "kept"]).expect(0);
