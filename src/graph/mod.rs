@@ -23,6 +23,7 @@ pub mod scope;
 pub mod select;
 pub mod shards;
 pub mod undo;
+mod work;
 
 pub use assemble::{Knots, Parts};
 pub use build::world::World;
