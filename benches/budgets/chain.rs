@@ -55,13 +55,13 @@ pub(crate) fn one(board: &mut Board) {
     board.tell(
         "one stage: what its promises force",
         (forced * 1e3, "ms"),
-        "three starts of the program, a run's files, its flushes in four rounds, the command",
+        "two starts of the program, a run's files, its flushes in four rounds, the command",
     );
     board.tell("one stage: engine", (engine * 1e3, "ms"), "");
     board.judge("one stage: engine / command and flushes", (engine / bare, "×"), Budget::Most(4.0));
 }
 
-/// Seconds for what the promises force on a run of one stage, and nothing else: the program starts as front and as worker,
+/// Seconds for what the promises force on a run of one stage, and nothing else: the program starts as front, whose fork works,
 /// and as sentinel beside the files; the files of a run are made and flushed together, its folder gets its name, which is
 /// flushed beside the first record; the command runs; the last record is flushed. Nothing is read, decided or shown.
 fn forced(room: &Path) -> f64 {
@@ -74,7 +74,6 @@ fn forced(room: &Path) -> f64 {
     let _ = std::fs::remove_dir_all(&runs);
     std::fs::create_dir(&runs).expect("the target folder can be written");
     let seconds = seconds(|| {
-        start();
         start();
         std::thread::scope(|scope| {
             scope.spawn(start);
