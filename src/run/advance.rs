@@ -151,7 +151,10 @@ fn settled(state: &RunState, at: Millis, node: NodeIx) -> Event {
     match state.needs(node) {
         Needs::Met => {}
         Needs::NotNeeded => return Event::NodeSkipped { node, why: SkipReason::NotNeeded },
-        Needs::Blocked(by) => return Event::NodeSkipped { node, why: SkipReason::Blocked { by } },
+        Needs::Blocked(by) => {
+            let why = SkipReason::Blocked { by };
+            return state.unserved(node).unwrap_or(Event::NodeSkipped { node, why });
+        }
     }
     if let Some(step) = state.healing(at, node) {
         return step;

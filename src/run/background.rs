@@ -6,7 +6,9 @@
 //! becomes of the background, `RunFinished` repeats it.
 //!
 //! - A failure for good drains nothing and stops nothing. It is a dead letter: a ticket is opened, and the stage can be queued
-//!   again by a person (`BackgroundRequeued`), also when the run is over.
+//!   again by a person (`BackgroundRequeued`), also when the run is over. So is work that nothing keeps from its turn but a
+//!   service that could not be started again behind the verdict. While nobody knows whether a service was started again,
+//!   the work waits for a person's word on that, also when a cancel or a drain waits for none.
 //! - An engine may leave the background to the next one (`BackgroundLeft`): because it was told not to wait, to stop, or
 //!   because the run's time is over. What runs is stopped and counts as not run, as at the end of a time box, and the
 //!   run is suspended with the verdict that it has. After a cancel nothing of the background starts either. What
@@ -25,6 +27,7 @@ use super::event::{
     Verdict,
 };
 use super::place::Needs;
+use super::shards::Step;
 use super::state::{RunState, phase_ix};
 use crate::base::{Millis, NodeIx};
 use crate::graph::model::Phase;
@@ -134,6 +137,36 @@ impl RunState {
         seen.into_iter().find(|&it| self.cells[it].is_undone && is_missed(it))
     }
 
+    /// Whether nothing keeps background work from its turn but services that are not up again.
+    fn lacks_only_services(&self, node: NodeIx) -> bool {
+        let is_service = |node: NodeIx, need: NodeIx| self.awaited(node).any(|it| it == need);
+        let mut needs = self.node(node).needs.iter();
+        self.is_background(node)
+            && self.lacks_service(node).is_some()
+            && self.undone_above(node).is_none()
+            && needs.all(|need| self.need(*need) == Needs::Met || is_service(node, need.node))
+    }
+
+    /// Whether background work waits for a person to say whether a service that it counts on was started again.
+    pub(super) fn waits_for_word(&self, node: NodeIx) -> bool {
+        self.lacks_only_services(node) && self.awaited(node).any(|it| self.state(it) == NodeState::Unknown)
+    }
+
+    /// Whether background work waits for a person to say whether `service` was started again.
+    pub(super) fn work_waits_for(&self, service: NodeIx) -> bool {
+        self.counting_on(service).any(|it| !self.state(it).is_final() && self.waits_for_word(it))
+    }
+
+    /// The end of work that could have its turn if services had come up for it behind the verdict.
+    pub(super) fn unserved(&self, node: NodeIx) -> Option<Event> {
+        if !self.in_background() || !self.lacks_only_services(node) {
+            return None;
+        }
+        let service = self.not_up(node).next()?;
+        let reason = format!("`{}`, which it counts on, could not be started again", self.node(service).id);
+        Some(self.refuse(node, reason))
+    }
+
     /// The engine leaves: nothing runs any more, and what is left of the background is not for it.
     pub(super) fn leaves(&self) -> Option<Event> {
         let is_gone = self.has_left() && self.suspended.is_none() && self.is_quiescent();
@@ -204,8 +237,8 @@ impl RunState {
         }
     }
 
-    /// Dead work is work to be done again, and so is what it had blocked. Services that it counts on and that did not come
-    /// up are tried once more, with what they had blocked. A run that was over is not any more; its verdict stays.
+    /// Dead work is work to be done again, and so is what it had blocked. Services that all of this counts on and that did
+    /// not come up are tried once more. A run that was over is not any more; its verdict stays.
     fn fold_requeue(&mut self, at: Millis, node: NodeIx) {
         if let Some(verdict) = self.verdict.take() {
             self.background.foreground = Some(verdict);
@@ -213,19 +246,27 @@ impl RunState {
         }
         let graph = Arc::clone(self.graph());
         let is_blocked = |it: NodeIx| self.state(it) == NodeState::Blocked && graph.nodes[it].selected;
-        // Nothing of it could go on without a service that did not come up.
-        let (mut again, mut next) = self.not_up(node);
-        next.retain(|&it| is_blocked(it) && self.is_background(it));
-        again.extend(&next);
-        next.push(node);
+        let (mut again, mut next) = (BTreeSet::new(), vec![node]);
         while let Some(node) = next.pop() {
+            again.extend(self.not_up(node));
             let below = graph.dependents(node).iter().copied();
             next.extend(below.filter(|&it| is_blocked(it) && again.insert(it)));
         }
         self.reopen.extend(again.into_iter().map(|node| (node, ReopenReason::Resume)));
-        self.reopen_failed(at, node);
+        if self.is_cut_off(node) {
+            self.reopen(at, node, ReopenReason::Resume);
+        } else {
+            self.reopen_failed(at, node);
+        }
         self.cells[node].is_queued = true;
         self.place(at, node);
+    }
+
+    /// Whether nobody knows what an attempt of a stage did that is dead all the same, because a service was not up again:
+    /// that it is queued again is no word on that.
+    fn is_cut_off(&self, node: NodeIx) -> bool {
+        let is_suspect = self.shards.between_of(node).any(|(_, between)| between.step == Step::Suspect);
+        self.cells[node].unknown > 0 || is_suspect
     }
 
     /// Whether a resume without orders goes on with the background only: the verdict leaves nothing else to do.

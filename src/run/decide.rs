@@ -86,15 +86,16 @@ pub fn decide(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) 
 fn may_resolve(state: &RunState, node: NodeIx, resolution: Resolution) -> bool {
     // The verdict is given: what the foreground did is for another try of the run. But what was started again since is
     // waited for, and nobody else can say what became of it.
-    let is_open = |cell: &&Cell| !state.in_background() || state.is_background(node) || is_awaited(cell);
+    let is_open =
+        |cell: &&Cell| !state.in_background() || state.is_background(node) || is_awaited(state, node, cell);
     let cell = state.cells.get(node).filter(is_open);
     let is_unknown = cell.is_some_and(|cell| cell.state == NodeState::Unknown && cell.resolved.is_none());
     is_unknown || (cell.is_some() && resolution == Resolution::Rerun && state.may_ask_again(node))
 }
 
-/// Whether a stage is done once more for others that wait for it.
-const fn is_awaited(cell: &Cell) -> bool {
-    cell.is_restart && !cell.is_released
+/// Whether a stage is done once more for others that wait for it; after a cancel only background work does.
+fn is_awaited(state: &RunState, node: NodeIx, cell: &Cell) -> bool {
+    cell.is_restart && (!cell.is_released || state.work_waits_for(node))
 }
 
 /// Another engine takes the run over.

@@ -447,11 +447,12 @@ impl RunState {
         self.timed_out |= why == CancelReason::Timeout;
         self.order_stops(level);
         self.hurry_checks(at, level);
-        self.place_all(at);
         let unknown: Vec<NodeIx> = self.unknown.iter().copied().filter(|&it| !self.is_background(it)).collect();
         for node in unknown {
             self.release(at, node);
         }
+        // What waited for one of these to be started again, too, at any distance.
+        self.place_all(at);
     }
 
     fn order_stops(&mut self, level: CancelLevel) {

@@ -7,8 +7,8 @@
 //! up, or can't be.
 //!
 //! For background work it is started again once the verdict is given, and not before: nothing of the background starts
-//! earlier, a rollback may undo the service first, and whether it comes up is no matter of the verdict. One that was
-//! coming up for it already when another engine goes on with the rollback does so to its end, and is undone then.
+//! earlier, a rollback may undo the service first, and whether it comes up is no matter of the verdict. If it can't be
+//! started, the work has failed for good, as [`super::background`] says. One that was coming up for it already when another engine goes on with the rollback does so to its end, and is undone then.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -96,12 +96,19 @@ impl RunState {
         self.reopen.extend(missed.into_iter().map(|node| (node, ReopenReason::Restart)));
     }
 
-    /// Services that `stage` may count on and that could not be started again, and all that may count on those.
-    pub(super) fn not_up(&self, stage: NodeIx) -> (BTreeSet<NodeIx>, Vec<NodeIx>) {
-        let held = of(&self.holdings.counting.by_stage, stage);
-        let services: BTreeSet<NodeIx> = held.filter(|&it| self.cells[it].state.is_final()).collect();
-        let below = services.iter().flat_map(|&it| of(&self.holdings.counting.by_service, it)).collect();
-        (services, below)
+    /// Services that `stage` may count on and that are to be started again: they come up, could not be, or nobody knows.
+    pub(super) fn awaited(&self, stage: NodeIx) -> impl Iterator<Item = NodeIx> {
+        of(&self.holdings.counting.by_stage, stage)
+    }
+
+    /// What may count on a service that is to be started again.
+    pub(super) fn counting_on(&self, service: NodeIx) -> impl Iterator<Item = NodeIx> {
+        of(&self.holdings.counting.by_service, service)
+    }
+
+    /// Services that `stage` may count on and that could not be started again.
+    pub(super) fn not_up(&self, stage: NodeIx) -> impl Iterator<Item = NodeIx> {
+        self.awaited(stage).filter(|&it| self.cells[it].state.is_final())
     }
 
     /// The stages below `node` that have not ended and may go on.
@@ -198,6 +205,6 @@ impl RunState {
     /// The service that `node` may count on and that could not be started again. A stage that handles a failure
     /// is not kept from that by it.
     pub(super) fn lacks_service(&self, node: NodeIx) -> Option<NodeIx> {
-        of(&self.holdings.counting.by_stage, node).next().filter(|_| !self.handles_failure(node))
+        self.awaited(node).next().filter(|_| !self.handles_failure(node))
     }
 }

@@ -48,7 +48,8 @@ impl RunState {
         blocked.map_or(Needs::Met, Needs::Blocked)
     }
 
-    fn need(&self, need: Need) -> Needs {
+    /// What one of them says.
+    pub(super) fn need(&self, need: Need) -> Needs {
         let state = self.cells[need.node].state;
         if !self.is_awake(need.node) || self.graph().is_absent(need.node) {
             return Needs::Met;
@@ -167,7 +168,7 @@ impl RunState {
             return lane;
         }
         if self.needs(node) != Needs::Met {
-            return when_idle;
+            return if self.waits_for_word(node) { Lane::Idle } else { when_idle };
         }
         if self.waits_for_verdict(node) {
             return Lane::Idle;

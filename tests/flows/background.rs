@@ -277,6 +277,42 @@ fn work_whose_need_failed_is_blocked_and_changes_nothing() {
     assert_eq!(queue(&project)["depth"], 0);
 }
 
+/// An upload and a mail that count on a service, which does not come up with a file `broken`.
+const SERVED: &str = r"
+version: 1
+name: shop
+stages:
+  db: {lifetime: run, run: '[ ! -e broken ] && (setsid sleep 1000 > /dev/null 2>&1 & echo up >> log)'}
+  use: {needs: [db], run: echo use >> log}
+  upload: {needs: [db], background: true, run: echo upload >> log}
+  metrics: {needs: [upload], background: true, run: echo metrics >> log}
+  mail: {needs: [use], background: true, run: echo mail >> log}
+";
+
+#[test]
+fn work_whose_service_does_not_come_up_behind_the_verdict_is_dead() {
+    let project = Project::with_plan(SERVED);
+    project.engine(&["run", "plan.yaml", "--no-wait"]).expect(0);
+    project.write("broken", "");
+    let run = project.only_run();
+    project.engine(&["queue", "drain", &run]).expect(0);
+    assert_eq!(status(&project)["state"], "success");
+    assert_eq!(work(&project), [is("mail", "dead", 0), is("metrics", "skipped", 0), is("upload", "dead", 0)]);
+    assert_eq!(stage(&project, "mail")["state"], "failed");
+    let tickets = json(&project.engine(&["tickets", "list", "--json"]).expect(0).stdout);
+    let tickets = tickets["tickets"].as_array().cloned().unwrap_or_default();
+    let of = |stage: &str| tickets.iter().find(|it| it["stage"] == stage && it["kind"] == "dead").cloned();
+    assert!(of("upload").is_some() && of("mail").is_some() && of("metrics").is_none(), "{tickets:#?}");
+    std::fs::remove_file(project.path("broken")).expect("it was there");
+    project.engine(&["queue", "retry", &run, "--dead"]).expect(0);
+    project.engine(&["queue", "drain", &run]).expect(0);
+    assert_eq!(work(&project), [is("mail", "done", 1), is("metrics", "done", 1), is("upload", "done", 1)]);
+    let mut done = log(&project);
+    done.sort();
+    assert_eq!(done, ["mail", "metrics", "up", "up", "upload", "use"]);
+    project.engine(&["verify"]).expect(0);
+}
+
 #[test]
 fn what_counts_for_the_verdict_cannot_wait_for_the_background() {
     let wrong = [

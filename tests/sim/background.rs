@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use engine::base::{Millis, NodeIx};
 use engine::graph::Parts;
-use engine::graph::model::Phase;
+use engine::graph::model::{Need, Phase};
 use engine::run::event::{CancelLevel, NodeState, ReopenReason, Resumed, RunEnd, Verdict};
 use engine::run::{Event, Input};
 
@@ -89,7 +89,10 @@ impl Book {
                     self.is_over = false;
                 }
                 let done: Vec<Key> = self.done.iter().copied().filter(|key| key.0 == *node).collect();
-                self.reopen(*node, ReopenReason::Ordered);
+                // Of what its service kept from its turn it may not be known what an attempt did.
+                let in_doubt =
+                    self.doubt.iter().any(|key| key.0 == *node) || !self.stage(*node).unknown.is_empty();
+                self.reopen(*node, if in_doubt { ReopenReason::Resume } else { ReopenReason::Ordered });
                 self.done.extend(done);
                 self.hold_back(*node);
                 self.backs.released.insert(*node);
@@ -213,6 +216,28 @@ pub(crate) fn after_step(book: &Book) {
         let asked = run.stop.is_some() || book.backs.left == Some(CancelLevel::Drain);
         assert!(asked, "{key:?} does not know that its engine leaves");
     }
+}
+
+/// Whether nothing keeps background work from its turn but services that are not up again.
+pub(crate) fn lacks_services(book: &Book, node: NodeIx) -> bool {
+    let above = counts_on(book, node);
+    let is_down = |node: &NodeIx| book.restarting.contains(node) && !book.state(*node).is_success();
+    let handles = |need: &Need| need.accept.failed && book.state(need.node).is_failure();
+    let needs = &book.graph.nodes[node].needs;
+    book.is_background(node)
+        && above.iter().any(|it| is_down(it) && has_ended(book, *it))
+        && !needs.iter().any(handles)
+        && needs.iter().all(|&need| accepts(book, need) || is_down(&need.node))
+}
+
+/// Work that only lacks services ends as done or as a ticket, and not before somebody knows what became of them.
+pub(crate) fn is_blocked_for_good(book: &Book, node: NodeIx, by: NodeIx) {
+    let is_left = counts_on(book, node).iter().all(|it| !book.undos.undone.contains(it));
+    let lacks = is_left && lacks_services(book, node);
+    let is_lost = lacks && book.backs.decided.is_some();
+    assert!(!is_lost, "promise 9: {node:?} ends neither as done nor as a ticket");
+    let is_early = lacks && book.state(by) == NodeState::Unknown;
+    assert!(!is_early, "nobody knows whether {by:?} was started again for {node:?}");
 }
 
 fn background(world: &World) -> Vec<NodeIx> {

@@ -370,6 +370,7 @@ fn skip_is_true(book: &Book, state: &RunState, node: NodeIx, why: &SkipReason) {
                 is_need || is_gone || is_undone || drains && it.phase == Phase::Main,
                 "{by:?} does not block {node:?}"
             );
+            crate::background::is_blocked_for_good(book, node, *by);
         }
     }
 }
@@ -381,7 +382,9 @@ fn end_is_true(book: &Book, run: &RunState, node: NodeIx, end: NodeState, reason
     let has_items = it.rules.split.is_some();
     let all_done = || has_items || (0..it.rules.shards).all(|shard| book.done.contains(&(node, shard)));
     let is_barred = reason.contains("forward-only") && it.rules.undo == engine::graph::model::Undo::Never;
-    let is_refused = is_barred || reason.contains("can't be told") && holds(book, run, node).is_none();
+    let is_unserved = book.backs.decided.is_some() && crate::background::lacks_services(book, node);
+    let is_untold = reason.contains("can't be told") && holds(book, run, node).is_none();
+    let is_refused = is_unserved || is_barred || is_untold;
     let has_failed = !stage.ends.is_empty()
         || stage.decided == Some(false)
         || stage.expired.is_some()
@@ -393,10 +396,7 @@ fn end_is_true(book: &Book, run: &RunState, node: NodeIx, end: NodeState, reason
         NodeState::Success if it.rules.is_approval => assert_eq!(stage.decided, Some(true), "{node:?}"),
         NodeState::Success => {
             assert!(all_done(), "{node:?} succeeds with work left");
-            assert!(
-                stage.held.is_none() || stage.decided == Some(true),
-                "{node:?} is held, and nobody let it pass"
-            );
+            assert!(stage.held.is_none() || stage.decided == Some(true), "{node:?} is held, nobody let it go");
         }
         NodeState::Cached => assert!(stage.is_cached, "{node:?}"),
         NodeState::Failed => assert!(has_failed, "{node:?} did not fail"),
@@ -416,7 +416,9 @@ fn end_is_true(book: &Book, run: &RunState, node: NodeIx, end: NodeState, reason
     }
     if matches!(end, NodeState::Failed | NodeState::TimedOut) {
         assert_ne!(it.rules.allow_failure, AllowFailure::Any, "{node:?} is allowed to fail");
-        tried_enough(book, node);
+        if !is_unserved {
+            tried_enough(book, node);
+        }
         crate::ladder::has_tried(book, node);
     }
 }

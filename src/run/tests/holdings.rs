@@ -180,7 +180,7 @@ fn a_service_comes_up_for_background_work_behind_the_verdict_and_changes_none() 
     assert_eq!(story.core.state().decided().map(|it| it.state), Some(RunEnd::Success));
     let mut bad = story.without_last(0);
     story.succeeds(0).starts(&[(2, 0)]).succeeds(2).run_ends(RunEnd::Success);
-    bad.fails(0).is(2, NodeState::Blocked).run_ends(RunEnd::Success);
+    bad.fails(0).is(2, NodeState::Failed).run_ends(RunEnd::Success);
     // An engine that leaves the work to the next one leaves it the service, too.
     other.tell(Input::LeaveBackground { how: CancelLevel::Drain, by: "ann".to_owned() });
     other.succeeds(1).starts(&[]).is(0, NodeState::Success);
@@ -189,21 +189,19 @@ fn a_service_comes_up_for_background_work_behind_the_verdict_and_changes_none() 
 
 #[test]
 fn work_that_is_queued_again_while_other_work_goes_on_has_its_service_started_again() {
-    let behind = |id: &str, needs: &[u32]| Node { phase: Phase::Background, ..after(id, needs) };
     let mut story = Story::of(vec![service("db"), Node::plain("a"), behind("upload", &[0]), behind("mail", &[1])]);
     story.succeeds(0).succeeds(1).fails(2).starts(&[]).drains().starts(&[(3, 0)]);
-    story.tell(Input::Requeue { nodes: vec![n(2)], by: "ann".to_owned() }).has(&restart(0)).starts(&[(0, 0)]);
+    story.requeues(&[2]).has(&restart(0)).starts(&[(0, 0)]);
     story.succeeds(0).starts(&[(2, 0)]);
 }
 
 #[test]
 fn what_queued_work_had_blocked_has_its_service_started_again() {
-    let behind = |id: &str, needs: &[u32]| Node { phase: Phase::Background, ..after(id, needs) };
     let nodes = vec![service("db"), Node::plain("a"), behind("build", &[1]), behind("upload", &[0, 2])];
     let mut story = Story::of(nodes);
     story.succeeds(0).succeeds(1).fails(2).is(3, NodeState::Blocked).drains();
     // Only what is blocked counts on `db`.
-    story.tell(Input::Requeue { nodes: vec![n(2)], by: "ann".to_owned() });
+    story.requeues(&[2]);
     story.has(&restart(0)).starts(&[(2, 0), (0, 0)]);
     story.succeeds(2).starts(&[]).succeeds(0).starts(&[(3, 0)]).succeeds(3).run_ends(RunEnd::Success);
 }
@@ -220,7 +218,7 @@ fn a_person_says_what_became_of_a_service_behind_the_verdict() {
         story
     };
     unknown().resolves(0, Resolution::Success).starts(&[(2, 0)]).succeeds(2).run_ends(RunEnd::Success);
-    unknown().resolves(0, Resolution::Failed).is(2, NodeState::Blocked).run_ends(RunEnd::Success);
+    unknown().resolves(0, Resolution::Failed).has(&letter(2)).is(2, NodeState::Failed).run_ends(RunEnd::Success);
     let mut story = unknown();
     story.resolves(0, Resolution::Rerun).starts(&[(0, 0)]);
     assert_eq!(story.core.state().decided().map(|it| it.state), Some(RunEnd::Success), "the verdict stays");
@@ -229,13 +227,124 @@ fn a_person_says_what_became_of_a_service_behind_the_verdict() {
 
 #[test]
 fn a_service_that_did_not_come_up_is_tried_again_with_work_that_is_queued_again() {
-    let behind = |id: &str| Node { phase: Phase::Background, ..after(id, &[0]) };
-    let mut story = Story::with(1, parts(vec![service("db"), behind("upload"), behind("mail")]));
+    let mut story = Story::with(1, parts(vec![service("db"), behind("upload", &[0]), behind("mail", &[0])]));
     story.succeeds(0).starts(&[(1, 0)]).fails(1).starts(&[(2, 0)]).drains().starts(&[(0, 0)]);
-    story.fails(0).is(2, NodeState::Blocked).run_ends(RunEnd::Success);
-    story.tell(Input::Requeue { nodes: vec![n(1)], by: "ann".to_owned() }).starts(&[(0, 0)]);
-    // And so is what it had blocked.
-    story.succeeds(0).starts(&[(1, 0), (2, 0)]).succeeds(1).succeeds(2).run_ends(RunEnd::Success);
+    story.fails(0).is(2, NodeState::Failed).run_ends(RunEnd::Success);
+    story.requeues(&[1]).starts(&[(0, 0)]).succeeds(0).starts(&[(1, 0)]);
+    // What else it had kept from its turn is dead until it is queued again, too; the service is up by then.
+    story.requeues(&[2]).starts(&[(2, 0)]).succeeds(1).succeeds(2).run_ends(RunEnd::Success);
+}
+
+fn behind(id: &str, needs: &[u32]) -> Node {
+    Node { phase: Phase::Background, ..after(id, needs) }
+}
+
+/// The ticket of a piece of work that failed for good.
+fn letter(node: u32) -> Event {
+    let (kind, severity) = (CaseKind::Dead, Severity::Major);
+    Event::TicketRaised { case: Box::new(Case { kind, severity, node: Some(n(node)), words: String::new() }) }
+}
+
+impl Story {
+    fn requeues(&mut self, nodes: &[u32]) -> &mut Self {
+        let nodes = nodes.iter().map(|&node| n(node)).collect();
+        self.tell(Input::Requeue { nodes, by: "ann".to_owned() })
+    }
+
+    fn dead(&self) -> Vec<NodeIx> {
+        self.core.state().dead().collect()
+    }
+}
+
+#[test]
+fn work_whose_service_could_not_be_started_behind_the_verdict_is_a_dead_letter() {
+    // `db`, and `cache` that counts on it; work that needs either, or what was done with one, or other work.
+    let cache = Node { needs: after("cache", &[0]).needs, ..service("cache") };
+    let nodes = vec![
+        service("db"),
+        cache,
+        after("use", &[0]),
+        behind("upload", &[0]),
+        behind("warm", &[1]),
+        behind("mail", &[2]),
+        behind("metrics", &[3]),
+        behind("other", &[]),
+    ];
+    let mut story = Story::of(nodes);
+    story.tell(Input::LeaveBackground { how: CancelLevel::Drain, by: "ann".to_owned() });
+    story.succeeds(0).succeeds(1).succeeds(2).drains().starts(&[(0, 0), (7, 0)]).fails(0);
+    story.has(&letter(3)).has(&letter(4)).has(&letter(5));
+    let reason = "`db`, which it counts on, could not be started again".to_owned();
+    story.has(&Event::NodeFinished { node: n(5), state: NodeState::Failed, reason });
+    // What waits for a dead letter is blocked by it, and other work goes on.
+    story.has(&Event::NodeSkipped { node: n(6), why: SkipReason::Blocked { by: n(3) } });
+    story.succeeds(7).run_ends(RunEnd::Success);
+    assert_eq!(story.dead(), [n(3), n(4), n(5)]);
+    story.requeues(&[3, 4, 5]).starts(&[(0, 0)]).succeeds(0).starts(&[(3, 0), (1, 0), (5, 0)]);
+    story.succeeds(3).starts(&[(6, 0)]).succeeds(1).starts(&[(4, 0)]);
+    story.succeeds(4).succeeds(5).succeeds(6).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn a_service_that_only_what_dead_work_had_blocked_counts_on_is_tried_again() {
+    // `upload` counts on `db` and needs `build`, which fails by itself.
+    let nodes = vec![service("db"), Node::plain("a"), behind("build", &[1]), behind("upload", &[0, 2])];
+    let mut story = Story::of(nodes);
+    story.tell(Input::LeaveBackground { how: CancelLevel::Drain, by: "ann".to_owned() });
+    story.succeeds(0).succeeds(1).drains().starts(&[(2, 0), (0, 0)]).fails(0).fails(2);
+    story.has(&Event::NodeSkipped { node: n(3), why: SkipReason::Blocked { by: n(0) } });
+    assert_eq!(story.dead(), [n(2)]);
+    story.requeues(&[2]).starts(&[(2, 0), (0, 0)]);
+    story.succeeds(0).succeeds(2).starts(&[(3, 0)]).succeeds(3).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn a_service_that_failed_before_the_verdict_leaves_no_dead_letter() {
+    // The run failed by it, and another try of the run starts it again.
+    let mut story = Story::of(vec![service("db"), after("test", &[0]), behind("upload", &[0])]);
+    story.succeeds(0).resume().starts(&[(0, 0)]).fails(0).is(2, NodeState::Blocked).run_ends_as(RunEnd::Failed);
+    assert_eq!(story.dead(), []);
+}
+
+#[test]
+fn work_that_was_cut_off_before_its_service_failed_is_asked_about_when_it_is_queued_again() {
+    let cut_off = |has_done_if: bool| {
+        let mut upload = behind("upload", &[0]);
+        (upload.rules.idempotent, upload.rules.has_done_if) = (!has_done_if, has_done_if);
+        let mut story = Story::of(vec![service("db"), upload]);
+        story.succeeds(0).starts(&[(1, 0)]).drains().starts(&[(0, 0)]).fails(0).is(1, NodeState::Failed);
+        story.requeues(&[1]).starts(&[(0, 0)]).succeeds(0);
+        story
+    };
+    cut_off(false).then_ends_with(&retried(1, 2));
+    let mut story = cut_off(true);
+    story.has(&Event::CheckStarted { node: n(1), shard: 0, kind: CheckKind::DoneIf }).starts(&[]);
+    story.answers(1, CheckKind::DoneIf, Answer::Yes(Box::default())).run_ends(RunEnd::Success);
+}
+
+#[test]
+fn work_waits_for_a_word_on_its_service_also_when_the_run_was_cancelled() {
+    let cancelled = |level: CancelLevel| {
+        let once = stage("db", |node| (node.rules.is_service, node.rules.idempotent) = (true, false));
+        let nodes =
+            vec![once, after("use", &[0]), after("test", &[1]), behind("upload", &[0]), behind("mail", &[1])];
+        let mut story = Story::of(nodes);
+        story.succeeds(0).succeeds(1).resume().is(0, NodeState::Unknown).cancel(level);
+        story.then_ends_with(&Event::RunSuspended { why: SuspendReason::HandOver });
+        assert_eq!(story.core.state().decided().map(|it| it.state), Some(RunEnd::Cancelled));
+        story.drains().starts(&[]);
+        assert!(story.core.state().needs_person() && story.dead().is_empty(), "{:#?}", story.last);
+        story
+    };
+    for level in [CancelLevel::Drain, CancelLevel::Stop, CancelLevel::Kill] {
+        let mut story = cancelled(level);
+        story.resolves(0, Resolution::Rerun).starts(&[(0, 0)]).succeeds(0).starts(&[(3, 0), (4, 0)]);
+        story.succeeds(3).succeeds(4).run_ends_as(RunEnd::Cancelled);
+    }
+    let mut story = cancelled(CancelLevel::Stop);
+    story.resolves(0, Resolution::Success).starts(&[(3, 0), (4, 0)]);
+    let mut story = cancelled(CancelLevel::Stop);
+    story.resolves(0, Resolution::Failed).has(&letter(3)).has(&letter(4)).run_ends_as(RunEnd::Cancelled);
 }
 
 #[test]
