@@ -26,7 +26,7 @@ fn items_that_lines_cannot_carry_are_refused_at_their_place() {
     refused(&file, b"fine\na\0b\n", &["plan::bad-item", "plan.yaml:4:28", "items-format: json"]);
     refused(&plan("{items: [a, \"a\\nb\"]}", COPY), b"", &["plan::bad-item", "item 1", "plan.yaml:4:25"]);
     refused(&plan("{items: []}", COPY), b"", &["plan.yaml:4:", "items"]);
-    refused(&plan("{items: {range: 2000001}}", COPY), b"", &["`pack`", "2000000", "plan.yaml:4:"]);
+    refused(&plan("{items: {range: 2000001}}", COPY), b"", &["`range`", "2000000", "plan.yaml:4:"]);
     refused(&file, &b"x\n".repeat((64 << 20) / 2 + 1), &["items", "67108864"]);
 }
 
