@@ -90,7 +90,7 @@ async fn attend(worker: Pid, mut life: io::PipeWriter) -> io::Result<ExitStatus>
             () = next(&mut term) => Caught::Term,
             () = next(&mut hup) => Caught::Hup,
             () = next(&mut quit) => {
-                // Ctrl-\\ asks for a core dump of the worker; the front outlives it to clean up.
+                // Ctrl-\ asks for a core dump of the worker; the front outlives it to clean up.
                 let _gone = rustix::process::kill_process(worker, rustix::process::Signal::QUIT);
                 continue;
             }
