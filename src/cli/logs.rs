@@ -68,7 +68,7 @@ fn target(state: &StateDir, what: &[String]) -> Result<(RunDir, Option<String>),
     let latest = find::latest(state).and_then(|entry| find::read(entry.dir));
     let Ok(latest) = latest else { return run.map(|dir| (dir, None)) };
     let graphs = latest.named();
-    let is_stage = Wanted::parse(one, |id| graphs.iter().any(|graph| graph.find(id).is_some())).is_some();
+    let is_stage = Wanted::parse(one, &graphs).is_some();
     match run {
         Ok(dir) if is_stage => {
             let (run, id) = (dir.id(), latest.dir.id());
@@ -112,13 +112,9 @@ impl Versions {
         self.graphs.last().expect("a run has a graph")
     }
 
-    fn has(&self, id: &str) -> bool {
-        self.graphs.iter().any(|graph| graph.find(id).is_some())
-    }
-
     /// What was asked for by its name.
     fn wanted(&self, name: &str) -> Result<Wanted, Fault> {
-        match Wanted::parse(name, |id| self.has(id)) {
+        match Wanted::parse(name, &self.graphs) {
             Some(wanted) => Ok(wanted),
             None => {
                 let ix = find::stage(self.newest(), name)?;
@@ -145,15 +141,16 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// What `name` means where stages are known by `is_stage`: their id, or a shard of one as every text calls it,
-    /// `pack[3]` or `hash[worker 0]` ([`words::shard`]).
-    fn parse(name: &str, is_stage: impl Fn(&str) -> bool) -> Option<Self> {
+    /// What `name` means to one of `graphs`: the id of a stage, or a shard of one as every text calls it, `pack[3]` or
+    /// `hash[worker 0]` ([`words::shard`]).
+    fn parse(name: &str, graphs: &[Arc<Graph>]) -> Option<Self> {
+        let is_stage = |id: &str| graphs.iter().any(|graph| graph.find(id).is_some());
         if is_stage(name) {
             return Some(Self { id: name.to_owned(), shard: None });
         }
         let (id, inside) = name.strip_suffix(']')?.rsplit_once('[')?;
         let shard = match inside.strip_prefix("worker ") {
-            Some(place) => u32::MAX - place.parse::<u32>().ok()?,
+            Some(place) => Attempt::of_worker(NodeIx::new(0), place.parse().ok()?, 0).shard,
             None => inside.parse().ok()?,
         };
         is_stage(id).then(|| Self { id: id.to_owned(), shard: Some(shard) })

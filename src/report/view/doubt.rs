@@ -24,6 +24,13 @@ impl View {
         }
     }
 
+    /// No shard of a stage counts as failed any more.
+    pub(super) fn acquit(&mut self, ix: NodeIx) {
+        while let Some(&shard) = self.suspects.range((ix, 0)..=(ix, u32::MAX)).next() {
+            self.suspects.remove(&shard);
+        }
+    }
+
     /// A question about a shard was answered.
     pub(super) fn hear(&mut self, (ix, shard): (NodeIx, u32), kind: CheckKind, answer: &Answer) {
         // One that was lost, or never ran, has not been counted as failed.
@@ -33,7 +40,7 @@ impl View {
             match answer {
                 Answer::Yes(result) => {
                     node.shards.done += 1;
-                    node.shards.failed -= u32::from(had_failed).min(node.shards.failed);
+                    node.shards.failed = node.shards.failed.saturating_sub(u32::from(had_failed));
                     keep(node, result);
                     node.reason = match kind {
                         CheckKind::DoneIf => "its `done-if` says that it is done".to_owned(),

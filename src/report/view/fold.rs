@@ -338,7 +338,7 @@ impl View {
     pub(super) fn open_again(&mut self, ix: NodeIx, is_whole: bool, why: ReopenReason) {
         self.ask_again(ix);
         self.sleep_ladder(ix);
-        self.suspects.retain(|(node, _)| *node != ix);
+        self.acquit(ix);
         if is_whole {
             self.drop_leaves(ix);
         }
