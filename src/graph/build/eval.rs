@@ -8,6 +8,7 @@ use super::Builder;
 use super::context::{Context, Site, Status};
 use super::types::literal;
 use crate::plan::Diagnostic;
+use crate::plan::decode::for_bare;
 use crate::plan::tree::{Kind, Tree};
 use crate::render::{Expr, Kinds, Name, Scope, Template, Value};
 
@@ -146,8 +147,10 @@ impl Builder<'_> {
     /// Refuses what is never a list where a list is wanted: `what` says what for.
     pub(super) fn check_list(&mut self, tree: &Tree, kinds: Kinds, what: &str) {
         if !kinds.may_be(Kinds::LIST) {
-            let message = format!("{what}, and this is {}", kinds.noun());
-            self.error("plan::wrong-type", tree.at, message);
+            let mut found =
+                Diagnostic::error("plan::wrong-type", tree.at, format!("{what}, and this is {}", kinds.noun()));
+            found.help = tree.as_str().and_then(for_bare);
+            self.report.push(found);
         }
     }
 }

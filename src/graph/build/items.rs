@@ -12,7 +12,7 @@ use crate::graph::model::{Items, Split};
 use crate::plan::model::{self, Shards, Size};
 use crate::plan::tree::{Kind, Tree};
 use crate::plan::{Diagnostic, Place};
-use crate::render::{Value, text_of};
+use crate::render::{Kinds, Value, text_of};
 
 /// `target-p95` of `size: auto` that says nothing else: long enough that starting a process costs nothing beside
 /// it, short enough that little is lost when one is cut off.
@@ -40,7 +40,8 @@ impl Builder<'_> {
         let source = Source { shards, cx, id, size: split.size };
         let items = match &shards.items {
             model::Items::Range(count) => {
-                let count = u64::from(self.setting(count, cx).unwrap_or(1));
+                // What is written has at least one; what is computed may come to none, as a list may.
+                let count = u64::from(self.bounded(count, cx, (0, MOST), "`range`").unwrap_or(1));
                 Items::Range { count, size: split.size }
             }
             model::Items::List(tree) => match self.value(tree, cx, Site::default()) {
@@ -80,14 +81,10 @@ impl Builder<'_> {
 
     /// What bounds the shards.
     fn split(&mut self, shards: &Shards, cx: &Context) -> Split {
-        let size = shards.size.as_ref().map(|setting| (self.setting(setting, cx), place(setting)));
+        let size = shards.size.as_ref().map(|setting| self.setting(setting, cx));
         let (size, grows) = match size {
-            Some((Some(Size::Auto), _)) => (1, true),
-            Some((Some(Size::Items(0)), at)) => {
-                self.error("plan::out-of-range", at, "`size` must be at least 1");
-                (1, false)
-            }
-            Some((Some(Size::Items(size)), _)) => (size, false),
+            Some(Some(Size::Auto)) => (1, true),
+            Some(Some(Size::Items(size))) => (size, false),
             _ => (1, false),
         };
         let target = self.maybe(shards.target.as_ref(), cx);
@@ -128,11 +125,9 @@ impl Builder<'_> {
             (items.shard_count(), "make `size` larger")
         };
         if pieces > limits::MAX_SHARDS {
-            // A range that is out of its own bounds is told of there already.
-            let at = if let model::Items::Range(count) = &shards.items { place(count) } else { shards.at };
             let message =
                 format!("`{id}` may come to {pieces} shards, more than {} (MAX_SHARDS)", limits::MAX_SHARDS);
-            self.report.push(Diagnostic::error("plan::too-large", at, message).help(help));
+            self.report.push(Diagnostic::error("plan::too-large", shards.at, message).help(help));
         }
     }
 
@@ -180,7 +175,8 @@ impl Builder<'_> {
                     }
                 }
             }
-            (Err(message), ..) => self.error("plan::wrong-type", tree.at, message),
+            (Err(message), _, Value::Array(_)) => self.error("plan::wrong-type", tree.at, message),
+            (Err(_), _, other) => self.check_list(tree, Kinds::of(other), "items are a list"),
         }
         Items::None
     }

@@ -5,9 +5,9 @@ use super::context::{Context, Site};
 use super::eval::Eval;
 use crate::base::{Span, limits};
 use crate::graph::model::{LockRule, Settings};
-use crate::plan::Place;
 use crate::plan::model::{AllowFailed, Rate, Setting, Size};
 use crate::plan::tree::Tree;
+use crate::plan::{Diagnostic, Place};
 use crate::render::{Kinds, Value};
 
 /// What a [`Setting`] can be read as.
@@ -18,11 +18,22 @@ pub(super) trait Limit: Clone {
 
 impl Limit for u32 {
     fn read(value: &Value) -> Result<Self, String> {
-        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-        number
-            .and_then(|number| Self::try_from(number).ok())
-            .ok_or_else(|| format!("expected a whole number from 0, not {}", crate::render::noun(value)))
+        let number = whole(value)?;
+        Self::try_from(number)
+            .map_err(|_| format!("expected a whole number from 0 to {}, not {number}", Self::MAX))
     }
+}
+
+/// Any whole number, also as text.
+fn whole(value: &Value) -> Result<i128, String> {
+    let number = value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
+    let number = number.or_else(|| value.as_str()?.parse().ok());
+    number.ok_or_else(|| format!("expected a whole number from 0, not {}", said(value)))
+}
+
+/// A number as it is, anything else by its kind.
+fn said(value: &Value) -> String {
+    if value.is_number() { value.to_string() } else { crate::render::noun(value).to_owned() }
 }
 
 impl Limit for Span {
@@ -44,7 +55,7 @@ impl Limit for Size {
         }
         let items = u32::read(value).ok().filter(|&items| (1..=limits::MAX_SHARDS).contains(&u64::from(items)));
         items.map(Self::Items).ok_or_else(|| {
-            let (most, found) = (limits::MAX_SHARDS, crate::render::noun(value));
+            let (most, found) = (limits::MAX_SHARDS, said(value));
             format!("expected a whole number from 1 to {most}, or `auto`, not {found}")
         })
     }
@@ -70,18 +81,26 @@ impl Builder<'_> {
     pub(super) fn setting<T: Limit>(&mut self, setting: &Setting<T>, cx: &Context) -> Option<T> {
         match setting {
             Setting::Value(value) => Some(value.value.clone()),
-            Setting::Template(tree) => {
-                let read = match self.value(tree, cx, Site::default()) {
-                    Eval::Known(value) => T::read(&value).map(Some),
-                    Eval::Late(kinds) | Eval::Unknown(kinds) => may_limit::<T>(kinds).map(|()| None),
-                    Eval::Failed => Ok(None),
-                };
-                read.unwrap_or_else(|message| {
-                    self.error("plan::wrong-type", tree.at, message);
-                    None
-                })
-            }
+            Setting::Template(tree) => self.computed::<T, T>(tree, cx, T::read),
         }
+    }
+
+    /// What `read` makes of the value of `tree`, which is to be a limit of the kind `T`.
+    fn computed<T: Limit, R>(
+        &mut self,
+        tree: &Tree,
+        cx: &Context,
+        read: fn(&Value) -> Result<R, String>,
+    ) -> Option<R> {
+        let read = match self.value(tree, cx, Site::default()) {
+            Eval::Known(value) => read(&value).map(Some),
+            Eval::Late(kinds) | Eval::Unknown(kinds) => may_limit::<T>(kinds).map(|()| None),
+            Eval::Failed => Ok(None),
+        };
+        read.unwrap_or_else(|message| {
+            self.error("plan::wrong-type", tree.at, message);
+            None
+        })
     }
 
     /// An optional setting.
@@ -89,7 +108,7 @@ impl Builder<'_> {
         setting.and_then(|setting| self.setting(setting, cx))
     }
 
-    /// A setting between `least` and `most`.
+    /// A setting from `least` to `most`.
     pub(super) fn bounded(
         &mut self,
         setting: &Setting<u32>,
@@ -97,12 +116,16 @@ impl Builder<'_> {
         (least, most): (u32, u32),
         what: &str,
     ) -> Option<u32> {
-        let value = self.setting(setting, cx)?;
-        if (least..=most).contains(&value) {
-            return Some(value);
+        let value = match setting {
+            Setting::Value(value) => i128::from(value.value),
+            Setting::Template(tree) => self.computed::<u32, i128>(tree, cx, whole)?,
+        };
+        let fits = u32::try_from(value).ok().filter(|value| (least..=most).contains(value));
+        if fits.is_none() {
+            let found = Diagnostic::out_of_range(place(setting), what, (least, most), value);
+            self.report.push(found);
         }
-        self.error("plan::out-of-range", place(setting), format!("{what} must be between {least} and {most}"));
-        None
+        fits
     }
 
     /// Limits of the run.

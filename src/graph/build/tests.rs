@@ -1,5 +1,7 @@
 //! Plans as text become graphs or errors.
 
+mod bounds;
+
 use std::collections::BTreeMap;
 
 use super::world::Recorded;
@@ -222,7 +224,7 @@ fn what_is_known_of_a_late_axis_before_the_run_is_checked() {
         (late("", "").replace("outputs.regions", "outputs.region"), "plan::unknown-output", "no output `region`"),
         (late("", "").replace("needs: [find]", "needs: []"), "plan::unknown-need", "does not wait for `find`"),
         (late("", "").replace("max: 2", "max: 1001"), "plan::out-of-range", "1000"),
-        (late("", "").replace("max: 2", "max: \"{{ 0 }}\""), "plan::out-of-range", "between 1 and 1000"),
+        (late("", "").replace("max: 2", "max: \"{{ 0 }}\""), "plan::out-of-range", "from 1 to 1000, this is 0"),
         (late("", "").replace("{{ matrix.region }}", "{{ matrix.zone }}"), "plan::unknown-axis", "matrix.zone"),
         // A list that is known already is one that is written in the plan.
         (late("", "").replace("{{ needs.find.outputs.regions }}", "{{ [1, 2, 3] }}"), "plan::too-large", "are 3"),
@@ -239,18 +241,6 @@ fn what_is_known_of_a_late_axis_before_the_run_is_checked() {
         let (found, said, _) = wrong(&text);
         assert!(found == code && said.contains(message), "{text}\n{found}: {said}");
     }
-}
-
-#[test]
-fn items_out_of_bounds_are_told_once() {
-    let plan = |more: &str| format!("stages:\n  a: {{run: x, shards: {{items: {{range: {more}}}}}\n");
-    let request = Request { mode: Mode::Run, ..Request::default() };
-    for more in ["3000000}", "3000000}, size: 1", "0}"] {
-        let found = built(&plan(more), &request).expect_err("out of bounds");
-        assert_eq!(found.iter().map(|one| one.code).collect::<Vec<_>>(), ["plan::out-of-range"], "{more}");
-    }
-    let (code, said, help) = wrong(&plan("\"{{ 3000000 }}\"}"));
-    assert_eq!((code.as_str(), help.as_str()), ("plan::too-large", "make `size` larger"), "{said}");
 }
 
 const FILE: &str = "stages:\n  build: {run: [make], outputs: {digest: string}}\n\

@@ -116,6 +116,9 @@ impl<'a> Check<'a> {
     /// One value of `key`, which must have `shape`.
     pub(super) fn value(&mut self, key: &str, value: &Tree, shape: &'static Shape, example: &str) {
         match (shape, &value.kind) {
+            (_, Kind::Str { text, .. }) if may_be_computed(shape) && hints::for_bare(text).is_some() => {
+                self.wrong_type(key, value, shape, example);
+            }
             (Shape::Any, _)
             | (Shape::Bool | Shape::Expression, Kind::Bool(_))
             | (Shape::Template | Shape::Id(_) | Shape::EnvValue, Kind::Str { .. }) => {}
@@ -175,6 +178,10 @@ impl<'a> Check<'a> {
         );
         if wants_text && matches!(value.kind, Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Null) {
             return self.unquoted(key, value);
+        }
+        if let Some(help) = value.as_str().filter(|_| may_be_computed(shape)).and_then(hints::for_bare) {
+            let message = format!("`{key}` must be {}, this is {}", shape.words(), value.noun());
+            return self.push(Diagnostic::error("plan::wrong-type", value.at, message).help(help));
         }
         if let (Shape::Bool | Shape::Count { .. } | Shape::ExitCode | Shape::Factor, Some(text)) =
             (shape, value.as_str())
@@ -271,8 +278,8 @@ impl<'a> Check<'a> {
     /// A whole number and its bounds.
     fn count(&mut self, key: &str, value: &Tree, number: i64, (min, max): (u32, u32)) {
         if number < i64::from(min) || number > i64::from(max) {
-            let message = format!("`{key}` must be from {min} to {max}, this is {number}");
-            self.push(Diagnostic::error("plan::out-of-range", value.at, message));
+            let what = format!("`{key}`");
+            self.push(Diagnostic::out_of_range(value.at, &what, (min, max), i128::from(number)));
         }
     }
 
@@ -439,6 +446,15 @@ impl<'a> Check<'a> {
             diagnostic = diagnostic.help(format!("write `{better}`"));
         }
         self.push(diagnostic);
+    }
+}
+
+/// Whether a template may stand there that gives the value.
+fn may_be_computed(shape: &Shape) -> bool {
+    match shape {
+        Shape::Count { .. } | Shape::Duration { .. } | Shape::Rate | Shape::Share => true,
+        Shape::Either(shapes) => shapes.iter().any(may_be_computed),
+        _ => false,
     }
 }
 

@@ -152,6 +152,18 @@ pub(super) fn for_quoted(text: &str, shape: &Shape) -> Option<String> {
     }
 }
 
+/// Names that an expression may begin with.
+pub(crate) const NAMES: &[&str] =
+    &["inputs", "vars", "env", "needs", "matrix", "shard", "group", "run", "self", "secrets"];
+
+/// Help for an expression that stands without its braces where a value may be computed.
+pub(crate) fn for_bare(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (name, rest) = text.split_at(text.find(['.', '['])?);
+    let is_bare = NAMES.contains(&name) && rest.len() > 1 && !text.contains("{{");
+    is_bare.then(|| format!("an expression stands in braces: `\"{{{{ {text} }}}}\"`"))
+}
+
 /// Help for text that is no duration.
 pub(super) fn for_duration(text: &str) -> String {
     const FORM: &str = "units descend and stand close to whole numbers: `90s`, `1h30m`, `250ms`, `2d`";

@@ -22,6 +22,8 @@ pub(crate) use check::is_env_name;
 pub(in crate::plan) use check::{is_id, is_key};
 pub(in crate::plan) use environment::{catalog, exceptions, layer};
 pub(in crate::plan) use file::empty;
+pub(in crate::plan) use hints::NAMES;
+pub(crate) use hints::for_bare;
 pub(in crate::plan) use service::service;
 
 use super::error::Report;

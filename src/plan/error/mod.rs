@@ -53,6 +53,12 @@ impl Diagnostic {
         }
     }
 
+    /// A number at `at` that is not from `least` to `most`; `what` names what it is for.
+    pub fn out_of_range(at: Place, what: &str, (least, most): (u32, u32), found: i128) -> Self {
+        let message = format!("{what} must be from {least} to {most}, this is {found}");
+        Self::error("plan::out-of-range", at, message)
+    }
+
     /// A warning at `at`.
     pub fn warning(code: &'static str, at: Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, at, message) }

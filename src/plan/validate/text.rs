@@ -6,14 +6,12 @@ use globset::GlobBuilder;
 
 use super::Check;
 use crate::base::Text;
-use crate::plan::decode::is_env_name;
+use crate::plan::decode::{NAMES, is_env_name};
 use crate::plan::error::Diagnostic;
 use crate::plan::model::{Body, Command, Common, Items, Shards, Stage};
 use crate::plan::source::{Place, Spanned};
 use crate::plan::tree::Tree;
 
-/// Names that `{{ … }}` could mean in a script.
-const OURS: &[&str] = &["inputs", "vars", "env", "needs", "matrix", "shard", "group", "run", "self", "secrets"];
 /// Variables that the engine sets for every attempt.
 pub(super) const RESERVED: &[&str] = &[
     "ENGINE_RUN_ID",
@@ -113,7 +111,7 @@ fn next_template(text: &str, mut from: usize) -> Option<Range<usize>> {
         let inner = text[start + 2..].trim_start_matches('-').trim_start();
         let length = inner.bytes().take_while(|&c| c.is_ascii_alphanumeric() || c == b'_').count();
         let after = inner[length..].trim_start().bytes().next();
-        if OURS.contains(&&inner[..length]) && matches!(after, Some(b'.' | b'[' | b'}' | b'|' | b'-')) {
+        if NAMES.contains(&&inner[..length]) && matches!(after, Some(b'.' | b'[' | b'}' | b'|' | b'-')) {
             let end = text[start..].find("}}").map_or(text.len(), |end| start + end + 2);
             return Some(start..end);
         }
