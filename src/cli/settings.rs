@@ -39,6 +39,9 @@ impl Settings {
         if let Some(dir) = &elsewhere {
             hint::keep_in(dir);
         }
+        if let Ok(below) = cwd.strip_prefix(&root) {
+            hint::stand_in(below);
+        }
         let colored = |is_terminal: bool| match global.color {
             When::Always => true,
             When::Never => false,

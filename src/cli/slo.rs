@@ -57,10 +57,14 @@ pub(super) fn run(args: &SloArgs, settings: &Settings) -> Answer {
         ));
     }
     let state = find::state(settings)?;
+    let asked = args.plan.as_ref().map(|plan| (plan, settings.path_from_root(plan.as_ref())));
     let (mut tallies, mut seen): (BTreeMap<Of, Tally>, BTreeMap<String, usize>) = Default::default();
     for entry in state.runs()? {
         let Some(began) = entry.began else { continue };
-        let is_wanted = args.plan.as_ref().is_none_or(|plan| *plan == began.path || *plan == began.plan);
+        // Its path from here or from the root, or its name.
+        let is_wanted = asked
+            .as_ref()
+            .is_none_or(|(plan, path)| *path == began.path || **plan == began.path || **plan == began.plan);
         if !is_wanted || seen.get(&began.path).is_some_and(|count| *count >= args.runs) {
             continue;
         }

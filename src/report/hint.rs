@@ -1,6 +1,6 @@
 //! Command lines to copy: what a person types next, in the folder that this process was started in.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::run::event::NodeState;
@@ -18,6 +18,28 @@ pub fn keep_in(dir: &Path) {
     // What begins with a dash would be read as a flag.
     let dir = if dir.starts_with('-') { format!("./{dir}") } else { dir };
     ELSEWHERE.get_or_init(|| word(&dir));
+}
+
+/// Where below the project's root this process was started; unset at the root itself.
+static BELOW: OnceLock<PathBuf> = OnceLock::new();
+
+/// From now on paths of plans are written as seen from `below`, a folder given from the project's root.
+pub fn stand_in(below: &Path) {
+    BELOW.get_or_init(|| below.to_owned());
+}
+
+/// A path from the root as one word of a shell, as seen from the folder `below` the root.
+fn from_here(path: &str, below: &Path) -> String {
+    let whole = Path::new(path);
+    if whole.is_absolute() {
+        return word(path);
+    }
+    let same = whole.components().zip(below.components()).take_while(|(a, b)| a == b).count();
+    let up = below.components().skip(same).map(|_| Component::ParentDir);
+    let seen: PathBuf = up.chain(whole.components().skip(same)).collect();
+    let seen = seen.display().to_string();
+    // What begins with a dash would be read as a flag.
+    word(&if seen.starts_with('-') { format!("./{seen}") } else { seen })
 }
 
 /// This program with these words, and where it finds the runs if that is not plain. Every command that is printed to be
@@ -209,7 +231,8 @@ fn choices(view: &View, mut hints: Vec<(String, String)>) -> Vec<(String, String
 }
 
 fn path(view: &View) -> String {
-    word(view.began().map_or("PLAN", |began| &began.path))
+    let below = BELOW.get().map_or(Path::new(""), PathBuf::as_path);
+    view.began().map_or_else(|| "PLAN".to_owned(), |began| from_here(&began.path, below))
 }
 
 /// Undoes what a run has done.
@@ -273,6 +296,17 @@ mod tests {
     fn ids_survive_a_shell() {
         assert_eq!(approve("r1", "rollout:eu,blue"), "engine approve r1 rollout:eu,blue");
         assert_eq!(reject("r1", "say:it's $x"), r"engine reject r1 'say:it'\''s $x'");
+    }
+
+    #[test]
+    fn a_plan_is_named_as_seen_from_here() {
+        let seen = |path, below| from_here(path, Path::new(below));
+        assert_eq!(seen("plans/a.yaml", ""), "plans/a.yaml");
+        assert_eq!(seen("plans/a.yaml", "plans"), "a.yaml");
+        assert_eq!(seen("plans/a.yaml", "plans/lib"), "../a.yaml");
+        assert_eq!(seen("plans/it's.yaml", "src/x"), r"'../../plans/it'\''s.yaml'");
+        assert_eq!(seen("plans/-a.yaml", "plans"), "./-a.yaml");
+        assert_eq!(seen("/etc/a.yaml", "plans"), "/etc/a.yaml");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Rollback through the real binary: order, kill -9 in the middle, orders of people, points, the drill.
 
-use crate::support::Project;
+use crate::support::{Live, Project};
 use crate::tool::{json, log};
 
 /// a → b → c, each with a rollback; `c` fails unless there is a file `fine`.
@@ -90,12 +90,20 @@ fn a_forward_only_stage_stops_it_and_a_person_goes_past() {
     );
     let plan = plan.lines().filter(|line| !line.contains("hold") && !line.contains("\"undo b\""));
     let project = Project::with_plan(&plan.collect::<Vec<_>>().join("\n"));
+    project.write("src/deep/x", "");
     let out = project.engine(&["run", "plan.yaml"]).expect(11);
+    assert!(out.stdout.contains("           engine run plan.yaml\n"), "{}", out.stdout);
     assert!(out.stdout.contains("`b` is forward-only"), "{}", out.stdout);
     assert!(out.stdout.contains("engine rollback "), "{}", out.stdout);
     assert_eq!(log(&project), ["a", "b", "c", "undo c", "tidy"]);
+    // What is to be copied works in the folder where it is read.
+    let mut elsewhere = project.command(&["resume"]);
+    elsewhere.current_dir(project.path("src/deep"));
+    let out = Live::start(elsewhere).end().expect(11);
+    assert!(out.stdout.contains("           engine run ../../plan.yaml\n"), "{}", out.stdout);
+    let done = log(&project).len();
     project.engine(&["rollback"]).expect(0);
-    assert_eq!(log(&project)[5..], ["undo a of gold", "tidy"]);
+    assert_eq!(log(&project)[done..], ["undo a of gold", "tidy"]);
     let expected =
         "a=undone b=success c=failed tidy=success a.rollback=success b.rollback=skipped c.rollback=success";
     assert_eq!(states(&project), expected);
