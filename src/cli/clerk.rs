@@ -14,7 +14,7 @@ use crate::graph::Graph;
 use crate::journal::tickets::{Finding, Tickets};
 use crate::journal::{self, RunDir, StateDir, Step};
 use crate::report::view::Raised;
-use crate::report::{Logs, Observer, Summary, View, clean, hint, words};
+use crate::report::{Excerpt, Logs, Observer, Summary, View, clean, hint, words};
 use crate::run::Attempt;
 use crate::run::event::{CaseKind, Event};
 
@@ -202,13 +202,14 @@ fn finding(view: &View, raised: &Raised, logs: &dyn Logs) -> Option<Finding> {
     if !raised.case.words.is_empty() {
         errors.push(raised.case.words.clone());
     }
-    let mut log = Vec::new();
+    let (mut log, mut shard) = (Vec::new(), None);
     if let Some(ix) = node {
         let stage = view.get(ix);
         errors.push(format!("{}: {}", stage.state.word(), stage.reason).trim_end_matches([':', ' ']).to_owned());
         errors.extend(stage.outcome.as_ref().filter(|_| stage.reason.is_empty()).map(words::outcome));
         errors.extend(stage.notes.iter().cloned());
-        log = logs.tail(view, ix, limits::MAX_TICKET_LINES);
+        let excerpt = Excerpt::of(view, logs, ix, limits::MAX_TICKET_LINES);
+        (log, shard) = (excerpt.lines, excerpt.shard);
     }
     let cut = |text: &String| clean::plain(text).chars().take(limits::MAX_TICKET_LINE).collect::<String>();
     let environment = view.graph().settings.environment.as_ref().map(|it| it.name.clone());
@@ -222,6 +223,7 @@ fn finding(view: &View, raised: &Raised, logs: &dyn Logs) -> Option<Finding> {
         "group": node.and_then(|ix| view.node(ix).group.clone()),
         "title": title(view, raised),
         "errors": errors.iter().map(cut).collect::<Vec<_>>(),
+        "shard": shard,
         "log": log.iter().map(cut).collect::<Vec<_>>(),
         "suggestion": suggest(view, raised),
     });

@@ -16,7 +16,7 @@ use crate::journal::output::{self, Chunk, Follow};
 use crate::journal::{self, RunDir, StateDir};
 use crate::plan::error::nearest;
 use crate::report::clean::{self, Lines};
-use crate::report::{Logs, View, hint, words};
+use crate::report::{Logs, hint, words};
 use crate::run::Attempt;
 use crate::run::event::{Event, OutputRef};
 
@@ -227,12 +227,17 @@ impl Printer {
 /// The stored log, for reports of old runs.
 pub(super) struct Stored {
     dir: RunDir,
+    /// Where the last attempt of each stage left its output.
     last: BTreeMap<NodeIx, (Attempt, OutputRef)>,
-    failed: std::collections::BTreeSet<NodeIx>,
+    /// The same of failed shards.
+    failed: BTreeMap<NodeIx, BTreeMap<u32, (Attempt, OutputRef)>>,
 }
 
+/// Failed shards of a stage of which it is known where their output stands: as many as a view keeps.
+const MAX_FAILED: usize = 100;
+
 impl Stored {
-    /// Where the last attempt of each stage left its output: of a sharded stage that of a failed shard.
+    /// Of a whole run.
     pub(super) fn new(read: &Read) -> Self {
         let mut stored = Self::empty(read.dir.clone());
         let mut graph = &read.graphs[0];
@@ -250,7 +255,7 @@ impl Stored {
 
     /// Of a run of which nothing is known yet.
     pub(super) fn empty(dir: RunDir) -> Self {
-        Self { dir, last: BTreeMap::new(), failed: std::collections::BTreeSet::new() }
+        Self { dir, last: BTreeMap::new(), failed: BTreeMap::new() }
     }
 
     /// What is known of a stage follows its id; the attempt keeps the number that it ran under.
@@ -258,26 +263,34 @@ impl Stored {
         let moved = |ix: NodeIx| new.find(&old.nodes[ix].id);
         let last = std::mem::take(&mut self.last);
         self.last = last.into_iter().filter_map(|(ix, place)| Some((moved(ix)?, place))).collect();
-        self.failed = std::mem::take(&mut self.failed).into_iter().filter_map(moved).collect();
+        let failed = std::mem::take(&mut self.failed);
+        self.failed = failed.into_iter().filter_map(|(ix, shards)| Some((moved(ix)?, shards))).collect();
     }
 
     /// Takes a record in.
     pub(super) fn record(&mut self, event: &Event) {
         let Event::ShardFinished { attempt, outcome, result, .. } = event else { return };
-        let Some(place) = result.output else { return };
-        let is_failure = *outcome != crate::run::Outcome::Success;
-        if is_failure || !self.failed.contains(&attempt.node) {
-            self.last.insert(attempt.node, (*attempt, place));
+        if let Some(failed) = self.failed.get_mut(&attempt.node) {
+            failed.remove(&attempt.shard);
         }
-        if is_failure {
-            self.failed.insert(attempt.node);
+        let Some(place) = result.output else { return };
+        self.last.insert(attempt.node, (*attempt, place));
+        if *outcome != crate::run::Outcome::Success {
+            let failed = self.failed.entry(attempt.node).or_default();
+            if failed.len() < MAX_FAILED {
+                failed.insert(attempt.shard, (*attempt, place));
+            }
         }
     }
 }
 
 impl Logs for Stored {
-    fn tail(&self, _: &View, node: NodeIx, lines: usize) -> Vec<String> {
-        let Some((attempt, place)) = self.last.get(&node) else { return Vec::new() };
+    fn tail(&self, node: NodeIx, shard: Option<u32>, lines: usize) -> Vec<String> {
+        let known = match shard {
+            Some(shard) => self.failed.get(&node).and_then(|failed| failed.get(&shard)),
+            None => self.last.get(&node),
+        };
+        let Some((attempt, place)) = known else { return Vec::new() };
         let (mut pending, mut last) = (Lines::default(), VecDeque::new());
         let mut keep = |line: &[u8]| {
             last.push_back(String::from_utf8_lossy(line).into_owned());

@@ -106,7 +106,8 @@ fn show(args: &TicketArgs, state: &StateDir) -> Answer {
     let times = words::count(usize::try_from(count).unwrap_or(usize::MAX), "time");
     print::line(&format!("seen     {times}, {} to {}", plain("first_seen"), plain("last_seen")));
     print::line(&format!("run      {}", plain("run")));
-    for (key, title) in [("errors", "errors"), ("log", "the last lines"), ("suggestion", "next")] {
+    let of = ticket.get("shard").map_or_else(String::new, |shard| format!(" of shard {shard}"));
+    for (key, title) in [("errors", "errors"), ("log", &*format!("the last lines{of}")), ("suggestion", "next")] {
         let lines = ticket.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
         if !lines.is_empty() {
             print::line(&format!("{title}:"));

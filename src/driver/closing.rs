@@ -87,8 +87,9 @@ impl Live {
         notes.extend(desk.take_notes());
         self.captured.flush();
         let fault = self.captured.fault();
+        let is_output_cut = fault.is_some();
         notes.extend(fault.map(|why| format!("what stages printed is not stored in full: {why}")));
-        audience.end(Summary { at: self.clock.now(), exit, notes });
+        audience.end(Summary { at: self.clock.now(), exit, is_output_cut, notes });
         // While they are told.
         if !matches!(ending, Ending::Left(_)) {
             host::clear_scratch(&self.dir);

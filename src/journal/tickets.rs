@@ -219,6 +219,8 @@ fn merge(mut ticket: Map<String, Value>, found: &Finding) -> Option<Map<String, 
     ticket.insert("first_seen".to_owned(), first.unwrap_or_else(|| json!(found.at)));
     ticket.insert("last_seen".to_owned(), json!(found.at));
     ticket.insert("run".to_owned(), json!(found.run.as_str()));
+    // Whose log it is: a sight that has no shard to name must not leave that of an earlier one.
+    ticket.remove("shard");
     ticket.extend(found.facts.clone());
     ticket.insert("seen".to_owned(), Value::Array(seen));
     Some(ticket)

@@ -4,6 +4,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::base::{Millis, NodeIx};
+use crate::run::Outcome;
 use crate::run::event::NodeState;
 
 use super::view::{NodeView, Sharded, View};
@@ -185,12 +186,12 @@ fn stage(view: &View, ix: NodeIx, node: &NodeView, now: Millis) -> Value {
 
 /// How the items of a stage are cut, which of its shards failed with which items, and its root.
 fn add_sharded(out: &mut Value, view: &View, ix: NodeIx, sharded: &Sharded) {
-    let failed = sharded.failed.iter().map(|(shard, outcome)| {
+    let failed = sharded.failed.iter().map(|(shard, failure)| {
         let range = sharded.cuts.range(*shard);
         let items = view.items(ix, *shard).map_or_else(Vec::new, |(items, _)| items);
         json!({
             "shard": shard, "first": range.start, "count": range.end - range.start, "items": items,
-            "outcome": words::outcome(outcome),
+            "outcome": words::outcome(&failure.outcome), "exit": exit_of(&failure.outcome),
         })
     });
     let facts = json!({
@@ -212,11 +213,16 @@ fn add_sharded(out: &mut Value, view: &View, ix: NodeIx, sharded: &Sharded) {
     }
 }
 
-/// The exit code of the last attempt, if it exited.
-const fn exit_code(node: &NodeView) -> Option<i32> {
-    match node.outcome {
-        Some(crate::run::Outcome::Success) => Some(0),
-        Some(crate::run::Outcome::Exit(code)) => Some(code),
+/// The exit code of the last attempt, if it exited; while shards have failed, that of the first one that did.
+fn exit_code(node: &NodeView) -> Option<i32> {
+    let first = node.sharded.as_ref().and_then(|sharded| sharded.first_failure());
+    exit_of(first.map(|failure| &failure.outcome).or(node.outcome.as_ref())?)
+}
+
+const fn exit_of(outcome: &Outcome) -> Option<i32> {
+    match outcome {
+        Outcome::Success => Some(0),
+        Outcome::Exit(code) => Some(*code),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use crate::graph::model::Phase;
 use crate::graph::objective::Subject;
 use crate::run::event::NodeState;
 
-use super::tail::{Logs, TAIL_LINES};
+use super::tail::{Excerpt, Logs, TAIL_LINES};
 use super::view::{Standing, View};
 use super::{clean, hint, why, words};
 
@@ -187,7 +187,9 @@ fn case(view: &View, ix: NodeIx, suite: &str, logs: &dyn Logs) -> String {
 
 /// The last lines of what a stage printed.
 fn tail(view: &View, ix: NodeIx, logs: &dyn Logs) -> String {
-    logs.tail(view, ix, TAIL_LINES).iter().map(|line| escape(line)).collect::<Vec<_>>().join("\n")
+    let excerpt = Excerpt::of(view, logs, ix, TAIL_LINES);
+    let whose = excerpt.shard.map(|_| escape(&excerpt.whose(view, ix)));
+    whose.into_iter().chain(excerpt.lines.iter().map(|line| escape(line))).collect::<Vec<_>>().join("\n")
 }
 
 /// Text for XML and HTML: no control characters or non-characters, which XML cannot hold, and no mark-up.

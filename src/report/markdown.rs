@@ -3,7 +3,7 @@
 use crate::base::NodeIx;
 use crate::run::event::NodeState;
 
-use super::tail::Logs;
+use super::tail::{Excerpt, Logs};
 use super::view::{RunWord, Standing, View};
 use super::{clean, hint, why, words};
 
@@ -45,17 +45,20 @@ fn failures(view: &View, logs: &dyn Logs) -> String {
     let mut out = String::new();
     let bad = view.nodes().filter(|(ix, node)| words::is_bad(node.state) && !view.is_background(*ix));
     for (ix, node) in bad.take(MAX_FAILED) {
-        let lines = logs.tail(view, ix, LINES);
+        let excerpt = Excerpt::of(view, logs, ix, LINES);
         let reason = if node.reason.is_empty() { node.state.word() } else { &node.reason };
         put!(out, "### {} {}\n\n{}\n\n", code(view.id(ix)), node.state.word(), inline(reason));
-        if !lines.is_empty() {
-            let text: Vec<String> = lines.iter().map(|line| clean::plain(line)).collect();
+        if !excerpt.lines.is_empty() {
+            // Inside of HTML nothing is Markdown.
+            let whose = super::junit::escape(&excerpt.whose(view, ix));
+            let of = excerpt.shard.map_or_else(String::new, |_| format!(" of {whose}"));
+            let text: Vec<String> = excerpt.lines.iter().map(|line| clean::plain(line)).collect();
             let text = text.join("\n");
             let fence = fence(&text);
             put!(
                 out,
-                "<details open><summary>last {}</summary>\n\n{fence}text\n{text}\n{fence}\n\n</details>\n\n",
-                words::count(lines.len(), "line")
+                "<details open><summary>last {}{of}</summary>\n\n{fence}text\n{text}\n{fence}\n\n</details>\n\n",
+                words::count(excerpt.lines.len(), "line")
             );
         }
     }

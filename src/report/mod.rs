@@ -46,7 +46,7 @@ mod tests;
 use crate::base::Millis;
 use crate::run::{Attempt, Event};
 
-pub use tail::{Logs, Tails};
+pub use tail::{Excerpt, Logs, Tails};
 pub use view::View;
 
 /// Somebody who hears of a run. Called in order, from one thread, which may wait for a slow reader: nothing else
@@ -82,6 +82,8 @@ pub struct Summary {
     pub at: Millis,
     /// The exit code it leaves with.
     pub exit: u8,
+    /// Something that stages printed could not be stored, and was not shown either.
+    pub is_output_cut: bool,
     /// Sentences to show after everything else: the journal could not be written, a file is missing.
     pub notes: Vec<String>,
 }

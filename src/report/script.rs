@@ -208,6 +208,11 @@ pub(super) fn waiting() -> Vec<Step> {
 
 /// Plays `steps` to an observer.
 pub(super) fn play(steps: &[Step], to: &mut dyn Observer) {
+    play_to_end(steps, to, false);
+}
+
+/// The same; the disk may have been full, so that not all output could be stored.
+pub(super) fn play_to_end(steps: &[Step], to: &mut dyn Observer, is_output_cut: bool) {
     let (mut seq, mut last) = (0, 0);
     for step in steps {
         match step {
@@ -220,7 +225,8 @@ pub(super) fn play(steps: &[Step], to: &mut dyn Observer) {
             Step::Tick(at) => to.tick(Millis::new(*at)),
         }
     }
-    to.end(&Summary { at: Millis::new(last), exit: 1, notes: vec!["2 files are missing".to_owned()] });
+    let notes = vec!["2 files are missing".to_owned()];
+    to.end(&Summary { at: Millis::new(last), exit: 1, is_output_cut, notes });
 }
 
 /// The view after `steps`.

@@ -17,11 +17,40 @@ const MAX_CHUNK_BYTES: usize = 64 << 10;
 /// Failed attempts whose last lines are kept; a run in which more failed is read with `engine logs`.
 const MAX_FAILED: usize = 200;
 
-/// Where the end of a stage's output comes from: kept in memory by [`Tails`], or read from the stored log.
+/// Where the end of a stage's output comes from: kept in memory by [`Tails`], or read from the stored log. Which attempt's
+/// is shown says [`Excerpt::of`].
 pub trait Logs {
-    /// At most `lines` last lines of the last attempt of `node` that says the most: of a sharded stage, of a
-    /// failed shard. Raw bytes of a line may be anything; the caller cleans them.
-    fn tail(&self, view: &View, node: NodeIx, lines: usize) -> Vec<String>;
+    /// At most `lines` last lines of the last attempt of that shard of `node`, or of the last attempt of all that printed
+    /// something. Raw bytes of a line may be anything; the caller cleans them.
+    fn tail(&self, node: NodeIx, shard: Option<u32>, lines: usize) -> Vec<String>;
+}
+
+/// The end of what a stage printed, as every report shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Excerpt {
+    /// The shard that printed it: of those that failed the first that printed anything, for there the cause usually is.
+    /// None where no shard failed.
+    pub shard: Option<u32>,
+    /// The last lines.
+    pub lines: Vec<String>,
+}
+
+impl Excerpt {
+    /// At most `lines` last lines of `node`.
+    pub fn of(view: &View, logs: &dyn Logs, node: NodeIx, lines: usize) -> Self {
+        let failed = view.get(node).sharded.as_ref().map_or_else(Vec::new, |it| it.in_order());
+        let mut said = failed.iter().map(|&shard| (Some(shard), logs.tail(node, Some(shard), lines)));
+        let first = said.find(|(_, lines)| !lines.is_empty());
+        let (shard, lines) = first
+            .unwrap_or_else(|| (None, if failed.is_empty() { logs.tail(node, None, lines) } else { Vec::new() }));
+        Self { shard, lines }
+    }
+
+    /// Whose lines they are: `pack[3]`, or the stage.
+    pub fn whose(&self, view: &View, node: NodeIx) -> String {
+        let id = view.id(node);
+        self.shard.map_or_else(|| id.to_owned(), |shard| format!("{id}[{shard}]"))
+    }
 }
 
 /// No output at hand.
@@ -29,7 +58,7 @@ pub trait Logs {
 pub struct NoLogs;
 
 impl Logs for NoLogs {
-    fn tail(&self, _: &View, _: NodeIx, _: usize) -> Vec<String> {
+    fn tail(&self, _: NodeIx, _: Option<u32>, _: usize) -> Vec<String> {
         Vec::new()
     }
 }
@@ -103,8 +132,9 @@ impl Tails {
 }
 
 impl Logs for Tails {
-    fn tail(&self, _: &View, node: NodeIx, lines: usize) -> Vec<String> {
-        let mut all = self.attempts.range((node, 0)..=(node, u32::MAX)).map(|(_, tail)| tail);
+    fn tail(&self, node: NodeIx, shard: Option<u32>, lines: usize) -> Vec<String> {
+        let of = shard.map_or((node, 0)..=(node, u32::MAX), |shard| (node, shard)..=(node, shard));
+        let mut all = self.attempts.range(of).map(|(_, tail)| tail);
         // Workers have no end of their own; what they said last leads to what they said of an item.
         let workers = (node, *Attempt::WORKERS.start())..=(node, *Attempt::WORKERS.end());
         let worker = self.attempts.range(workers).map(|(_, tail)| tail).next_back();
@@ -126,7 +156,6 @@ fn keep(last: &mut VecDeque<Vec<u8>>, line: &[u8]) {
 mod tests {
     use super::*;
     use crate::base::Millis;
-    use crate::report::script;
     use crate::run::event::Left;
 
     fn end(attempt: Attempt, outcome: Outcome) -> Event {
@@ -136,7 +165,6 @@ mod tests {
 
     #[test]
     fn only_the_last_lines_of_failures_stay() {
-        let view = View::new(vec![script::graph()]);
         let mut tails = Tails::default();
         let node = NodeIx::new(0);
         let one = Attempt { node, shard: 0, number: 1 };
@@ -146,14 +174,14 @@ mod tests {
         assert_eq!(tails.newest(node), Some(&b"line 999"[..]));
         tails.output(one, b"the end");
         tails.record(&end(one, Outcome::Exit(1)));
-        let last = tails.tail(&view, node, 40);
+        let last = tails.tail(node, None, 40);
         assert_eq!((last.len(), last[0].as_str(), last[39].as_str()), (40, "line 961", "the end"));
 
         let two = Attempt { number: 2, ..one };
         tails.record(&Event::ShardRetried { attempt: two });
         tails.output(two, b"again\n");
         tails.record(&end(two, Outcome::Success));
-        assert_eq!(tails.tail(&view, node, 40), Vec::<String>::new());
+        assert_eq!(tails.tail(node, None, 40), Vec::<String>::new());
         assert_eq!(tails.failed, 0);
     }
 

@@ -40,6 +40,15 @@ fn short(text: &str) -> String {
 }
 
 #[test]
+fn what_could_not_be_stored_is_not_promised() {
+    let mut console = Plain::new(View::new(vec![script::graph()]), Vec::new(), Look::PLAIN);
+    script::play_to_end(&script::failing(), &mut console, true);
+    let text = String::from_utf8(console.into_inner()).expect("consoles write UTF-8");
+    let said = "   ╰ the last 40 lines that could be stored: engine logs 20261121-033105-7f3a test\n";
+    assert!(text.contains(said) && !text.contains("all of them"), "{text}");
+}
+
+#[test]
 fn plain_tells_the_run() {
     let text = told(|view| Plain::new(view, Vec::new(), Look::PLAIN), Plain::into_inner);
     assert_eq!(text.matches("   │ ").count(), 40);

@@ -2,10 +2,9 @@
 
 use crate::base::{Millis, NodeIx, Span};
 use crate::graph::model::Phase;
-use crate::run::Outcome;
 use crate::run::event::NodeState;
 
-use super::view::{NodeView, View};
+use super::view::{Failure, NodeView, View};
 use super::words;
 
 /// Names listed before the rest is only counted.
@@ -165,8 +164,9 @@ pub fn failed_shards(view: &View, ix: NodeIx) -> Vec<String> {
     const MAX_LINES: usize = 10;
     let node = view.get(ix);
     let Some(sharded) = &node.sharded else { return Vec::new() };
-    let line = |(shard, outcome): (&u32, &Outcome)| {
-        format!("{}[{shard}]: {}; {}", view.id(ix), words::outcome(outcome), view.items_words(ix, *shard))
+    let line = |(shard, failure): (&u32, &Failure)| {
+        let (said, items) = (words::outcome(&failure.outcome), view.items_words(ix, *shard));
+        format!("{}[{shard}]: {said}; {items}", view.id(ix))
     };
     let mut lines: Vec<String> = sharded.failed.iter().take(MAX_LINES).map(line).collect();
     let more = (node.shards.failed as usize).saturating_sub(lines.len());

@@ -112,10 +112,54 @@ fn the_error_of_an_item_is_in_the_log_and_in_every_report() {
     assert_eq!(project.engine(&["logs", "hash[2]"]).expect(0).stdout, "no such file 2\n");
     let [junit, summary] =
         ["junit", "summary"].map(|format| project.engine(&["report", "--format", format]).expect(0).stdout);
-    // The engine itself still has what the worker printed before; the record has the words of its items.
+    // The engine itself still has what the worker printed before; the record has the words of its items. Both show
+    // those of the item that failed first.
     for text in [project.read("live.xml"), project.read("live.md")] {
         assert!(text.contains("\nhas 2\nno such file 1"), "{text}");
     }
-    assert!(junit.contains(">no such file 2</failure>"), "{junit}");
-    assert!(summary.contains("\nno such file 2\n"), "{summary}");
+    assert!(junit.contains(">hash[1]\nno such file 1</failure>"), "{junit}");
+    assert!(summary.contains(" of hash[1]</summary>\n\n```text\nno such file 1\n```"), "{summary}");
+}
+
+/// Shard 1 fails first and makes room for shard 2, without which shard 0 does not end.
+const CAUSE: &str = r#"
+version: 1
+max-parallel: 2
+stages:
+  pipes:
+    run: mkfifo first
+  pack:
+    needs: [pipes]
+    shards: {items: {range: 3}, size: 1, allow-failed: 2}
+    run: |
+      case "$ENGINE_SHARD" in
+        0) read -r go < first; echo "no lock"; exit 4 ;;
+        1) echo "the <cause>"; exit 3 ;;
+        2) echo go > first; echo "also no lock"; exit 5 ;;
+      esac
+  free:
+    shards: {items: [x], size: 1}
+    run: 'true'
+"#;
+
+#[test]
+fn the_shard_that_failed_first_is_the_one_whose_log_is_shown() {
+    let project = Project::with_plan(CAUSE);
+    let made = project.engine(&["run", "plan.yaml", "--report", "html=run.html,junit=run.xml"]).expect(1);
+    assert!(made.stdout.contains("   ╭ pack[1]\n   │ the <cause>\n"), "{}", made.stdout);
+    let pack = stage(&project, "pack");
+    assert_eq!(pack["exit"], 3);
+    let exits = pack["shards"]["failures"].as_array().expect("failures").iter().map(|one| &one["exit"]);
+    assert_eq!(exits.collect::<Vec<_>>(), [4, 3, 5]);
+    assert_eq!(stage(&project, "free")["exit"], 0);
+    let report = |format: &str| project.engine(&["report", "--format", format]).expect(0).stdout;
+    let shown = "<p class=\"sub\"><code>pack[1]</code></p>\n<pre>the &lt;cause&gt;</pre>";
+    let lines = "pack[1]\nthe &lt;cause&gt;</failure>";
+    for (html, junit) in [(report("html"), report("junit")), (project.read("run.html"), project.read("run.xml"))] {
+        assert!(html.contains(shown) && !html.contains("no lock"), "{html}");
+        assert!(junit.contains(lines), "{junit}");
+    }
+    assert!(report("summary").contains("<summary>last 1 line of pack[1]</summary>"), "{}", report("summary"));
+    let log = project.engine(&["logs", "pack[1]"]).expect(0).stdout;
+    assert_eq!(log, "the <cause>\n");
 }

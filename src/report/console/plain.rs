@@ -87,7 +87,9 @@ impl<W: Write> Observer for Plain<W> {
         shown.lines.push(&bytes[..bytes.len().min(room)], |line| text += &self.prefixed(attempt, line));
         if room > 0 && bytes.len() >= room {
             let all = super::super::hint::logs(self.view.run_id(), self.view.id(attempt.node));
-            text += &self.prefixed(attempt, format!("… {MAX_BYTES} bytes shown; all of it: {all}").as_bytes());
+            // Whether the rest gets to the disk is still to be seen.
+            let said = format!("… {MAX_BYTES} bytes shown; what else is stored of it: {all}");
+            text += &self.prefixed(attempt, said.as_bytes());
         }
         shown.bytes = shown.bytes.saturating_add(bytes.len());
         self.open.insert((attempt.node, attempt.shard), shown);

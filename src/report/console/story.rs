@@ -10,7 +10,7 @@ use crate::run::event::{
 };
 
 use super::super::view::{GroupState, RunWord, View, say_lost};
-use super::super::{Logs, Summary, clean, hint, promise, tail, why, words};
+use super::super::{Excerpt, Logs, Summary, clean, hint, promise, tail, why, words};
 use super::Look;
 
 /// Columns of the word that begins a line.
@@ -367,7 +367,7 @@ impl Story {
         let bad: Vec<NodeIx> =
             view.nodes().filter(|(_, node)| words::is_bad(node.state)).map(|(ix, _)| ix).collect();
         for &ix in bad.iter().take(MAX_FAILED) {
-            out += &self.failure(view, ix, logs);
+            out += &self.failure(view, ix, logs, summary.is_output_cut);
         }
         if bad.len() > MAX_FAILED {
             let more = format!("and {} more: {}", bad.len() - MAX_FAILED, hint::status(view.run_id()));
@@ -388,23 +388,31 @@ impl Story {
         out
     }
 
-    /// One failed stage, with the end of what it printed.
-    pub(super) fn failure(&self, view: &View, ix: NodeIx, logs: &dyn Logs) -> String {
+    /// One failed stage, with the end of what it printed; `is_cut` when that could not all be stored.
+    fn failure(&self, view: &View, ix: NodeIx, logs: &dyn Logs, is_cut: bool) -> String {
         let node = view.get(ix);
-        let lines = logs.tail(view, ix, tail::TAIL_LINES);
+        let excerpt = Excerpt::of(view, logs, ix, tail::TAIL_LINES);
         let reason = if node.reason.is_empty() { node.state.word() } else { &node.reason };
         let mut out =
             format!("\n{} {}: {}\n", self.look.paint(node.state, "──"), view.id(ix), clean::plain(reason));
         for line in why::failed_shards(view, ix) {
             put!(out, "   {}\n", clean::plain(&line));
         }
-        for line in &lines {
+        let whose = excerpt.whose(view, ix);
+        if excerpt.shard.is_some() {
+            put!(out, "   {} {}\n", self.look.dim("╭"), clean::plain(&whose));
+        }
+        for line in &excerpt.lines {
             put!(out, "   {} {}\n", self.look.dim("│"), clean::line(line.as_bytes(), self.look.colour));
         }
-        if lines.len() >= tail::TAIL_LINES {
-            let all = hint::logs(view.run_id(), view.id(ix));
-            put!(out, "   {} the last {} lines; all of them: {all}\n", self.look.dim("╰"), lines.len());
-        }
+        let (count, all) = (excerpt.lines.len(), hint::logs(view.run_id(), &whose));
+        let said = match (is_cut, count) {
+            (_, 0) => return out,
+            (true, _) => format!("the last {} that could be stored: {all}", words::count(count, "line")),
+            (false, tail::TAIL_LINES..) => format!("the last {count} lines; all of them: {all}"),
+            (false, _) => return out,
+        };
+        put!(out, "   {} {said}\n", self.look.dim("╰"));
         out
     }
 

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use crate::base::{Millis, NodeIx};
 
 use super::junit::escape;
-use super::tail::{Logs, TAIL_LINES};
+use super::tail::{Excerpt, Logs, TAIL_LINES};
 use super::view::{Standing, View};
 use super::{hint, why, words};
 
@@ -172,12 +172,14 @@ fn failures(view: &View, logs: &dyn Logs) -> String {
 
 /// The last lines of a stage's output.
 fn output(view: &View, ix: NodeIx, logs: &dyn Logs, lines: usize) -> String {
-    let lines = logs.tail(view, ix, lines);
-    if lines.is_empty() {
+    let excerpt = Excerpt::of(view, logs, ix, lines);
+    if excerpt.lines.is_empty() {
         return String::new();
     }
-    let text: Vec<String> = lines.iter().map(|line| escape(line)).collect();
-    format!("<pre>{}</pre>\n", text.join("\n"))
+    let whose = escape(&excerpt.whose(view, ix));
+    let whose = excerpt.shard.map_or_else(String::new, |_| format!("<p class=\"sub\"><code>{whose}</code></p>\n"));
+    let text: Vec<String> = excerpt.lines.iter().map(|line| escape(line)).collect();
+    format!("{whose}<pre>{}</pre>\n", text.join("\n"))
 }
 
 /// What held the end of the run back.

@@ -454,7 +454,6 @@ pub(super) fn settle(node: &mut NodeView) {
 pub(super) fn keep(node: &mut NodeView, result: &ShardResult) {
     node.cpu_us = node.cpu_us.saturating_add(result.cpu_us);
     node.max_rss_kib = node.max_rss_kib.max(result.max_rss_kib);
-    node.output = result.output.or(node.output);
     // Of many shards each left its own, and no one of them speaks for the stage.
     if !result.outputs.is_empty() && node.sharded.is_none() {
         node.outputs.clone_from(&result.outputs);

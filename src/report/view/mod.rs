@@ -38,7 +38,7 @@ pub use consent::Glass;
 pub(crate) use crews::say_lost;
 pub use node::{Bar, MAX_BARS, NodeView, Shards};
 pub use promise::{Goal, GroupState, Raised};
-pub use sharded::Sharded;
+pub use sharded::{Failure, Sharded};
 pub use totals::Totals;
 
 use super::words;

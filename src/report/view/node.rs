@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::base::{Millis, NodeIx, Span};
 use crate::graph::Node;
-use crate::run::event::{CheckKind, NodeState, Outcome, OutputRef, StopReason, Vote};
+use crate::run::event::{CheckKind, NodeState, Outcome, StopReason, Vote};
 
 /// A stage so far.
 #[derive(Clone, PartialEq, Debug)]
@@ -55,8 +55,6 @@ pub struct NodeView {
     pub decided_by: Option<(String, String)>,
     /// Declared outputs of its last good attempt; none of a sharded stage, of which each shard left its own.
     pub outputs: Vec<(String, Value)>,
-    /// Where the output of its last finished attempt stands.
-    pub output: Option<OutputRef>,
     /// User and system time of all attempts, in microseconds.
     pub cpu_us: u64,
     /// Largest resident set of any attempt, in KiB.
@@ -134,7 +132,6 @@ impl NodeView {
             votes: Vec::new(),
             decided_by: None,
             outputs: Vec::new(),
-            output: None,
             cpu_us: 0,
             max_rss_kib: 0,
             notes: Vec::new(),

@@ -35,8 +35,8 @@ pub struct Sharded {
     pub p95: Span,
     /// Shards whose result is known from an earlier run.
     pub recalled: u32,
-    /// Failed shards with the outcome of their last attempt, at most a hundred.
-    pub failed: BTreeMap<u32, Outcome>,
+    /// Shards whose last attempt failed, the first hundred.
+    pub failed: BTreeMap<u32, Failure>,
     /// The Merkle root over what all shards left.
     pub root: Option<Digest>,
     /// Workers that do the items now.
@@ -49,7 +49,28 @@ pub struct Sharded {
     pub(super) is_mixed: bool,
 }
 
+/// How a shard failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// When.
+    pub at: Millis,
+    /// The outcome of its last attempt.
+    pub outcome: Outcome,
+}
+
 impl Sharded {
+    /// The shards whose last attempt failed, as they failed.
+    pub fn in_order(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = self.failed.keys().copied().collect();
+        order.sort_by_key(|shard| self.failed[shard].at);
+        order
+    }
+
+    /// How the first of them failed.
+    pub fn first_failure(&self) -> Option<&Failure> {
+        self.failed.values().min_by_key(|failure| failure.at)
+    }
+
     /// Of a stage that has not begun; none of one without shards.
     pub(super) fn new(node: &Node) -> Option<Box<Self>> {
         let split = node.rules.split.as_ref()?;
@@ -119,7 +140,7 @@ impl View {
                     if !is_failure {
                         it.failed.remove(&attempt.shard);
                     } else if it.failed.len() < MAX_FAILED {
-                        it.failed.insert(attempt.shard, outcome.clone());
+                        it.failed.insert(attempt.shard, Failure { at, outcome: outcome.clone() });
                     }
                 });
             }
