@@ -353,7 +353,8 @@ impl Out<'_> {
         self.total("attempts", &format!("at most {}", count::number(forecast.attempts)));
         if forecast.peak() > 0 {
             let bars = sparkline(forecast, self.columns.saturating_sub(34).clamp(8, 40), self.style.unicode);
-            self.total("at work", &format!("{bars}  {} at most", forecast.peak()));
+            let most = count::plural(u64::from(forecast.peak()), "stage");
+            self.total("at work", &format!("{bars}  {most} at most"));
         }
         for limit in forecast.contended.iter().take(4) {
             let text =

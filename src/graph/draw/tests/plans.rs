@@ -87,7 +87,7 @@ fn the_plan_reads_like_this() {
     expected    unknown, 1 of 306 stages have enough history
     worst case  unbounded, 1 stage without a timeout
     attempts    at most 808
-    at work     ████████████████████████████████████████  3 at most
+    at work     ████████████████████████████████████████  3 stages at most
     limited by  max-parallel: 8 at once of 500 wanted
     on failure  what runs ends, nothing new starts
 
