@@ -74,7 +74,7 @@ pub(super) fn run(id: &str, args: &Preview<'_>, settings: &Settings) -> Answer {
     }
     let graph = orders.change.as_ref().map_or_else(|| read.state().graph(), |compiled| &compiled.graph).clone();
     orders.rerun = resume::rerun(&graph, args.rerun)?;
-    orders.failed = resume::rerun_failed(read.state(), &graph, args.rerun)?;
+    resume::order_failed(&read, &mut orders, args.rerun)?;
     // What a pause holds back starts once a person ends it: that is what a person wants to see.
     let recorded = read.core(None);
     let is_paused = recorded.state().is_paused() && recorded.state().verdict().is_none();

@@ -18,13 +18,15 @@ use crate::driver::begin::{self, Orders, Read};
 use crate::driver::guarded::Guarded;
 use crate::driver::host::Manners;
 use crate::driver::place;
+use crate::driver::ports;
 use crate::driver::secrets::Given;
 use crate::driver::surroundings::Surroundings;
 use crate::graph::model::Phase;
 use crate::graph::{Graph, select};
 use crate::journal::{RunDir, StateDir, Tail};
 use crate::report::{View, hint};
-use crate::run::RunState;
+use crate::run::event::NodeState;
+use crate::run::{Event, decide};
 
 /// Continues a run.
 pub(super) fn run(args: &ResumeArgs, settings: &Settings) -> Answer {
@@ -204,7 +206,7 @@ fn orders(args: &ResumeArgs, read: &Read, settings: &Settings, person: &str) -> 
     }
     let graph = orders.change.as_ref().map_or_else(|| read.state().graph(), |compiled| &compiled.graph);
     orders.rerun = rerun(graph, &args.rerun)?;
-    orders.failed = rerun_failed(read.state(), graph, &args.rerun)?;
+    order_failed(read, &mut orders, &args.rerun)?;
     orders.place = place::record(&settings.root, read.dir.state_path());
     Ok(Some(orders))
 }
@@ -223,27 +225,64 @@ fn failed_of<'a>(graph: &Graph, name: &'a str) -> Option<&'a str> {
     name.strip_suffix(FAILED).filter(|_| graph.find(name).is_none())
 }
 
-/// The nodes of which `--rerun STAGE:failed` repeats the failed shards; at least one of each name has such shards.
-pub(super) fn rerun_failed(recorded: &RunState, graph: &Graph, names: &[String]) -> Result<Vec<NodeIx>, Fault> {
-    let has_failed = |node: &NodeIx| {
-        let was = recorded.graph().find(&graph.nodes[*node].id);
-        was.is_some_and(|was| recorded.has_failed_shards(was))
-    };
-    let mut nodes = Vec::new();
-    for name in names.iter().filter_map(|name| failed_of(graph, name)) {
-        let found = named(graph, name)?;
+/// Orders what `--rerun STAGE:failed` asks for, beside the orders that are there. Which failed shards that repeats the core
+/// decides; there must be some of each name, or all of it runs again by another name.
+pub(super) fn order_failed(read: &Read, orders: &mut Orders, names: &[String]) -> Result<(), Fault> {
+    let graph = orders.change.as_ref().map_or_else(|| read.state().graph(), |compiled| &compiled.graph).clone();
+    let mut asked = Vec::new();
+    for name in names.iter().filter_map(|name| failed_of(&graph, name)) {
+        let found = named(&graph, name)?;
         if let Some(node) = found.iter().find(|&&node| graph.nodes[node].rules.split.is_none()) {
             let id = &graph.nodes[*node].id;
             let fault = Fault::new(Exit::Usage, format!("`{id}` has no shards, so none of them failed"));
             return Err(fault.help(format!("run all of it again: --rerun {id}")));
         }
-        if !found.iter().any(has_failed) {
-            let fault = Fault::new(Exit::Usage, format!("no shard of `{name}` failed"));
-            return Err(fault.help(format!("run all of it again: --rerun {}", hint::word(name))));
-        }
-        nodes.extend(found);
+        orders.failed.extend(&found);
+        asked.push((name, found));
     }
-    Ok(nodes)
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let again = repeated(read, orders);
+    let is_empty = |(_, found): &&(&str, Vec<NodeIx>)| {
+        !found.iter().any(|node| again.contains(node) || orders.rerun.contains(node))
+    };
+    match asked.iter().find(is_empty) {
+        Some((name, found)) => Err(nothing_failed(read, &graph, name, found)),
+        None => Ok(()),
+    }
+}
+
+/// The nodes of which failed shards run again by these orders.
+fn repeated(read: &Read, orders: &Orders) -> Vec<NodeIx> {
+    let (core, inputs) = begin::recover(read, orders, ports::wall_ms());
+    let mut facts = Vec::new();
+    if let Some(recover) = inputs.into_iter().next() {
+        decide(core.state(), read.last_at(), recover, &mut facts);
+    }
+    let node = |event| if let Event::ShardsReopened { node } = event { Some(node) } else { None };
+    facts.into_iter().filter_map(node).collect()
+}
+
+/// Why no failed shard of `name` runs again, and what to do instead.
+fn nothing_failed(read: &Read, graph: &Graph, name: &str, found: &[NodeIx]) -> Fault {
+    let state = read.state();
+    let was: Vec<NodeIx> = found.iter().filter_map(|&node| state.graph().find(&graph.nodes[node].id)).collect();
+    let usage = |why: String| Fault::new(Exit::Usage, why);
+    let go_on = format!("go on with the run: {}", find::how_to_resume(read.dir.id()));
+    if state.goes_on_undoing() {
+        usage("the rollback of this run goes on first, and nothing runs again before that is over".to_owned())
+            .help(go_on)
+    } else if was.iter().all(|&node| state.attempts(node, 0) == 0) {
+        usage(format!("`{name}` has not run yet, so no shard of it failed")).help(go_on)
+    } else if was.iter().any(|&node| state.state(node) == NodeState::Undone || state.has_failed_shards(node))
+        && found.iter().all(|&node| graph.nodes[node].selected)
+    {
+        usage(format!("`{name}` was rolled back, so all of it runs again and not only what failed")).help(go_on)
+    } else {
+        usage(format!("no shard of `{name}` failed"))
+            .help(format!("run all of it again: --rerun {}", hint::word(name)))
+    }
 }
 
 /// The nodes that `--rerun` names; a matrix or a file stage means all of its nodes.

@@ -197,3 +197,32 @@ stages:
     insta::assert_snapshot!(text);
     assert_eq!(project.read("ships"), "shipped\nshipped\n", "the second time for the shard that had failed");
 }
+
+/// An order for failed shards that repeats none says why.
+#[test]
+fn failed_shards_are_not_repeated_where_none_is_left() {
+    let plan = r#"version: 1
+name: pack
+max-parallel: 1
+on-failure: rollback
+stages:
+  pack: {shards: {items: [a, b]}, run: 'grep -q a "$ENGINE_SHARD_FILE"', rollback: {run: test -e way}}
+  plain: {run: "true"}
+  later: {needs: [pack], shards: {items: [c]}, run: "true"}
+"#;
+    let project = Project::with_plan(plan);
+    project.engine(&["run", "plan.yaml", "--run-id", "r1"]).expect(11);
+    let mut text = transcript(&project, &["resume r1 --rerun pack:failed"]);
+    project.write("way", "");
+    project.engine(&["resume", "r1"]).expect(1);
+    text += &transcript(
+        &project,
+        &[
+            "plan --resume r1 --rerun pack:failed",
+            "resume r1 --rerun pack:failed",
+            "resume r1 --rerun later:failed",
+            "resume r1 --rerun plain:failed",
+        ],
+    );
+    insta::assert_snapshot!(text);
+}
