@@ -4,12 +4,16 @@ use super::Builder;
 use super::context::Needed;
 use super::types;
 use crate::graph::cells::label_word;
+use crate::plan::error::nearest;
 use crate::plan::model::{Items, Matrix, Setting, Shards, Size};
 use crate::plan::tree::{Kind, Tree};
 use crate::render::{Name, Template};
 
 /// Cells whose names are worked out at most: a larger matrix is not written by hand.
 const MOST_LABELS: usize = 1000;
+
+/// Cells that are listed to whoever named another one.
+const MAX_LISTED: usize = 8;
 
 impl Needed {
     /// Which part of a name is the output.
@@ -30,9 +34,14 @@ impl Builder<'_> {
             && !cells.iter().any(|cell| **cell == **part)
         {
             let message = format!("`{stage}` has no cell `{part}`");
-            let first = cells.first().map_or("…", String::as_str);
-            let help =
-                format!("the cells are {}; `needs.{stage}.outputs['{first}']` is one of them", cells.join(" "));
+            let listed: Vec<String> = cells.iter().take(MAX_LISTED).map(|cell| format!("`{cell}`")).collect();
+            let more = match cells.len() - listed.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let near = nearest(part, cells.iter().map(String::as_str));
+            let meant = near.map_or_else(String::new, |near| format!("did you mean `outputs['{near}']`? "));
+            let help = format!("{meant}the cells are {}{more}", listed.join(", "));
             return self.fault("plan::unknown-output", name, tree, message, Some(help)).map(drop);
         }
         let at = 3 + usize::from(needed.has_cells);

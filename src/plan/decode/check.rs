@@ -85,7 +85,7 @@ impl<'a> Check<'a> {
     fn missing(&mut self, at: Place, key: &KeyDoc, table: &Table) {
         let message = match table.name {
             "file" => format!("`{}` is missing", key.name),
-            name => format!("`{}` is missing in `{name}`", key.name),
+            name => format!("`{}` is missing in `{}`", key.name, called(name)),
         };
         let help = format!("add `{}: {}`", key.name, key.example);
         self.push(Diagnostic::error("plan::missing-key", at, message).help(help));
@@ -104,7 +104,8 @@ impl<'a> Check<'a> {
 
     /// A key that nobody knows.
     fn unknown(&mut self, key: &Key, table: &'static Table) {
-        let place = if table.name == "file" { "the top level".to_owned() } else { format!("`{}`", table.name) };
+        let place =
+            if table.name == "file" { "the top level".to_owned() } else { format!("`{}`", called(table.name)) };
         let mut diagnostic =
             Diagnostic::error("plan::unknown-key", key.at, format!("unknown key `{}` in {place}", key.text));
         if let Some(help) = hints::for_key(&key.text, table) {
@@ -116,7 +117,7 @@ impl<'a> Check<'a> {
     /// One value of `key`, which must have `shape`.
     pub(super) fn value(&mut self, key: &str, value: &Tree, shape: &'static Shape, example: &str) {
         match (shape, &value.kind) {
-            (_, Kind::Str { text, .. }) if may_be_computed(shape) && hints::for_bare(text).is_some() => {
+            (_, Kind::Str { text, .. }) if hints::for_computed(text, shape).is_some() => {
                 self.wrong_type(key, value, shape, example);
             }
             (Shape::Any, _)
@@ -145,29 +146,31 @@ impl<'a> Check<'a> {
             (Shape::Stages(named), Kind::List(items)) => self.stage_list(key, value.at, items, named),
             (Shape::Either(shapes), _) => match shapes.iter().find(|shape| fits(shape, value)) {
                 Some(shape) => self.value(key, value, shape, example),
-                None => self.no_choice(key, value, shapes, example),
+                None => self.no_choice(key, value, (shape, shapes), example),
             },
             _ => self.wrong_type(key, value, shape, example),
         }
     }
 
     /// No alternative fits: when one of them is a closed set or a duration and text was given, that one says why.
-    fn no_choice(&mut self, key: &str, value: &Tree, shapes: &'static [Shape], example: &str) {
-        let near = shapes.iter().find(|shape| match shape {
-            Shape::Word(_) => matches!(value.kind, Kind::Str { .. }),
-            _ => false,
-        });
-        match near {
-            Some(Shape::Word(choices)) => {
-                let text = value.as_str().unwrap_or_default();
-                let others = shapes.iter().filter(|shape| !matches!(shape, Shape::Word(_)));
-                self.word(key, value.at, text, (choices, &others.map(Shape::bounds).collect::<Vec<_>>()));
-            }
-            _ => {
-                let wanted = shapes.iter().map(Shape::words).collect::<Vec<_>>().join(", or ");
-                self.mismatch(key, value, &wanted, example);
-            }
+    fn no_choice(
+        &mut self,
+        key: &str,
+        value: &Tree,
+        (all, shapes): (&'static Shape, &'static [Shape]),
+        example: &str,
+    ) {
+        let text = value.as_str().filter(|text| hints::for_text(text, all).is_none());
+        let near = shapes.iter().find(|shape| matches!(shape, Shape::Word(_)));
+        if let (Some(text), Some(Shape::Word(choices))) = (text, near) {
+            let others = shapes.iter().filter(|shape| !matches!(shape, Shape::Word(_)));
+            let others = others.map(|other| match other {
+                Shape::Map(_) => format!("a map like `{key}: {example}`"),
+                other => other.bounds(),
+            });
+            return self.word(key, value.at, text, (choices, &others.collect::<Vec<_>>()));
         }
+        self.wrong_type(key, value, all, example);
     }
 
     /// A value of another type than the one wanted.
@@ -179,14 +182,7 @@ impl<'a> Check<'a> {
         if wants_text && matches!(value.kind, Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Null) {
             return self.unquoted(key, value);
         }
-        if let Some(help) = value.as_str().filter(|_| may_be_computed(shape)).and_then(hints::for_bare) {
-            let message = format!("`{key}` must be {}, this is {}", shape.words(), value.noun());
-            return self.push(Diagnostic::error("plan::wrong-type", value.at, message).help(help));
-        }
-        if let (Shape::Bool | Shape::Count { .. } | Shape::ExitCode | Shape::Factor, Some(text)) =
-            (shape, value.as_str())
-            && let Some(help) = hints::for_quoted(text, shape)
-        {
+        if let Some(help) = value.as_str().and_then(|text| hints::for_text(text, shape)) {
             let message = format!("`{key}` must be {}, this is {}", shape.words(), value.noun());
             return self.push(Diagnostic::error("plan::wrong-type", value.at, message).help(help));
         }
@@ -197,16 +193,13 @@ impl<'a> Check<'a> {
     fn mismatch(&mut self, key: &str, value: &Tree, wanted: &str, example: &str) {
         let help = match (&value.kind, wanted.starts_with("a list")) {
             (Kind::Str { text, .. }, true) if text.len() < 60 && !text.contains('\n') => {
-                format!("write `{key}: [{text}]`")
+                Some(format!("write `{key}: [{text}]`"))
             }
-            _ => format!("for example `{key}: {example}`"),
+            _ => (example != "…").then(|| format!("for example `{key}: {example}`")),
         };
         let message = format!("`{key}` must be {wanted}, this is {}", value.noun());
-        self.push(
-            Diagnostic::error("plan::wrong-type", value.at, message)
-                .label(format!("expected {wanted}"))
-                .help(help),
-        );
+        let label = format!("expected {wanted}");
+        self.push(Diagnostic { help, ..Diagnostic::error("plan::wrong-type", value.at, message).label(label) });
     }
 
     /// A bare `true` or `5` where text is wanted.
@@ -350,7 +343,8 @@ impl<'a> Check<'a> {
         let mut help = [&[format!("{set}{}", words.join(", "))], others].concat().join(", or ");
         let same = known().find(|word| word.eq_ignore_ascii_case(text));
         if let Some(word) = same.or_else(|| nearest(text, known())) {
-            help = format!("did you mean `{word}`? it is {help}");
+            let all = if help == format!("`{word}`") { String::new() } else { format!(" it is {help}") };
+            help = format!("did you mean `{word}`?{all}");
         }
         let message = format!("`{key}` has no word `{text}`");
         self.push(Diagnostic::error("plan::unknown-word", at, message).help(help));
@@ -382,7 +376,7 @@ impl<'a> Check<'a> {
             let help = format!("give it {}", named.of.words());
             return self.push(Diagnostic::error("plan::wrong-type", at, message).help(help));
         }
-        self.value(&key.text, value, named.of, "…");
+        self.value(&key.text, value, named.of, &hints::example(named.of));
     }
 
     /// Stages as a map.
@@ -449,13 +443,9 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Whether a template may stand there that gives the value.
-fn may_be_computed(shape: &Shape) -> bool {
-    match shape {
-        Shape::Count { .. } | Shape::Duration { .. } | Shape::Rate | Shape::Share => true,
-        Shape::Either(shapes) => shapes.iter().any(may_be_computed),
-        _ => false,
-    }
+/// What a user calls a table: what belongs to gates has names of its own among all tables.
+fn called(table: &str) -> &str {
+    table.strip_prefix("gate-").unwrap_or(table)
 }
 
 /// Whether the outer kind of `value` fits `shape`, so that this alternative is meant.

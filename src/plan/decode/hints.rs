@@ -140,15 +140,40 @@ fn kebab(written: &str) -> String {
     out
 }
 
-/// Help for text where a boolean or a number is wanted.
-pub(super) fn for_quoted(text: &str, shape: &Shape) -> Option<String> {
+/// What a value under a user's own name may be; `…` where there is no telling.
+pub(super) fn example(shape: &Shape) -> String {
+    let Shape::Map(table) = shape else { return "…".to_owned() };
+    let known = table.key("run").or_else(|| table.keys.iter().find(|key| key.required));
+    known.or(table.keys.first()).map_or_else(|| "…".to_owned(), |key| format!("{{{}: {}}}", key.name, key.example))
+}
+
+/// Help for text that is meant as a value of `shape`.
+pub(super) fn for_text(text: &str, shape: &Shape) -> Option<String> {
+    for_computed(text, shape).or_else(|| for_quoted(text, shape))
+}
+
+/// Help for an expression without its braces, where a template may give the value.
+pub(super) fn for_computed(text: &str, shape: &Shape) -> Option<String> {
     match shape {
+        Shape::Count { .. } | Shape::Duration { .. } | Shape::Rate | Shape::Share => for_bare(text),
+        Shape::Either(shapes) => shapes.iter().find_map(|shape| for_computed(text, shape)),
+        _ => None,
+    }
+}
+
+/// Help for text where a boolean or a number is wanted.
+fn for_quoted(text: &str, shape: &Shape) -> Option<String> {
+    match shape {
+        Shape::Either(shapes) => shapes.iter().find_map(|shape| for_quoted(text, shape)),
         Shape::Bool => match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "y" => Some("write `true`, without quotes".to_owned()),
             "false" | "no" | "off" | "n" => Some("write `false`, without quotes".to_owned()),
             _ => None,
         },
-        _ => text.parse::<f64>().is_ok().then(|| format!("write `{text}`, without quotes")),
+        Shape::Count { .. } | Shape::ExitCode | Shape::Factor => {
+            text.parse::<f64>().is_ok().then(|| format!("write `{text}`, without quotes"))
+        }
+        _ => None,
     }
 }
 

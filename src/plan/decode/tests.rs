@@ -78,7 +78,7 @@ fn wrong_types_show_the_right_spelling() {
             "'yes'",
             "write `true`, without quotes",
         ),
-        ("stages: {a: {run: make, retry: '2'}}", "plan::wrong-type", "'2'", "for example `retry"),
+        ("stages: {a: {run: make, retry: '2'}}", "plan::wrong-type", "'2'", "write `2`, without quotes"),
         ("max-parallel: '8'\nstages: {a: {run: make}}", "plan::wrong-type", "'8'", "write `8`, without quotes"),
         ("stages: {a: {run: {cmd: make}}}", "plan::wrong-type", "{", "for example `run: [make, image]`"),
         ("stages: {a: {run: [make, true]}}", "plan::unquoted", "true", "`\"true\"`"),
@@ -89,7 +89,7 @@ fn wrong_types_show_the_right_spelling() {
         ("name: 5\nstages: {a: {run: make}}", "plan::unquoted", "5", "in quotes"),
         ("stages: {a: {run: make, lifetime: true}}", "plan::unquoted", "true", "in quotes"),
         ("stages: {a: {run: make, allow-failure: {exit: 3}}}", "plan::wrong-type", "3", "for example `exit: [3]`"),
-        ("stages: {a: make}", "plan::wrong-type", "make", "for example"),
+        ("stages: {a: make}", "plan::wrong-type", "make", "for example `a: {run: [make, image]}`"),
         ("stages: make", "plan::wrong-type", "make", "for example `stages: {build: {run: make}}`"),
         (
             "stages: {a: {run: make, matrix: [eu, us]}}",

@@ -56,3 +56,31 @@ fn an_expression_without_its_braces_is_shown_with_them() {
     let (_, _, help) = wrong("stages:\n  b: {run: x, shards: {items: plain.txt}}\n");
     assert_eq!(help, "");
 }
+
+#[test]
+fn what_is_nearly_right_is_told_how_to_write_it() {
+    let cells = "stages:\n  a: {run: x, matrix: {r: [CELLS]}, outputs: {n: int}}\n\
+        \x20 b: {needs: [a], run: [echo, \"{{ needs.a.outputs.CELL.n }}\"]}\n";
+    let many: Vec<String> = (0..20).map(|at| format!("r{at}")).collect();
+    let all = "the cells are `r0`, `r1`, `r2`, `r3`, `r4`, `r5`, `r6`, `r7` and 12 more";
+    for (plan, expected) in [
+        (
+            cells.replace("CELLS", "amd64, arm64").replace("CELL", "amd46"),
+            "did you mean `outputs['amd64']`? the cells are `amd64`, `arm64`",
+        ),
+        (cells.replace("CELLS", &many.join(", ")).replace("CELL", "elsewhere"), all),
+        ("stages:\n  a: {run: x, allow-failure: 'yes'}\n".to_owned(), "write `true`, without quotes"),
+        ("stages:\n  a: {run: x, shards: {items: [x], size: '5'}}\n".to_owned(), "write `5`, without quotes"),
+        ("stages:\n  a: {run: x, shards: {items: [x], protocol: line}}\n".to_owned(), "did you mean `lines`?"),
+        (
+            "stages:\n  a: {run: x, rollback: ./undo}\n".to_owned(),
+            "one of `none`, `forward-only`, or a map like `rollback: {run: [./undo]}`",
+        ),
+        ("stages:\n  a: {run: x, env: {A: [1]}}\n".to_owned(), ""),
+    ] {
+        let (_, said, help) = wrong(&plan);
+        assert_eq!(help, expected, "{plan}{said}");
+    }
+    let (_, said, _) = wrong("stages:\n  a: {uses: http, with: {url: 'http://x', expects: {status: 200}}}\n");
+    assert_eq!(said, "unknown key `expects` in `http`");
+}
