@@ -26,6 +26,9 @@ use crate::run::{Attempt, Event};
 
 /// How long the first process waits for the run's id to be shown: for ever would be a wait for a reader.
 const FIRST_WORD_PATIENCE: Duration = Duration::from_millis(250);
+/// How long those who know the end may take to say it when nobody waits for them any more: who writes a file has not
+/// deserved to be cut off for one who waits for a reader.
+const LAST_WORD_PATIENCE: Duration = Duration::from_millis(500);
 /// How long observers may take to leave the terminal in order when nobody waits for them any more.
 const DISMISSAL_PATIENCE: Duration = Duration::from_millis(200);
 
@@ -175,6 +178,9 @@ impl Audience {
 impl Drop for Audience {
     /// Whoever was not told the end gives the terminal back, if it can, and goes.
     fn drop(&mut self) {
+        for seat in self.seats.iter().filter(|seat| seat.lock().end.is_some()) {
+            seat.wait_until(LAST_WORD_PATIENCE, |queue| queue.is_over);
+        }
         for seat in &self.seats {
             seat.put(|queue| queue.end = Some(End::Dismissed), true);
         }
