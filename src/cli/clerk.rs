@@ -220,7 +220,7 @@ fn finding(view: &View, raised: &Raised, logs: &dyn Logs) -> Option<Finding> {
         "path": view.began().map(|began| began.path.clone()),
         "environment": environment,
         "stage": raised.stage,
-        "group": node.and_then(|ix| view.node(ix).group.clone()),
+        "group": node.and_then(|ix| view.node(ix).group.as_deref()),
         "title": title(view, raised),
         "errors": errors.iter().map(cut).collect::<Vec<_>>(),
         "shard": shard,

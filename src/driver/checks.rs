@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::collect;
 use super::disk::Disk;
 use super::news::News;
-use crate::base::{Digest, NodeIx, Span};
+use crate::base::{Digest, NodeIx, Span, Text};
 use crate::graph::Graph;
 use crate::graph::build::world::World;
 use crate::graph::model::{Items, Process, Work};
@@ -232,7 +232,7 @@ pub struct Material {
     /// Its words, environment, declared outputs, and the artifacts of what it needs; each with its name.
     pub texts: Vec<(String, String)>,
     /// Globs of its sources, from the root.
-    pub sources: Vec<Box<str>>,
+    pub sources: Vec<Text>,
     /// Whether a shard's number can decide what it leaves.
     pub is_by_place: bool,
 }
@@ -308,7 +308,7 @@ fn remember(objects: &Objects, root: &Path, (key, material): &Asked, result: &Sh
 fn store(
     objects: &Objects,
     folder: &Path,
-    globs: &[Box<str>],
+    globs: &[Text],
     masker: Option<&Masker>,
 ) -> Result<Option<Digest>, String> {
     if globs.is_empty() {

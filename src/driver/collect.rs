@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::slates::Slate;
 use super::values::{self, Telling};
-use crate::base::Span;
+use crate::base::{Span, Text};
 use crate::exec::{Ended, Exit};
 use crate::graph::Graph;
 use crate::graph::model::{Process, Work};
@@ -79,7 +79,7 @@ pub fn may_live(ended: &Ended, is_hosted: bool) -> bool {
 ///
 /// # Errors
 /// A glob that names nothing, or a folder that cannot be read.
-pub fn artifact_files(dir: &Path, globs: &[Box<str>]) -> Result<Vec<PathBuf>, String> {
+pub fn artifact_files(dir: &Path, globs: &[Text]) -> Result<Vec<PathBuf>, String> {
     let mut found = std::collections::BTreeSet::new();
     for glob in globs {
         let pattern = globset::GlobBuilder::new(glob)

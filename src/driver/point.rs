@@ -7,7 +7,7 @@ use super::compile::{Expected, recorded_options};
 use super::host::Error;
 use super::live::Live;
 use super::recorded::Read;
-use crate::base::{NodeIx, RunId};
+use crate::base::{NodeIx, RunId, Text};
 use crate::graph::Graph;
 use crate::journal::summary::{self, RunState};
 use crate::journal::{self, RunDir, StateDir};
@@ -16,7 +16,7 @@ use crate::run::event::{Answer, Attempt, Began, CancelReason, CheckKind, ShardRe
 
 /// What the stages of a good run left that have artifacts, by their ids.
 #[derive(Clone, Debug, Default)]
-pub struct Point(BTreeMap<Box<str>, ShardResult>);
+pub struct Point(BTreeMap<Text, ShardResult>);
 
 impl Point {
     /// What the run in `dir` takes from the run that it goes back to, if it does.

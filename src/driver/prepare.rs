@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::slates::{Slate, Slates};
 use super::surroundings::Surroundings;
-use crate::base::{Digest, NodeIx, RunId};
+use crate::base::{Digest, NodeIx, RunId, Text};
 use crate::exec::Variables;
 use crate::graph::model::{Command, Graph, Process};
 use crate::graph::scope::Facts;
@@ -67,7 +67,7 @@ pub struct Preparer {
     slates: Slates,
     written: std::collections::BTreeSet<Digest>,
     /// By `pass-env`, what the environments of those who pass that have in common.
-    common: VecDeque<(Vec<Box<str>>, Variables)>,
+    common: VecDeque<(Vec<Text>, Variables)>,
 }
 
 /// Common parts that are kept; plans pass few lists.
@@ -237,7 +237,7 @@ impl Preparer {
     }
 
     /// What all processes of the run find that are passed the same variables: one text for all of them.
-    fn common(&mut self, pass: &[Box<str>]) -> Variables {
+    fn common(&mut self, pass: &[Text]) -> Variables {
         if let Some((_, known)) = self.common.iter().find(|(known, _)| **known == *pass) {
             return known.clone();
         }

@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use crate::base::Text;
+
 /// What every process gets from the engine's own environment without asking.
 pub const ALLOWED: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "TMPDIR", "TERM", "CI"];
 
@@ -31,7 +33,7 @@ impl Surroundings {
     }
 
     /// What a stage inherits: the allow-list, and what its `pass-env` names (`AWS_*` takes all that begin so).
-    pub fn inherited<'a>(&'a self, pass: &'a [Box<str>]) -> impl Iterator<Item = (OsString, OsString)> + 'a {
+    pub fn inherited<'a>(&'a self, pass: &'a [Text]) -> impl Iterator<Item = (OsString, OsString)> + 'a {
         let wanted = |key: &OsStr| {
             let Some(key) = key.to_str() else { return false };
             // No prefix takes a secret along; a plan that names the variable itself was refused.
@@ -69,7 +71,7 @@ mod tests {
     fn only_the_allow_list_and_what_was_asked_for_is_inherited() {
         let here = surroundings(&[("PATH", "/bin"), ("AWS_KEY", "k"), ("SECRET", "s"), ("SSH_AUTH_SOCK", "x")]);
         let names = |pass: &[&str]| {
-            let pass: Vec<Box<str>> = pass.iter().map(|&one| one.into()).collect();
+            let pass: Vec<Text> = pass.iter().map(|&one| one.into()).collect();
             here.inherited(&pass).map(|(key, _)| key.into_string().expect("UTF-8")).collect::<Vec<_>>()
         };
         assert_eq!(names(&[]), ["PATH"]);
@@ -90,7 +92,7 @@ mod tests {
     #[test]
     fn a_prefix_never_takes_the_engine_s_own_variables_along() {
         let here = surroundings(&[("ENGINE_RUN_ID", "outer"), ("E", "1")]);
-        let pass: Vec<Box<str>> = vec!["*".into()];
+        let pass: Vec<Text> = vec!["*".into()];
         let names: Vec<_> = here.inherited(&pass).map(|(key, _)| key).collect();
         assert_eq!(names, ["E"]);
     }

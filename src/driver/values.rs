@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::slates::Slate;
 use crate::base::count::plural;
-use crate::base::limits;
+use crate::base::{Text, limits};
 use crate::graph::build::types;
 use crate::plan::model::Type;
 
@@ -60,7 +60,7 @@ impl Written {
 /// # Errors
 /// A sentence for the user: a declared output is missing or of the wrong type, a line cannot be read, the file
 /// is too large.
-pub fn read(slate: &mut Slate, declared: &[(Box<str>, Type)]) -> Result<Written, String> {
+pub fn read(slate: &mut Slate, declared: &[(Text, Type)]) -> Result<Written, String> {
     let text = match take(slate, !declared.is_empty())? {
         None if declared.is_empty() => return Ok(Written::default()),
         found => found.unwrap_or_default(),
@@ -140,7 +140,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let mut slate = Slates::new(dir.path().to_path_buf()).lend(None).expect("no items");
         std::fs::write(slate.values(), text).expect("written");
-        let declared: Vec<(Box<str>, Type)> = declared.iter().map(|&(name, kind)| (name.into(), kind)).collect();
+        let declared: Vec<(Text, Type)> = declared.iter().map(|&(name, kind)| (name.into(), kind)).collect();
         let result = read(&mut slate, &declared);
         assert_eq!(
             std::fs::read(slate.values()).expect("it is there"),

@@ -207,19 +207,20 @@ impl Graph {
             let was = std::mem::replace(&mut slot.label, label.clone().into());
             renamed.push((format!("{id}:{was}"), format!("{id}:{label}")));
         }
-        let rename = |cell: Option<Place>, id: &mut Box<str>| {
-            let Some(cell) = cell.filter(|cell| cell.matrix == at) else { return };
-            let (was, now) = &renamed[cell.slot as usize];
-            if let Some(rest) = id.strip_prefix(was.as_str()) {
-                *id = format!("{now}{rest}").into();
-            }
+        let renamed = |cell: Option<Place>, id: &str| {
+            let (was, now) = &renamed[cell.filter(|cell| cell.matrix == at)?.slot as usize];
+            Some(format!("{now}{}", id.strip_prefix(was.as_str())?))
         };
         for node in &mut self.nodes {
-            rename(node.cell, &mut node.id);
+            if let Some(now) = renamed(node.cell, &node.id) {
+                node.id = now.into();
+            }
         }
         for objective in &mut self.objectives {
             let cell = objective.nodes.first().and_then(|&node| self.nodes[node].cell);
-            rename(cell, &mut objective.name);
+            if let Some(now) = renamed(cell, &objective.name) {
+                objective.name = now.into();
+            }
         }
         self.by_id.take();
     }

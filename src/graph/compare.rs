@@ -1,13 +1,13 @@
 //! Two graphs side by side, stage by stage: what a resume of an edited plan must know.
 
 use super::model::{Graph, Node};
-use crate::base::NodeIx;
+use crate::base::{NodeIx, Text};
 
 /// What became of one stage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change {
     /// The node's id in both graphs.
-    pub id: Box<str>,
+    pub id: Text,
     /// What happened to it.
     pub kind: ChangeKind,
 }

@@ -10,7 +10,7 @@ use std::fmt::{Display, Write};
 
 use self::fields::Fields;
 use super::model::{Accept, Command, Graph, Items, Need, Node, Policy, Process, Retry, Rules, Terms, Work};
-use crate::base::{Digest, NodeIx, Span};
+use crate::base::{Digest, NodeIx, Span, Text};
 use crate::plan::model::{AllowFailure, RetryWhen, Shell};
 use crate::plan::types;
 use crate::render::Template;
@@ -202,7 +202,7 @@ const fn truth(is: bool) -> &'static str {
 
 fn of_approval(
     prompt: Option<&str>,
-    items: &[Box<str>],
+    items: &[Text],
     rules: &Rules,
     fields: &mut Fields<'_, impl FnMut(&'static str, &str)>,
 ) {

@@ -13,6 +13,7 @@ pub mod draw;
 pub mod forecast;
 mod gaps;
 pub mod model;
+mod more;
 pub mod objective;
 pub mod outlook;
 pub mod part;

@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{IdVec, NodeIx, PoolIx, ScopeIx, Span};
+use crate::base::{IdVec, NodeIx, PoolIx, ScopeIx, Span, Text};
 use crate::plan::{FileIx, Place};
 use crate::render::Value;
 
 pub use super::cells::{LateMatrix, Place as CellPlace, Slot};
-pub use super::rules::{Consent, Frozen, LockRule, Retry, Rules, Split, Terms, Undo};
-pub use super::work::{Cache, Command, INPUT_SECRET, Items, Process, Work};
+pub use super::rules::{Consent, Frozen, LockRule, MoreRules, Retry, Rules, Split, Terms, Undo};
+pub use super::work::{Cache, Command, INPUT_SECRET, Items, MoreProcess, Process, Work};
 
 /// A frozen graph. Made by [`Graph::assemble`] only, so that its edges, order and priorities agree.
 #[derive(Clone, Debug)]
@@ -180,33 +180,25 @@ pub struct Late {
 /// Which frame.
 pub type FrameIx = u32;
 
-/// A stage as a vertex.
+/// A stage as a vertex. What few stages have is read through it: `node.conditions`.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// `deploy/migrate`, `rollout:eu,blue`.
-    pub id: Box<str>,
+    pub id: Text,
     /// The stage's own id in its file, for messages and for `needs.…`.
-    pub stage: Box<str>,
-    /// The stage's description.
-    pub description: Option<Box<str>>,
+    pub stage: Text,
     /// Where the stage is written.
     pub place: Place,
     /// When it has its turn.
     pub phase: Phase,
     /// The group, by name.
-    pub group: Option<Box<str>>,
+    pub group: Option<Text>,
     /// What it folds into.
     pub fold: Option<u32>,
-    /// The cell that it belongs to, of a matrix whose cells an earlier stage gives.
-    pub cell: Option<CellPlace>,
     /// The innermost failure scope.
     pub scope: ScopeIx,
     /// What must have ended before it may start.
     pub needs: Vec<Need>,
-    /// What `needs.NAME` means in its expressions.
-    pub views: Vec<View>,
-    /// `if` of the stage and of the `uses` stages around it; all must be true.
-    pub conditions: Vec<Condition>,
     /// What it does.
     pub work: Work,
     /// Selected by `--only`, `--skip`, `--from`, `--to`. An unselected node is skipped at once, and its
@@ -216,6 +208,21 @@ pub struct Node {
     pub rules: Rules,
     /// Its naming context.
     pub frame: FrameIx,
+    /// What is seldom there.
+    pub more: Option<Box<MoreNode>>,
+}
+
+/// What few nodes have; read through the node: `node.views`.
+#[derive(Clone, Debug, Default)]
+pub struct MoreNode {
+    /// The stage's description.
+    pub description: Option<Text>,
+    /// The cell that it belongs to, of a matrix whose cells an earlier stage gives.
+    pub cell: Option<CellPlace>,
+    /// What `needs.NAME` means in its expressions.
+    pub views: Vec<View>,
+    /// `if` of the stage and of the `uses` stages around it; all must be true.
+    pub conditions: Vec<Condition>,
     /// The stage that it undoes, of a node of the rollback.
     pub undoes: Option<NodeIx>,
     /// The stage that it heals, of a body of `heal`.
@@ -319,23 +326,17 @@ impl Node {
         Self {
             id: id.into(),
             stage: id.into(),
-            description: None,
             place: Place { file: FileIx(0), start: 0, end: 0 },
             phase: Phase::Main,
             group: None,
             fold: None,
-            cell: None,
             scope: ScopeIx::new(0),
             needs: Vec::new(),
-            views: Vec::new(),
-            conditions: Vec::new(),
             work: Work::Process(Box::default()),
             selected: true,
             rules: Rules::default(),
             frame: 0,
-            undoes: None,
-            heals: None,
-            retired: None,
+            more: None,
         }
     }
 }

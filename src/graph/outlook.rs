@@ -124,7 +124,10 @@ impl Graph {
     pub fn expect_work(&mut self, mut said: impl FnMut(NodeIx, &Self) -> Option<Workload>) {
         for node in self.nodes.indexes() {
             let work = self.nodes[node].finds_size().then(|| said(node, self)).flatten();
-            self.nodes[node].rules.work = work.map(Box::new);
+            let rules = &mut self.nodes[node].rules;
+            if work.is_some() || rules.work.is_some() {
+                rules.work = work.map(Box::new);
+            }
         }
     }
 

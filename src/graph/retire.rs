@@ -161,14 +161,10 @@ impl<'g> Graft<'g> {
     fn stage(&self, from: NodeIx) -> Node {
         let of = &self.old.nodes[from];
         let needs = self.past(from).into_iter().map(|node| Need { node, accept: Accept::DEFAULT });
-        Node {
-            needs: needs.collect(),
-            views: Vec::new(),
-            frame: 0,
-            selected: false,
-            retired: Some(self.followers(from)),
-            ..self.plainly(of)
-        }
+        let mut node = Node { needs: needs.collect(), frame: 0, selected: false, ..self.plainly(of) };
+        node.views.clear();
+        node.retired = Some(self.followers(from));
+        node
     }
 
     fn undo(&mut self, from: NodeIx) -> Result<Node, String> {
@@ -176,20 +172,23 @@ impl<'g> Graft<'g> {
         let of = &old.nodes[from];
         let undoes = of.undoes.and_then(|stage| self.moved[stage.raw() as usize]);
         let (views, frame) = (self.views(&of.views)?, self.frame(of.frame)?);
-        Ok(Node { needs: Vec::new(), views, frame, undoes, ..self.plainly(of) })
+        let mut node = Node { needs: Vec::new(), frame, ..self.plainly(of) };
+        (node.views, node.undoes) = (views, undoes);
+        Ok(node)
     }
 
     /// A node without what belongs to the text that it was written in.
     fn plainly(&self, of: &Node) -> Node {
-        Node {
+        let mut node = Node {
             place: Place { file: FileIx(0), start: 0, end: 0 },
             fold: None,
             group: None,
             scope: self.scope(of.scope),
-            conditions: Vec::new(),
             rules: self.rules(&of.rules),
             ..of.clone()
-        }
+        };
+        node.conditions.clear();
+        node
     }
 
     /// The pools that there still are; nothing weighs more than a pool takes.

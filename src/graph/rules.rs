@@ -1,37 +1,23 @@
 //! What the core needs to know of a node: plain numbers, nothing to render.
 
 use crate::base::{PoolIx, PublicKey, Span};
-use crate::plan::model::{AllowFailed, Rate, RetryWhen};
+use crate::plan::model::{AllowFailed, AllowFailure, Rate, RetryWhen};
 
-/// The rules `run` goes by.
-#[derive(Clone, PartialEq, Debug)]
+/// The rules `run` goes by. Those of few stages are read through it: `rules.idle`.
+#[derive(Clone, Debug)]
 pub struct Rules {
     /// How many shards, 1 for an unsharded stage, 0 only for a stage with an empty list of items.
     pub shards: u32,
     /// Whether it waits for a person instead of running something.
     pub is_approval: bool,
-    /// Who must agree, of an approval that asks for more than one person's yes: see [`Rules::consent`].
-    pub consent: Option<Box<Consent>>,
-    /// What a gate that asks by itself waits for a person when it is held; none for other stages.
-    pub hold: Option<Span>,
-    /// Whether a held gate passes when nobody has decided (`on-expire: continue`).
-    pub waives_late: bool,
-    /// Whether the gate host asks in its place, so that it keeps no slot.
-    pub is_hosted: bool,
     /// `timeout` of one attempt, or of an approval's whole wait.
     pub timeout: Option<Span>,
-    /// `idle-timeout`.
-    pub idle: Option<Span>,
-    /// `queue-timeout`.
-    pub queue: Option<Span>,
     /// Time between the stop signal and KILL.
     pub grace: Span,
     /// `retry`.
     pub retry: Option<Box<Retry>>,
     /// Pools and weights.
     pub pools: Vec<(PoolIx, u32)>,
-    /// `allow-failure`.
-    pub allow_failure: crate::plan::model::AllowFailure,
     /// `idempotent`.
     pub idempotent: bool,
     /// Whether a `done-if` can be asked.
@@ -44,17 +30,38 @@ pub struct Rules {
     pub expected: Span,
     /// What history says of one attempt, however little.
     pub usual: Option<super::forecast::Expected>,
-    /// What history says that all its items take together, of a stage that finds its size while it runs, or that an earlier
-    /// one gives its items: its shards are others in each run, so that `usual` says nothing about how long all of them take.
-    pub work: Option<Box<super::forecast::Workload>>,
     /// The innermost group, an index into `Graph::groups`.
     pub group: Option<u32>,
     /// What its `rollback` says.
     pub undo: Undo,
-    /// `cool-down`, of a body of `heal`.
-    pub cool_down: Span,
     /// How it is cut and bounded, of a sharded stage.
     pub split: Option<Box<Split>>,
+    /// What is seldom said.
+    pub more: Option<Box<MoreRules>>,
+}
+
+/// Rules that few stages have; read through [`Rules`].
+#[derive(Clone, Debug, Default)]
+pub struct MoreRules {
+    /// Who must agree, of an approval that asks for more than one person's yes: see [`Rules::consent`].
+    pub consent: Option<Box<Consent>>,
+    /// What a gate that asks by itself waits for a person when it is held; none for other stages.
+    pub hold: Option<Span>,
+    /// Whether a held gate passes when nobody has decided (`on-expire: continue`).
+    pub waives_late: bool,
+    /// Whether the gate host asks in its place, so that it keeps no slot.
+    pub is_hosted: bool,
+    /// `idle-timeout`.
+    pub idle: Option<Span>,
+    /// `queue-timeout`.
+    pub queue: Option<Span>,
+    /// `allow-failure`.
+    pub allow_failure: AllowFailure,
+    /// What history says that all its items take together, of a stage that finds its size while it runs, or that an earlier
+    /// one gives its items: its shards are others in each run, so that `usual` says nothing about how long all of them take.
+    pub work: Option<Box<super::forecast::Workload>>,
+    /// `cool-down`, of a body of `heal`.
+    pub cool_down: Span,
 }
 
 /// What an approval asks for that says nothing of it: one person, whoever that is.
@@ -249,28 +256,20 @@ impl Default for Rules {
         Self {
             shards: 1,
             is_approval: false,
-            consent: None,
-            hold: None,
-            waives_late: false,
-            is_hosted: false,
             timeout: None,
-            idle: None,
-            queue: None,
             grace: Span::from_secs(10),
             retry: None,
             pools: Vec::new(),
-            allow_failure: crate::plan::model::AllowFailure::No,
             idempotent: true,
             has_done_if: false,
             has_cache: false,
             is_service: false,
             expected: Span::from_secs(1),
             usual: None,
-            work: None,
             group: None,
             undo: Undo::Unsaid,
-            cool_down: Span::ZERO,
             split: None,
+            more: None,
         }
     }
 }

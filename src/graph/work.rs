@@ -2,28 +2,29 @@
 
 use std::sync::Arc;
 
-use crate::base::Span;
+use crate::base::{Span, Text};
 use crate::plan::model::{Lifetime, Shell, Signal, Type};
 
 /// What a node does.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Work {
     /// Runs a process.
     Process(Box<Process>),
     /// Waits for a person.
     Approval {
         /// What to ask; may hold templates.
-        prompt: Option<Box<str>>,
+        prompt: Option<Text>,
         /// What each item of a checklist says, in the order of `Consent::items`; may hold templates.
-        items: Vec<Box<str>>,
+        items: Vec<Text>,
     },
 }
 
 /// What the name of a secret begins with when it is an input of the plan.
 pub const INPUT_SECRET: &str = "inputs.";
 
-/// How to run a process; texts may hold `{{ … }}` until the moment of start.
-#[derive(Clone, PartialEq, Debug)]
+/// How to run a process; texts may hold `{{ … }}` until the moment of start. What few processes have is read through it:
+/// `process.cwd`.
+#[derive(Clone, Debug)]
 pub struct Process {
     /// Script or words.
     pub command: Command,
@@ -32,21 +33,9 @@ pub struct Process {
     /// It is a gate, which leaves outputs whatever its verdict.
     pub is_gate: bool,
     /// `env` in order, the plan's defaults first.
-    pub env: Vec<(Box<str>, Box<str>)>,
-    /// Names, or a prefix with `*`.
-    pub pass_env: Vec<Box<str>>,
-    /// Variables and the secrets that they hold: a key of the environment, or [`INPUT_SECRET`] and an input's name.
-    pub secrets: Vec<(Box<str>, Box<str>)>,
-    /// Relative to the root.
-    pub cwd: Option<Box<str>>,
+    pub env: Vec<(Text, Text)>,
     /// Declared outputs: name and type.
-    pub outputs: Vec<(Box<str>, Type)>,
-    /// Globs of artifacts, relative to `cwd`.
-    pub artifacts: Vec<Box<str>>,
-    /// `cache`.
-    pub cache: Option<Box<Cache>>,
-    /// `done-if`.
-    pub done_if: Option<Box<Command>>,
+    pub outputs: Vec<(Text, Type)>,
     /// `lifetime`.
     pub lifetime: Lifetime,
     /// The items of its shards; none for an unsharded stage.
@@ -55,6 +44,25 @@ pub struct Process {
     pub stop: (Signal, Span),
     /// Its words as the plan has them, as a number; 0 if that is how they stand here.
     pub written: u32,
+    /// What is seldom there.
+    pub more: Option<Box<MoreProcess>>,
+}
+
+/// What few processes have; read through [`Process`].
+#[derive(Clone, Debug, Default)]
+pub struct MoreProcess {
+    /// Names, or a prefix with `*`.
+    pub pass_env: Vec<Text>,
+    /// Variables and the secrets that they hold: a key of the environment, or [`INPUT_SECRET`] and an input's name.
+    pub secrets: Vec<(Text, Box<str>)>,
+    /// Relative to the root.
+    pub cwd: Option<Text>,
+    /// Globs of artifacts, relative to `cwd`.
+    pub artifacts: Vec<Text>,
+    /// `cache`.
+    pub cache: Option<Box<Cache>>,
+    /// `done-if`.
+    pub done_if: Option<Box<Command>>,
 }
 
 /// A script or an argv.
@@ -68,16 +76,16 @@ pub enum Command {
         shell: Shell,
     },
     /// Words; each may be a template.
-    Argv(Vec<Box<str>>),
+    Argv(Vec<Text>),
 }
 
 /// `cache`, resolved.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cache {
     /// Globs from the root.
-    pub sources: Vec<Box<str>>,
+    pub sources: Vec<Text>,
     /// Environment names that count.
-    pub env: Vec<Box<str>>,
+    pub env: Vec<Text>,
 }
 
 /// A stage's frozen items.
@@ -132,17 +140,12 @@ impl Process {
             is_gate: false,
             command,
             env: Vec::new(),
-            pass_env: Vec::new(),
-            secrets: Vec::new(),
-            cwd: None,
             outputs: Vec::new(),
-            artifacts: Vec::new(),
-            cache: None,
-            done_if: None,
             lifetime: Lifetime::Stage,
             items: Items::None,
             stop: (Signal::Term, Span::from_secs(10)),
             written: 0,
+            more: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::error::Report;
 use super::model::Signal;
 use super::source::{FileIx, Sources};
 use super::syntax;
-use crate::base::Span;
+use crate::base::{Span, Text};
 
 /// A service.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,7 +24,7 @@ pub struct Service {
     /// `env-file`: files in the engine's dotenv dialect, from the root; a later one wins, and `env` wins over all.
     pub env_files: Vec<String>,
     /// `pass-env`.
-    pub pass_env: Vec<Box<str>>,
+    pub pass_env: Vec<Text>,
     /// `guard`.
     pub guard: Option<Guard>,
     /// `run`: program and arguments.

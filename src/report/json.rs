@@ -151,7 +151,7 @@ fn stage(view: &View, ix: NodeIx, node: &NodeView, now: Millis) -> Value {
         "interrupted": node.is_cut_off,
         "needs": view.needs(ix).map(|need| view.id(need)).collect::<Vec<_>>(),
         "outputs": node.outputs.iter().cloned().collect::<Map<_, _>>(),
-        "group": view.node(ix).group,
+        "group": view.node(ix).group.as_deref(),
         "background": view.is_background(ix),
         "exit": exit_code(node),
         "cpu_ms": node.cpu_us / 1000,

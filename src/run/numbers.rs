@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::shards::{Key, Shards};
-use crate::base::NodeIx;
+use crate::base::{NodeIx, Text};
 use crate::graph::Graph;
 
 /// The last numbers of shards that a stage does not have now, or has again and has not started since.
@@ -12,7 +12,7 @@ use crate::graph::Graph;
 pub(super) struct Spent {
     shards: BTreeMap<Key, u16>,
     /// Those of stages that the plan does not have now, by id.
-    gone: BTreeMap<Box<str>, Vec<(u32, u16)>>,
+    gone: BTreeMap<Text, Vec<(u32, u16)>>,
 }
 
 impl Spent {

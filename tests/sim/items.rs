@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use engine::base::{Millis, NodeIx, Span};
+use engine::base::{Millis, NodeIx, Span, Text};
 use engine::graph::model::{Node, Phase as Part, Split};
 use engine::graph::shards::Cut;
 use engine::plan::model::AllowFailure;
@@ -89,7 +89,7 @@ pub(crate) enum Recut {
 /// All stages of a run, by id.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Items {
-    stages: BTreeMap<Box<str>, Sharded>,
+    stages: BTreeMap<Text, Sharded>,
     numbers: Numbers,
 }
 

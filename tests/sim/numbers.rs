@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::base::Text;
 use engine::run::event::Attempt;
 use engine::run::input::commands;
 use engine::run::{Command, Event};
@@ -12,7 +13,7 @@ use crate::book::Book;
 /// The last number of each shard of each stage, by id.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Numbers {
-    last: BTreeMap<(Box<str>, u32), u16>,
+    last: BTreeMap<(Text, u32), u16>,
 }
 
 impl Numbers {
@@ -31,7 +32,7 @@ impl Numbers {
     }
 }
 
-fn key(book: &Book, attempt: Attempt) -> (Box<str>, u32) {
+fn key(book: &Book, attempt: Attempt) -> (Text, u32) {
     (book.graph.nodes[attempt.node].id.clone(), attempt.shard)
 }
 

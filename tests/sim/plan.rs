@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::base::{NodeIx, PoolIx, ScopeIx, Span};
+use engine::base::{NodeIx, PoolIx, ScopeIx, Span, Text};
 use engine::graph::forecast::Expected;
 use engine::graph::model::{
     Accept, Condition, Items, Need, Node, Phase, Policy, Pool, Process, Retry, Scope, Split, Target, Undo, View,
@@ -67,7 +67,7 @@ fn when(dice: &mut Dice) -> Vec<RetryWhen> {
 }
 
 /// An `if` over one of the node's needs, sometimes one that can't be told.
-fn condition(kind: Kind, dice: &mut Dice, node: &Node, ids: &[Box<str>]) -> Option<Condition> {
+fn condition(kind: Kind, dice: &mut Dice, node: &Node, ids: &[Text]) -> Option<Condition> {
     let need = node.needs.first()?.node;
     let id = &ids[need.raw() as usize];
     let text = match dice.below(8) {
@@ -77,7 +77,7 @@ fn condition(kind: Kind, dice: &mut Dice, node: &Node, ids: &[Box<str>]) -> Opti
         3 => "1 == 2".to_owned(),
         _ => format!("needs.{id}.state == 'success'"),
     };
-    let views = vec![View { name: id.clone(), target: Target::Node(need) }];
+    let views = vec![View { name: id.as_str().into(), target: Target::Node(need) }];
     Some(Condition { text: text.into(), place: node.place, frame: 0, views })
 }
 
@@ -157,7 +157,7 @@ fn tame(kind: Kind, dice: &mut Dice, node: &mut Node) {
     node.rules.has_done_if |= !node.rules.idempotent;
 }
 
-fn node(kind: Kind, dice: &mut Dice, id: &str, phase: Phase, before: &[Box<str>]) -> Node {
+fn node(kind: Kind, dice: &mut Dice, id: &str, phase: Phase, before: &[Text]) -> Node {
     let mut node = Node::plain(id);
     node.phase = phase;
     if phase == Phase::Main {
@@ -174,7 +174,8 @@ fn node(kind: Kind, dice: &mut Dice, id: &str, phase: Phase, before: &[Box<str>]
     });
     tame(kind, dice, &mut node);
     if dice.chance(20) {
-        node.conditions.extend(condition(kind, dice, &node, before));
+        let condition = condition(kind, dice, &node, before);
+        node.conditions.extend(condition);
     }
     node
 }
@@ -278,7 +279,7 @@ pub(crate) fn versions(seed: u64, kind: Kind) -> Vec<Arc<Graph>> {
     let mut dice = Dice(seed);
     let main = 1 + dice.small(12);
     let total = main + dice.small(3);
-    let (mut nodes, mut ids): (Vec<Node>, Vec<Box<str>>) = (Vec::new(), Vec::new());
+    let (mut nodes, mut ids): (Vec<Node>, Vec<Text>) = (Vec::new(), Vec::new());
     for at in 0..total {
         let phase = if at < main { Phase::Main } else { Phase::Finally };
         nodes.push(node(kind, &mut dice, &format!("s{at}"), phase, &ids));
@@ -341,7 +342,7 @@ fn cut_anew(dice: &mut Dice, node: &mut Node) {
 
 /// The plan after somebody's edit: stages are gone, new, changed, cut anew, selected otherwise.
 fn edit(dice: &mut Dice, old: &Parts, version: usize) -> Parts {
-    let ids: Vec<Box<str>> = old.nodes.iter().map(|node| node.id.clone()).collect();
+    let ids: Vec<Text> = old.nodes.iter().map(|node| node.id.clone()).collect();
     let mut parts = old.clone();
     for _ in 0..=dice.below(3) {
         let at = usize::try_from(dice.below(parts.nodes.len() as u64)).expect("few");
@@ -367,8 +368,8 @@ fn edit(dice: &mut Dice, old: &Parts, version: usize) -> Parts {
 }
 
 /// Needs and views follow their stages to their new numbers; what is gone or stands later is left out.
-fn rewire(nodes: &mut [Node], old: &[Box<str>]) {
-    let new: Vec<Box<str>> = nodes.iter().map(|node| node.id.clone()).collect();
+fn rewire(nodes: &mut [Node], old: &[Text]) {
+    let new: Vec<Text> = nodes.iter().map(|node| node.id.clone()).collect();
     let find = |node: NodeIx, before: usize| {
         let at = new.iter().position(|id| *id == old[node.raw() as usize]).filter(|&at| at < before)?;
         Some(NodeIx::new(u32::try_from(at).expect("few")))

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use engine::base::{Millis, NodeIx};
+use engine::base::{Millis, NodeIx, Text};
 use engine::graph::Graph;
 use engine::report::View;
 use engine::run::event::CheckKind;
@@ -18,7 +18,7 @@ pub(crate) struct Seen {
     view: View,
     seq: u64,
     /// Stages of which the facts do not say how many shards were done: a person or the cache spoke of the rest.
-    told: BTreeSet<Box<str>>,
+    told: BTreeSet<Text>,
 }
 
 impl Seen {

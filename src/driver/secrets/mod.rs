@@ -29,7 +29,7 @@ use super::environments::check;
 use super::news::News;
 use super::ports::Clock;
 use super::surroundings::Surroundings;
-use crate::base::{Millis, limits};
+use crate::base::{Millis, Text, limits};
 use crate::exec::secrets::Sources;
 use crate::exec::unix;
 use crate::graph::Graph;
@@ -212,7 +212,7 @@ impl Strongbox {
     /// One of them was never there.
     pub fn variables(&self, process: &Process) -> Result<Vec<(OsString, Arc<Secret>)>, String> {
         let inner = self.lock();
-        let variable = |(variable, name): &(Box<str>, Box<str>)| {
+        let variable = |(variable, name): &(Text, Box<str>)| {
             let value = inner.held.get(name).and_then(|held| held.value.clone());
             let value = value.ok_or_else(|| format!("the secret `{}` cannot be had", self.shown(name)))?;
             Ok((OsString::from(&**variable), value))

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Trade;
 use super::items::Item;
+use crate::base::Text;
 use crate::graph::build::types;
 use crate::plan::model::Type;
 use crate::run::event::Outcome;
@@ -65,7 +66,7 @@ pub(super) fn ask(Item { item, number }: Item, trade: &Trade, out: &mut Vec<u8>)
 ///
 /// # Errors
 /// A sentence about a line that is no answer. (An answer without an output that was declared is one: its item failed.)
-pub(super) fn read(line: &[u8], declared: &[(Box<str>, Type)]) -> Result<Said, String> {
+pub(super) fn read(line: &[u8], declared: &[(Text, Type)]) -> Result<Said, String> {
     if let Some(item) = plain(line).filter(|_| declared.is_empty()) {
         return Ok(Said::Plain(item));
     }
@@ -104,8 +105,8 @@ fn plain(line: &[u8]) -> Option<u32> {
 }
 
 /// The declared outputs, in their order. What was not declared is nobody's.
-fn typed(mut found: Map<String, Value>, declared: &[(Box<str>, Type)]) -> Result<Vec<(String, Value)>, String> {
-    let read = |(name, kind): &(Box<str>, Type)| {
+fn typed(mut found: Map<String, Value>, declared: &[(Text, Type)]) -> Result<Vec<(String, Value)>, String> {
+    let read = |(name, kind): &(Text, Type)| {
         let value = found.remove(&**name).ok_or_else(|| {
             format!("output `{name}` is declared but is not in the answer: {{\"id\": …, \"outputs\": {{\"{name}\": …}}}}")
         })?;
@@ -125,7 +126,7 @@ fn shown(line: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn more(line: &str, declared: &[(Box<str>, Type)]) -> More {
+    fn more(line: &str, declared: &[(Text, Type)]) -> More {
         match read(line.as_bytes(), declared) {
             Ok(Said::More(more)) => *more,
             other => panic!("{other:?}"),
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn outputs_have_the_declared_types() {
-        let declared: [(Box<str>, Type); 2] = [("n".into(), Type::Int), ("text".into(), Type::String)];
+        let declared: [(Text, Type); 2] = [("n".into(), Type::Int), ("text".into(), Type::String)];
         let good = more(r#"{"outputs": {"text": "a", "n": 3, "other": 0}, "id": 9}"#, &declared);
         let expected = vec![("n".to_owned(), Value::from(3)), ("text".to_owned(), Value::from("a"))];
         assert_eq!((good.item, good.outcome, good.outputs), (9, Outcome::Success, expected));

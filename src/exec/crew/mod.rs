@@ -32,6 +32,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use serde_json::Value;
 
 use super::{Error, Exit, Key, StopKind};
+use crate::base::Text;
 use crate::plan::model::Type;
 use crate::run::event::Outcome;
 
@@ -49,7 +50,7 @@ pub struct Trade {
     /// Whether an item may be given again when nobody knows what became of it.
     pub is_idempotent: bool,
     /// What an answer has to bring.
-    pub outputs: Vec<(Box<str>, Type)>,
+    pub outputs: Vec<(Text, Type)>,
     /// Writes an item as JSON.
     pub item: ItemWriter,
 }

@@ -78,7 +78,7 @@ impl<'a> Builder<'a> {
         let is_background = |node: NodeIx| self.nodes[node.raw() as usize].phase == Phase::Background;
         let is_read = |other: &&Made<'a>| {
             let is_named = cell.used.contains(&*crate::graph::scope::under(&other.stage.id.value));
-            is_named && other.cells.iter().any(|it| it.leaves().any(is_background))
+            is_named && other.cells().iter().any(|it| it.leaves().any(is_background))
         };
         let Some(other) = main.iter().find(is_read) else { return };
         let (id, other) = (&made.stage.id.value, &other.stage.id.value);

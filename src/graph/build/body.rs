@@ -17,7 +17,7 @@ use crate::graph::scope::under;
 use crate::plan::Diagnostic;
 use crate::plan::model::{self, AllowFailure, Body, Common, Lifetime, Setting, Shell, Signal, Stage};
 use crate::plan::source::{Place, Spanned};
-use crate::plan::tree::Tree;
+use crate::plan::tree::{Kind, Tree};
 use crate::render::{Kinds, Template, Tree as Prepared, text_of};
 
 /// A stage with its action, if it uses one, and the context of each.
@@ -65,7 +65,7 @@ impl<'a> Builder<'a> {
         &mut self,
         around: &Surround<'a>,
         stage: &'a Stage,
-        id: String,
+        id: Text,
         site: Site<'_>,
     ) -> Option<(NodeIx, Option<FrameIx>)> {
         let (body, action_cx) = self.body_of(around, stage, site)?;
@@ -91,27 +91,31 @@ impl<'a> Builder<'a> {
         if rules.shards == 0 {
             rules.expected = Span::ZERO;
         }
-        let node = Node {
-            stage: stage.id.value.as_str().into(),
-            description: stage.description.as_deref().or(body.description.as_deref()).map(Into::into),
+        let mut node = Node {
+            stage: stage.id.value.clone(),
             place: stage.id.at,
             phase: around.phase,
             group: around.group.clone(),
             fold: around.fold,
-            cell: around.cell,
             scope: around.scope,
             needs: Vec::new(),
-            views: Vec::new(),
-            conditions: around.conditions.clone(),
             work,
             selected: true,
             rules,
             frame: layers.body_cx.frame,
-            undoes: None,
-            heals: None,
-            retired: None,
-            id: id.into(),
+            more: None,
+            id,
         };
+        // What is not there is not written, so that a plain stage has no room for it.
+        if let Some(words) = stage.description.as_deref().or(body.description.as_deref()) {
+            node.description = Some(words.into());
+        }
+        if around.cell.is_some() {
+            node.cell = around.cell;
+        }
+        if !around.conditions.is_empty() {
+            node.conditions.clone_from(&around.conditions);
+        }
         let node = self.push_node(node)?;
         let undone = Undone { node, stage: (stage, &around.cx), body: (body, body_cx), common: &layers.common };
         self.undo(&undone, site);
@@ -198,11 +202,22 @@ impl<'a> Builder<'a> {
     }
 
     /// A text of a node: rendered when that can be done now, else as written.
-    pub(super) fn text(&mut self, tree: &Tree, cx: &Context, layers: &Layers<'_>, site: Site<'_>) -> Box<str> {
-        let raw: Box<str> = tree.as_str().unwrap_or_default().into();
-        if tree.as_str().is_some() && !Template::is_template(&raw) {
-            return raw;
+    pub(super) fn text(&mut self, tree: &Tree, cx: &Context, layers: &Layers<'_>, site: Site<'_>) -> Text {
+        match &tree.kind {
+            Kind::Str { text, .. } if !Template::is_template(text) => text.clone(),
+            Kind::Str { text, .. } => self.worked_out(tree, text.clone(), (cx, layers), site),
+            _ => self.worked_out(tree, Text::default(), (cx, layers), site),
         }
+    }
+
+    /// What is no plain text: rendered now, or kept as `raw`.
+    fn worked_out(
+        &mut self,
+        tree: &Tree,
+        raw: Text,
+        (cx, layers): (&Context, &Layers<'_>),
+        site: Site<'_>,
+    ) -> Text {
         match self.value(tree, cx, site) {
             Eval::Known(value) => match text_of(&value) {
                 Some(text) if !Template::is_template(&text) => text.into(),
@@ -222,7 +237,7 @@ impl<'a> Builder<'a> {
 
     /// Keeps a template for later. Written outside the action whose frame the node has, it becomes a late
     /// input of that frame.
-    pub(super) fn keep(&mut self, raw: Box<str>, cx: &Context, layers: &Layers<'_>) -> Box<str> {
+    pub(super) fn keep(&mut self, raw: Text, cx: &Context, layers: &Layers<'_>) -> Text {
         let own = layers.body_cx.frame;
         if cx.frame == own {
             return raw;
@@ -231,7 +246,14 @@ impl<'a> Builder<'a> {
         let lates = &mut self.frame_mut(own).late;
         let name = format!("caller_{}", lates.len());
         let text = format!("{{{{ inputs.{name} }}}}").into();
-        lates.push(Late { root: "inputs", name: name.into(), text: raw, frame, views: Vec::new(), kind: None });
+        lates.push(Late {
+            root: "inputs",
+            name: name.into(),
+            text: raw.as_str().into(),
+            frame,
+            views: Vec::new(),
+            kind: None,
+        });
         text
     }
 
@@ -283,22 +305,28 @@ impl<'a> Builder<'a> {
         self.stage_secrets(layers, &mut process);
         for name in layers.common.iter().flat_map(|(common, _)| &common.pass_env) {
             if !process.pass_env.iter().any(|known| **known == *name.value) {
-                process.pass_env.push(name.value.as_str().into());
+                process.pass_env.push(name.value.clone());
             }
         }
         let cwd = layers.common.iter().find_map(|(common, cx)| Some((common.cwd.as_ref()?, cx)));
-        process.cwd = cwd.map(|(tree, cx)| self.text(tree, cx, layers, site));
+        if let Some((tree, cx)) = cwd {
+            process.cwd = Some(self.text(tree, cx, layers, site));
+        }
         process.written = written_as(command, layers);
         let outputs = if own.outputs.is_empty() { &body.outputs } else { &own.outputs };
-        process.outputs = outputs.iter().map(|output| (output.name.value.as_str().into(), output.kind)).collect();
+        process.outputs = outputs.iter().map(|output| (output.name.value.clone(), output.kind)).collect();
         let artifacts = if own.artifacts.is_empty() { &body.artifacts } else { &own.artifacts };
-        process.artifacts = artifacts.iter().map(|glob| glob.value.as_str().into()).collect();
+        if !artifacts.is_empty() {
+            process.artifacts = artifacts.iter().map(|glob| glob.value.clone()).collect();
+        }
         let cache = either(layers, |stage| stage.cache.as_ref()).map(|(cache, _)| Cache {
-            sources: cache.sources.iter().map(|glob| glob.value.as_str().into()).collect(),
-            env: cache.env.iter().map(|name| name.value.as_str().into()).collect(),
+            sources: cache.sources.iter().map(|glob| glob.value.clone()).collect(),
+            env: cache.env.iter().map(|name| name.value.clone()).collect(),
         });
-        process.cache = cache.map(Box::new);
-        rules.has_cache = process.cache.is_some();
+        if let Some(cache) = cache {
+            process.cache = Some(Box::new(cache));
+            rules.has_cache = true;
+        }
         if let Some(split) = &mut split {
             split.is_sealed = !process.outputs.is_empty() || !process.artifacts.is_empty();
             if let Some((cache, _)) = either(layers, |stage| stage.cache.as_ref()).filter(|_| split.is_dynamic()) {
@@ -343,15 +371,15 @@ impl<'a> Builder<'a> {
     }
 
     /// `env`: the defaults first, each name once, the strongest value.
-    fn env(&mut self, layers: &Layers<'_>, site: Site<'_>) -> Vec<(Box<str>, Box<str>)> {
+    fn env(&mut self, layers: &Layers<'_>, site: Site<'_>) -> Vec<(Text, Text)> {
         let most = layers.common.iter().map(|(common, _)| common.env.len()).sum();
-        let mut env: Vec<(Box<str>, Box<str>)> = Vec::with_capacity(most);
+        let mut env: Vec<(Text, Text)> = Vec::with_capacity(most);
         for (common, cx) in layers.common.iter().rev() {
             for (name, tree) in &common.env {
                 let text = self.text(tree, cx, layers, site);
                 match env.iter_mut().find(|(known, _)| **known == *name.value) {
                     Some((_, value)) => *value = text,
-                    None => env.push((name.value.as_str().into(), text)),
+                    None => env.push((name.value.clone(), text)),
                 }
             }
         }
@@ -371,17 +399,21 @@ impl<'a> Builder<'a> {
     pub(super) fn rules(&mut self, layers: &Layers<'_>, is_gate: bool) -> Rules {
         let mut rules = Rules { is_approval: is_gate, ..Rules::default() };
         rules.timeout = self.first(layers, |common| common.timeout.as_ref());
-        rules.idle = self.first(layers, |common| common.idle_timeout.as_ref());
-        rules.queue = self.first(layers, |common| common.queue_timeout.as_ref());
+        if let Some(idle) = self.first(layers, |common| common.idle_timeout.as_ref()) {
+            rules.idle = Some(idle);
+        }
+        if let Some(queue) = self.first(layers, |common| common.queue_timeout.as_ref()) {
+            rules.queue = Some(queue);
+        }
         if let Some(grace) = self.first(layers, |common| common.stop.as_ref()?.grace.as_ref()) {
             rules.grace = grace;
         }
         let retry = layers.common.iter().find_map(|(common, cx)| Some((common.retry.as_ref()?, cx)));
         rules.retry = retry.and_then(|(retry, cx)| self.retry(retry, cx)).map(Box::new);
-        rules.allow_failure = match (&layers.own.allow_failure, &layers.body.allow_failure) {
-            (AllowFailure::No, of_body) => of_body.clone(),
-            (own, _) => own.clone(),
-        };
+        let mut allowed = layers.stages().map(|stage| &stage.allow_failure);
+        if let Some(allowed) = allowed.find(|allowed| **allowed != AllowFailure::No) {
+            rules.allow_failure = allowed.clone();
+        }
         let idempotent = either(layers, |stage| stage.idempotent.as_ref());
         rules.idempotent = idempotent.is_none_or(|(idempotent, _)| idempotent.value);
         rules.pools = self.stage_pools(layers.own, layers.own_cx);

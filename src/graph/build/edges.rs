@@ -21,7 +21,7 @@ impl<'a> Builder<'a> {
         let mut room = Room::default();
         for made in table.iter() {
             self.late_views(made, table, main);
-            for cell in &made.cells {
+            for cell in made.cells() {
                 self.tie((made, cell), (table, main), &mut room);
             }
         }
@@ -42,9 +42,9 @@ impl<'a> Builder<'a> {
             let Some(target) = table.get(need.stage.value.as_str()) else { continue };
             self.check_same(need, (made, target));
             tied.clear();
-            tied.extend(target.cells.iter().filter(|other| is_tied(need, cell, other)));
+            tied.extend(target.cells().iter().filter(|other| is_tied(need, cell, other)));
             let is_known = made.late.is_none() && target.late.is_none();
-            if tied.is_empty() && !target.cells.is_empty() && !self.is_partial && is_known {
+            if tied.is_empty() && !target.cells().is_empty() && !self.is_partial && is_known {
                 let id = &need.stage.value;
                 let message = format!("no cell of `{id}` has the same {} as `{}`", axes(need), cell.label);
                 self.error("plan::bad-matrix", need.stage.at, message);
@@ -70,14 +70,14 @@ impl<'a> Builder<'a> {
         }
         let is_near = |id: &str| made.stage.needs.iter().any(|need| need.stage.value == id);
         for far in cell.used.iter().filter(|id| !is_near(id)).filter_map(|id| table.get(id)) {
-            views.push(view(far, &far.cells.iter().collect::<Vec<_>>(), false));
+            views.push(view(far, &far.cells().iter().collect::<Vec<_>>(), false));
         }
         if let Some(main) = main {
             self.check_read(made, cell, main);
         }
         for other in main.into_iter().flat_map(Table::iter) {
             if is_used(&cell.used, &other.stage.id.value) {
-                views.push(view(other, &other.cells.iter().collect::<Vec<_>>(), false));
+                views.push(view(other, &other.cells().iter().collect::<Vec<_>>(), false));
             }
         }
         self.give(cell, &views);

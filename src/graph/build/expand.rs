@@ -27,7 +27,7 @@ pub(super) struct Surround<'a> {
     pub(super) prefix: String,
     pub(super) cx: Context,
     pub(super) scope: ScopeIx,
-    pub(super) group: Option<Box<str>>,
+    pub(super) group: Option<Text>,
     /// The innermost group, an index into `Builder::groups`.
     pub(super) number: Option<u32>,
     pub(super) fold: Option<u32>,
@@ -44,9 +44,24 @@ pub(super) struct Surround<'a> {
 /// The nodes of a stage.
 pub(super) struct Made<'a> {
     pub(super) stage: &'a Stage,
-    pub(super) cells: Vec<Cell>,
+    own: Cells,
     /// Its late matrix, and which needs the text reads that gives the cells.
-    pub(super) late: Option<(u32, BTreeSet<Box<str>>)>,
+    pub(super) late: Option<Box<(u32, BTreeSet<Box<str>>)>>,
+}
+
+/// A stage without a matrix has one cell, and a hundred thousand such stages have no list for it.
+enum Cells {
+    One(Cell),
+    Some(Vec<Cell>),
+}
+
+impl Made<'_> {
+    pub(super) fn cells(&self) -> &[Cell] {
+        match &self.own {
+            Cells::One(cell) => std::slice::from_ref(cell),
+            Cells::Some(cells) => cells,
+        }
+    }
 }
 
 /// The nodes of one cell; a stage without a matrix has one.
@@ -132,7 +147,7 @@ struct Inside {
     cx: Context,
     scope: ScopeIx,
     fold: Option<u32>,
-    group: Option<Box<str>>,
+    group: Option<Text>,
     number: u32,
 }
 
@@ -203,7 +218,7 @@ impl<'a> Builder<'a> {
         let fold = Fold { parent: around.fold, name: name.value.to_string(), kind: FoldKind::Group };
         let fold = Some(self.push_fold(fold));
         let number = self.push_group(around, &name.value, declared);
-        let inside = Inside { cx, scope, fold, group: Some(name.value.as_str().into()), number };
+        let inside = Inside { cx, scope, fold, group: Some(name.value.clone()), number };
         groups.insert(name.value.clone(), inside.clone());
         Some(inside)
     }
@@ -226,7 +241,7 @@ impl<'a> Builder<'a> {
         let needs = if has_templates(stage) { self.needed(stage, beside, main) } else { BTreeMap::new() };
         let Some(matrix) = &stage.matrix else {
             let cell = self.cell(&inner, stage, None, (&needs, beside));
-            return Made { stage, cells: cell.into_iter().collect(), late: None };
+            return Made { stage, own: cell.map_or(Cells::Some(Vec::new()), Cells::One), late: None };
         };
         let site = Site { needs: Some(&needs), beside: Some(beside), may_be_late: true, ..Site::default() };
         self.used.clear();
@@ -243,7 +258,7 @@ impl<'a> Builder<'a> {
             }
             cells.extend(self.cell(&inner, stage, Some(plan), (&needs, beside)));
         }
-        Made { stage, cells, late }
+        Made { stage, own: Cells::Some(cells), late: late.map(Box::new) }
     }
 
     /// What the cells of a matrix share: a failure scope, a fold, a pool.
@@ -274,10 +289,13 @@ impl<'a> Builder<'a> {
         (needs, beside): (&BTreeMap<String, Needed>, &Beside<'a>),
     ) -> Option<Cell> {
         self.used.clear();
-        let mut id = [&*around.prefix, &*stage.id.value].concat();
+        let mut id = match &*around.prefix {
+            "" => stage.id.value.clone(),
+            prefix => format!("{prefix}{}", stage.id.value).into(),
+        };
         let mut inner = Cow::Borrowed(around);
         if let (Some(matrix), Some(plan)) = (&stage.matrix, &plan) {
-            id = format!("{id}:{}", plan.label);
+            id = format!("{id}:{}", plan.label).into();
             inner.to_mut().cx = self.cell_context(&around.cx, matrix, (plan, around.cell));
         }
         let condition = stage.condition.as_ref().and_then(crate::plan::tree::Tree::as_str);
@@ -314,7 +332,7 @@ impl<'a> Builder<'a> {
         }
         cell.nodes.end = u32::try_from(self.nodes.len()).expect("limits::MAX_STAGES fits");
         if let Some((slo, cx, id)) = slo {
-            self.stage_objective(slo, &cx, id, cell.nodes.clone());
+            self.stage_objective(slo, &cx, id.to_string(), cell.nodes.clone());
         }
         Some(cell)
     }
@@ -404,7 +422,7 @@ impl<'a> Builder<'a> {
         let views = table
             .iter()
             .filter(|made| is_used(&used, &made.stage.id.value))
-            .map(|made| super::edges::view(made, &made.cells.iter().collect::<Vec<_>>(), false))
+            .map(|made| super::edges::view(made, &made.cells().iter().collect::<Vec<_>>(), false))
             .collect();
         FileView { roots: Vec::new(), leaves: Vec::new(), outputs, frame: cx.frame, views }
     }

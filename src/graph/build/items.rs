@@ -61,7 +61,7 @@ impl Builder<'_> {
                 Eval::Known(value) => self.listed(&value, tree, source),
                 Eval::Late(kinds) => {
                     self.check_list(tree, kinds, "items are a list");
-                    let text = self.keep(tree.as_str().unwrap_or_default().into(), cx, layers);
+                    let text = self.keep(tree.as_str().unwrap_or_default().into(), cx, layers).as_str().into();
                     split.is_late = true;
                     let max = self.most(shards, cx).unwrap_or(MOST);
                     Items::Late { text, max, size: split.size, is_json: shards.is_json }

@@ -46,19 +46,19 @@ impl<'a> Builder<'a> {
 
     /// What the text means that gives the cells of a late matrix.
     pub(super) fn late_views(&mut self, made: &Made<'a>, table: &Table<'a>, main: Option<&Table<'a>>) {
-        let Some((matrix, used)) = &made.late else { return };
+        let Some((matrix, used)) = made.late.as_deref() else { return };
         let near = || made.stage.needs.iter().map(|need| need.stage.value.as_str());
         let near_or_main = near().filter_map(|id| table.get(id)).chain(main.into_iter().flat_map(Table::iter));
         let far = used.iter().filter(|id| !near().any(|near| near == &***id)).filter_map(|id| table.get(id));
         let read = near_or_main.filter(|other| is_used(used, &other.stage.id.value)).chain(far);
-        let views = read.map(|other| view(other, &other.cells.iter().collect::<Vec<_>>(), false));
+        let views = read.map(|other| view(other, &other.cells().iter().collect::<Vec<_>>(), false));
         self.matrices[*matrix as usize].views = views.collect();
     }
 
     /// Refuses to tie cells by an axis whose values are not known before the plan runs.
     pub(super) fn check_same(&mut self, need: &Need, (made, target): (&Made<'a>, &Made<'a>)) {
         let late =
-            |made: &Made<'a>| made.late.as_ref().map(|(matrix, _)| self.matrices[*matrix as usize].axis.clone());
+            |made: &Made<'a>| made.late.as_deref().map(|(matrix, _)| self.matrices[*matrix as usize].axis.clone());
         let lates = [late(made), late(target)];
         let is_late = |axis: &str| lates.iter().flatten().any(|late| **late == *under(axis));
         let Some(axis) = need.terms().same.iter().find(|axis| is_late(&axis.value)) else { return };

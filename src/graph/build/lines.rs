@@ -34,7 +34,9 @@ impl Builder<'_> {
         let most = in_flight.and_then(|most| self.bounded(most, cx, (1, limits::MAX_IN_FLIGHT), "`in-flight`"));
         split.in_flight = Some(most.unwrap_or(if rules.idempotent { IN_FLIGHT } else { 1 }));
         // A worker may have nothing to say between two items. `timeout` bounds each of them.
-        rules.idle = None;
+        if rules.idle.is_some() {
+            rules.idle = None;
+        }
         self.check_size(shards, split);
         for (at, message, help) in misfits(layers) {
             self.report.push(Diagnostic::error("plan::misplaced-key", at, message).help(help));

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use super::Builder;
 use super::body::Layers;
 use super::context::Site;
-use crate::base::limits;
+use crate::base::{Text, limits};
 use crate::graph::model::{Consent, Frozen, Phase, Rules, Terms, Work};
 use crate::plan::Diagnostic;
 use crate::plan::model::{AllowFailure, Asked, Distinct};
@@ -31,7 +31,7 @@ impl Builder<'_> {
     }
 
     /// Who must agree to an approval, and what it asks of them item by item.
-    fn consent(&mut self, asked: &Asked, layers: &Layers<'_>, site: Site<'_>) -> (Consent, Vec<Box<str>>) {
+    fn consent(&mut self, asked: &Asked, layers: &Layers<'_>, site: Site<'_>) -> (Consent, Vec<Text>) {
         let most = limits::MAX_APPROVALS;
         let min = asked.min.as_ref().and_then(|min| self.bounded(min, layers.body_cx, (1, most), "`min`"));
         let own = terms(min.unwrap_or(1), &asked.distinct_from);

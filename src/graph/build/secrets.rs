@@ -167,7 +167,7 @@ impl<'a> Builder<'a> {
                 if self.is_variable(variable, process)
                     && !process.secrets.iter().any(|(known, _)| **known == *variable.value)
                 {
-                    process.secrets.push((variable.value.as_str().into(), secret));
+                    process.secrets.push((variable.value.clone(), secret));
                 }
             }
         }

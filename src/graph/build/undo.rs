@@ -40,7 +40,8 @@ impl Builder<'_> {
         if of.phase == Phase::Background {
             return;
         }
-        let mut node = Node { phase: Phase::Rollback, undoes: Some(undone.node), ..of.clone() };
+        let mut node = Node { phase: Phase::Rollback, ..of.clone() };
+        node.undoes = Some(undone.node);
         node.id = format!("{}.rollback", of.id).into();
         node.conditions.clear();
         node.fold = None;
@@ -124,7 +125,8 @@ impl Builder<'_> {
         }
         for (at, remedy) in ladder.iter().enumerate() {
             let healed = &self.nodes[of.node.raw() as usize];
-            let mut node = Node { phase: Phase::Heal, heals: Some(of.node), ..healed.clone() };
+            let mut node = Node { phase: Phase::Heal, ..healed.clone() };
+            node.heals = Some(of.node);
             node.id = format!("{}.heal-{}", healed.id, at + 1).into();
             node.conditions.clear();
             node.fold = None;

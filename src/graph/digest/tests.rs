@@ -143,11 +143,11 @@ fn process(differ: impl FnOnce(&mut Process)) -> Graph {
     })
 }
 
-fn boxed<const N: usize>(words: [&str; N]) -> Vec<Box<str>> {
+fn texts<T: for<'a> From<&'a str>, const N: usize>(words: [&str; N]) -> Vec<T> {
     words.map(Into::into).into()
 }
 
-fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(Box<str>, Box<str>)> {
+fn pairs<T: for<'a> From<&'a str>, const N: usize>(pairs: [(&str, &str); N]) -> Vec<(Text, T)> {
     pairs.map(|(name, value)| (name.into(), value.into())).into()
 }
 
@@ -237,7 +237,7 @@ fn approvals(all: &mut Vec<(String, Graph)>) {
     let key = |digit: &str| format!("ed25519:{}=", digit.repeat(43)).parse::<PublicKey>().expect("a key");
     let keys = vec![("ana".into(), key("A")), ("bo".into(), key("4"))];
     add("keys", Some("Ship?"), &[], Consent { keys, ..own(terms(2, false, false)) });
-    let items = boxed(["backup", "told"]);
+    let items = texts(["backup", "told"]);
     add(
         "items",
         Some("All done?"),
@@ -251,7 +251,7 @@ fn processes(all: &mut Vec<(String, Graph)>) {
     let mut add = |name: &str, graph| all.push((name.to_owned(), graph));
     add(
         "words",
-        process(|it| it.command = Command::Argv(boxed(["./a b", "", "\"q\"", "é\n\u{7f}", "{{ inputs.x }}"]))),
+        process(|it| it.command = Command::Argv(texts(["./a b", "", "\"q\"", "é\n\u{7f}", "{{ inputs.x }}"]))),
     );
     let shells = [Shell::Strict, Shell::Bash, Shell::Sh, Shell::Argv(vec!["python3".to_owned(), "-u".to_owned()])];
     for shell in shells {
@@ -259,9 +259,9 @@ fn processes(all: &mut Vec<(String, Graph)>) {
         add(&format!("script of {name}"), process(|it| it.command = script("make\n", shell.clone())));
         add(&format!("done-if of {name}"), process(|it| it.done_if = Some(Box::new(script("test -e x", shell)))));
     }
-    add("done-if", process(|it| it.done_if = Some(Box::new(Command::Argv(boxed(["./is-done"]))))));
+    add("done-if", process(|it| it.done_if = Some(Box::new(Command::Argv(texts(["./is-done"]))))));
     add("env", process(|it| it.env = pairs([("A", "1"), ("B", "{{ inputs.b }}")])));
-    add("pass-env", process(|it| it.pass_env = boxed(["SSH_*", "HOME"])));
+    add("pass-env", process(|it| it.pass_env = texts(["SSH_*", "HOME"])));
     add("secrets", process(|it| it.secrets = pairs([("TOKEN", "KUBE_TOKEN"), ("X", "inputs.x")])));
     add("cwd", process(|it| it.cwd = Some("sub/folder".into())));
     let kinds = [
@@ -277,13 +277,13 @@ fn processes(all: &mut Vec<(String, Graph)>) {
     ];
     let outputs = kinds.map(|kind| (format!("of-{kind:?}").into(), kind));
     add("outputs", process(|it| it.outputs = outputs.into()));
-    add("artifacts", process(|it| it.artifacts = boxed(["dist/**", "log.txt"])));
+    add("artifacts", process(|it| it.artifacts = texts(["dist/**", "log.txt"])));
     let cache = |sources, env| Cache { sources, env };
     add(
         "cache",
-        process(|it| it.cache = Some(Box::new(cache(boxed(["src/**", "Makefile"]), boxed(["CC", "CFLAGS"]))))),
+        process(|it| it.cache = Some(Box::new(cache(texts(["src/**", "Makefile"]), texts(["CC", "CFLAGS"]))))),
     );
-    add("cache of one", process(|it| it.cache = Some(Box::new(cache(boxed(["src/**"]), Vec::new())))));
+    add("cache of one", process(|it| it.cache = Some(Box::new(cache(texts(["src/**"]), Vec::new())))));
     for lifetime in [Lifetime::Stage, Lifetime::Run, Lifetime::Host] {
         add(&format!("lifetime {lifetime:?}"), process(|it| it.lifetime = lifetime));
     }
@@ -291,7 +291,7 @@ fn processes(all: &mut Vec<(String, Graph)>) {
     for signal in signals {
         add(&format!("stop {signal:?}"), process(|it| it.stop.0 = signal));
     }
-    let list = |is_json| Items::List { items: boxed(["1", "\"b\"", ""]).into(), size: 2, is_json };
+    let list = |is_json| Items::List { items: texts(["1", "\"b\"", ""]).into(), size: 2, is_json };
     let late = |is_json| Items::Late { text: "{{ needs.build.outputs.list }}".into(), max: 500, size: 7, is_json };
     let items = [
         Items::Range { count: 1_000_000, size: 250 },

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::base::count::{number, plural};
-use crate::base::{NodeIx, Span, id};
+use crate::base::{NodeIx, Span, Text, id};
 use crate::graph::model::{Command, Items, Node, Split, Terms, Work};
 use crate::graph::{Foreseen, Graph};
 
@@ -71,7 +71,7 @@ pub(super) fn work(graph: &Graph, node: NodeIx) -> String {
 }
 
 /// A built-in action as the plan names it, with its settings: without the words that only the engine says to itself.
-fn as_written(words: &[Box<str>]) -> Vec<Box<str>> {
+fn as_written(words: &[Text]) -> Vec<Text> {
     let (name, rest) = match words {
         [_, gate, probe, kind, rest @ ..] if (&**gate, &**probe) == ("gate", "probe") => (kind.to_string(), rest),
         [_, noun, verb, rest @ ..] => (format!("{noun}.{verb}"), rest),

@@ -19,7 +19,8 @@ fn telling(mut node: Node) -> Node {
 /// `node`, if what it reads of stage 0, named `a`, holds.
 fn asks(mut node: Node, text: &str) -> Node {
     let views = vec![View { name: "a".into(), target: Target::Node(n(0)) }];
-    node.conditions.push(Condition { text: text.into(), place: node.place, frame: 0, views });
+    let place = node.place;
+    node.conditions.push(Condition { text: text.into(), place, frame: 0, views });
     node
 }
 
@@ -74,7 +75,8 @@ fn who_reads_how_a_doubtful_stage_ends_is_in_doubt_whatever_that_is_thought_to_b
     let mut reader = after("c", &[1]);
     let views = vec![View { name: "b".into(), target: Target::Node(n(1)) }];
     let text = "needs.b.state == 'skipped'".into();
-    reader.conditions.push(Condition { text, place: reader.place, frame: 0, views });
+    let place = reader.place;
+    reader.conditions.push(Condition { text, place, frame: 0, views });
     let stages = vec![telling(Node::plain("a")), doubtful, reader];
     let told = (Fate::Skipped(SkipReason::Condition), Some(HangsOn::Condition));
     assert_eq!(foreseen(parts(stages))[2], told);
