@@ -299,6 +299,7 @@ pub(super) fn cancel(args: &CancelArgs, settings: &Settings) -> Answer {
             );
             Err(fault.help(format!("do what is left of its background: {}", hint::drain(dir.id().as_str()))))
         }
+        None if !state.has_begun() => Err(Fault::new(Exit::NotFound, format!("run {} never began", dir.id()))),
         None => Ok(()),
         Some(_) => Err(Fault::new(Exit::NotFound, format!("run {} has ended already", dir.id()))),
     };
@@ -423,7 +424,7 @@ pub(super) fn send(
             continue;
         }
         let input = desk::read(request, read.state()).map_err(|why| Fault::new(Exit::NotFound, why))?;
-        match record::alone(dir.clone(), vec![input]) {
+        match record::alone(dir.clone(), input) {
             Ok(()) => break Told::Recorded,
             // An engine took the run up in this instant.
             Err(host::Error::Journal(journal::Error::Owned { .. })) => {}

@@ -145,6 +145,8 @@ pub struct Orders {
     pub override_for: Option<String>,
     /// Only what is left of the background.
     pub drains: bool,
+    /// Nothing but to record how a cancelled run ends.
+    pub closes: bool,
 }
 
 /// The inputs that a resume begins with, and the core they go to.
@@ -172,6 +174,7 @@ pub fn recover(read: &Read, orders: &Orders, wall_ms: i64) -> (Core, Vec<Input>)
         place: orders.place.clone(),
         plan: orders.change.as_ref().map(|compiled| snapshot::seal(&compile::snapshot_files(compiled))),
         drains: orders.drains,
+        closes: orders.closes,
     };
     let recover = Input::Recover {
         resumed: Box::new(resumed),

@@ -261,7 +261,7 @@ impl<'a> Folding<'a> {
                 self.name_stages(1);
             }
             Event::RunResumed(resumed) => {
-                self.summary.resumes += 1;
+                self.summary.resumes += u32::from(!resumed.closes);
                 if !resumed.drains {
                     self.summary.state = RunState::Open;
                     self.summary.verdict = None;

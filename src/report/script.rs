@@ -155,6 +155,7 @@ fn failing_end() -> Vec<Step> {
                 place: None,
                 plan: None,
                 drains: false,
+                closes: false,
             })),
         ),
         Record(90_000, Event::ShardLost { attempt: attempt(TEST, 0, 2) }),

@@ -103,6 +103,10 @@ fn resume(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) {
     let Input::Recover { mut resumed, plan_version, changed, rerun, failed } = input else { return };
     let has_orders = plan_version.is_some() || !rerun.is_empty() || !failed.is_empty();
     resumed.drains |= !has_orders && state.goes_on_behind();
+    let closes = resumed.closes;
+    if closes && state.decided().is_some() {
+        return;
+    }
     out.push(Event::RunResumed(resumed));
     if state.goes_on_undoing() {
         // What is being undone is what was recorded; nothing else is ordered before that is over.
@@ -110,7 +114,10 @@ fn resume(state: &RunState, at: Millis, input: Input, out: &mut Vec<Event>) {
     } else {
         recover(state, plan_version, &changed, (&rerun, &failed), out);
     }
-    restart(state, at, out);
+    // Nobody comes to start anything.
+    if !closes {
+        restart(state, at, out);
+    }
 }
 
 /// The attempt that runs now under this name: the fence.

@@ -19,9 +19,11 @@ impl RunState {
         let undoes = self.goes_on_undoing();
         let goes_on = self.resume_background(decided, resumed.drains);
         let undoes = undoes && !goes_on;
-        let is_new_try = (was_over || self.cancel.is_some()) && !undoes && !goes_on;
+        let is_new_try = (was_over || self.cancel.is_some()) && !undoes && !goes_on && !resumed.closes;
         self.set_jobs(resumed.jobs);
-        self.consents.note_engine(at, resumed.wall_ms, &resumed.by);
+        if !resumed.closes {
+            self.consents.note_engine(at, resumed.wall_ms, &resumed.by);
+        }
         self.suspended = None;
         self.leave_box();
         self.verdict = None;
@@ -39,7 +41,7 @@ impl RunState {
         if (was_over && !goes_on) || is_new_try {
             self.excuse_objectives();
         }
-        if undoes {
+        if undoes && !resumed.closes {
             self.undo_again();
         } else if is_new_try {
             self.try_again();

@@ -91,7 +91,17 @@ fn began(jobs: u32) -> Input {
 
 fn resumed(gap_ms: u64) -> Resumed {
     let (by, engine) = ("somebody".to_owned(), "test".to_owned());
-    Resumed { wall_ms: 0, gap: Span::from_ms(gap_ms), jobs: 8, by, engine, place: None, plan: None, drains: false }
+    Resumed {
+        wall_ms: 0,
+        gap: Span::from_ms(gap_ms),
+        jobs: 8,
+        by,
+        engine,
+        place: None,
+        plan: None,
+        drains: false,
+        closes: false,
+    }
 }
 
 impl Story {
@@ -182,6 +192,15 @@ impl Story {
         self.at = self.at + Span::from_ms(ms);
         let resumed = Box::new(resumed(ms));
         self.tell(Input::Recover { resumed, plan_version: None, changed: vec![], rerun: vec![], failed: vec![] })
+    }
+
+    /// A person cancels the run while no engine has it.
+    fn closes(&mut self) -> &mut Self {
+        let resumed = Box::new(Resumed { closes: true, ..resumed(0) });
+        let recover =
+            Input::Recover { resumed, plan_version: None, changed: vec![], rerun: vec![], failed: vec![] };
+        let (level, why, by) = (CancelLevel::Kill, CancelReason::Person, "somebody".to_owned());
+        self.tell_all(vec![recover, Input::Cancel { level, why, by }])
     }
 
     fn rerun(&mut self, rerun: &[u32]) -> &mut Self {

@@ -354,3 +354,48 @@ fn the_dry_run_shows_it_apart() {
     let upload = shown["nodes"].as_array().into_iter().flatten().find(|it| it["id"] == "upload");
     assert_eq!(upload.map(|it| &it["phase"]), Some(&"background".into()));
 }
+
+/// A cancel of a run that no engine has leaves what one of a live run does, but for the clean-up: a verdict, and the
+/// background that was released before it.
+#[test]
+fn a_run_that_is_cancelled_when_its_engine_is_dead_has_a_verdict_and_its_queue_can_be_drained() {
+    let plan = "version: 1\nname: shop\nstages:\n  deploy: {run: echo deploy >> log}\n  bad: {needs: [deploy], run: 'echo bad >> log; exit 3'}\n  \
+                upload: {needs: [deploy], background: true, run: echo upload >> log}\n  \
+                slow: {needs: [{stage: bad, accept: [failed]}], run: '[ ! -e hold ] || { echo held; exec sleep 600; }'}\n  \
+                last: {needs: [slow, deploy], background: true, run: echo last >> log}\n\
+                finally: {stages: {tidy: {run: echo tidy >> log}}}\n";
+    let project = Project::with_plan(plan);
+    project.write("hold", "");
+    let live = project.start(&["run", "plan.yaml", "-j", "1"]);
+    live.line("slow | held");
+    live.signal(Signal::KILL);
+    live.end();
+    let run = project.only_run();
+    project.engine(&["queue", "drain", &run]).expect(4);
+    assert_eq!(project.engine(&["cancel"]).expect(0).stdout, format!("cancelled run {run}\n"));
+    let told = log(&project);
+    let found = status(&project);
+    assert_eq!(
+        (&found["state"], &found["cancel"]["level"], &found["failed"]),
+        (&"cancelled".into(), &"kill".into(), &serde_json::json!(["bad"])),
+        "{found:#}"
+    );
+    assert_eq!(
+        (&found["background"]["is_decided"], found["sessions"].as_array().map(Vec::len)),
+        (&true.into(), Some(1))
+    );
+    assert!(project.engine(&["runs"]).expect(0).stdout.contains(" cancelled "));
+    project.engine(&["cancel"]).expect(4);
+    project.engine(&["cancel", &run]).expect(4);
+    project.engine(&["queue", "drain"]).expect(0);
+    assert_eq!(log(&project)[told.len()..], ["upload"], "the clean-up neither");
+    assert_eq!(work(&project), [is("last", "skipped", 0), is("upload", "done", 1)]);
+    assert_eq!(status(&project)["state"], "cancelled");
+    project.engine(&["queue", "drain", &run]).expect(0);
+    project.engine(&["verify"]).expect(0);
+    // It is tried again by a resume, as after any cancel.
+    std::fs::remove_file(project.path("hold")).expect("it was there");
+    project.engine(&["resume"]).expect(1);
+    assert_eq!(log(&project)[told.len()..], ["upload", "bad", "tidy", "last"]);
+    assert_eq!(status(&project)["state"], "failed");
+}

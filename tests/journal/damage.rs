@@ -222,8 +222,17 @@ fn a_later_plan_that_was_exchanged_whole_is_found_by_the_journal() {
     let (_bench, run, _) = finished();
     let taken = |plan| {
         let (by, engine) = (String::new(), String::new());
-        let resumed =
-            Resumed { wall_ms: 0, gap: Span::ZERO, jobs: 1, by, engine, place: None, plan, drains: false };
+        let resumed = Resumed {
+            wall_ms: 0,
+            gap: Span::ZERO,
+            jobs: 1,
+            by,
+            engine,
+            place: None,
+            plan,
+            drains: false,
+            closes: false,
+        };
         snapshot::Recorded::of([&Event::RunResumed(Box::new(resumed)), &Event::PlanChanged { version: 2 }])
     };
     let sealed = taken(Some(snapshot::seal(&files())));

@@ -290,6 +290,7 @@ fn of_runs() -> impl Strategy<Value = Event> {
                     place: None,
                     plan,
                     drains: false,
+                    closes: false,
                 }))
             }
         ),

@@ -453,7 +453,7 @@ impl Book {
             }
             Event::RunFinished { .. } => self.is_over = true,
             Event::StopRequested { why: StopReason::Clock(Clock::Finally), .. } => self.finally_over = true,
-            Event::RunResumed(resumed) => self.resume(gap, self.goes_on(resumed)),
+            Event::RunResumed(resumed) => self.resume(gap, self.goes_on(resumed), resumed.closes),
             Event::NodeReopened { node, .. } if self.is_of_foreground(*node) => {
                 (self.finally_since, self.finally_over) = (None, false);
             }
@@ -461,7 +461,7 @@ impl Book {
         }
     }
 
-    fn resume(&mut self, gap: Span, goes_on: bool) {
+    fn resume(&mut self, gap: Span, goes_on: bool, closes: bool) {
         let is_service = |node: &NodeIx| {
             let it = &self.graph.nodes[*node];
             it.rules.is_service && it.selected
@@ -471,6 +471,8 @@ impl Book {
         self.orphans = self.running.keys().copied().collect();
         if goes_on {
             self.used = Span::ZERO;
+        } else if closes {
+            // It is no new try: what had ended stays so.
         } else if self.goes_on_undoing() {
             self.used = Span::ZERO;
             (self.finally_since, self.finally_over) = (None, false);
@@ -481,7 +483,9 @@ impl Book {
             (self.finally_since, self.finally_over) = (None, false);
         }
         let why = self.undos.why;
-        self.cancel = why.filter(|_| !goes_on).map(|why| (CancelLevel::Drain, why));
+        if !closes {
+            self.cancel = why.filter(|_| !goes_on).map(|why| (CancelLevel::Drain, why));
+        }
         self.resume_background(goes_on);
         (self.is_suspended, self.is_over) = (false, false);
         self.checks.clear();

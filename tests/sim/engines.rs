@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use engine::base::NodeIx;
 use engine::graph::model::Phase;
-use engine::run::event::{NodeState, ReopenReason, SuspendReason};
-use engine::run::{Event, Input};
+use engine::run::event::{CancelLevel, CancelReason, NodeState, ReopenReason, RunEnd, SuspendReason};
+use engine::run::{Event, Input, input};
 
 use crate::world::World;
 
@@ -15,6 +15,21 @@ impl World {
         self.drains = true;
         self.take_over(0, None, vec![], vec![]);
         self.drains = false;
+    }
+
+    /// A person cancels the run while no engine has it: it has a verdict then, and nothing is started for that.
+    pub(crate) fn close(&mut self, gap: u64) {
+        self.closes = true;
+        let recover = self.recovery(gap, None, vec![], vec![]);
+        self.closes = false;
+        let (level, why, by) = (CancelLevel::Kill, CancelReason::Person, "sim".to_owned());
+        let before = self.log.len();
+        self.step(vec![recover, Input::Cancel { level, why, by }]);
+        for (_, event) in &self.log[before..] {
+            input::commands(event, |command| panic!("{command:?} is ordered, and nobody is there"));
+        }
+        let decided = self.core.state().decided().expect("it has a verdict");
+        assert_eq!(decided.state, RunEnd::Cancelled);
     }
 
     /// A person queues dead letters again, when no engine lives.

@@ -184,10 +184,10 @@ impl Late {
             }
             Event::RunFinished { .. } | Event::ForegroundEnded { .. } => self.run_over = true,
             Event::RunResumed(resumed) if book.goes_on(resumed) => {}
-            Event::RunResumed(_) => {
+            Event::RunResumed(resumed) => {
                 let is_decided = book.is_over || book.backs.decided.is_some();
                 // Whoever goes on with a rollback in the middle has not seen it fail.
-                if is_decided || book.cancel.is_some() && !book.goes_on_undoing() {
+                if is_decided || book.cancel.is_some() && !book.goes_on_undoing() && !resumed.closes {
                     self.clocks.iter_mut().filter(|it| it.is_breached).for_each(|it| it.is_excused = true);
                 }
                 self.run_over = false;

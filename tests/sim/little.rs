@@ -173,7 +173,7 @@ pub(crate) fn dice_of(seed: u64, attempt: Attempt, salt: u64) -> Dice {
 /// What is known of an engine that takes over.
 pub(crate) fn resumed(gap: Span, jobs: u32) -> Resumed {
     let (by, engine) = (String::new(), String::new());
-    Resumed { wall_ms: 0, gap, jobs, by, engine, place: None, plan: None, drains: false }
+    Resumed { wall_ms: 0, gap, jobs, by, engine, place: None, plan: None, drains: false, closes: false }
 }
 
 /// Another engine takes over, a second later.

@@ -22,6 +22,10 @@ fn about_run(state: &engine::run::RunState) -> Vec<Input> {
     if let Input::Recover { resumed, .. } = &mut drain {
         resumed.drains = true;
     }
+    let mut close = again(None, &[]);
+    if let Input::Recover { resumed, .. } = &mut close {
+        resumed.closes = true;
+    }
     vec![
         Input::Tick,
         Input::Pause { on: true, by: String::new() },
@@ -39,6 +43,7 @@ fn about_run(state: &engine::run::RunState) -> Vec<Input> {
         Input::OpenBox { until: state.now() + Span::from_ms(20) },
         again(None, &[]),
         drain,
+        close,
         again(None, &rerun),
         again(Some(state.version() + 1), &[]),
     ]

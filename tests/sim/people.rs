@@ -27,7 +27,14 @@ impl World {
                 self.send(0, Input::LeaveBackground { how, by: "sim".to_owned() });
             }
             398 => self.send(0, Input::BreakGlass { by: "sim".to_owned(), reason: "why".to_owned() }),
-            2..5 if self.takeovers < 6 => self.hostile_takeover(),
+            2..5 if self.takeovers < 6 => {
+                // By dice of their own, which leave everything else as it is.
+                let mut dice = Dice(self.seed ^ 0xc105 ^ self.at.raw());
+                if dice.chance(25) && self.core.state().decided().is_none() {
+                    self.close(dice.below(500));
+                }
+                self.hostile_takeover();
+            }
             5 if self.takeovers < 6 => self.send(0, Input::Suspend(SuspendReason::HandOver)),
             399 => {
                 let (level, why) = (CancelLevel::Stop, CancelReason::Rollback);

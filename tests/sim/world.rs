@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(crate) time_box: Option<u64>,
     /// Whether the next engine is for the background only.
     pub(crate) drains: bool,
+    /// Whether the next one only records how the run ends.
+    pub(crate) closes: bool,
     /// Whether an engine that has left is not followed by another one.
     pub(crate) is_last: bool,
 }
@@ -105,6 +107,7 @@ impl World {
             takeovers: 0,
             time_box: None,
             drains: false,
+            closes: false,
             is_last: false,
             tries_all: false,
             told: std::env::var_os("SIM_LOG").map(|_| std::io::stderr()),
@@ -149,13 +152,14 @@ impl World {
         self.take_over(0, None, vec![], vec![]);
     }
 
-    pub(crate) fn take_over(
+    /// The engine is gone with what was on its way: what another one begins with.
+    pub(crate) fn recovery(
         &mut self,
         gap: u64,
         plan_version: Option<u32>,
         changed: Vec<NodeIx>,
         rerun: Vec<NodeIx>,
-    ) {
+    ) -> Input {
         self.mail.clear();
         self.disk.settle_all();
         self.started.clear();
@@ -172,11 +176,20 @@ impl World {
             place: None,
             plan: None,
             drains: self.drains,
+            closes: self.closes,
         };
-        self.send(
-            0,
-            Input::Recover { resumed: Box::new(resumed), plan_version, changed, rerun, failed: Vec::new() },
-        );
+        Input::Recover { resumed: Box::new(resumed), plan_version, changed, rerun, failed: Vec::new() }
+    }
+
+    pub(crate) fn take_over(
+        &mut self,
+        gap: u64,
+        plan_version: Option<u32>,
+        changed: Vec<NodeIx>,
+        rerun: Vec<NodeIx>,
+    ) {
+        let recover = self.recovery(gap, plan_version, changed, rerun);
+        self.send(0, recover);
         self.open_box();
         // Whoever was asked before is asked still.
         let open: Vec<NodeIx> = self.core.state().open_approvals().map(|it| it.0).collect();

@@ -135,7 +135,7 @@ impl View {
     /// Another engine has the run: whether it goes on with the background only, so that the verdict stands.
     pub(super) fn resume_background(&mut self, resumed: &Resumed) -> bool {
         self.background.left = None;
-        let goes_on = resumed.drains && self.decided().is_some();
+        let goes_on = resumed.closes || (resumed.drains && self.decided().is_some());
         self.background.decided = self.decided().cloned().filter(|_| goes_on);
         goes_on
     }

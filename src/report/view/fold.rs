@@ -81,14 +81,15 @@ impl View {
             Event::RunResumed(resumed) => {
                 // A pause lasts until a person ends it, or the run is over.
                 self.paused &= self.verdict.is_none() && self.cancel.is_none();
-                self.sessions.push(Session {
+                // An engine that only closes the run works on nothing.
+                self.sessions.extend((!resumed.closes).then(|| Session {
                     at,
                     gap: resumed.gap,
                     by: resumed.by.clone(),
                     engine: resumed.engine.clone(),
                     jobs: resumed.jobs,
                     root: resumed.place.as_ref().map(|place| place.root.clone()),
-                });
+                }));
                 let is_decided = self.decided().is_some();
                 let goes_on = self.resume_background(resumed);
                 (self.suspended, self.verdict) = (None, None);

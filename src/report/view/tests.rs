@@ -47,6 +47,7 @@ fn a_stage_takes_no_time_while_no_engine_lives() {
         place: None,
         plan: None,
         drains: false,
+        closes: false,
     }));
     let mut view = View::new(vec![script::graph()]);
     let night = |ms: u64| Millis::new(ms) + gap;

@@ -130,4 +130,8 @@ pub struct Resumed {
     /// It goes on with background work only, whatever the verdict was.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drains: bool,
+    /// Nobody works on it: a person cancels a run that no engine has, and it is only taken over to record how it ends. It
+    /// is no new try, so what had failed stays so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closes: bool,
 }

@@ -85,3 +85,41 @@ fn a_stage_that_is_not_idempotent_is_unknown_after_a_stop() {
     story.resume().is(0, NodeState::Unknown).starts(&[]);
     story.resolves(0, Resolution::Success).is(0, NodeState::Success).run_ends(RunEnd::Success);
 }
+
+/// Nothing is started for it, what had failed stays so, and what is over is not closed again.
+#[test]
+fn a_run_that_no_engine_has_is_cancelled_with_a_verdict() {
+    let clean = stage("notify", |node| node.phase = Phase::Finally);
+    let mut later = after("later", &[2]);
+    later.phase = Phase::Background;
+    let once = stage("once", |node| node.rules.idempotent = false);
+    let nodes = vec![Node::plain("a"), after("b", &[0]), Node::plain("c"), once, clean, later, Node::plain("d")];
+    let mut story = Story::with(8, parts(nodes));
+    story.succeeds(2).fails(0).closes().starts(&[]);
+    story
+        .is(0, NodeState::Failed)
+        .is(1, NodeState::Blocked)
+        .is(6, NodeState::Cancelled)
+        .is(4, NodeState::Cancelled);
+    story.is(3, NodeState::Unknown).is(5, NodeState::Waiting);
+    let verdict = story.core.state().decided().cloned().expect("it is cancelled");
+    assert_eq!((verdict.state, verdict.failed), (RunEnd::Cancelled, vec![n(0)]));
+    let before = story.all.len();
+    story.closes();
+    let is_said_again = |(_, event): &(Millis, Event)| matches!(event, Event::RunResumed(_));
+    assert!(!story.all[before..].iter().any(is_said_again), "{:#?}", &story.all[before..]);
+    story.resume().starts(&[(0, 0), (6, 0)]);
+}
+
+/// So it is where an engine had left it: to a person, in the middle of its clean-up, or of what undoes it.
+#[test]
+fn whatever_an_engine_left_is_cancelled_with_a_verdict() {
+    let gate = stage("gate", |node| node.rules.is_approval = true);
+    let mut story = Story::of(vec![gate]);
+    story.tell(Input::Suspend(SuspendReason::Person)).closes().is(0, NodeState::Cancelled);
+    story.run_ends(RunEnd::Cancelled);
+
+    let mut story = pair();
+    story.cancel(CancelLevel::Stop).ends(0, Outcome::Signal(15)).starts(&[(3, 0)]);
+    story.closes().is(3, NodeState::Cancelled).run_ends(RunEnd::Cancelled);
+}
