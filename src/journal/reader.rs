@@ -252,7 +252,9 @@ impl Reader {
         if left < (FRAME_HEADER_LEN + HASH_LEN) as u64 {
             return Ok(Err("the file ends inside a frame"));
         }
-        self.file.read_exact(&mut bytes).map_err(Error::io("read", &self.path))?;
+        if !self.fill(&mut bytes)? {
+            return Ok(Err("the file ends inside a frame"));
+        }
         let Some(header) = FrameHeader::decode(&bytes) else {
             return Ok(Err("a frame's header does not match its checksum"));
         };
@@ -265,15 +267,29 @@ impl Reader {
         if left < (FRAME_HEADER_LEN + HASH_LEN) as u64 + u64::from(header.len) {
             return Ok(Err("the file ends inside a frame"));
         }
-        self.events.resize(header.len as usize, 0);
-        self.file.read_exact(&mut self.events).map_err(Error::io("read", &self.path))?;
+        let mut events = std::mem::take(&mut self.events);
+        events.resize(header.len as usize, 0);
         let mut stored = [0; HASH_LEN];
-        self.file.read_exact(&mut stored).map_err(Error::io("read", &self.path))?;
+        let is_there = self.fill(&mut events)? && self.fill(&mut stored)?;
+        self.events = events;
+        if !is_there {
+            return Ok(Err("the file ends inside a frame"));
+        }
         let hash = format::chain(self.last.hash, &bytes, &self.events);
         if Digest::from_bytes(stored) != hash {
             return Ok(Err("a frame does not match its hash"));
         }
         Ok(Ok((header, hash)))
+    }
+
+    /// Reads as much as `bytes` has room for; not, if the file has less: its writer may have cut off the zeros that it
+    /// kept ready since the file's length was asked for.
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<bool, Error> {
+        match self.file.read_exact(bytes) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(Error::io("read", &self.path)(error)),
+        }
     }
 
     /// A frame that ends where `head` points must be the one that `head` names.
@@ -300,6 +316,7 @@ impl Reader {
         self.file.seek(SeekFrom::Start(begin)).map_err(Error::io("read", &self.path))?;
         let len = self.file_len - begin;
         (&mut self.file).take(len).read_to_end(&mut rest).map_err(Error::io("read", &self.path))?;
+        let len = rest.len() as u64;
         if rest.iter().all(|&byte| byte == 0) {
             // Kept ready for the next frame.
             self.seek(begin)?;

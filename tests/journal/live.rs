@@ -9,7 +9,7 @@ use engine::journal::{Error, Notice, Reader, Step, Tail, Writer, is_live, read, 
 use engine::run::Event;
 use engine::run::event::{NodeState, ShardResult};
 
-use crate::support::{Bench, attempt, began, bench, files, finished, holder, id, over, story, write};
+use crate::support::{Bench, WALL_MS, attempt, began, bench, files, finished, holder, id, over, story, write};
 
 /// How many a test writes while others read.
 const SHARDS: u32 = 3000;
@@ -248,4 +248,34 @@ fn the_summary_tells_states_attempts_and_durations() {
     write(&run, &ownership, &end, vec![vec![(Millis::new(500), reopened)]]).expect("written");
     assert_eq!(engine::journal::summary::of(&run).expect("a summary").stages[1].state, NodeState::Pending);
     assert_eq!(story(&id("r1")).len(), 3);
+}
+
+/// A writer that closes cuts off the zeros that it kept ready, while somebody reads who saw the file with them.
+#[test]
+fn a_journal_whose_spare_room_is_cut_off_while_it_is_read_is_whole() {
+    let bench = bench();
+    let (run, ownership) = bench.state.create_run(&id("r1"), &files(), &holder()).expect("a new run");
+    let end = read(&run).expect("an empty journal").end;
+    let note = "x".repeat(200);
+    let left = |shard| {
+        let result = ShardResult { notes: vec![note.clone()], ..ShardResult::default() };
+        (Millis::new(10), finished(attempt(1, shard, 1), 1, result))
+    };
+    // More than is read at once.
+    let mut batches = vec![vec![(Millis::ZERO, began(&id("r1"), WALL_MS))]];
+    batches.extend((0..20).map(|batch| (0..100).map(|at| left(batch * 100 + at)).collect()));
+    write(&run, &ownership, &end, batches).expect("the disk is fine");
+    let file = std::fs::OpenOptions::new().write(true).open(run.journal_path()).expect("the journal");
+    let len = file.metadata().expect("its length").len();
+    file.set_len(len + (1 << 20)).expect("room for more");
+    let mut reader = Reader::open(&run).expect("a journal");
+    file.set_len(len).expect("cut off again");
+    let mut count = 0;
+    let tail = loop {
+        match reader.next_frame(&mut |_, _, _| count += 1).expect("whole frames") {
+            Step::Frame => {}
+            Step::End(tail) => break tail,
+        }
+    };
+    assert_eq!((count, tail), (2001, Tail::Whole));
 }
