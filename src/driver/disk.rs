@@ -7,6 +7,7 @@ use globset::GlobBuilder;
 
 use crate::base::limits;
 use crate::graph::build::world::World;
+use crate::plan::source::{self, Loader as _};
 
 /// The working tree below a root.
 #[derive(Clone, Debug)]
@@ -78,14 +79,8 @@ impl World for Disk {
 
     fn items(&self, path: &str) -> Result<String, String> {
         inside(path)?;
-        let full = self.root.join(path);
-        let size = fs::metadata(&full).map_err(|error| format!("`{path}`: {error}"))?.len();
-        if size > limits::MAX_FILE_BYTES {
-            return Err(format!("`{path}` has {size} bytes, more than {}", limits::MAX_FILE_BYTES));
-        }
-        let bytes = fs::read(&full).map_err(|error| format!("`{path}`: {error}"))?;
-        String::from_utf8(bytes)
-            .map_err(|error| format!("`{path}` is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
+        // As plan files are read: no pipe is waited for, no device read without an end.
+        source::Disk::new(self.root.clone()).load_anywhere(path)
     }
 }
 
@@ -124,5 +119,18 @@ mod tests {
         assert!(recorded.glob("other").is_err());
         assert!(disk.glob("../*").is_err() && disk.items("/etc/passwd").is_err());
         assert!(disk.items("top.txt").is_err());
+    }
+
+    #[test]
+    fn items_are_read_from_regular_files_only() {
+        let root = tempfile::tempdir().expect("a folder");
+        std::os::unix::fs::symlink("/dev/zero", root.path().join("zeros")).expect("a link");
+        fs::create_dir(root.path().join("folder")).expect("made");
+        fs::write(root.path().join("real"), "1\n").expect("written");
+        std::os::unix::fs::symlink("real", root.path().join("link")).expect("a link");
+        let disk = Disk::new(root.path());
+        assert_eq!(disk.items("zeros"), Err("`zeros` is a device, not a file".to_owned()));
+        assert_eq!(disk.items("folder"), Err("`folder` is a directory, not a file".to_owned()));
+        assert_eq!(disk.items("link").as_deref(), Ok("1\n"));
     }
 }
