@@ -14,6 +14,10 @@ use super::codes::Stored;
 use crate::base::{Digest, Millis, NodeIx, Span};
 use crate::run::event::{Answer, Attempt, Event, Left, Outcome, OutputRef, ShardResult};
 
+/// Output values or notes of an attempt for which exactly the room that they take is made: a run may have a million ends that are
+/// held at once. What says that it has more grows as it is read.
+const FEW: usize = 8;
+
 /// What the events before in the frame said; all zero at the frame's start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Context {
@@ -416,7 +420,9 @@ fn take_measures(from: &mut Take<'_>, context: &mut Context) -> Result<ShardResu
 
 fn take_result(from: &mut Take<'_>, context: &mut Context) -> Result<ShardResult, Fault> {
     let mut result = take_measures(from, context)?;
-    for _ in 0..from.count()? {
+    let count = from.count()?;
+    result.outputs.reserve_exact(count.min(FEW));
+    for _ in 0..count {
         let name = from.text()?;
         let value = serde_json::from_slice(from.bytes()?).map_err(|_| "an output's value is not JSON")?;
         result.outputs.push((name, value));
@@ -425,7 +431,9 @@ fn take_result(from: &mut Take<'_>, context: &mut Context) -> Result<ShardResult
         let bytes = from.slice(32)?.try_into().map_err(|_| "a digest is too short")?;
         result.artifacts = Some(Digest::from_bytes(bytes));
     }
-    for _ in 0..from.count()? {
+    let count = from.count()?;
+    result.notes.reserve_exact(count.min(FEW));
+    for _ in 0..count {
         result.notes.push(from.text()?);
     }
     Ok(result)
