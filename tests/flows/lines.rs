@@ -288,6 +288,10 @@ fn a_killed_engine_leaves_nothing_and_a_resume_repeats_only_what_had_no_answer()
     assert!(!is_alive(&pid), "the front ends what its worker left");
     let done: BTreeSet<u64> = events(&project).iter().flat_map(answered).collect();
     assert!(done.len() > 1500, "{} were done", done.len());
+    let reason = stage(&project, "hash")["reason"].as_str().expect("words").to_owned();
+    let reached =
+        format!("was running when the engine died at {}/3000 shards; resume runs the others", done.len());
+    assert_eq!(reason, reached);
     std::fs::remove_file(project.path("log")).expect("removed");
     project.engine(&["resume"]).expect(0);
     let again: BTreeSet<u64> = log(&project).iter().map(|item| item.parse().expect("a number")).collect();
@@ -435,4 +439,14 @@ fn items_of_workers_are_joined_from_parts() {
     assert_eq!(stage(&project, "hash")["shards"]["done"], 40);
     assert!(outputs(&project, "n").iter().zip(0_u64..).all(|(is, n)| *is == n));
     project.engine(&["verify", "--deep"]).expect(0);
+}
+
+#[test]
+fn of_very_many_failed_items_a_few_are_told_one_by_one() {
+    let project = Project::with_plan(&plan("items: {range: 300}, allow-failed: 300", PYTHON));
+    worker(&project, "answer(error='no')");
+    let told = run(&project, 0).stdout;
+    assert_eq!(told.matches("failed  hash[").count(), 10, "{told}");
+    assert_eq!(told.matches("failed  hash  more of its shards, which are left out here\n").count(), 1, "{told}");
+    assert!(told.contains("300 of 300 items failed"), "{told}");
 }

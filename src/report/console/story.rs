@@ -16,7 +16,7 @@ use super::Look;
 /// Columns of the word that begins a line.
 pub(super) const WORD: usize = 9;
 
-/// Failures of single shards told for each stage; the rest is in its counts.
+/// Lines about single shards with the same word that are told for each stage; the rest is in its counts.
 const MAX_SHARD_LINES: u32 = 10;
 
 /// How often the progress of a sharded stage is told.
@@ -36,7 +36,7 @@ const MAX_BLOCKED: u32 = 3;
 pub(super) struct Story {
     look: Look,
     pub(super) is_live: bool,
-    shard_lines: BTreeMap<NodeIx, u32>,
+    shard_lines: BTreeMap<(NodeIx, &'static str), u32>,
     told: BTreeMap<NodeIx, Millis>,
     skipped: u32,
     /// Of each blocked stage the one that did not end well.
@@ -91,7 +91,7 @@ impl Story {
                 // What is said of an item that a worker did is its output, too.
                 let is_shown = self.look.output && !self.is_live && view.is_crewed(attempt.node);
                 for note in result.notes.iter().filter(|_| !is_shown || result.output.is_none()) {
-                    text += &self.line(NodeState::Unknown, "warning", &stage(view, *attempt), note);
+                    text += &self.tell_bounded(view, *attempt, "warning", note);
                 }
                 text + &self.tell_shard(view, *attempt, outcome, at)
             }
@@ -275,15 +275,27 @@ impl Story {
         String::new()
     }
 
-    /// A line about one attempt, at most so many for each sharded stage.
-    fn tell_bounded(&mut self, view: &View, attempt: Attempt, word: &str, said: &str) -> String {
-        let told = self.shard_lines.entry(attempt.node).or_default();
+    /// A line about one attempt, at most so many with each word for each sharded stage.
+    fn tell_bounded(&mut self, view: &View, attempt: Attempt, word: &'static str, said: &str) -> String {
+        let told = self.shard_lines.entry((attempt.node, word)).or_default();
         *told += 1;
-        if *told > MAX_SHARD_LINES && view.get(attempt.node).shards.all != 1 {
-            return String::new();
+        let beyond = told.saturating_sub(MAX_SHARD_LINES);
+        let tone = if word == "warning" { NodeState::Unknown } else { NodeState::Retrying };
+        match beyond {
+            _ if view.get(attempt.node).shards.all == 1 => {}
+            0 => {}
+            1 => {
+                return self.line(
+                    tone,
+                    word,
+                    view.id(attempt.node),
+                    "more of its shards, which are left out here",
+                );
+            }
+            _ => return String::new(),
         }
         let name = if word == "worker" { view.id(attempt.node).to_owned() } else { stage(view, attempt) };
-        self.line(NodeState::Retrying, word, &name, said)
+        self.line(tone, word, &name, said)
     }
 
     /// Another attempt will follow.

@@ -6,7 +6,7 @@ use crate::run::event::{
     Attempt, Clock, Event, NodeState, Outcome, ReopenReason, Resolution, ShardResult, SkipReason,
 };
 
-use super::super::words;
+use super::super::{why, words};
 use super::node::{Bar, NodeView, Shards};
 use super::{Cancel, Session, View};
 
@@ -133,17 +133,20 @@ impl View {
             }
             let rules = self.node(ix).rules.clone();
             self.edit(ix, |node| {
+                let is_sharded = node.shards.all != 1;
                 let was =
                     if node.state == NodeState::Retrying { "waiting for its next attempt" } else { "running" };
                 let next = match (was, rules.idempotent, rules.has_done_if) {
                     ("running", _, true) => "resume asks its `done-if`",
                     ("running", false, false) => "it is not idempotent, so nobody knows what it did",
+                    _ if is_sharded => "resume runs the others",
                     _ => "resume runs it again",
                 };
+                let reached = if is_sharded { format!(" at {}", why::shards(node)) } else { String::new() };
                 node.state =
                     if was != "running" || rules.idempotent { NodeState::Pending } else { NodeState::Unknown };
                 node.is_cut_off = true;
-                node.reason = format!("was {was} when the engine died; {next}");
+                node.reason = format!("was {was} when the engine died{reached}; {next}");
                 (node.stopping, node.checking) = (None, None);
                 (node.shards.running, node.shards.retrying) = (0, 0);
             });
