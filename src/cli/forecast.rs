@@ -153,22 +153,21 @@ impl Ended {
         Self { graph, given }
     }
 
-    fn find(&self, stage: &str) -> Option<(&Items, bool)> {
+    fn find(&self, stage: &str) -> Option<(&Items, &Node)> {
         let node = &self.graph.nodes[self.graph.find(stage)?];
-        let is_dynamic = node.rules.split.as_ref().is_some_and(|split| split.is_dynamic());
-        node.items().map(|items| (items, is_dynamic))
+        node.items().map(|items| (items, node))
     }
 }
 
 impl history::Works for Ended {
     fn content(&self, stage: &str, shard: u32) -> Option<u64> {
-        let (items, is_dynamic) = self.find(stage)?;
-        (!is_dynamic).then(|| items.content(&items.slice(shard)))
+        let (items, node) = self.find(stage)?;
+        (!node.finds_size()).then(|| items.content(&items.slice(shard)))
     }
 
     fn items(&self, stage: &str) -> Option<&Items> {
         // A part counts its items from 0, and has some of them only.
-        let found = self.find(stage).filter(|(_, is_dynamic)| *is_dynamic && !self.graph.settings.is_part);
+        let found = self.find(stage).filter(|(_, node)| node.goes_by_work() && !self.graph.settings.is_part);
         found.map(|(items, _)| items)
     }
 

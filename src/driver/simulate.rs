@@ -132,7 +132,7 @@ struct Urn<'a> {
     samples: Vec<(Span, bool, f64)>,
     /// Shards whose last length is known.
     known: BTreeMap<u32, Span>,
-    /// What items took in earlier runs, of a stage that finds its size while it runs.
+    /// What items took in earlier runs, of a stage that goes by its work.
     times: ItemTimes<'a>,
     /// How many items such a stage has.
     items: u64,
@@ -148,9 +148,9 @@ impl<'a> Urn<'a> {
         let body = &graph.nodes[node];
         let key = Key { stage: &body.id, definition: graph.definition(node), size: body.size() };
         let mut sum = 0.0;
-        let items = body.items().filter(|_| body.finds_size());
+        let items = body.items().filter(|_| body.goes_by_work());
         let times = items.map(|items| history.item_times((&body.id, key.definition), items)).unwrap_or_default();
-        // What shards took says nothing of a stage that finds their size, unless its items are known.
+        // What shards took says nothing of a stage that goes by its work, unless its items are known.
         let is_blind = items.is_some() && times.runs().is_empty();
         let samples = if is_blind { Vec::new() } else { history.samples(key) };
         let samples = samples.into_iter().map(|sample| {

@@ -119,11 +119,11 @@ impl Graph {
         self.priority = priority::critical_path(self);
     }
 
-    /// Tells the graph what all items of stages take together that find their size while they run, of those that `said`
+    /// Tells the graph what all items of stages take together that go by that ([`Node::goes_by_work`]), of those that `said`
     /// knows. Comes before [`Graph::expect`], which sets priorities.
     pub fn expect_work(&mut self, mut said: impl FnMut(NodeIx, &Self) -> Option<Workload>) {
         for node in self.nodes.indexes() {
-            let work = self.nodes[node].finds_size().then(|| said(node, self)).flatten();
+            let work = self.nodes[node].goes_by_work().then(|| said(node, self)).flatten();
             let rules = &mut self.nodes[node].rules;
             if work.is_some() || rules.work.is_some() {
                 rules.work = work.map(Box::new);
@@ -201,6 +201,14 @@ impl Node {
         self.rules.split.as_ref().is_some_and(|split| split.is_dynamic())
     }
 
+    /// Whether what all its items take together says how long it takes, not what attempts take: of a stage that finds its
+    /// size, for its shards are others in each run, and of one whose items workers do, for most take less than a
+    /// millisecond and wait in a row longer than they take.
+    pub fn goes_by_work(&self) -> bool {
+        let is_crewed = self.rules.split.as_ref().is_some_and(|split| split.in_flight.is_some());
+        is_crewed || self.finds_size()
+    }
+
     /// How many items it has; while an earlier stage has not given them, as many as history lets expect, or none.
     pub fn foreseen_items(&self) -> u64 {
         match (&self.rules.split, &self.rules.work) {
@@ -233,10 +241,10 @@ impl Node {
         })
     }
 
-    /// Whether what attempts took says how long it takes: not of an approval, and of a stage that finds its size only
+    /// Whether what attempts took says how long it takes: not of an approval, and of a stage that goes by its work only
     /// beside what all its items take.
     fn is_foretold_by_attempts(&self) -> bool {
-        !self.rules.is_approval && (self.rules.work.is_some() || !self.finds_size())
+        !self.rules.is_approval && (self.rules.work.is_some() || !self.goes_by_work())
     }
 
     /// How long an attempt on the items at `places` is expected to take. The times of neighbours add up to the work.

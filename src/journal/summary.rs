@@ -16,7 +16,10 @@ use crate::graph::shards::Cuts;
 use crate::run::event::{CancelReason, NodeState, SuspendReason, Verdict};
 use crate::run::{Event, Outcome};
 
+mod crew;
 mod settle;
+
+use crew::Crew;
 
 /// Of the summary's own shape; another one is rebuilt.
 const VERSION: u32 = 2;
@@ -127,7 +130,7 @@ pub struct StageSummary {
     /// The shards that took longest, with their milliseconds; of a stage with more than one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub longest: Vec<(u32, u32)>,
-    /// Of a stage that found its size while it ran: items in a row, by the first of them and how many they are, with the
+    /// Of a stage that goes by its work (`graph::model::Node::goes_by_work`): items in a row, by the first of them and how many they are, with the
     /// milliseconds that they took together. The last may reach behind the last item.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<(u64, u64, u32)>,
@@ -181,6 +184,7 @@ fn make(run: &RunDir) -> Result<Summary, Error> {
     let end = reader.end().last;
     folded.summary.sequence = end.sequence;
     folded.summary.chain = end.hash;
+    folded.settle_crews();
     folded.summary.stages.iter_mut().for_each(StageSummary::settle);
     for (slot, items) in &folded.given {
         folded.summary.stages[*slot].mark(items);
@@ -205,8 +209,12 @@ struct Folding<'a> {
     cuts: BTreeMap<NodeIx, Cuts>,
     /// The items that an earlier stage gave, by the place of the stage in `summary.stages`.
     given: BTreeMap<usize, Arc<Vec<Box<str>>>>,
+    /// What workers do, by the place of their stage in `summary.stages`.
+    crews: BTreeMap<usize, Crew>,
     /// When the attempts that run were started: few at a time, so that a tree is faster than a hash of each.
     running: BTreeMap<(NodeIx, u32), Millis>,
+    /// When the event before was.
+    now: Millis,
 }
 
 impl<'a> Folding<'a> {
@@ -240,7 +248,9 @@ impl<'a> Folding<'a> {
             decided: None,
             cuts: BTreeMap::new(),
             given: BTreeMap::new(),
+            crews: BTreeMap::new(),
             running: BTreeMap::new(),
+            now: Millis::ZERO,
         }
     }
 
@@ -261,6 +271,7 @@ impl<'a> Folding<'a> {
                 self.name_stages(1);
             }
             Event::RunResumed(resumed) => {
+                self.dismiss_all();
                 self.summary.resumes += u32::from(!resumed.closes);
                 if !resumed.drains {
                     self.summary.state = RunState::Open;
@@ -312,6 +323,7 @@ impl<'a> Folding<'a> {
             }
             other => self.fold_stage(at, &other),
         }
+        self.now = at;
     }
 
     /// What is left of the background, and since when the verdict stands.
@@ -346,10 +358,14 @@ impl<'a> Folding<'a> {
                 // From fact to fact, so that what the engine needs for a start and an end is part of it. A run that was
                 // joined from parts has all their facts at one moment.
                 let started = self.running.remove(&(attempt.node, attempt.shard));
+                // What a worker has ahead waits for what it does first.
+                let started = started.filter(|_| !self.is_crewed(attempt.node));
                 let took = started.map_or(*took, |started| at.since(started).max(*took));
                 self.end(attempt.node, attempt.shard, (outcome, took));
             }
             Event::ShardsFinished { node, first, count, took } => self.end_all(*node, (*first, *count), took.ms()),
+            Event::CrewHired { node, count } => self.crew(*node).hire(at, *count),
+            Event::CrewDismissed { node, .. } | Event::CrewGone { node } => self.crew(*node).dismiss(at),
             Event::WorkerLost { node, shards, .. } => {
                 for shard in shards {
                     self.running.remove(&(*node, *shard));
@@ -390,7 +406,11 @@ impl<'a> Folding<'a> {
     /// An attempt ended. One that was stopped, or never started, says nothing about how long it takes.
     fn end(&mut self, node: NodeIx, shard: u32, (outcome, took): (&Outcome, Span)) {
         let ms = u32::try_from(took.ms()).unwrap_or(u32::MAX);
-        let row = self.cuts.get(&node).map(|cuts| cuts.range(shard));
+        let is_crewed = self.is_crewed(node);
+        let row = self.cuts.get(&node).filter(|_| !is_crewed).map(|cuts| cuts.range(shard));
+        if is_crewed && *outcome == Outcome::Success {
+            self.crew(node).done(shard);
+        }
         let stage = self.stage(node);
         match outcome {
             Outcome::Success => {
@@ -431,6 +451,7 @@ impl<'a> Folding<'a> {
                 if stage.definition != line.definition {
                     // What items took before an edit is not what they take now.
                     stage.rows.clear();
+                    self.crews.remove(&slot);
                 }
                 (stage.definition, stage.size) = (line.definition, line.size);
             }

@@ -48,6 +48,7 @@ pub type Lives<'a> = dyn FnMut(Attempt, Range<u64>) -> (Span, Outcome) + 'a;
 struct Past {
     node: NodeIx,
     shard: u32,
+    number: u16,
     started: Millis,
     ended: Millis,
 }
@@ -127,7 +128,8 @@ impl World {
             Event::ShardFinished { attempt, .. } => {
                 let key = (attempt.node, attempt.shard);
                 let started = self.started.remove(&key).unwrap_or(at);
-                self.past.push(Past { node: attempt.node, shard: attempt.shard, started, ended: at });
+                let Attempt { node, shard, number } = *attempt;
+                self.past.push(Past { node, shard, number, started, ended: at });
             }
             Event::GateOpened { node, .. } => {
                 let (by, note) = (String::new(), String::new());
@@ -162,6 +164,7 @@ impl World {
 
 /// Walks back from the end of the run.
 fn causes(graph: &Graph, past: &[Past], end: Millis) -> BTreeMap<Cause, Span> {
+    let traces = Traces::of(graph, past);
     let mut causes: BTreeMap<Cause, Span> = BTreeMap::new();
     // By end; what ended at one moment in the order of the record.
     let mut at = past.len().checked_sub(1);
@@ -177,39 +180,78 @@ fn causes(graph: &Graph, past: &[Past], end: Millis) -> BTreeMap<Cause, Span> {
         if from == Millis::ZERO {
             break;
         }
-        (at, cause) = before(graph, &past[..ix], it);
+        (at, cause) = traces.before(ix);
     }
     causes
 }
 
-/// What had to end before `it` could start, and what it waited for meanwhile if that was no need.
-fn before(graph: &Graph, past: &[Past], it: Past) -> (Option<usize>, Option<Cause>) {
-    let node = &graph.nodes[it.node];
-    let earlier =
-        |test: &dyn Fn(&Past) -> bool| past.iter().rposition(|other| other.ended <= it.started && test(other));
-    // An attempt before it of the same shard: what lies between them is the re-try's delay.
-    if let Some(at) = earlier(&|other| (other.node, other.shard) == (it.node, it.shard)) {
-        return (Some(at), None);
+/// Attempts by what may have had to end before another could start. Each list is in the order of their ends, so that a
+/// step back is a search in a few of them: there may be a million attempts, and as many steps.
+struct Traces<'a> {
+    graph: &'a Graph,
+    past: &'a [Past],
+    by_node: IdVec<NodeIx, Vec<usize>>,
+    by_pool: IdVec<PoolIx, Vec<usize>>,
+    /// Of shards with more than one attempt.
+    tries: BTreeMap<(NodeIx, u32), Vec<usize>>,
+}
+
+impl<'a> Traces<'a> {
+    fn of(graph: &'a Graph, past: &'a [Past]) -> Self {
+        let mut by_node = IdVec::filled(Vec::new(), graph.nodes.len());
+        let mut by_pool = IdVec::filled(Vec::new(), graph.pools.len());
+        let again = past.iter().filter(|it| it.number > 1);
+        let mut tries: BTreeMap<_, _> = again.map(|it| ((it.node, it.shard), Vec::new())).collect();
+        for (ix, it) in past.iter().enumerate() {
+            by_node[it.node].push(ix);
+            graph.nodes[it.node].rules.pools.iter().for_each(|pool| by_pool[pool.0].push(ix));
+            if let Some(tries) = tries.get_mut(&(it.node, it.shard)) {
+                tries.push(ix);
+            }
+        }
+        Self { graph, past, by_node, by_pool, tries }
     }
-    let need = earlier(&|other| node.needs.iter().any(|need| need.node == other.node));
-    if let Some(at) = need.filter(|&at| past[at].ended == it.started) {
-        return (Some(at), None);
+
+    /// The last of `some` before the attempt `ix` that had ended when that started.
+    fn last(&self, some: &[usize], ix: usize) -> Option<usize> {
+        let started = self.past[ix].started;
+        some[..some.partition_point(|&at| at < ix && self.past[at].ended <= started)].last().copied()
     }
-    let shares = |other: &Past| {
-        let theirs = &graph.nodes[other.node].rules.pools;
-        node.rules.pools.iter().map(|pool| pool.0).find(|pool| theirs.iter().any(|other| other.0 == *pool))
-    };
-    let at_once = |test: &dyn Fn(&Past) -> bool| earlier(&|other| other.ended == it.started && test(other));
-    if let Some(at) = at_once(&|other| shares(other).is_some()) {
-        return (Some(at), shares(&past[at]).map(Cause::Pool));
+
+    /// What had to end before the attempt `ix` could start, and what it waited for meanwhile if that was no need.
+    fn before(&self, ix: usize) -> (Option<usize>, Option<Cause>) {
+        let it = self.past[ix];
+        let node = &self.graph.nodes[it.node];
+        // An attempt before it of the same shard: what lies between them is the re-try's delay.
+        let tries = self.tries.get(&(it.node, it.shard));
+        if let Some(at) = tries.and_then(|tries| self.last(tries, ix)) {
+            return (Some(at), None);
+        }
+        let is_at_once = |at: &usize| self.past[*at].ended == it.started;
+        let need = node.needs.iter().filter_map(|need| self.last(&self.by_node[need.node], ix)).max();
+        if let Some(at) = need.filter(is_at_once) {
+            return (Some(at), None);
+        }
+        let pools = node.rules.pools.iter().map(|pool| pool.0);
+        let room = pools.filter_map(|pool| Some((self.last(&self.by_pool[pool], ix)?, Cause::Pool(pool))));
+        // Of one attempt in several of the pools the first pool is meant.
+        let room =
+            room.filter(|(at, _)| is_at_once(at)).reduce(|one, other| if other.0 > one.0 { other } else { one });
+        if let Some((at, pool)) = room {
+            return (Some(at), Some(pool));
+        }
+        let any = self.past[..ix].partition_point(|other| other.ended <= it.started).checked_sub(1);
+        if let Some(at) = any.filter(is_at_once) {
+            let is_phase = need.is_none() && node.phase.is_last();
+            return (Some(at), if is_phase { None } else { Some(Cause::Slots) });
+        }
+        (need.or(any), None)
     }
-    if let Some(at) = at_once(&|_| true) {
-        let is_phase = need.is_none() && node.phase.is_last();
-        return (Some(at), if is_phase { None } else { Some(Cause::Slots) });
-    }
-    (need.or_else(|| earlier(&|_| true)), None)
 }
 
 fn began(graph: &Graph, seed: u64) -> Began {
     Began { seed, ..Began::unrecorded(&graph.name, graph.settings.max_parallel) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -441,6 +441,29 @@ fn items_of_workers_are_joined_from_parts() {
     project.engine(&["verify", "--deep"]).expect(0);
 }
 
+/// Items of less than a millisecond, of which a worker has many ahead.
+#[test]
+fn what_workers_do_is_foretold_by_their_time() {
+    let project = Project::with_plan(&plan("items: {range: 4000}, max-parallel: 2", PYTHON));
+    worker(&project, "answer(outputs={'n': id})");
+    let text = std::fs::read_to_string(project.path("plan.yaml")).expect("a plan");
+    project.write("plan.yaml", text + "    outputs: {n: int}\n");
+    run(&project, 0);
+    let took = stage(&project, "hash")["duration_ms"].as_u64().expect("a number");
+    let told = json_of(&project, &["plan", "plan.yaml", "--json"]);
+    let node =
+        told["nodes"].as_array().expect("nodes").iter().find(|node| node["id"] == "hash").expect("the stage");
+    let work = node["work"]["p50_ms"].as_u64().unwrap_or_else(|| panic!("its work: {node}"));
+    assert!(0 < work && work <= 2 * took, "{work} ms of two workers in {took} ms");
+    let imagined = json_of(&project, &["simulate", "plan.yaml", "--json"]);
+    let p95 = imagined["finish_ms"]["p95"].as_u64().expect("a number");
+    assert!(0 < p95 && p95 <= took + 1, "{p95} ms, and it took {took} ms");
+}
+
+fn json_of(project: &Project, words: &[&str]) -> Value {
+    crate::tool::json(&project.engine(words).expect(0).stdout)
+}
+
 #[test]
 fn of_very_many_failed_items_a_few_are_told_one_by_one() {
     let project = Project::with_plan(&plan("items: {range: 300}, allow-failed: 300", PYTHON));

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use engine::base::{Millis, NodeIx};
+use engine::base::{Millis, NodeIx, Span};
 use engine::journal::{Error, Notice, Reader, Step, Tail, Writer, is_live, read, take};
 use engine::run::Event;
-use engine::run::event::{NodeState, ShardResult};
+use engine::run::event::{NodeState, Resumed, ShardResult, StopKind};
 
 use crate::support::{Bench, WALL_MS, attempt, began, bench, files, finished, holder, id, over, story, write};
 
@@ -248,6 +248,53 @@ fn the_summary_tells_states_attempts_and_durations() {
     write(&run, &ownership, &end, vec![vec![(Millis::new(500), reopened)]]).expect("written");
     assert_eq!(engine::journal::summary::of(&run).expect("a summary").stages[1].state, NodeState::Pending);
     assert_eq!(story(&id("r1")).len(), 3);
+}
+
+/// Two workers that had items ahead: each answer came long after its item was given, and in less than a millisecond.
+#[test]
+fn what_workers_did_counts_by_their_time_not_by_how_long_items_waited() {
+    let bench = bench();
+    let (run, ownership) = bench.state.create_run(&id("r1"), &files(), &holder()).expect("a new run");
+    let end = read(&run).expect("an empty journal").end;
+    let node = NodeIx::new(1);
+    let at = Millis::new;
+    let answer = |shard, when| (at(when), finished(attempt(1, shard, 1), 0, ShardResult::default()));
+    let resumed = Event::RunResumed(Box::new(Resumed {
+        wall_ms: WALL_MS + 9000,
+        gap: Span::from_ms(7400),
+        jobs: 2,
+        by: "ann".to_owned(),
+        engine: "0.1.0".to_owned(),
+        place: None,
+        plan: None,
+        drains: false,
+        closes: false,
+    }));
+    let first = vec![
+        (at(0), began(&id("r1"), WALL_MS)),
+        (at(1000), Event::CrewHired { node, count: 2 }),
+        (at(1000), Event::ShardsStarted { node, first: 0, count: 8 }),
+        answer(0, 1400),
+        answer(1, 1400),
+        answer(2, 1600),
+        answer(3, 1600),
+    ];
+    // Nobody knows what they did from the last record on, nor until another engine came.
+    let second = vec![
+        (at(9000), resumed),
+        (at(9000), Event::CrewHired { node, count: 1 }),
+        answer(4, 9200),
+        (at(9300), Event::ShardsFinished { node, first: 5, count: 3, took: Span::from_ms(100) }),
+        (at(9300), Event::CrewDismissed { node, how: StopKind::Terminate }),
+        (at(9900), Event::CrewGone { node }),
+        (at(9900), Event::NodeFinished { node, state: NodeState::Success, reason: String::new() }),
+        (at(9900), over()),
+    ];
+    write(&run, &ownership, &end, vec![first, second]).expect("the disk is fine");
+    let summary = engine::journal::summary::of(&run).expect("a summary");
+    let stage = &summary.stages[1];
+    assert_eq!(stage.rows, [(0, 8, 2 * 600 + 300)], "all items, and the milliseconds of all workers");
+    assert_eq!(stage.good.iter().sum::<u32>(), 100, "{:?}", stage.good);
 }
 
 /// A writer that closes cuts off the zeros that it kept ready, while somebody reads who saw the file with them.

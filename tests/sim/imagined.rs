@@ -61,3 +61,17 @@ fn a_run_is_hardly_longer_than_it_must_be() {
         ratios[ratios.len() / 2]
     );
 }
+
+/// The causes of a run of many shards are its whole time, each moment once.
+#[test]
+fn a_run_of_many_shards_is_explained_whole() {
+    let mut node = Node::plain("many");
+    node.rules.shards = 20_000;
+    let mut parts = Parts::of("many", vec![node]);
+    parts.settings.max_parallel = 2;
+    let graph = Arc::new(Graph::assemble(parts).expect("it is a graph"));
+    let run =
+        imagine(&graph, 1, &mut |attempt, _| (Span::from_ms(1 + u64::from(attempt.shard % 7)), Outcome::Success));
+    assert_eq!(run.verdict.state, RunEnd::Success);
+    assert_eq!(run.causes.values().map(|span| span.ms()).sum::<u64>(), run.took.ms(), "each moment once");
+}
