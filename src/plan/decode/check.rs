@@ -376,7 +376,9 @@ impl<'a> Check<'a> {
             let help = format!("give it {}", named.of.words());
             return self.push(Diagnostic::error("plan::wrong-type", at, message).help(help));
         }
-        self.value(&key.text, value, named.of, &hints::example(named.of));
+        // There may be a hundred thousand, and only a wrong one is shown how it is written.
+        let example = if fits(named.of, value) { "…".into() } else { hints::example(named.of) };
+        self.value(&key.text, value, named.of, &example);
     }
 
     /// Stages as a map.

@@ -1,5 +1,7 @@
 //! Guesses at what the user meant.
 
+use std::borrow::Cow;
+
 use crate::plan::error::nearest;
 use crate::plan::schema::tables::{ALL, DEFAULTS, FILE, STAGE};
 use crate::plan::schema::{NameRule, Shape, Table};
@@ -141,10 +143,10 @@ fn kebab(written: &str) -> String {
 }
 
 /// What a value under a user's own name may be; `…` where there is no telling.
-pub(super) fn example(shape: &Shape) -> String {
-    let Shape::Map(table) = shape else { return "…".to_owned() };
+pub(super) fn example(shape: &Shape) -> Cow<'static, str> {
+    let Shape::Map(table) = shape else { return "…".into() };
     let known = table.key("run").or_else(|| table.keys.iter().find(|key| key.required));
-    known.or(table.keys.first()).map_or_else(|| "…".to_owned(), |key| format!("{{{}: {}}}", key.name, key.example))
+    known.or(table.keys.first()).map_or("…".into(), |key| format!("{{{}: {}}}", key.name, key.example).into())
 }
 
 /// Help for text that is meant as a value of `shape`.
