@@ -297,8 +297,7 @@ impl<'a> Folding<'a> {
                 let slot = self.slot_of(node);
                 self.given.insert(slot, items);
             }
-            Event::RunSuspended { .. } if self.decided.is_some() => {}
-            Event::RunSuspended { why } => {
+            Event::RunSuspended { why } if self.decided.is_none() => {
                 self.summary.state = match why {
                     SuspendReason::Person => RunState::Waiting,
                     SuspendReason::HandOver => RunState::HandedOver,

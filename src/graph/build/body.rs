@@ -282,7 +282,6 @@ impl<'a> Builder<'a> {
         id: &str,
     ) -> Work {
         let mut process = Process::of(Command::Argv(Vec::new()));
-        let (own, body) = (layers.own, layers.body);
         let mut split = None;
         if let Some((shards, cx)) = either(layers, |stage| stage.shards.as_ref()) {
             let (items, bounds) = self.items((shards, cx), layers, site, id);
@@ -313,20 +312,8 @@ impl<'a> Builder<'a> {
             process.cwd = Some(self.text(tree, cx, layers, site));
         }
         process.written = written_as(command, layers);
-        let outputs = if own.outputs.is_empty() { &body.outputs } else { &own.outputs };
-        process.outputs = outputs.iter().map(|output| (output.name.value.clone(), output.kind)).collect();
-        let artifacts = if own.artifacts.is_empty() { &body.artifacts } else { &own.artifacts };
-        if !artifacts.is_empty() {
-            process.artifacts = artifacts.iter().map(|glob| glob.value.clone()).collect();
-        }
-        let cache = either(layers, |stage| stage.cache.as_ref()).map(|(cache, _)| Cache {
-            sources: cache.sources.iter().map(|glob| glob.value.clone()).collect(),
-            env: cache.env.iter().map(|name| name.value.clone()).collect(),
-        });
-        if let Some(cache) = cache {
-            process.cache = Some(Box::new(cache));
-            rules.has_cache = true;
-        }
+        leaves(layers, &mut process);
+        rules.has_cache = process.cache.is_some();
         if let Some(split) = &mut split {
             split.is_sealed = !process.outputs.is_empty() || !process.artifacts.is_empty();
             if let Some((cache, _)) = either(layers, |stage| stage.cache.as_ref()).filter(|_| split.is_dynamic()) {
@@ -449,6 +436,22 @@ impl<'a> Builder<'a> {
             pools.push((PoolIx::new(u32::try_from(at).expect("few pools")), weight.unwrap_or(1)));
         }
         pools
+    }
+}
+
+/// What a process leaves behind, and what of that is kept for other runs.
+fn leaves(layers: &Layers<'_>, process: &mut Process) {
+    let (own, body) = (layers.own, layers.body);
+    let outputs = if own.outputs.is_empty() { &body.outputs } else { &own.outputs };
+    process.outputs = outputs.iter().map(|output| (output.name.value.clone(), output.kind)).collect();
+    let artifacts = if own.artifacts.is_empty() { &body.artifacts } else { &own.artifacts };
+    if !artifacts.is_empty() {
+        process.artifacts = artifacts.iter().map(|glob| glob.value.clone()).collect();
+    }
+    if let Some((cache, _)) = either(layers, |stage| stage.cache.as_ref()) {
+        let sources = cache.sources.iter().map(|glob| glob.value.clone()).collect();
+        let env = cache.env.iter().map(|name| name.value.clone()).collect();
+        process.cache = Some(Box::new(Cache { sources, env }));
     }
 }
 
