@@ -27,7 +27,7 @@ fn items_that_lines_cannot_carry_are_refused_at_their_place() {
     refused(&plan("{items: [a, \"a\\nb\"]}", COPY), b"", &["plan::bad-item", "item 1", "plan.yaml:4:25"]);
     refused(&plan("{items: []}", COPY), b"", &["plan.yaml:4:", "items"]);
     refused(&plan("{items: {range: 2000001}}", COPY), b"", &["`range`", "2000000", "plan.yaml:4:"]);
-    refused(&file, &b"x\n".repeat((64 << 20) / 2 + 1), &["items", "67108864"]);
+    refused(&file, &b"x\n".repeat((64 << 20) / 2 + 1), &["items", "64 MiB"]);
 }
 
 #[test]
